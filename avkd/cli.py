@@ -1,0 +1,149 @@
+"""One table: verb -> (config class, function). The only file that prints.
+
+Nothing heavy is imported before a verb is known, so `avkd --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from avkd import __version__
+
+if TYPE_CHECKING:
+    from avkd.runtime import Outcome
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command: where its knobs and its function live, as ``module:name``."""
+
+    config: str
+    function: str
+    summary: str
+    positional: str | None = None
+
+
+VERBS: dict[str, Verb] = {
+    "synth": Verb(
+        "avkd.config.data_config:SynthConfig",
+        "avkd.data.build:run_synth",
+        "generate a talking-face corpus, so that everything runs without a dataset",
+    ),
+    "prepare": Verb(
+        "avkd.config.data_config:PrepareConfig",
+        "avkd.data.build:run_prepare",
+        "turn videos into aligned face crops and sound, once",
+    ),
+    "forge": Verb(
+        "avkd.config.data_config:ForgeConfig",
+        "avkd.data.build:run_forge",
+        "make labelled forgeries from real clips",
+    ),
+    "pretrain": Verb(
+        "avkd.config.training_config:PretrainConfig",
+        "avkd.stages.pretrain:pretrain",
+        "stage one: learn from real talking faces with sound, without labels",
+    ),
+    "finetune": Verb(
+        "avkd.config.training_config:FinetuneConfig",
+        "avkd.stages.finetune:finetune",
+        "stage two: real/fake with the auxiliary task weighed by --ssl_weight",
+    ),
+    "evaluate": Verb(
+        "avkd.config.evaluation_config:EvaluateConfig",
+        "avkd.evaluation.evaluate:evaluate",
+        "score corpora and write the cross-dataset table",
+    ),
+    "predict": Verb(
+        "avkd.config.evaluation_config:PredictConfig",
+        "avkd.inference.predict:predict",
+        "judge video files",
+        positional="files",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code (see `runtime.ExitCode`)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"avkd {__version__}")
+        return 0
+    verb = VERBS.get(arguments[0])
+    if verb is None:
+        return _fail(f"avkd: unknown command {arguments[0]!r}{_likely_verb(arguments[0])}", 2)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return _run(arguments[0], verb, arguments[1:])
+
+
+def _run(name: str, verb: Verb, arguments: list[str]) -> int:
+    from avkd.config.load import ConfigError, parse
+
+    try:
+        config = parse(name, _find(verb.config), arguments, verb.positional)
+    except ConfigError as error:
+        return _fail(str(error), 2)
+    except SystemExit as stop:  # --help and --print_config end here
+        return int(stop.code or 0)
+    return _call(name, _find(verb.function), config)
+
+
+def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
+    from avkd.models.model_file import ModelFileError
+    from avkd.runtime import ExitCode, ResourceError, Stopped
+
+    try:
+        outcome = function(config)
+    except ModelFileError as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.MODEL_REFUSED)
+    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
+    except ResourceError as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.NO_RESOURCES)
+    except Stopped as stop:
+        return _fail(f"avkd {name}: {stop}", stop.exit_code)
+    except FloatingPointError as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.BUG)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EDQUOT):
+            return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)
+        raise
+    except KeyboardInterrupt:
+        return _fail(f"avkd {name}: interrupted", ExitCode.INTERRUPTED)
+    print(outcome.text)
+    return int(outcome.exit_code)
+
+
+def _find(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _fail(message: str, exit_code: int) -> int:
+    print(message, file=sys.stderr)
+    return int(exit_code)
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {name:<9} {verb.summary}" for name, verb in VERBS.items())
+    return (
+        f"avkd {__version__}: finds face forgeries in video\n\n"
+        f"usage: avkd COMMAND [--config FILE.yaml] [--setting VALUE ...]\n\n{rows}\n\n"
+        "avkd COMMAND --help lists every setting with its default."
+    )
+
+
+def _likely_verb(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, VERBS, n=1)
+    return f": did you mean {close[0]!r}?" if close else f"; commands: {', '.join(VERBS)}"

@@ -1,0 +1,161 @@
+"""Knobs of the verbs that make data: `avkd synth`, `avkd prepare`, `avkd forge`.
+
+Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthConfig:
+    """Generate a talking-face corpus in the trees of LRW, FaceForensics++ and Celeb-DF.
+
+    Costs about a minute on two cores at the default size; nothing is downloaded.
+    """
+
+    out: Path
+    """Folder to write the three trees into."""
+    seed: int = 0
+    """Same seed, same files."""
+    words: int = 10
+    """Word folders in the LRW-like tree."""
+    clips_per_word: int = 20
+    """Clips of each word, split 70/15/15 into train, val and test."""
+    identities: int = 30
+    """Identities in the FF++-like tree, at least 10; they form its split pairs."""
+    celebdf_identities: int = 10
+    """Identities in the Celeb-DF-like tree, none of them in the FF++-like tree."""
+    frames: int = 50
+    """Frames of each clip of the two forgery trees, at 25 per second."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Processes that render at once."""
+
+    def __post_init__(self) -> None:
+        _require(self.words >= 2, "words must be at least 2")
+        _require(self.clips_per_word >= 4, "clips_per_word must be at least 4")
+        _require(self.identities >= 10, "identities must be at least 10 to fill three splits")
+        _require(self.celebdf_identities >= 4, "celebdf_identities must be at least 4")
+        _require(self.frames >= 25, "frames must be at least 25, the length of one clip")
+        _require(self.workers >= 1, "workers must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayoutConfig:
+    """How a dataset's folder tree is read; only settings of the chosen layout may be given."""
+
+    compression: Literal["c0", "c23", "c40"] | None = None
+    """faceforensics, faceshifter: which compression to read; unset = c23."""
+    methods: tuple[str, ...] | None = None
+    """faceforensics: forgery methods to read; unset = the four of the paper."""
+    clips_per_word: int | None = None
+    """lrw: training clips of every word, 0 = all; unset = 10, i.e. 5,000 over 500 words."""
+    seed: int | None = None
+    """lrw, talking_faces, real_fake: draws the subset or the split; unset = 0."""
+    speaker_pattern: str | None = None
+    """talking_faces: regular expression with a group `speaker`; unset = the first folder."""
+    identity_pattern: str | None = None
+    """real_fake: regular expression with a group `identity`; unset = the file's stem."""
+    val_fraction: float | None = None
+    """talking_faces, real_fake: share of the videos on the validation side; unset = 0.1."""
+    test_fraction: float | None = None
+    """talking_faces, real_fake: share of the videos on the test side; unset = 0.1."""
+    val_speakers: tuple[str, ...] | None = None
+    """talking_faces: speakers of the validation side; unset = drawn by seed."""
+    test_speakers: tuple[str, ...] | None = None
+    """talking_faces: speakers of the test side; unset = drawn by seed."""
+
+    def given(self) -> dict[str, Any]:
+        """The settings that were set, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """Turn videos into one store of aligned face crops and 16 kHz sound, resumably."""
+
+    source: Path
+    """The dataset as downloaded: its folder, or a manifest file (.jsonl) of `avkd forge`."""
+    layout: Literal[
+        "lrw", "faceforensics", "faceshifter", "celebdf", "talking_faces", "real_fake", "manifest"
+    ]
+    """Which folder tree it is."""
+    out: Path
+    """Folder of the prepared corpus."""
+    dataset: str | None = None
+    """Name of the corpus in tables; unset = the layout's own name for it."""
+    options: LayoutConfig = field(default_factory=LayoutConfig)
+    """Settings of the layout."""
+    split: Literal["train", "val", "test"] | None = None
+    """Prepare only this side of the split; unset = all sides."""
+    detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
+    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
+    detect_every_frames: int = 5
+    """Detect on every n-th frame and follow the face between."""
+    max_seconds: float | None = None
+    """Read only so much of each file; unset = all of it."""
+    timeout_seconds: float = 600.0
+    """A file that takes longer is set aside and reported."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Processes that work at once."""
+    shard: str = "0/1"
+    """`i/n`: do only the i-th of n parts, counted from 0; run one per machine or array task."""
+
+    def __post_init__(self) -> None:
+        _require(self.detect_every_frames >= 1, "detect_every_frames must be at least 1")
+        _require(self.workers >= 1, "workers must be at least 1")
+        _require(self.timeout_seconds > 0, "timeout_seconds must be positive")
+        index, count = self.shard_numbers
+        _require(0 <= index < count, f"shard {self.shard!r}: want i/n with 0 <= i < n")
+
+    @property
+    def shard_numbers(self) -> tuple[int, int]:
+        """(i, n) of `shard`."""
+        index, slash, count = self.shard.partition("/")
+        _require(
+            bool(slash) and index.isdigit() and count.isdigit(),
+            f"shard {self.shard!r}: want two whole numbers as i/n, e.g. 0/4",
+        )
+        return int(index), int(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgeConfig:
+    """Make labelled forgeries from the real clips of a prepared corpus, and re-encode the reals.
+
+    Every forgery shares identity, scene and codec with the real clip it was made from.
+    """
+
+    data: Path
+    """Prepared corpus whose real clips are used; its source files must still be there."""
+    out: Path
+    """Folder to write videos, sidecars and the manifest into."""
+    methods: tuple[str, ...] | None = None
+    """Forgery methods; unset = all."""
+    min_strength: float = 0.5
+    """Weakest forgery, in 0..1."""
+    max_strength: float = 1.0
+    """Strongest forgery, in 0..1."""
+    crf: int = 18
+    """H.264 constant rate factor of reals and fakes alike; lower is better quality."""
+    seed: int = 0
+    """Same seed, same files."""
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """Processes that work at once."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0.0 <= self.min_strength <= self.max_strength <= 1.0,
+            "want 0 <= min_strength <= max_strength <= 1",
+        )
+        _require(0 <= self.crf <= 51, "crf must be in 0..51")
+        _require(self.workers >= 1, "workers must be at least 1")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

@@ -1,0 +1,78 @@
+"""Knobs of the verbs that use a trained detector: `avkd evaluate` and `avkd predict`.
+
+Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Score prepared corpora with a detector and write the cross-dataset table."""
+
+    model: Path
+    """Model file of `avkd finetune`."""
+    data: tuple[Path, ...]
+    """Prepared corpora, one block of the table each."""
+    out: Path
+    """Folder for scores, report.md, report.csv and report.png."""
+    split: Literal["train", "val", "test"] = "test"
+    """Side of the split to score."""
+    methods: tuple[str, ...] | None = None
+    """Score only these forgery methods (and the reals); unset = all."""
+    bootstrap_resamples: int = 2000
+    """Resamples of the videos behind each 95 % interval."""
+    batch_size: int = 8
+    """Clips scored at once."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; unset = all cores."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        if self.bootstrap_resamples < 100:
+            raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
+        if self.batch_size < 1:
+            raise ValueError("batch_size must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Judge video files: faces, windows of 25 frames, a probability of forgery for each."""
+
+    files: tuple[Path, ...]
+    """Videos to judge."""
+    model: Path
+    """Model file of `avkd finetune`."""
+    out: Path | None = None
+    """Also write the verdicts as JSON lines to this file."""
+    json: bool = False
+    """Print JSON lines instead of text."""
+    detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
+    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
+    detect_every_frames: int = 5
+    """Detect on every n-th frame and follow the face between."""
+    max_seconds: float | None = None
+    """Judge only so much of each file, and say so; unset = all of it."""
+    batch_size: int = 8
+    """Windows scored at once."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; unset = all cores."""
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            raise ValueError("no file to judge: avkd predict FILE... --model MODEL")
+        if self.detect_every_frames < 1:
+            raise ValueError("detect_every_frames must be at least 1")
+        if self.batch_size < 1:
+            raise ValueError("batch_size must be at least 1")

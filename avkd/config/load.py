@@ -1,0 +1,183 @@
+"""Turns a command line (flags and YAML files) into one frozen config, or one line saying why not.
+
+Knows dataclasses and jsonargparse; knows no verb and no knob. ``--data a b`` may list several
+values, ``--resume`` alone means true, and a misspelt key is answered with the likely one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jsonargparse
+import yaml
+
+Config = TypeVar("Config")
+
+_UNKNOWN_FLAG = re.compile(r"unrecognized arguments: --([\w.]+)")
+_UNKNOWN_KEY = re.compile(
+    r"(?:[Gg]roup '(?P<group>[\w.]+)' )?does not accept option '(?P<key>[\w.]+)'"
+)
+_UNKNOWN_TOP_KEY = re.compile(
+    r"[Kk]ey '(?P<key>[\w.]+)' is not expected|[Oo]ption '(?P<key2>[\w.]+)'"
+)
+
+
+class ConfigError(ValueError):
+    """A setting that is unknown, of the wrong type, out of range or without effect."""
+
+
+def parse(
+    verb: str, config_class: type[Config], arguments: Sequence[str], positional: str | None = None
+) -> Config:
+    """Build ``config_class`` from command-line ``arguments``.
+
+    Args:
+        verb: Name shown in the usage line.
+        config_class: Frozen dataclass; nested ones become dotted flags.
+        arguments: Tokens after the verb; ``--config FILE`` reads YAML, later flags win over it.
+        positional: Field that collects the values without a flag.
+
+    Raises:
+        ConfigError: names the key, what was wrong, and the likely key where one was misspelt.
+        SystemExit: after ``--help`` or ``--print_config``.
+    """
+    fields = dict(_leaf_types(config_class))
+    parser = make_parser(verb, config_class)
+    try:
+        namespace = parser.parse_args(_joined_lists(arguments, fields, positional))
+        namespace.pop("config", None)
+        return typing.cast(Config, config_class(**vars(parser.instantiate(namespace))))
+    except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
+        raise ConfigError(f"avkd {verb}: {_with_suggestion(_innermost(error), fields)}") from error
+
+
+def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
+    """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(
+        prog=f"avkd {verb}", description=config_class.__doc__, exit_on_error=False
+    )
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    parser.add_class_arguments(config_class)
+    return parser
+
+
+def to_yaml(config: Any) -> str:
+    """Flat and complete YAML of a config; `parse` with ``--config`` gives back an equal object."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _leaf_types(config_class: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting as (dotted name, type); sections are descended into and listed as well."""
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        hint = hints[field.name]
+        yield prefix + field.name, hint
+        for option in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(option) and isinstance(option, type):
+                yield from _leaf_types(option, f"{prefix}{field.name}.")
+
+
+def _is_tuple(hint: Any) -> bool:
+    return any(typing.get_origin(option) is tuple for option in (hint, *typing.get_args(hint)))
+
+
+def _joined_lists(
+    arguments: Sequence[str], fields: dict[str, Any], positional: str | None
+) -> list[str]:
+    """Rewrite ``--data a b`` as one YAML list, bare booleans as true, and collect positionals."""
+    joined: list[str] = []
+    loose: list[str] = []
+    index = 0
+    while index < len(arguments):
+        token = arguments[index]
+        index += 1
+        if token == "--":
+            loose += arguments[index:]
+            break
+        name = token[2:].partition("=")[0]
+        hint = fields.get(name) if token.startswith("--") else None
+        values: list[str] = []
+        if "=" not in token and token.startswith("--"):
+            limit = len(arguments) if _is_tuple(hint) else index + 1
+            while index < min(limit, len(arguments)) and not arguments[index].startswith("--"):
+                if hint is bool and arguments[index] not in ("true", "false"):
+                    break
+                values.append(arguments[index])
+                index += 1
+        if not token.startswith("-") and positional:
+            loose.append(token)
+        elif hint is bool and not values and "=" not in token:
+            joined += [f"{token}=true"]
+        elif _is_tuple(hint) and values and not values[0].startswith("["):
+            joined += [token, _yaml_list(values)]
+        else:
+            joined += [token, *values]
+    if loose and positional:
+        joined += [f"--{positional}", _yaml_list(loose)]
+    elif loose:
+        joined += loose
+    return joined
+
+
+def _yaml_list(values: Sequence[str]) -> str:
+    return yaml.safe_dump(list(values), default_flow_style=True, width=10**9).strip()
+
+
+def _innermost(error: BaseException) -> str:
+    """The message of our own check where one raised it, else the parser's, on one line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ValueError) and _raised_by_avkd(cause):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split())
+
+
+def _raised_by_avkd(error: BaseException) -> bool:
+    module = ""
+    trace = error.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        trace = trace.tb_next
+    return module.startswith("avkd.config.") and module != __name__
+
+
+def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
+    """Append the closest existing key where the message is about an unknown one."""
+    unknown = _unknown_key(message)
+    if unknown is None:
+        return message
+    # Judge by the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
+    close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.6)
+    if not close:
+        by_last_word = {name.rpartition(".")[2]: name for name in fields}
+        words = difflib.get_close_matches(unknown.rpartition(".")[2], by_last_word, n=1, cutoff=0.6)
+        close = [by_last_word[word] for word in words]
+    hint = f"did you mean {close[0]!r}?" if close else "see --help for all settings"
+    return f"unknown setting {unknown!r}: {hint}"
+
+
+def _unknown_key(message: str) -> str | None:
+    if match := _UNKNOWN_FLAG.search(message):
+        return match[1]
+    if match := _UNKNOWN_KEY.search(message):
+        group = match["group"]
+        return f"{group}.{match['key']}" if group else match["key"]
+    if match := _UNKNOWN_TOP_KEY.search(message):
+        return match["key"] or match["key2"]
+    return None

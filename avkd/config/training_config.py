@@ -1,0 +1,243 @@
+"""Knobs of the two training stages: `avkd pretrain` and `avkd finetune`.
+
+Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Backbone = Literal["lgt", "paper", "csn101", "cnn_lstm"]
+
+# Which optional settings mean something for which backbone; any other use is an error.
+_BACKBONE_OPTIONS: dict[str, frozenset[str]] = {
+    "lgt": frozenset({"width", "reduced", "hidden", "heads", "dropout"}),
+    "paper": frozenset({"time_axis"}),
+    "csn101": frozenset(),
+    "cnn_lstm": frozenset({"hidden"}),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoModelConfig:
+    """The video backbone; unset options take the backbone's published or measured default."""
+
+    name: Backbone = "lgt"
+    """lgt: 3D-CNN + GRU + attention; paper: the published layers; csn101, cnn_lstm: baselines."""
+    image_size: int = 112
+    """Side of the square input in pixels, a multiple of 16."""
+    width: int | None = None
+    """lgt: channels of the first of four convolutions, doubled by each next; unset = 32."""
+    reduced: int | None = None
+    """lgt: channels kept per cell before flattening; unset = 64."""
+    hidden: int | None = None
+    """lgt, cnn_lstm: recurrent units (lgt: per direction); unset = the backbone's default."""
+    heads: int | None = None
+    """lgt: attention heads; unset = 4."""
+    dropout: float | None = None
+    """lgt: dropout before the recurrent layer; unset = 0.1."""
+    time_axis: Literal["permuted", "published"] | None = None
+    """paper: `published` mixes channels and frames as the released code does; unset = permuted."""
+
+    def __post_init__(self) -> None:
+        if self.image_size % 16 or self.image_size < 32:
+            raise ValueError(f"image_size {self.image_size}: want a multiple of 16, at least 32")
+        allowed = _BACKBONE_OPTIONS[self.name]
+        for option in set().union(*_BACKBONE_OPTIONS.values()) - allowed:
+            if getattr(self, option) is not None:
+                raise ValueError(
+                    f"video.{option} has no effect on video.name={self.name}; remove it "
+                    f"(its options: {', '.join(sorted(allowed)) or 'none'})"
+                )
+
+    def arguments(self) -> dict[str, Any]:
+        """Plain keyword arguments of `models.build.build_video_encoder`."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewConfig:
+    """What the student sees; the teacher's view is only cropped and flipped, on its own draw."""
+
+    grayscale: float = 0.5
+    """Probability that a whole clip loses its colour."""
+    erasing: float = 0.5
+    """Probability of one erased rectangle, the same in all frames."""
+    time_mask: float = 1.0
+    """Probability of a time mask: one run of 0..11 frames, the same instants in sound."""
+    frequency_mask_max: int = 26
+    """Widest masked band of the mel spectrogram, of 80; pretraining only."""
+
+    def __post_init__(self) -> None:
+        for name in ("grayscale", "erasing", "time_mask"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"views.{name} is a probability: want 0..1")
+        if not 0 <= self.frequency_mask_max <= 80:
+            raise ValueError("views.frequency_mask_max: want 0..80 mel bins")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamP with linear warm-up per step; the schedule's length is the loader's."""
+
+    lr: float = 7e-4
+    """Base rate at batch 256; scaled by sqrt(batch / 256)."""
+    weight_decay: float = 1e-2
+    """Decoupled; norms, biases and position biases are excluded."""
+    warmup_epochs: float = 10.0
+    """Epochs of linear warm-up from lr / steps."""
+    decay: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: cosine to 1 % of the base, or constant."""
+    clip_norm: float = 1.0
+    """Largest gradient norm."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.weight_decay < 0 or self.warmup_epochs < 0 or self.clip_norm <= 0:
+            raise ValueError(
+                "optim: want lr > 0, weight_decay >= 0, warmup_epochs >= 0, clip_norm > 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long, on what, and with which randomness."""
+
+    epochs: int = 150
+    """Passes over the training clips; one random clip of every video in each."""
+    batch_size: int = 64
+    """Clips a step; in finetuning the clips of the forgery corpora."""
+    workers: int = 0
+    """Loader processes; any number gives the same stream of batches."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto = bf16 where a start-up probe finds it fast and right."""
+    threads: int | None = None
+    """Threads of one process on a CPU; unset = all cores."""
+    seed: int = 0
+    """Of weights, sampling and augmentation."""
+    validate_every_epochs: int = 1
+    """Epochs between validations."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "validate_every_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"loop.{name} must be at least 1")
+        if self.workers < 0:
+            raise ValueError("loop.workers must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """Stage one: cross-modal students and teachers on real talking faces with sound; no labels."""
+
+    data: tuple[Path, ...]
+    """Prepared corpora; their train side is learnt from, their val side only measured."""
+    run: Path
+    """Run folder: config, logs, checkpoints and the model file."""
+    video: VideoModelConfig = field(default_factory=VideoModelConfig)
+    """Video backbone."""
+    audio_width: int = 64
+    """Channels of the first stage of the audio ResNet18."""
+    projection_dim: int = 256
+    """Size of a target per frame."""
+    predictor_dim: int = 512
+    """Inner width of the students' predictors."""
+    target_center: Literal["none", "per_step"] = "none"
+    """per_step subtracts the batch mean of each frame's targets: no positional shortcut."""
+    momentum_start: float | None = None
+    """Teacher momentum at the start; unset = 1 - 0.001 * batch / 96, for runs of 10,000 steps."""
+    momentum_end: float = 0.9995
+    """Teacher momentum at the end, reached on a cosine; never below the start."""
+    views: ViewConfig = field(default_factory=ViewConfig)
+    """Augmentation of the students' views."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser and schedule."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Length, batch, device, seed."""
+    validation_clips: int = 256
+    """At most so many held-out clips enter the meters."""
+    resume: bool = False
+    """Continue the run in this folder."""
+    force: bool = False
+    """Write the model file even if held-out retrieval is at chance."""
+
+    def __post_init__(self) -> None:
+        _require_data(self.data)
+        for momentum in (self.momentum_start, self.momentum_end):
+            if momentum is not None and not 0.0 <= momentum <= 1.0:
+                raise ValueError(f"teacher momentum {momentum}: want 0..1")
+        if self.loop.batch_size < 2:
+            raise ValueError("loop.batch_size: batch normalisation of the targets needs 2 or more")
+        if self.validation_clips < 8:
+            raise ValueError("validation_clips: retrieval over fewer than 8 clips says nothing")
+
+    def momentum(self, progress: float) -> float:
+        """Teacher momentum when ``progress`` of the run, 0..1, is done."""
+        start = self.momentum_start
+        if start is None:
+            start = max(0.0, 1.0 - 0.001 * self.loop.batch_size / 96)
+        end = max(start, self.momentum_end)
+        return end - (end - start) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Stage two: real/fake classification + ssl_weight x agreement with the stage-one teacher."""
+
+    data: tuple[Path, ...]
+    """Prepared corpora with reals and fakes; train side learnt from, val side selects."""
+    run: Path
+    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    pretrained: Path | None = None
+    """Stage-one model file: starts the backbone and is the teacher; needed if ssl_weight > 0."""
+    ssl_weight: float = 0.3
+    """Weight of the auxiliary agreement on real clips; 0 trains without stage one."""
+    real_data: tuple[Path, ...] = ()
+    """Further prepared corpora of real clips (LRW) that join the real class and the agreement."""
+    real_ratio: int = 1
+    """Clips of real_data for each clip of data in a batch."""
+    exclude_methods: tuple[str, ...] = ()
+    """Forgery methods never trained or selected on, to be tested as unseen."""
+    class_balance: Literal["balanced", "natural"] = "balanced"
+    """balanced: half of the forgery clips are real; natural: as many as there are files."""
+    video: VideoModelConfig = field(default_factory=VideoModelConfig)
+    """Backbone where there is no pretrained file, which brings its own."""
+    pool: Literal["mean", "attn"] = "mean"
+    """How frames become a clip feature."""
+    views: ViewConfig = field(
+        default_factory=lambda: ViewConfig(time_mask=0.5, frequency_mask_max=0)
+    )
+    """Augmentation of the detector's view."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(warmup_epochs=5.0, decay="cosine")
+    )
+    """Optimiser and schedule; the batch counted is that of the forgery clips."""
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=60, batch_size=32))
+    """Length, batch, device, seed."""
+    resume: bool = False
+    """Continue the run in this folder."""
+
+    def __post_init__(self) -> None:
+        _require_data(self.data)
+        if self.ssl_weight < 0:
+            raise ValueError("ssl_weight must not be negative")
+        if self.ssl_weight > 0 and self.pretrained is None:
+            raise ValueError(
+                f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
+                "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
+            )
+        if self.pretrained is not None and self.video != VideoModelConfig():
+            raise ValueError("video has no effect with pretrained, which brings its own; remove it")
+        if self.views.frequency_mask_max:
+            raise ValueError("views.frequency_mask_max has no effect in finetune: it hears nothing")
+        if self.real_ratio < 1:
+            raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
+
+
+def _require_data(data: tuple[Path, ...]) -> None:
+    if not data:
+        raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")

@@ -1,0 +1,90 @@
+"""Waveform -> log-mel spectrogram; every audio constant, derived on this page.
+
+The only file that imports torchaudio or librosa. Shapes: B clips, S samples, M mel bins.
+Source: RealForensics (Haliassos et al. 2022) audio settings; the exact cut is ours.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+import torchaudio
+from einops import rearrange
+from torch import Tensor
+
+SAMPLE_RATE_HZ = 16_000
+VIDEO_FRAMES_PER_SECOND = 25
+SAMPLES_PER_VIDEO_FRAME = SAMPLE_RATE_HZ // VIDEO_FRAMES_PER_SECOND  # 640 = 40 ms
+
+HOP_SAMPLES = 160  # 10 ms
+WINDOW_SAMPLES = 320  # 20 ms Hann
+FFT_SAMPLES = 512
+MEL_BINS = 80  # HTK scale, 0 Hz to the Nyquist frequency
+MEL_FRAMES_PER_VIDEO_FRAME = SAMPLES_PER_VIDEO_FRAME // HOP_SAMPLES  # 4
+
+FLOOR_DB = -80.0  # below the clip's own maximum
+SILENT_POWER = 1e-8  # a clip whose loudest mel cell is below this is digital silence
+SILENCE_VALUE = -1.0
+MASK_VALUE = 0.0  # what masked instants and bands hold: -40 dB, the middle of the range
+
+
+def preprocessing() -> dict[str, Any]:
+    """What a model file must remember about its sound input."""
+    return {
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "hop_samples": HOP_SAMPLES,
+        "window_samples": WINDOW_SAMPLES,
+        "fft_samples": FFT_SAMPLES,
+        "mel_bins": MEL_BINS,
+        "floor_db": FLOOR_DB,
+    }
+
+
+def log_mel(waveform: Tensor) -> Tensor:
+    """Log-mel spectrogram of clips that start exactly at a video frame.
+
+    Mel frame j is centred on sample 160 j, so mel frames 4i..4i+3 belong to video frame i.
+
+    Args:
+        waveform: (B, S) float in [-1, 1] at 16 kHz; S a multiple of 640.
+
+    Returns:
+        (B, 1, S / 160, 80) in [-1, 1]: decibels under the clip's maximum, floor -80 dB, scaled;
+        -1 everywhere for digital silence.
+
+    Raises:
+        ValueError: S is not a whole number of video frames.
+    """
+    num_samples = waveform.shape[-1]
+    if num_samples == 0 or num_samples % SAMPLES_PER_VIDEO_FRAME:
+        raise ValueError(
+            f"{num_samples} samples are not a whole number of video frames of "
+            f"{SAMPLES_PER_VIDEO_FRAME}"
+        )
+    # A centred transform has one frame more than hops; the last belongs to the next clip.
+    power = _mel_spectrogram(waveform.device)(waveform.float())[..., : num_samples // HOP_SAMPLES]
+    loudest = power.amax(dim=(-2, -1), keepdim=True)
+    decibels = 10.0 * torch.log10(power.clamp_min(1e-10) / loudest.clamp_min(1e-10))
+    scaled = (decibels.clamp_min(FLOOR_DB) - FLOOR_DB / 2) / (-FLOOR_DB / 2)
+    scaled = torch.where(loudest < SILENT_POWER, torch.full_like(scaled, SILENCE_VALUE), scaled)
+    return rearrange(scaled, "b mel time -> b 1 time mel")
+
+
+@functools.cache
+def _mel_spectrogram(device: torch.device) -> torchaudio.transforms.MelSpectrogram:
+    return torchaudio.transforms.MelSpectrogram(
+        sample_rate=SAMPLE_RATE_HZ,
+        n_fft=FFT_SAMPLES,
+        win_length=WINDOW_SAMPLES,
+        hop_length=HOP_SAMPLES,
+        n_mels=MEL_BINS,
+        f_min=0.0,
+        f_max=SAMPLE_RATE_HZ / 2,
+        power=2.0,
+        center=True,
+        pad_mode="reflect",
+        norm=None,
+        mel_scale="htk",
+    ).to(device)

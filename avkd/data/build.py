@@ -1,0 +1,277 @@
+"""From configs to data: the only file of this room that knows config, and the verbs that make data.
+
+Training data are checked here, once, before anything is trained: no identity on two sides of a
+split, also across corpora, and nothing silently left out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avkd.config.data_config import ForgeConfig, PrepareConfig, SynthConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConfig
+from avkd.data import forgery, synthetic
+from avkd.data.datasets import ClipItem, Corpus, TrainingClips
+from avkd.data.layouts import LAYOUTS, lrw
+from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
+from avkd.data.prepare import prepare
+from avkd.data.transforms import CLIP_FRAMES, Augmentation
+from avkd.runtime import ExitCode, Outcome
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PretrainData:
+    """What stage one learns from and is measured on."""
+
+    training: TrainingClips
+    validation: list[ClipItem]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinetuneData:
+    """What stage two learns from and is selected on."""
+
+    training: TrainingClips
+    """Items of the forgery corpora first, then those of the further real corpora."""
+    forgery_labels: list[int]
+    """Labels of the forgery items, in their order."""
+    num_real_items: int
+    """How many further real items follow them."""
+    validation: list[ClipItem]
+    provenance: dict[str, Any]
+
+
+def run_synth(config: SynthConfig) -> Outcome:
+    """`avkd synth`."""
+    return Outcome(
+        synthetic.synth(
+            config.out,
+            seed=config.seed,
+            num_words=config.words,
+            clips_per_word=config.clips_per_word,
+            num_identities=config.identities,
+            num_celebdf_identities=config.celebdf_identities,
+            num_frames=config.frames,
+            workers=config.workers,
+        )
+    )
+
+
+def run_prepare(config: PrepareConfig) -> Outcome:
+    """`avkd prepare`."""
+    manifest = read_layout(config)
+    if config.split is not None:
+        manifest = manifest.of_split(config.split)
+    for note in manifest.notes:
+        logger.info("%s", note)
+    if config.layout == "lrw":
+        lrw.write_subset_list(config.out / "subset.txt", manifest)
+    report = prepare(
+        manifest,
+        config.out,
+        detector=config.detector,
+        detect_every_frames=config.detect_every_frames,
+        max_seconds=config.max_seconds,
+        timeout_seconds=config.timeout_seconds,
+        workers=config.workers,
+        shard=config.shard_numbers,
+    )
+    if not report.num_ok:
+        code = ExitCode.NOTHING_USABLE
+    else:
+        code = ExitCode.SOME_SKIPPED if report.num_failed else ExitCode.DONE
+    return Outcome(report.to_text(), code)
+
+
+def run_forge(config: ForgeConfig) -> Outcome:
+    """`avkd forge`."""
+    return Outcome(
+        forgery.forge(
+            config.data,
+            config.out,
+            methods=config.methods,
+            min_strength=config.min_strength,
+            max_strength=config.max_strength,
+            crf=config.crf,
+            seed=config.seed,
+            workers=config.workers,
+        )
+    )
+
+
+def read_layout(config: PrepareConfig) -> Manifest:
+    """Walk the dataset of a `prepare` config.
+
+    Raises:
+        ValueError: the tree is not of that layout, or an option has no effect on it.
+    """
+    if config.layout == "manifest" and config.source.is_file():
+        return _renamed(Manifest.load(config.source), config.dataset)
+    find: Callable[..., Manifest] = LAYOUTS[config.layout]
+    accepted = set(inspect.signature(find).parameters) - {"root", "dataset"}
+    options = config.options.given()
+    if useless := sorted(set(options) - accepted):
+        raise ValueError(
+            f"options.{useless[0]} has no effect on layout {config.layout}; remove it "
+            f"(its options: {', '.join(sorted(accepted)) or 'none'})"
+        )
+    return _renamed(find(config.source, **options), config.dataset)
+
+
+def pretrain_data(config: PretrainConfig) -> PretrainData:
+    """Open the corpora of stage one.
+
+    Raises:
+        ValueError: an identity is on two sides, or too few usable clips on one of them.
+    """
+    corpora = [Corpus.open(folder) for folder in config.data]
+    _check_all_identities(corpora)
+    usable = [
+        (corpus, [s for s in corpus.manifest.samples if s.label == REAL and s.has_audio])
+        for corpus in corpora
+    ]
+    items = [item for corpus, samples in usable for item in corpus.items(_long_enough(samples))]
+    training = [item for item in items if item.sample.split == "train"]
+    validation = _spread([i for i in items if i.sample.split == "val"], config.validation_clips)
+    if len(validation) < 8:
+        raise ValueError(
+            f"only {len(validation)} real clips with sound on the val side of "
+            f"{_names(config.data)}; held-out retrieval needs 8 or more: hold out more speakers"
+        )
+    logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
+    return PretrainData(
+        training=TrainingClips(
+            training,
+            seed=config.loop.seed,
+            augmentation=_augmentation(config.views),
+            with_sound=True,
+        ),
+        validation=validation,
+        provenance=_provenance(corpora, config.data, len(training)),
+    )
+
+
+def finetune_data(config: FinetuneConfig) -> FinetuneData:
+    """Open the corpora of stage two.
+
+    Raises:
+        ValueError: an identity is on two sides, an excluded method is in no corpus, or a class is
+            missing on the train or val side.
+    """
+    forgery_corpora = [Corpus.open(folder) for folder in config.data]
+    real_corpora = [Corpus.open(folder) for folder in config.real_data]
+    _check_all_identities([*forgery_corpora, *real_corpora])
+    methods = {s.method for corpus in forgery_corpora for s in corpus.manifest.samples}
+    if unknown := sorted(set(config.exclude_methods) - (methods - {REAL_METHOD})):
+        raise ValueError(
+            f"exclude_methods: no {unknown[0]!r} in {_names(config.data)}; methods there: "
+            f"{', '.join(sorted(methods - {REAL_METHOD}))}"
+        )
+
+    def items(corpora: Sequence[Corpus], split: str, only_real: bool) -> list[ClipItem]:
+        return [
+            item
+            for corpus in corpora
+            for item in corpus.items(_long_enough(corpus.manifest.samples))
+            if item.sample.split == split
+            and item.sample.method not in config.exclude_methods
+            and (item.sample.label == REAL or not only_real)
+        ]
+
+    training = items(forgery_corpora, "train", only_real=False)
+    further = items(real_corpora, "train", only_real=True)
+    validation = items(forgery_corpora, "val", only_real=False)
+    for side, side_items in (("train", training), ("val", validation)):
+        labels = {item.sample.label for item in side_items}
+        if len(labels) < 2:
+            raise ValueError(
+                f"the {side} side of {_names(config.data)} holds "
+                f"{'no clip' if not labels else 'one class only'}; both reals and fakes are needed"
+            )
+    logger.info(
+        "stage two: %s for training, %d further real clips, %d files for validation",
+        ", ".join(
+            f"{n} {m}" for m, n in sorted(Counter(i.sample.method for i in training).items())
+        ),
+        len(further),
+        len(validation),
+    )
+    provenance = _provenance(
+        [*forgery_corpora, *real_corpora],
+        [*config.data, *config.real_data],
+        len(training) + len(further),
+    )
+    provenance["training_methods"] = sorted({item.sample.method for item in training})
+    provenance["excluded_methods"] = sorted(config.exclude_methods)
+    return FinetuneData(
+        training=TrainingClips(
+            [*training, *further],
+            seed=config.loop.seed,
+            augmentation=_augmentation(config.views),
+            with_sound=False,
+        ),
+        forgery_labels=[item.sample.label for item in training],
+        num_real_items=len(further),
+        validation=validation,
+        provenance=provenance,
+    )
+
+
+def _renamed(manifest: Manifest, dataset: str | None) -> Manifest:
+    return manifest if dataset is None else manifest.with_dataset(dataset)
+
+
+def _check_all_identities(corpora: Sequence[Corpus]) -> None:
+    unknown = check_identities(s for corpus in corpora for s in corpus.manifest.samples)
+    if unknown:
+        logger.info("%d samples have no known identity; their split could not be checked", unknown)
+
+
+def _long_enough(samples: Sequence[Sample]) -> list[Sample]:
+    long = [s for s in samples if s.num_frames is not None and s.num_frames >= CLIP_FRAMES]
+    if len(long) < len(samples):
+        logger.info(
+            "left out %d clips shorter than %d frames", len(samples) - len(long), CLIP_FRAMES
+        )
+    return long
+
+
+def _spread(items: list[ClipItem], most: int) -> list[ClipItem]:
+    """At most ``most`` items, evenly over the list, so that every speaker stays in."""
+    if len(items) <= most:
+        return items
+    return [items[index * len(items) // most] for index in range(most)]
+
+
+def _augmentation(views: ViewConfig) -> Augmentation:
+    return Augmentation(
+        grayscale=views.grayscale,
+        erasing=views.erasing,
+        time_mask=views.time_mask,
+        frequency_mask_max=views.frequency_mask_max,
+    )
+
+
+def _provenance(
+    corpora: Sequence[Corpus], folders: Sequence[Path], num_training_clips: int
+) -> dict[str, Any]:
+    return {
+        "data": [
+            {"name": folder.name, "fingerprint": corpus.manifest.fingerprint}
+            for folder, corpus in zip(folders, corpora, strict=True)
+        ],
+        "training_clips": num_training_clips,
+    }
+
+
+def _names(folders: Sequence[Path]) -> str:
+    return ", ".join(str(folder) for folder in folders)

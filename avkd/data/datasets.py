@@ -1,0 +1,197 @@
+"""Prepared corpora as datasets of clips: training clips by key, evaluation windows by order.
+
+Reads crop stores only, never a source video. Every random choice is a function of
+(seed, epoch, position, view), so a clip can be drawn again exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from avkd.data.audio_features import SAMPLES_PER_VIDEO_FRAME
+from avkd.data.crop_store import CropStore
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.sampling import ClipBatch, ClipKey
+from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
+from avkd.data.windows import Window, windows_covering
+
+# Names of the random streams of one clip; their numbers must never change.
+_START, _STUDENT, _TEACHER = range(3)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A prepared corpus: its samples and the store their crops lie in."""
+
+    manifest: Manifest
+    store: CropStore
+
+    @classmethod
+    def open(cls, folder: Path) -> Corpus:
+        """Open a folder written by `avkd prepare`.
+
+        Raises:
+            FileNotFoundError: the folder is not a prepared corpus; says how to make one.
+        """
+        path = folder / "manifest.jsonl"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{folder}: no manifest.jsonl there, so it is not a prepared corpus; "
+                "make one with `avkd prepare --out` that folder"
+            )
+        return cls(manifest=Manifest.load(path), store=CropStore(folder))
+
+    def items(self, samples: Iterable[Sample]) -> list[ClipItem]:
+        """Samples of this corpus together with where to read them."""
+        return [ClipItem(sample, self.store) for sample in samples]
+
+
+@dataclass(frozen=True)
+class ClipItem:
+    """One track to draw clips from."""
+
+    sample: Sample
+    store: CropStore
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the track, at 25 per second."""
+        assert self.sample.num_frames is not None, "a prepared sample knows its length"
+        return self.sample.num_frames
+
+
+class TrainingClips(Dataset[ClipBatch]):
+    """One random clip of 25 real frames for each key.
+
+    Args:
+        items: Tracks of at least 25 frames; shorter ones are left out by the caller.
+        seed: Of clip starts and views.
+        augmentation: Of the student's view.
+        with_sound: Also read the sound; every item must have it.
+
+    Raises:
+        ValueError: an item is shorter than a clip or lacks the sound asked for; names it.
+    """
+
+    def __init__(
+        self, items: Sequence[ClipItem], *, seed: int, augmentation: Augmentation, with_sound: bool
+    ) -> None:
+        for item in items:
+            if item.num_frames < CLIP_FRAMES:
+                raise ValueError(f"{item.sample.sample_id}: shorter than {CLIP_FRAMES} frames")
+            if with_sound and not item.sample.has_audio:
+                raise ValueError(f"{item.sample.sample_id}: has no sound")
+        self.items = list(items)
+        self.seed = seed
+        self.augmentation = augmentation
+        self.with_sound = with_sound
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: ClipKey) -> ClipBatch:
+        """The clip of ``key`` as a batch of one."""
+        item = self.items[key.item]
+        start = int(self._stream(key, _START).integers(0, item.num_frames - CLIP_FRAMES + 1))
+        return ClipBatch(
+            frames=torch.from_numpy(item.store.frames(item.sample.path, start, CLIP_FRAMES))[None],
+            waveform=_waveform(item, start) if self.with_sound else None,
+            labels=torch.tensor([float(item.sample.label)]),
+            student=draw_view(self._stream(key, _STUDENT), self.augmentation),
+            teacher=draw_view(self._stream(key, _TEACHER), Augmentation()),
+            sample_ids=(item.sample.sample_id,),
+        )
+
+    def _stream(self, key: ClipKey, view: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, key.epoch, key.position, key.item, view])
+
+
+class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
+    """Every window of every item, as evaluation sees it: centre view, in order.
+
+    Args:
+        items: Tracks of any length; a short one gives one padded window.
+        with_sound: Also read the sound; every item must have it.
+        only_middle: One window from the middle of each item instead of all.
+    """
+
+    def __init__(
+        self, items: Sequence[ClipItem], *, with_sound: bool = False, only_middle: bool = False
+    ) -> None:
+        self.items = list(items)
+        self.with_sound = with_sound
+        self.places: list[tuple[int, Window]] = []
+        for index, item in enumerate(self.items):
+            of_item = windows_covering(item.num_frames)
+            chosen = of_item[len(of_item) // 2 :][:1] if only_middle else of_item
+            self.places += [(index, window) for window in chosen]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> tuple[ClipBatch, int, Window]:
+        """The clip, the index of its item, and the window."""
+        index, window = self.places[place]
+        item = self.items[index]
+        frames = item.store.frames(item.sample.path, window.start_frame, window.num_frames)
+        clip = ClipBatch(
+            frames=torch.from_numpy(frames[window.frame_indices - window.start_frame])[None],
+            waveform=_waveform(item, window.start_frame) if self.with_sound else None,
+            labels=torch.tensor([float(item.sample.label)]),
+            student=center_views(1),
+            teacher=center_views(1),
+            sample_ids=(item.sample.sample_id,),
+        )
+        return clip, index, window
+
+    def batches(
+        self, batch_size: int, workers: int = 0
+    ) -> Iterator[tuple[ClipBatch, list[tuple[int, Window]]]]:
+        """All windows in order, as batches with the item index and window of each clip."""
+        loader = DataLoader(
+            self, batch_size=batch_size, num_workers=workers, collate_fn=_collate_windows
+        )
+        yield from loader
+
+
+def training_loader(
+    dataset: TrainingClips,
+    keys: Iterable[list[ClipKey]],
+    *,
+    workers: int,
+    pin_memory: bool,
+) -> Iterable[ClipBatch]:
+    """Loader over batches of keys; the number of workers changes nothing but the speed.
+
+    It has its own generator: making a loader's iterator draws from one, and drawing from the
+    global one would shift every dropout mask after a resume.
+    """
+    return DataLoader(
+        dataset,
+        batch_sampler=list(keys),  # type: ignore[arg-type]  # keys instead of integers
+        num_workers=workers,
+        collate_fn=ClipBatch.collate,
+        pin_memory=pin_memory,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def _waveform(item: ClipItem, start_frame: int) -> Tensor:
+    """(1, 16000) int16 from the first frame's own instant; zeros after the end of the sound."""
+    num_samples = CLIP_FRAMES * SAMPLES_PER_VIDEO_FRAME
+    waveform = item.store.waveform(item.sample.path, start_frame, num_samples)
+    assert waveform is not None and len(waveform) == num_samples
+    return torch.from_numpy(waveform)[None]
+
+
+def _collate_windows(
+    clips: list[tuple[ClipBatch, int, Window]],
+) -> tuple[ClipBatch, list[tuple[int, Window]]]:
+    return ClipBatch.collate([clip for clip, _, _ in clips]), [(i, w) for _, i, w in clips]

@@ -1,0 +1,173 @@
+"""What lies under a dataset's folder, and how that compares with what should lie there.
+
+Knows names only: every folder is listed once, no file is opened and none is asked for its size.
+Which names mean what is the business of the layouts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"}
+    | {".wmv"}
+)
+
+_ARCHIVER_LEFTOVER = "__MACOSX"  # macOS puts a shadow of every file there when it zips a folder
+_NAMES_SHOWN = 8
+_FOLDERS_SEARCHED = 200  # enough to find the right folder near a wrong one without walking a disk
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files below one folder."""
+
+    videos: tuple[str, ...]
+    """POSIX paths relative to the dataset's root, sorted, so independent of the file system."""
+    other_suffixes: Counter[str]
+    """How many files of which suffix were passed over because they are not video."""
+    hidden: int
+    """How many entries were passed over because their name starts with a dot or is `__MACOSX`."""
+    links: tuple[str, ...]
+    """Symbolic links; none is followed, so nothing outside the root can come in or come twice."""
+
+    def notes(self) -> tuple[str, ...]:
+        """One remark for each reason why something was passed over."""
+        notes = []
+        if self.other_suffixes:
+            kinds = ", ".join(f"{n} {kind}" for kind, n in self.other_suffixes.most_common())
+            notes.append(f"passed over, not video: {kinds}")
+        if self.hidden:
+            notes.append(f"passed over, hidden: {self.hidden}")
+        if self.links:
+            notes.append(
+                f"passed over, symbolic links (never followed): {len(self.links)}, "
+                f"first {self.links[0]!r}; mount or copy what they point to"
+            )
+        return tuple(notes)
+
+
+def list_videos(root: Path, folder: str = "", *, recursive: bool = True) -> Listing:
+    """List ``root / folder``, by default with everything below it.
+
+    That folder may itself be a link (data spread over disks); below it none is followed.
+
+    Raises:
+        OSError: a folder cannot be read; a corpus with silent holes would be worse.
+    """
+    videos: list[str] = []
+    other_suffixes: Counter[str] = Counter()
+    hidden = 0
+    links: list[str] = []
+    pending = [folder]
+    while pending:
+        current = pending.pop()
+        prefix = f"{current}/" if current else ""
+        with os.scandir(root / current) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == _ARCHIVER_LEFTOVER:
+                    hidden += 1
+                elif entry.is_symlink():
+                    links.append(prefix + entry.name)
+                elif entry.is_dir(follow_symlinks=False):
+                    if recursive:
+                        pending.append(prefix + entry.name)
+                elif is_video_name(entry.name) and entry.is_file(follow_symlinks=False):
+                    videos.append(prefix + entry.name)
+                else:
+                    other_suffixes[_suffix_of(entry.name) or "no suffix"] += 1
+    return Listing(tuple(sorted(videos)), other_suffixes, hidden, tuple(sorted(links)))
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file of this name is taken for a video."""
+    return _suffix_of(name) in VIDEO_SUFFIXES
+
+
+def compare(what: str, found: int, official: int) -> str:
+    """The sentence that holds a count against the official inventory."""
+    return f"{what}: {found} found, {official} official, difference {found - official:+d}"
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first few of ``names``, with a mark where some are left unsaid."""
+    shown = ", ".join(repr(name) for name in names[:_NAMES_SHOWN])
+    return shown + (", ..." if len(names) > _NAMES_SHOWN else "")
+
+
+def plain_id(name: str) -> str:
+    """``name`` as printable ASCII without blanks: percent-encoded, reversible, never ambiguous.
+
+    Names with blanks, line breaks, ``%`` or bytes that are not UTF-8 then survive any list or
+    table; ``urllib.parse.unquote(..., errors="surrogateescape")`` gives the name back.
+    """
+    return quote(name, safe="/", errors="surrogateescape")
+
+
+def stem_of(path: str) -> str:
+    """File name of a POSIX path without its last suffix."""
+    return PurePosixPath(path).stem
+
+
+def compiled(pattern: str, *, option: str, group: str) -> re.Pattern[str]:
+    """Compile the user's regular expression, which has to hold the named group ``group``.
+
+    Raises:
+        ValueError: not a regular expression, or without that group; names the option.
+    """
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"{option}={pattern!r} is not a regular expression: {error}") from error
+    if group not in expression.groupindex:
+        raise ValueError(f"{option}={pattern!r} lacks the named group (?P<{group}>...)")
+    return expression
+
+
+def wrong_root(root: Path, *, expected: str, recognises: Callable[[Path], bool]) -> ValueError:
+    """The error for a folder that is not the dataset; points at the right one if it is near.
+
+    Args:
+        root: What the user gave.
+        expected: What should have been below it.
+        recognises: Whether a folder looks right; must be cheap, and may raise OSError.
+    """
+    if not root.is_dir():
+        state = "is not a folder" if root.exists() else "does not exist"
+        return ValueError(f"{root} {state}; expected a folder with {expected}")
+    names = sorted(entry.name for entry in os.scandir(root))
+    message = f"{root}: expected {expected}; found {name_some(names) or 'an empty folder'}"
+    for candidate in _folders_near(root):
+        with suppress(OSError):
+            if recognises(candidate):
+                return ValueError(f"{message}. Did you mean {candidate}?")
+    return ValueError(message)
+
+
+def _suffix_of(name: str) -> str:
+    # Half a million names: a split of the text is several times faster than a path object.
+    stem, _, suffix = name.rpartition(".")
+    return f".{suffix.lower()}" if stem else ""
+
+
+def _folders_near(root: Path) -> Iterator[Path]:
+    """Children, their children, then the three folders above."""
+    children = _folders_in(root)
+    yield from children
+    for child in children:
+        yield from _folders_in(child)
+    yield from list(root.resolve().parents)[:3]
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        return [folder / name for name in names[:_FOLDERS_SEARCHED]]
+    return []

@@ -1,0 +1,210 @@
+"""The list of samples every part of avkd agrees on: what a file is, whose face, which label, split.
+
+Knows nothing of media, models or training. One label convention everywhere: **1 = fake, 0 = real**,
+translated once, by name, at the border (`label_from_name`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from avkd import durable
+
+REAL = 0
+FAKE = 1
+REAL_METHOD = "real"
+
+Kind = Literal["video", "frames", "image", "crops"]
+Split = Literal["train", "val", "test"]
+
+_FORMAT = "avkd-manifest-1"
+_LABEL_NAMES = {
+    "real": REAL,
+    "original": REAL,
+    "pristine": REAL,
+    "genuine": REAL,
+    "fake": FAKE,
+    "forged": FAKE,
+    "manipulated": FAKE,
+    "synthetic": FAKE,
+}
+
+
+def label_from_name(name: str) -> int:
+    """Translate a class *name* to the label, case-insensitively; never a number or an order.
+
+    Alphabetical image folders give fake=0 and Celeb-DF's own list says 1=real, so numbers from
+    outside are never taken over.
+
+    Raises:
+        ValueError: the name is not one of the known class names.
+    """
+    try:
+        return _LABEL_NAMES[name.strip().lower()]
+    except KeyError:
+        known = ", ".join(sorted(_LABEL_NAMES))
+        raise ValueError(f"unknown class name {name!r}; known names: {known}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One file to learn from or to judge."""
+
+    sample_id: str
+    """Unique within a manifest: ``<dataset>/<method>/<name>``."""
+    path: str
+    """POSIX path relative to the manifest's root."""
+    kind: Kind
+    """What the path is: a video file, a folder of frames, an image, or crops in a crop store."""
+    label: int
+    """1 = fake, 0 = real."""
+    dataset: str
+    """Dataset name, e.g. ``faceforensics``."""
+    method: str
+    """Forgery method; ``real`` exactly when the label is 0."""
+    identities: tuple[str, ...] = ()
+    """Everyone whose face or voice is in it (a swap has two); empty = not known."""
+    split: Split | None = None
+    """Side of the split; None = not used in any protocol."""
+    source_id: str | None = None
+    """Real clip a forgery was made from (its pair), where known."""
+    num_frames: int | None = None
+    """Frames at 25 per second, counted by decoding; None = not yet known."""
+    has_audio: bool | None = None
+    """Whether sound comes with it; None = not yet known."""
+
+    def __post_init__(self) -> None:
+        if self.label not in (REAL, FAKE):
+            raise ValueError(f"{self.sample_id}: label {self.label!r} is neither 0 (real) nor 1")
+        if (self.method == REAL_METHOD) != (self.label == REAL):
+            raise ValueError(
+                f"{self.sample_id}: method {self.method!r} contradicts label {self.label}; "
+                f"method {REAL_METHOD!r} goes with label 0 and with nothing else"
+            )
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"{self.sample_id}: unknown kind {self.kind!r}")
+        if self.split is not None and self.split not in get_args(Split):
+            raise ValueError(f"{self.sample_id}: unknown split {self.split!r}")
+        if self.path.startswith("/") or ".." in Path(self.path).parts:
+            raise ValueError(f"{self.sample_id}: path {self.path!r} leaves the manifest's folder")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Samples under one root folder.
+
+    Raises:
+        ValueError: two samples share an id.
+    """
+
+    root: Path
+    samples: tuple[Sample, ...]
+    notes: tuple[str, ...] = ()
+    """Human-readable remarks of the layout: counts against the official inventory, omissions."""
+
+    def __post_init__(self) -> None:
+        counts = Counter(sample.sample_id for sample in self.samples)
+        doubled = [sample_id for sample_id, count in counts.items() if count > 1]
+        if doubled:
+            raise ValueError(f"{len(doubled)} sample ids occur twice, first {doubled[0]!r}")
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of every field of every sample; independent of where the folder lies."""
+        return durable.fingerprint([dataclasses.asdict(sample) for sample in self.samples])
+
+    def absolute_path(self, sample: Sample) -> Path:
+        """Where ``sample`` lies on this machine."""
+        return self.root / sample.path
+
+    def where(self, keep: Callable[[Sample], bool]) -> Manifest:
+        """The samples for which ``keep`` is true, in the same order."""
+        return dataclasses.replace(self, samples=tuple(filter(keep, self.samples)))
+
+    def of_split(self, split: Split) -> Manifest:
+        """The samples of one side of the split."""
+        return self.where(lambda sample: sample.split == split)
+
+    def with_dataset(self, dataset: str) -> Manifest:
+        """The same samples under another dataset name."""
+        renamed = (dataclasses.replace(sample, dataset=dataset) for sample in self.samples)
+        return dataclasses.replace(self, samples=tuple(renamed))
+
+    def check_identities(self) -> int:
+        """Enforce that no identity stands on two sides of the split.
+
+        Returns:
+            Number of samples in a split whose identity is not known and so could not be checked.
+
+        Raises:
+            ValueError: an identity is on two sides; names it, the sides and one file of each.
+        """
+        return check_identities(self.samples)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON lines: a header, then one sample a line. Atomic."""
+        header = {"format": _FORMAT, "notes": list(self.notes), "count": len(self.samples)}
+        rows = [header, *(dataclasses.asdict(sample) for sample in self.samples)]
+        durable.write_text(path, "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows))
+
+    @classmethod
+    def load(cls, path: Path, root: Path | None = None) -> Manifest:
+        """Read a manifest; its root is the file's folder unless ``root`` is given.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: not a manifest, or a broken line; names the file and the line.
+        """
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            header = json.loads(lines[0]) if lines else None
+        except ValueError:  # not UTF-8, or not JSON
+            header = None
+        if not isinstance(header, dict) or header.get("format") != _FORMAT:
+            raise ValueError(f"{path}: not an avkd manifest (first line is not {_FORMAT!r})")
+        samples = [_parse_row(path, number, line) for number, line in enumerate(lines[1:], 2)]
+        if len(samples) != header.get("count"):
+            raise ValueError(
+                f"{path}: holds {len(samples)} samples but announces {header.get('count')}; "
+                "the file is cut short: make it again"
+            )
+        notes = tuple(str(note) for note in header.get("notes", ()))
+        return cls(root=root or path.parent, samples=tuple(samples), notes=notes)
+
+
+def check_identities(samples: Iterable[Sample]) -> int:
+    """`Manifest.check_identities` over any samples, also of several manifests at once."""
+    sides: dict[str, dict[str, str]] = defaultdict(dict)
+    unknown = 0
+    for sample in samples:
+        if sample.split is None:
+            continue
+        unknown += not sample.identities
+        for identity in sample.identities:
+            sides[identity].setdefault(sample.split, sample.sample_id)
+    for identity, seen in sides.items():
+        if len(seen) > 1:
+            where = "; ".join(f"{split}: {sample_id}" for split, sample_id in sorted(seen.items()))
+            raise ValueError(
+                f"identity {identity!r} stands on {len(seen)} sides of the split ({where}); "
+                "an evaluation on it would be meaningless: split by identity"
+            )
+    return unknown
+
+
+def _parse_row(path: Path, number: int, line: str) -> Sample:
+    try:
+        row = json.loads(line)
+        row["identities"] = tuple(row.get("identities", ()))
+        return Sample(**row)
+    except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path}, line {number}: {error}") from error

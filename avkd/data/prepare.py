@@ -1,0 +1,387 @@
+"""From a manifest of files to a prepared corpus: crops and sound written once, resumable, reported.
+
+Every input file becomes one row of the report; a file that fails is a row with its reason and the
+run goes on. Knows nothing of datasets' layouts or of training.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from avkd import durable
+from avkd.data import crop_store, face_crop, image_files
+from avkd.data.crop_store import CropWriter, PackedTrack, TrackPacker, append_journal, read_journal
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import MediaError
+from avkd.data.track_extraction import (
+    MIN_FRAMES,
+    cut_crops,
+    iter_file,
+    load_detector,
+    plan_tracks,
+    read_sound,
+    sound_of_track,
+)
+from avkd.data.worker_pool import Outcome, run_isolated
+
+_log = logging.getLogger(__name__)
+_DISK_FULL = "disk_full"
+# What the pool says of a file that took its worker down.
+_POOL_CODES = {"error": "internal_error", "crashed": "decoder_crashed", "timeout": "timeout"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings:
+    """All that decides what the crops look like; two corpora with equal ones may be mixed."""
+
+    detector: str
+    detect_every_frames: int
+    min_frames: int
+    max_seconds: float | None
+    crop_size: int = face_crop.CROP_SIZE
+    jpeg_quality: int = crop_store.JPEG_QUALITY
+    version: int = 1
+    """Raised whenever the code makes other crops from the same settings."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest written into every record made with these settings."""
+        return durable.fingerprint(asdict(self))
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What became of the files of one call, those of earlier calls included."""
+
+    out: Path
+    manifest: Manifest
+    """The prepared corpus, as saved in ``manifest.jsonl``."""
+    num_inputs: int
+    """Files this shard is responsible for."""
+    num_new: int
+    """Files worked on now; the rest was done before."""
+    codes: dict[str, int]
+    """Files by outcome: ``ok`` or the reason of failure."""
+    flags: dict[str, int]
+    """Usable files by remark: ``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``."""
+    seconds: float
+
+    @property
+    def num_ok(self) -> int:
+        """Files that can be used."""
+        return self.codes.get("ok", 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    sample: Sample
+    source: Path
+    work: Path
+    """Beginning of the names of the files this job writes its tracks to."""
+    settings: PrepareSettings
+
+
+@dataclass(frozen=True)
+class _Done:
+    row: dict[str, Any]
+    tracks: list[PackedTrack]
+
+
+def prepare(
+    manifest: Manifest,
+    out: Path,
+    *,
+    detector: str = "mtcnn",
+    detect_every_frames: int = 5,
+    min_frames: int = MIN_FRAMES,
+    max_seconds: float | None = 120.0,
+    workers: int = 2,
+    timeout_seconds: float = 600.0,
+    shard: tuple[int, int] = (0, 1),
+    retry_failed: bool = False,
+) -> PrepareReport:
+    """Find, follow, align and store the faces of every file of a manifest.
+
+    Run again after a kill, it redoes at most the files in flight.
+
+    Args:
+        manifest: Samples of kind ``video``, ``frames`` or ``image``.
+        out: Corpus folder: ``manifest.jsonl`` (one ``crops`` sample per usable file, its primary
+            track), ``report.jsonl``, ``prepare.json``, ``index.jsonl``, ``shards/``.
+        detector: ``mtcnn``, ``boxes`` (sidecars) or ``none`` (already face crops).
+        detect_every_frames: Frames from one search for faces to the next.
+        min_frames: Shorter tracks are dropped; files shorter than this are kept, flagged ``short``.
+        max_seconds: Longer files are cut there, flagged ``stopped_by_limit``; None = no limit.
+        workers: Child processes.
+        timeout_seconds: Wall-clock limit for one file.
+        shard: (i, n): do the i-th of n parts; parts may run at once, also on several machines, into
+            one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
+        retry_failed: Try files again that failed in an earlier run.
+
+    Raises:
+        ValueError: bad arguments; or ``out`` was made with other settings or is in use.
+        ModuleNotFoundError: the detector's weights are not installed.
+        OSError: the disk is full; nothing half-written counts as done.
+    """
+    started = time.monotonic()
+    index, count = shard
+    if not 0 <= index < count:
+        raise ValueError(f"shard {index}/{count}: the first number runs from 0 to {count - 1}")
+    if any(sample.kind == "crops" for sample in manifest.samples):
+        raise ValueError(f"{manifest.root}: holds prepared crops already; give the source manifest")
+    if detector not in ("none", "boxes"):
+        load_detector(detector)  # fail now, not once per file
+    settings = PrepareSettings(
+        detector=detector,
+        detect_every_frames=detect_every_frames,
+        min_frames=min_frames,
+        max_seconds=max_seconds,
+    )
+    part = "" if count == 1 else f"part-{index}-of-{count}-"
+    mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
+    out.mkdir(parents=True, exist_ok=True)
+    with _locked(out / f".{part}lock"):
+        _check_settings(out, settings)
+        work = out / f".{part}work"
+        _emptied(work)
+        read_journal(out / f"{part}report.jsonl", repair=True)
+        before = _latest_rows(out)
+        todo = [s for s in mine if _is_open(before.get(s.sample_id), retry_failed)]
+        writer = CropWriter(out, settings_fingerprint=settings.fingerprint, part=part)
+        jobs = (
+            _Job(
+                sample=sample,
+                source=manifest.absolute_path(sample),
+                work=work / f"{number:08d}",
+                settings=settings,
+            )
+            for number, sample in enumerate(todo)
+        )
+        outcomes = run_isolated(
+            _prepare_file, jobs, workers=workers, timeout_seconds=timeout_seconds
+        )
+        for outcome in tqdm(outcomes, total=len(todo), desc="prepare", unit="file"):
+            _commit(outcome, writer, out / f"{part}report.jsonl")
+        shutil.rmtree(work)
+        return _finish(manifest, out, settings, mine, len(todo), time.monotonic() - started)
+
+
+def _is_open(row: dict[str, Any] | None, retry_failed: bool) -> bool:
+    return row is None or (retry_failed and row["status"] != "ok")
+
+
+def _shard_of(sample: Sample, count: int) -> int:
+    """Which of ``count`` parts a sample belongs to, whatever else the manifest holds."""
+    return int(hashlib.sha256(sample.sample_id.encode()).hexdigest(), 16) % count
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process per part of a corpus; the lock ends with the process, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{path.parent}: another prepare is at work here; wait for it"
+            ) from None
+        yield
+
+
+def _emptied(folder: Path) -> None:
+    """Make a folder for temporary files, without what a killed run left there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _check_settings(out: Path, settings: PrepareSettings) -> None:
+    path = out / "prepare.json"
+    if not path.exists():
+        description = {"settings": asdict(settings), "fingerprint": settings.fingerprint}
+        durable.write_json(path, description)
+        return
+    earlier = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    now = asdict(settings)
+    changed = [
+        f"{name} was {earlier.get(name)!r}, is {value!r}"
+        for name, value in now.items()
+        if earlier.get(name) != value
+    ]
+    if changed:
+        raise ValueError(
+            f"{out}: prepared with other settings ({'; '.join(changed)}); "
+            "use the same settings, or another output folder"
+        )
+
+
+def _prepare_file(job: _Job) -> _Done:
+    """One file, in a worker process."""
+    torch.set_num_threads(1)  # workers share the machine by files, not by threads
+    started = time.monotonic()
+    row: dict[str, Any] = _row_of(job.sample)
+    tracks: list[PackedTrack] = []
+    try:
+        tracks, facts = _store_tracks(job)
+        row |= {"status": "ok", "message": "", **facts}
+    except MediaError as error:
+        row |= {"status": error.code, "message": str(error)}
+    except ValueError as error:
+        row |= {"status": "bad_input", "message": str(error)}
+    except OSError as error:
+        code = _DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io_error"
+        row |= {"status": code, "message": str(error)}
+    row["seconds"] = round(time.monotonic() - started, 3)
+    return _Done(row, tracks)
+
+
+def _row_of(sample: Sample) -> dict[str, Any]:
+    return {
+        "sample_id": sample.sample_id,
+        "label": sample.label,
+        "dataset": sample.dataset,
+        "method": sample.method,
+        "split": sample.split,
+        "path": sample.path,
+    }
+
+
+def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
+    """Find the tracks of a file, then stream each one's crops into a file of its own."""
+    settings, kind = job.settings, job.sample.kind
+    assert kind != "crops"
+    plan = plan_tracks(
+        job.source,
+        kind=kind,
+        detector=settings.detector,
+        detect_every_frames=settings.detect_every_frames,
+        min_frames=settings.min_frames,
+        max_seconds=settings.max_seconds,
+    )
+    packers = [
+        TrackPacker(job.work.with_name(f"{job.work.name}-{number}.track"))
+        for number in range(len(plan.tracks))
+    ]
+    sources: list[list[tuple[int, float]]] = [[] for _ in plan.tracks]
+    counts: Counter[str] = Counter()
+    frames = iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=counts)
+    for number, frame, crop in cut_crops(frames, plan.tracks):
+        packers[number].add_frame(crop)
+        sources[number].append((frame.source_index, frame.time_seconds))
+    sound = read_sound(job.source, kind, plan.num_frames)
+    digest = _sha256_of_source(job.source)
+    packed = [
+        packer.finish(
+            path=f"{job.sample.sample_id}/track-{number}",
+            waveform=sound_of_track(sound, track),
+            source_path=job.sample.path,
+            source_sha256=digest,
+            source_start_frame=track.start_frame,
+            geometry={
+                "source_frame_indices": [index for index, _ in sources[number]],
+                "source_times_seconds": [seconds for _, seconds in sources[number]],
+                "landmarks": track.landmarks,
+                "transforms": track.transforms,
+            },
+        )
+        for number, (packer, track) in enumerate(zip(packers, plan.tracks, strict=True))
+    ]
+    facts = {
+        "tracks": len(plan.tracks),
+        "tracks_dropped": plan.num_dropped_tracks,
+        "file_frames": plan.num_frames,
+        "num_frames": len(plan.tracks[0]),
+        "has_audio": sound is not None,
+        "flags": list(plan.flags),
+        "decoding": plan.counts,
+    }
+    return packed, facts
+
+
+def _sha256_of_source(path: Path) -> str:
+    """Of a file's bytes; of a folder, of its pictures' digests in order."""
+    if not path.is_dir():
+        return durable.sha256_of_file(path)
+    digests = [durable.sha256_of_file(file) for file in image_files.image_files(path)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _commit(outcome: Outcome[_Job, _Done], writer: CropWriter, report: Path) -> None:
+    """Make one file's outcome durable: crops first, then its row."""
+    done = outcome.result
+    if done is None:
+        row = _row_of(outcome.item.sample)
+        row |= {"status": _POOL_CODES[outcome.status], "message": outcome.message}
+        append_journal(report, [row | {"seconds": round(outcome.seconds, 3)}])
+        return
+    if done.row["status"] == _DISK_FULL:
+        raise OSError(errno.ENOSPC, "disk full: free some space and run the same command again")
+    writer.append(done.tracks)
+    append_journal(report, [done.row])
+    if done.row["status"] != "ok":
+        _log.warning("%s: %s", done.row["status"], done.row["message"])
+
+
+def _latest_rows(out: Path) -> dict[str, dict[str, Any]]:
+    """The last report row of every file, of all parts."""
+    reports = sorted(out.glob("*report.jsonl"))
+    return {row["sample_id"]: row for report in reports for row in read_journal(report)}
+
+
+def _finish(
+    manifest: Manifest,
+    out: Path,
+    settings: PrepareSettings,
+    mine: list[Sample],
+    num_new: int,
+    seconds: float,
+) -> PrepareReport:
+    """Write the corpus' manifest and the totals, from all parts' reports."""
+    rows = _latest_rows(out)
+    usable = [s for s in manifest.samples if rows.get(s.sample_id, {}).get("status") == "ok"]
+    crops = tuple(
+        replace(
+            sample,
+            path=f"{sample.sample_id}/track-0",
+            kind="crops",
+            num_frames=rows[sample.sample_id]["num_frames"],
+            has_audio=rows[sample.sample_id]["has_audio"],
+        )
+        for sample in usable
+    )
+    note = f"prepared {len(crops)} of {len(manifest)} files, settings {settings.fingerprint}"
+    prepared = Manifest(root=out, samples=crops, notes=(*manifest.notes, note))
+    prepared.save(out / "manifest.jsonl")
+    every = [rows[s.sample_id] for s in manifest.samples if s.sample_id in rows]
+    totals = {"inputs": len(manifest), "done": len(every), "codes": _tally(every)}
+    description = {"settings": asdict(settings), "fingerprint": settings.fingerprint}
+    durable.write_json(out / "prepare.json", description | {"counts": totals})
+    own = [rows[sample.sample_id] for sample in mine]
+    return PrepareReport(
+        out=out,
+        manifest=prepared,
+        num_inputs=len(mine),
+        num_new=num_new,
+        codes=_tally(own),
+        flags=dict(Counter(flag for row in own for flag in row.get("flags", ()))),
+        seconds=seconds,
+    )
+
+
+def _tally(rows: list[dict[str, Any]]) -> dict[str, int]:
+    return dict(Counter(row["status"] for row in rows).most_common())

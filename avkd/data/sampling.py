@@ -1,0 +1,202 @@
+"""Which clip comes when: batches of keys as functions of (seed, epoch), and the batch they become.
+
+Nothing here has state, so any number of workers gives the same stream and a resumed run continues
+it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avkd.data.manifest import FAKE, REAL
+from avkd.data.transforms import Views
+
+
+@dataclass(frozen=True)
+class ClipKey:
+    """One draw of one clip: everything random about it is a function of these numbers."""
+
+    epoch: int
+    position: int
+    """Place in the epoch's stream; tells apart two draws of the same item."""
+    item: int
+    """Index into the dataset."""
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """B clips of T = 25 frames, as they leave the loader."""
+
+    frames: Tensor
+    """(B, T, 150, 150, 3) uint8 RGB."""
+    waveform: Tensor | None
+    """(B, 640 T) int16 at 16 kHz, starting exactly at the first frame; None = no sound asked."""
+    labels: Tensor
+    """(B,) float, 1 = fake."""
+    student: Views
+    """Augmented views."""
+    teacher: Views
+    """Clean views, cropped and flipped on their own draw."""
+    sample_ids: tuple[str, ...]
+    """(B,) ids of the samples, for error messages and pictures."""
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """The same batch on ``device``."""
+        return ClipBatch(
+            frames=self.frames.to(device, non_blocking=True),
+            waveform=None if self.waveform is None else self.waveform.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            student=self.student.to(device),
+            teacher=self.teacher.to(device),
+            sample_ids=self.sample_ids,
+        )
+
+    def pin_memory(self) -> ClipBatch:
+        """Called by the loader so that copies to a GPU overlap."""
+        return ClipBatch(
+            frames=self.frames.pin_memory(),
+            waveform=None if self.waveform is None else self.waveform.pin_memory(),
+            labels=self.labels,
+            student=self.student,
+            teacher=self.teacher,
+            sample_ids=self.sample_ids,
+        )
+
+    @staticmethod
+    def collate(clips: Sequence[ClipBatch]) -> ClipBatch:
+        """Join clips of one (B = 1) into a batch."""
+        waveforms = [clip.waveform for clip in clips if clip.waveform is not None]
+        assert len(waveforms) in (0, len(clips)), "all clips of a batch come with sound, or none"
+        return ClipBatch(
+            frames=torch.cat([clip.frames for clip in clips]),
+            waveform=torch.cat(waveforms) if waveforms else None,
+            labels=torch.cat([clip.labels for clip in clips]),
+            student=Views.cat([clip.student for clip in clips]),
+            teacher=Views.cat([clip.teacher for clip in clips]),
+            sample_ids=tuple(sample_id for clip in clips for sample_id in clip.sample_ids),
+        )
+
+
+class ShuffledBatches:
+    """Every item once per epoch in a seeded order; the last incomplete batch is left out.
+
+    Args:
+        num_items: Items of the dataset.
+        batch_size: Clips a batch; a smaller dataset gives one batch of all its items.
+        seed: Of the order.
+
+    Raises:
+        ValueError: there is no item.
+    """
+
+    def __init__(self, num_items: int, batch_size: int, seed: int) -> None:
+        if num_items == 0:
+            raise ValueError("no training clip: the train side of the data is empty")
+        self.num_items = num_items
+        self.batch_size = min(batch_size, num_items)
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.num_items // self.batch_size
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
+        """Batches ``first`` .. last of an epoch."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_items)
+        for batch in range(first, len(self)):
+            start = batch * self.batch_size
+            yield [
+                ClipKey(epoch, start + offset, int(item))
+                for offset, item in enumerate(order[start : start + self.batch_size])
+            ]
+
+
+class MixedBatches:
+    """Batches of stage two: clips of the forgery corpora, then ``real_ratio`` times as many reals.
+
+    Args:
+        labels: Label of every item of the forgery corpora, which come first in the dataset.
+        num_real_items: Items of the further real corpora, which follow them.
+        batch_size: Clips of the forgery corpora in a batch (even, where balanced).
+        real_ratio: Further real clips for each of them; no effect if there are none.
+        balanced: Half of the forgery clips are real, repeated as often as needed; or as they come.
+        seed: Of the order.
+
+    Raises:
+        ValueError: a class is missing or the batch cannot be balanced.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        num_real_items: int,
+        batch_size: int,
+        real_ratio: int,
+        balanced: bool,
+        seed: int,
+    ) -> None:
+        self.labels = np.asarray(labels)
+        self.reals = np.flatnonzero(self.labels == REAL)
+        self.fakes = np.flatnonzero(self.labels == FAKE)
+        if not len(self.fakes) or not len(self.reals):
+            raise ValueError(
+                f"training needs reals and fakes; the train side has {len(self.reals)} real and "
+                f"{len(self.fakes)} fake clips of at least 25 frames"
+            )
+        if balanced and batch_size % 2:
+            raise ValueError(f"batch_size {batch_size}: half of it is real, so it must be even")
+        self.num_real_items = num_real_items
+        self.batch_size = min(batch_size, 2 * (len(self.labels) // 2))
+        self.extra_reals = real_ratio * self.batch_size if num_real_items else 0
+        self.balanced = balanced
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return max(1, len(self.labels) // self.batch_size)
+
+    @property
+    def fake_fraction(self) -> float:
+        """Share of fakes among the clips the classifier sees: the prior to correct for."""
+        share = 0.5 if self.balanced else len(self.fakes) / len(self.labels)
+        return share * self.batch_size / (self.batch_size + self.extra_reals)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
+        """Batches ``first`` .. last of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        forgery_stream = self._forgery_stream(rng)
+        extra = _cycled(rng, np.arange(self.num_real_items), len(self) * self.extra_reals)
+        per_batch = self.batch_size + self.extra_reals
+        for batch in range(first, len(self)):
+            items = [
+                *forgery_stream[batch * self.batch_size : (batch + 1) * self.batch_size],
+                *(len(self.labels) + extra[batch * self.extra_reals :][: self.extra_reals]),
+            ]
+            yield [
+                ClipKey(epoch, batch * per_batch + offset, int(item))
+                for offset, item in enumerate(items)
+            ]
+
+    def _forgery_stream(self, rng: np.random.Generator) -> np.ndarray:
+        total = len(self) * self.batch_size
+        if not self.balanced:
+            return _cycled(rng, np.arange(len(self.labels)), total)
+        stream = np.empty(total, dtype=np.int64)
+        stream[0::2] = _cycled(rng, self.reals, total // 2)
+        stream[1::2] = _cycled(rng, self.fakes, total // 2)
+        return stream
+
+
+def _cycled(rng: np.random.Generator, items: np.ndarray, count: int) -> np.ndarray:
+    """``count`` items: one seeded permutation after another, so that none comes twice too often."""
+    if count == 0:
+        return np.empty(0, dtype=np.int64)
+    rounds = -(-count // len(items))
+    return np.concatenate([rng.permutation(items) for _ in range(rounds)])[:count]

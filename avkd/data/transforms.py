@@ -1,0 +1,208 @@
+"""Views of a clip: what is drawn for each, from (seed, epoch, clip, view) alone, and applying it.
+
+Drawing happens in the loader and costs nothing; applying happens on the device, on uint8 batches.
+Mask meaning everywhere: masked = removed. Shapes: B clips, T frames, H W pixels.
+Source of the augmentations and their order: RealForensics (Haliassos et al. 2022), stage one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.nn import functional
+
+from avkd.data import masking
+from avkd.data.audio_features import MASK_VALUE, MEL_BINS, MEL_FRAMES_PER_VIDEO_FRAME
+from avkd.data.windows import WINDOW_FRAMES
+
+CLIP_FRAMES = WINDOW_FRAMES  # training sees what evaluation sees
+CROP_PIXELS = 150  # side of a stored face crop
+VIEW_PIXELS = 140  # side of the window cut from it
+CENTER_OFFSET = (CROP_PIXELS - VIEW_PIXELS) // 2
+CHANNEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as every published backbone expects
+CHANNEL_STD = (0.229, 0.224, 0.225)
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+_ERASED_AREA = (0.02, 0.33)
+_ERASED_ASPECT = (0.3, 3.3)
+
+
+@dataclass(frozen=True)
+class Views:
+    """How each of B clips is seen; every field is a tensor with leading axis B."""
+
+    crop: Tensor
+    """(B, 2) int: top and left of the 140-pixel window, 0..10."""
+    flip: Tensor
+    """(B,) bool: mirrored left to right."""
+    grayscale: Tensor
+    """(B,) bool: colour removed."""
+    erased: Tensor
+    """(B, 4) float: top, left, bottom, right of the erased rectangle as shares of the side."""
+    time_mask: Tensor
+    """(B, 2) int: first masked video frame and number of masked frames."""
+    mel_mask: Tensor
+    """(B, 2) int: first masked mel bin and number of masked bins."""
+
+    def to(self, device: torch.device) -> Views:
+        """The same views on ``device``."""
+        return Views(*(getattr(self, f.name).to(device, non_blocking=True) for f in _FIELDS))
+
+    def where(self, keep: Tensor) -> Views:
+        """The views of the clips for which ``keep``, (B,) bool, is true."""
+        return Views(*(getattr(self, f.name)[keep] for f in _FIELDS))
+
+    @staticmethod
+    def cat(views: list[Views]) -> Views:
+        """One batch out of several."""
+        return Views(*(torch.cat([getattr(v, f.name) for v in views]) for f in _FIELDS))
+
+
+_FIELDS = dataclasses.fields(Views)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How likely each change of a student's view is; all zero = only cropped and flipped."""
+
+    grayscale: float = 0.0
+    erasing: float = 0.0
+    time_mask: float = 0.0
+    frequency_mask_max: int = 0
+
+
+def preprocessing(image_size: int) -> dict[str, Any]:
+    """What a model file must remember about its picture input."""
+    return {
+        "clip_frames": CLIP_FRAMES,
+        "crop_pixels": CROP_PIXELS,
+        "view_pixels": VIEW_PIXELS,
+        "image_size": image_size,
+        "channel_mean": list(CHANNEL_MEAN),
+        "channel_std": list(CHANNEL_STD),
+    }
+
+
+def draw_view(rng: np.random.Generator, augmentation: Augmentation) -> Views:
+    """Draw one view (B = 1). The same generator state gives the same view."""
+    crop = rng.integers(0, CROP_PIXELS - VIEW_PIXELS + 1, size=2)
+    flip, grayscale, erase, mask = rng.random(4) < (
+        0.5,
+        augmentation.grayscale,
+        augmentation.erasing,
+        augmentation.time_mask,
+    )
+    time_mask = masking.draw_run(rng, masking.MAX_TIME_MASK_FRAMES, CLIP_FRAMES) if mask else (0, 0)
+    mel_mask = masking.draw_run(rng, augmentation.frequency_mask_max, MEL_BINS)
+    return Views(
+        crop=torch.from_numpy(crop)[None],
+        flip=torch.tensor([bool(flip)]),
+        grayscale=torch.tensor([bool(grayscale)]),
+        erased=torch.tensor([_draw_rectangle(rng) if erase else (0.0, 0.0, 0.0, 0.0)]),
+        time_mask=torch.tensor([time_mask]),
+        mel_mask=torch.tensor([mel_mask]),
+    )
+
+
+def center_views(num_clips: int) -> Views:
+    """The view of evaluation: central window, nothing else changed."""
+    none = torch.zeros(num_clips, dtype=torch.bool)
+    return Views(
+        crop=torch.full((num_clips, 2), CENTER_OFFSET),
+        flip=none,
+        grayscale=none,
+        erased=torch.zeros(num_clips, 4),
+        time_mask=torch.zeros(num_clips, 2, dtype=torch.long),
+        mel_mask=torch.zeros(num_clips, 2, dtype=torch.long),
+    )
+
+
+def apply_video(frames: Tensor, views: Views, image_size: int) -> Tensor:
+    """Crop, flip, decolour, normalise, erase and mask, in this order.
+
+    Args:
+        frames: (B, T, 150, 150, 3) uint8 RGB.
+        views: B views on the same device.
+        image_size: Side of the result in pixels.
+
+    Returns:
+        (B, 3, T, image_size, image_size) float, normalised by ImageNet mean and deviation;
+        0 (the mean colour) where erased or masked.
+    """
+    assert frames.dtype == torch.uint8
+    clip = _cropped(frames, views, image_size)
+    luma = torch.tensor(_LUMA, device=clip.device)
+    gray = (clip * rearrange(luma, "c -> 1 c 1 1 1")).sum(1, keepdim=True).expand_as(clip)
+    clip = torch.where(rearrange(views.grayscale, "b -> b 1 1 1 1"), gray, clip)
+    mean = torch.tensor(CHANNEL_MEAN, device=clip.device)
+    std = torch.tensor(CHANNEL_STD, device=clip.device)
+    clip = (clip - rearrange(mean, "c -> 1 c 1 1 1")) / rearrange(std, "c -> 1 c 1 1 1")
+    clip = clip * rearrange(~_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
+    keep = ~run_mask(views.time_mask, frames.shape[1])
+    return clip * rearrange(keep, "b t -> b 1 t 1 1")
+
+
+def apply_audio(mel: Tensor, views: Views) -> Tensor:
+    """Mask a log-mel spectrogram at the instants masked in the picture, and one band.
+
+    Args:
+        mel: (B, 1, 4T, 80).
+        views: B views on the same device; video frame i masks mel frames 4i..4i+3.
+
+    Returns:
+        (B, 1, 4T, 80) with masked cells at 0.
+    """
+    times = run_mask(views.time_mask * MEL_FRAMES_PER_VIDEO_FRAME, mel.shape[2])
+    bands = run_mask(views.mel_mask, mel.shape[3])
+    masked = rearrange(times, "b t -> b 1 t 1") | rearrange(bands, "b m -> b 1 1 m")
+    return mel.masked_fill(masked, MASK_VALUE)
+
+
+def run_mask(runs: Tensor, total: int) -> Tensor:
+    """(B, 2) runs of (start, length) -> (B, total) bool, true = masked."""
+    positions = torch.arange(total, device=runs.device)
+    start, length = runs[:, :1], runs[:, 1:]
+    return (positions >= start) & (positions < start + length)
+
+
+def _cropped(frames: Tensor, views: Views, image_size: int) -> Tensor:
+    """(B, T, 150, 150, 3) uint8 -> (B, 3, T, s, s) float in 0..1, cropped, resized and mirrored."""
+    windows = []
+    for clip, (top, left), flip in zip(
+        frames, views.crop.tolist(), views.flip.tolist(), strict=True
+    ):
+        window = clip[:, top : top + VIEW_PIXELS, left : left + VIEW_PIXELS]
+        windows.append(window.flip(2) if flip else window)
+    images = rearrange(torch.stack(windows), "b t h w c -> (b t) c h w").float() / 255.0
+    # Antialiasing matters below 112 pixels, where plain bilinear sampling would alias.
+    resized = functional.interpolate(
+        images, size=(image_size, image_size), mode="bilinear", antialias=True
+    )
+    return rearrange(resized, "(b t) c h w -> b c t h w", b=frames.shape[0])
+
+
+def _erased_pixels(rectangles: Tensor, image_size: int) -> Tensor:
+    """(B, 4) shares -> (B, s, s) bool, true = erased."""
+    position = (torch.arange(image_size, device=rectangles.device) + 0.5) / image_size
+    top, left, bottom, right = (rectangles[:, i : i + 1] for i in range(4))
+    rows = (position >= top) & (position < bottom)
+    columns = (position >= left) & (position < right)
+    return rearrange(rows, "b h -> b h 1") & rearrange(columns, "b w -> b 1 w")
+
+
+def _draw_rectangle(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Random erasing (Zhong et al. 2020): area 2-33 %, aspect log-uniform on 0.3..3.3."""
+    while True:
+        area = rng.uniform(*_ERASED_AREA)
+        aspect = math.exp(rng.uniform(math.log(_ERASED_ASPECT[0]), math.log(_ERASED_ASPECT[1])))
+        height, width = math.sqrt(area * aspect), math.sqrt(area / aspect)
+        if height <= 1.0 and width <= 1.0:
+            top, left = rng.uniform(0.0, 1.0 - height), rng.uniform(0.0, 1.0 - width)
+            return top, left, top + height, left + width

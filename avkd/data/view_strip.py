@@ -1,0 +1,60 @@
+"""A picture of what a network is shown: the frames of a clip, masks drawn, importance as bars."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
+
+_MASK_COLOUR = np.array([200, 30, 30], dtype=np.uint8)
+_BAR_COLOUR = np.array([40, 120, 200], dtype=np.uint8)
+_BORDER_PIXELS = 2
+_BAR_PIXELS = 24
+
+
+def draw_strip(clips: Tensor, time_masks: Tensor, importance: Tensor | None) -> np.ndarray:
+    """Lay clips under each other, their frames side by side.
+
+    Args:
+        clips: (B, 3, T, H, W) normalised as `transforms.apply_video` does.
+        time_masks: (B, T) bool, true = masked; those frames get a red border.
+        importance: (B, T) weights that sum to 1, drawn as blue bars (full height = 3 / T);
+            None = no bars.
+
+    Returns:
+        (rows, T * W, 3) uint8.
+    """
+    mean = rearrange(torch.tensor(CHANNEL_MEAN), "c -> 1 c 1 1 1")
+    std = rearrange(torch.tensor(CHANNEL_STD), "c -> 1 c 1 1 1")
+    pixels = ((clips.detach().float().cpu() * std + mean).clamp(0, 1) * 255).to(torch.uint8)
+    rows = []
+    for index, clip in enumerate(rearrange(pixels, "b c t h w -> b t h w c").numpy()):
+        frames = [
+            _bordered(frame) if masked else frame
+            for frame, masked in zip(clip, time_masks[index].tolist(), strict=True)
+        ]
+        rows.append(np.concatenate(frames, axis=1))
+        if importance is not None:
+            rows.append(_bars(importance[index].detach().float().cpu().numpy(), clip.shape[2]))
+    return np.concatenate(rows, axis=0)
+
+
+def _bordered(frame: np.ndarray) -> np.ndarray:
+    framed = np.empty_like(frame)
+    framed[:] = _MASK_COLOUR
+    inner = slice(_BORDER_PIXELS, -_BORDER_PIXELS)
+    framed[inner, inner] = frame[inner, inner]
+    return framed
+
+
+def _bars(weights: np.ndarray, frame_width: int) -> np.ndarray:
+    """(T,) weights -> (24, T * W, 3) white picture with one bar per frame."""
+    bars = np.full((_BAR_PIXELS, len(weights) * frame_width, 3), 255, dtype=np.uint8)
+    heights = np.clip(weights * len(weights) / 3, 0, 1) * _BAR_PIXELS
+    for index, height in enumerate(np.round(heights).astype(int)):
+        left = index * frame_width
+        bars[_BAR_PIXELS - height :, left + 2 : left + frame_width - 2] = _BAR_COLOUR
+    return bars

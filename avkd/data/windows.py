@@ -1,0 +1,66 @@
+"""Which frames of a file a clip detector looks at: windows that cover every frame.
+
+Pure arithmetic on frame numbers of the 25 frames-per-second stream; knows no pixels and no models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW_FRAMES = 25  # one second at 25 frames per second
+
+
+@dataclass(frozen=True)
+class Window:
+    """One stretch of a file as the detector sees it."""
+
+    index: int
+    """Position among the windows of the file, from 0."""
+    start_frame: int
+    """First frame."""
+    num_frames: int
+    """Frames that are really there; fewer than ``size_frames`` only if the whole file is short."""
+    size_frames: int = WINDOW_FRAMES
+    """Frames the detector is given."""
+
+    @property
+    def num_repeated(self) -> int:
+        """Copies of the last frame that fill the window up; above 0 the score deserves a flag."""
+        return self.size_frames - self.num_frames
+
+    @property
+    def frame_indices(self) -> NDArray[np.int64]:
+        """The (size_frames,) frames to show; a short file's last frame is repeated."""
+        last = self.start_frame + self.num_frames - 1
+        return np.minimum(self.start_frame + np.arange(self.size_frames, dtype=np.int64), last)
+
+
+def windows_covering(num_frames: int, *, size_frames: int = WINDOW_FRAMES) -> tuple[Window, ...]:
+    """Windows laid end to end, the last one aligned with the end, so that every frame is seen.
+
+    The stride is the window's size: 60 frames give windows at 0, 25 and 35. Unlike RealForensics'
+    evaluation (one-frame overlaps, first 110 frames only, a black frame at the end) no frame is
+    left out and none is invented; a file shorter than one window gives a single window whose last
+    frame is repeated (``Window.num_repeated``).
+
+    Args:
+        num_frames: length of the file in frames, at least 1.
+        size_frames: frames in a window, at least 1.
+
+    Raises:
+        ValueError: there is no frame to look at.
+    """
+    if num_frames < 1:
+        raise ValueError(f"a file of {num_frames} frames has no window; report it as unscored")
+    assert size_frames >= 1, size_frames
+    if num_frames <= size_frames:
+        return (Window(0, 0, num_frames, size_frames),)
+    starts = list(range(0, num_frames - size_frames + 1, size_frames))
+    if starts[-1] + size_frames < num_frames:
+        starts.append(num_frames - size_frames)
+    return tuple(
+        Window(index, start, size_frames, size_frames) for index, start in enumerate(starts)
+    )

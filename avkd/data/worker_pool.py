@@ -1,0 +1,201 @@
+"""A pool that outlives its workers: one item in flight per child process, so one bad item costs one.
+
+A child that crashes, is killed or runs out of time is replaced; its item is tried again, then set
+aside. Knows nothing of what the items are. (concurrent.futures loses every queued item to one
+crash; Ray retries a killer item for ever.)
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import resource
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Result]):
+    """What became of one item; exactly one per item."""
+
+    item: Item
+    status: str
+    """``ok``, ``error`` (it raised), ``crashed`` or ``timeout`` (set aside after all tries)."""
+    result: Result | None
+    message: str
+    seconds: float
+    """Wall time of the last try."""
+
+
+def run_isolated(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    timeout_seconds: float,
+    tries: int = 2,
+) -> Iterator[Outcome[Item, Result]]:
+    """Apply ``function`` to every item in child processes; yields outcomes as they come.
+
+    Args:
+        function: A module-level callable (children are started fresh and import it). An exception
+            is an answer, ``error``; it is not tried again.
+        items: Picklable; taken lazily, at most ``workers`` ahead.
+        workers: Number of child processes.
+        timeout_seconds: Wall-clock limit for one try of one item; then the child is killed.
+        tries: How often an item that crashed its child or ran out of time is tried in all.
+
+    Raises:
+        ValueError: ``workers``, ``tries`` or ``timeout_seconds`` is not positive.
+    """
+    if workers < 1 or tries < 1 or timeout_seconds <= 0:
+        raise ValueError("workers, tries and timeout_seconds must be positive")
+    queue = iter(items)
+    again: deque[tuple[Item, int]] = deque()
+    children = [_Child(function) for _ in range(workers)]
+    try:
+        exhausted = False
+        while True:
+            for child in children:
+                if child.busy or (exhausted and not again):
+                    continue
+                if again:
+                    child.start(*again.popleft())
+                    continue
+                try:
+                    child.start(next(queue), 1)
+                except StopIteration:
+                    exhausted = True
+            busy = [child for child in children if child.busy]
+            if not busy:
+                return
+            yield from _collect(busy, again, timeout_seconds, tries)
+    finally:
+        for child in children:
+            child.stop()
+
+
+def _collect(
+    busy: list[_Child], again: deque[tuple[Any, int]], timeout_seconds: float, tries: int
+) -> Iterator[Outcome[Any, Any]]:
+    """Wait until some child has answered, died or run out of time, and settle those."""
+    nearest = min(child.started for child in busy) + timeout_seconds - time.monotonic()
+    ready = wait([child.connection for child in busy], timeout=max(0.0, nearest))
+    for child in busy:
+        seconds = time.monotonic() - child.started
+        if child.connection in ready:
+            answer = child.answer()
+            if answer is not None:
+                status, result, message = answer
+                yield Outcome(child.finish(), status, result, message, seconds)
+                continue
+            status, message = "crashed", f"the worker died (exit code {child.exit_code()})"
+        elif seconds >= timeout_seconds:
+            status, message = "timeout", f"no answer within {timeout_seconds:g} seconds"
+        else:
+            continue
+        number = child.tries
+        item = child.replace()
+        if number < tries:
+            _log.warning("%s; trying again: %s", message, item)
+            again.append((item, number + 1))
+        else:
+            yield Outcome(item, status, None, f"{message}, tried {tries} times", seconds)
+
+
+class _Child:
+    """One child process and the item it works on."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self._item: Any = None
+        self.busy = False
+        self.tries = 0
+        self.started = 0.0
+        self._launch()
+
+    def _launch(self) -> None:
+        # Started fresh: forking a process that holds threads of torch may deadlock.
+        context = multiprocessing.get_context("spawn")
+        self.connection: Connection
+        self.connection, theirs = context.Pipe()
+        self._process: BaseProcess = context.Process(
+            target=_serve, args=(self._function, theirs), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def start(self, item: Any, number_of_try: int) -> None:
+        """Hand over an item."""
+        self._item, self.tries, self.busy = item, number_of_try, True
+        self.started = time.monotonic()
+        try:
+            self.connection.send(item)
+        except OSError:
+            pass  # it died while idle: the next wait sees the closed pipe
+
+    def answer(self) -> tuple[str, Any, str] | None:
+        """The child's answer; None when it died instead."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return None
+
+    def finish(self) -> Any:
+        """Become idle; returns the item."""
+        self.busy = False
+        return self._item
+
+    def replace(self) -> Any:
+        """Kill the process and start a new one; returns the item."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+        self._launch()
+        return self.finish()
+
+    def exit_code(self) -> int | None:
+        """Of the dead process; negative = killed by that signal."""
+        self._process.join(_STOP_SECONDS)
+        return self._process.exitcode
+
+    def stop(self) -> None:
+        """End the process: by itself when idle, by force when not."""
+        if self.busy:
+            self._process.kill()
+        self.connection.close()
+        self._process.join(_STOP_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
+    """The child: answer items until the pipe is closed."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    while True:
+        try:
+            item = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = ("ok", function(item), "")
+        except MemoryError:
+            answer = ("error", None, "MemoryError: not enough memory for this item")
+        except Exception as error:  # the one place whose purpose is to contain any failure
+            _log.exception("item failed")
+            answer = ("error", None, f"{type(error).__name__}: {error}")
+        connection.send(answer)

@@ -1,0 +1,119 @@
+"""The one figure of a report: AUC with its interval for each dataset and forgery method.
+
+The only file that knows matplotlib. It draws summary rows and computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from avkd import durable
+from avkd.evaluation.summary import SummaryRow
+
+CHANCE = 0.5
+
+# Okabe and Ito's palette, told apart with any common colour blindness; shape and fill differ too.
+_METHOD_COLOUR, _POOLED_COLOUR, _CHANCE_COLOUR = "#0072B2", "#D55E00", "#333333"
+_ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.36, 1.35, 8.5
+_GAP_ROWS = 0.7  # between datasets
+_LONGEST_NAME = 28
+
+
+def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
+    """Draw dots with 95 % intervals, the chance line, and how many files each stands for.
+
+    Args:
+        rows: of any number of datasets, each dataset's rows together; at least one.
+        path: ``.png``, ``.svg`` or ``.pdf``; written atomically.
+        title: heading of the figure.
+
+    Raises:
+        ValueError: another file ending.
+    """
+    assert rows
+    file_format = path.suffix.lower().lstrip(".")
+    if file_format not in ("png", "svg", "pdf"):
+        raise ValueError(f"{path}: a figure must end in .png, .svg or .pdf")
+    positions = _positions(rows)
+    height = _MARGIN_INCHES + _ROW_INCHES * (positions[-1] + 1)
+    figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for row, position in zip(rows, positions, strict=True):
+        _draw_row(axes, row, position)
+    _dress(axes, rows, positions, title)
+    with durable.replacing(path) as temporary:
+        figure.savefig(temporary, format=file_format, dpi=150)
+
+
+def _positions(rows: Sequence[SummaryRow]) -> list[float]:
+    """Heights of the rows, with a gap between datasets."""
+    positions, height = [], 0.0
+    for _, group in groupby(rows, key=lambda row: (row.dataset, row.split)):
+        for _ in group:
+            positions.append(height)
+            height += 1.0
+        height += _GAP_ROWS
+    return positions
+
+
+def _draw_row(axes: Axes, row: SummaryRow, position: float) -> None:
+    colour = _POOLED_COLOUR if row.is_pooled else _METHOD_COLOUR
+    if row.auc.value is None:
+        axes.text(CHANCE, position, f" {row.auc.reason}", va="center", fontsize=9, style="italic")
+        return
+    low, high = row.auc_interval.low, row.auc_interval.high
+    if low is not None and high is not None:
+        axes.plot([low, high], [position] * 2, color=colour, linewidth=2.2, solid_capstyle="butt")
+    marker = "D" if row.is_pooled else "o"
+    axes.plot(row.auc.value, position, marker, color=colour, markersize=7, zorder=3)
+
+
+def _dress(axes: Axes, rows: Sequence[SummaryRow], positions: list[float], title: str) -> None:
+    values = [v for row in rows for v in (row.auc.value, row.auc_interval.low) if v is not None]
+    axes.set_xlim(min([CHANCE, *values]) - 0.02, 1.005)
+    axes.set_ylim(positions[-1] + 0.7, -0.7)
+    axes.axvline(CHANCE, color=_CHANCE_COLOUR, linestyle="--", linewidth=1.6, zorder=1.5)
+    axes.text(CHANCE, -0.75, "chance", ha="center", va="bottom", fontsize=9, color=_CHANCE_COLOUR)
+    axes.set_yticks(positions, [_name(row) for row in rows], fontsize=10)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("Video AUC with 95 % interval   (diamond: all forgeries of the dataset)")
+    axes.set_title(_plain(title, 80), fontsize=12, pad=18)
+    axes.grid(axis="x", color="#D9D9D9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    for row, position in zip(rows, positions, strict=True):
+        axes.annotate(
+            _counts(row),
+            (1.0, position),
+            xycoords=("axes fraction", "data"),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            annotation_clip=False,
+        )
+
+
+def _counts(row: SummaryRow) -> str:
+    value = "" if row.auc.value is None else f"{row.auc.value:.3f}   "
+    expected = row.expected_real + row.expected_fake
+    return f"{value}{row.num_real + row.num_fake}/{expected} scored"
+
+
+def _name(row: SummaryRow) -> str:
+    dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
+    return f"{_plain(dataset, _LONGEST_NAME)} · {_plain(row.method, _LONGEST_NAME)}"
+
+
+def _plain(text: str, longest: int) -> str:
+    """``text`` on one line, bounded, and without matplotlib's formula sign."""
+    text = " ".join(text.split()).replace("$", r"\$")
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,0 +1,315 @@
+"""Numbers from labels and scores: ranking, operating points, calibration, intervals.
+
+Knows arrays only, not files, windows or models. Label 1 = fake; a higher score means fake; a file
+is called fake when its score is at or above the threshold. Scores are raw logits: a sigmoid in
+half precision makes ties that are not there (0.81 can read 0.72). Where a number is not defined,
+e.g. with one class only, it is None with the reason, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ResamplingUnit = Literal["videos", "groups"]
+
+CALIBRATION_BINS = 15
+_CELLS_AT_ONCE = 4_000_000  # bounds the memory of the bootstrap to about 100 MB
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number, or the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % percentile bootstrap interval, or the reason why there is none."""
+
+    low: float | None
+    high: float | None
+    resamples: int
+    seed: int
+    unit: ResamplingUnit
+    """What was drawn with replacement: videos, or groups of videos (identities)."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold and how good it is where it was chosen, or the reason why there is none."""
+
+    threshold: float | None
+    balanced_accuracy: float | None
+    reason: str = ""
+
+
+def auc(labels: ArrayLike, scores: ArrayLike) -> Metric:
+    """Area under the ROC curve: the share of (fake, real) pairs in the right order, ties one half.
+
+    Args:
+        labels: (N,) 1 = fake, 0 = real.
+        scores: (N,) raw logits in single or double precision.
+
+    Raises:
+        ValueError: scores are in half precision, not finite, or not one per label.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        return Metric(None, reason)
+    real, fake = _counts_per_level(labels, scores)
+    return Metric(_auc_of_levels(real, fake))
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> Metric:
+    """Mean precision over the fakes, as steps without interpolation (scikit-learn's definition).
+
+    Unlike the AUC it depends on the share of fakes: compare it only between equal test sets.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        return Metric(None, reason)
+    real, fake = (counts[::-1] for counts in _counts_per_level(labels, scores))
+    precision = np.cumsum(fake) / np.cumsum(real + fake)
+    return Metric(float(np.sum(fake * precision) / np.sum(fake)))
+
+
+def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
+    """Error rate where as many reals are called fake as fakes are called real.
+
+    The false-positive and false-negative rates at the possible thresholds are joined by straight
+    lines (the ROC curve that `auc` integrates) and the crossing is taken, so the value does not
+    depend on which of two neighbouring thresholds is the nearer one.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        return Metric(None, reason)
+    real, fake = _counts_per_level(labels, scores)
+    # Entry k: the threshold lies just below level k; the last entry calls everything real.
+    false_positive = 1.0 - np.concatenate([[0.0], np.cumsum(real)]) / real.sum()
+    false_negative = np.concatenate([[0.0], np.cumsum(fake)]) / fake.sum()
+    surplus = false_positive - false_negative  # falls from 1 to -1, so it crosses 0 once
+    right = int(np.argmax(surplus <= 0.0))
+    share = surplus[right - 1] / (surplus[right - 1] - surplus[right])
+    step = false_negative[right] - false_negative[right - 1]
+    return Metric(float(false_negative[right - 1] + share * step))
+
+
+def balanced_accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Metric:
+    """Mean of the shares of reals and of fakes that are called right at ``threshold``.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        return Metric(None, reason)
+    called_fake = scores >= threshold
+    return Metric(float((called_fake[labels == 1].mean() + (~called_fake[labels == 0]).mean()) / 2))
+
+
+def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
+    """The threshold with the highest balanced accuracy; choose it on validation data only.
+
+    Candidates lie half-way between neighbouring distinct scores (and at the lowest score and just
+    above the highest). Of several equally good ones the highest is taken: it accuses the fewest.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        return OperatingPoint(None, None, reason)
+    levels = np.unique(scores)
+    real, fake = _counts_per_level(labels, scores)
+    inner = levels[:-1] / 2 + levels[1:] / 2
+    # Rounding must not move a candidate onto the lower level, which it has to call real.
+    inner = np.where(inner > levels[:-1], inner, levels[1:])
+    candidates = np.concatenate([levels[:1], inner, [np.nextafter(levels[-1], np.inf)]])
+    reals_right = np.concatenate([[0], np.cumsum(real)])
+    fakes_right = fake.sum() - np.concatenate([[0], np.cumsum(fake)])
+    twice = reals_right * fake.sum() + fakes_right * real.sum()  # whole numbers: ties are exact
+    best = int(np.flatnonzero(twice == twice.max())[-1])
+    accuracy = float(twice[best] / (2 * real.sum() * fake.sum()))
+    return OperatingPoint(float(candidates[best]), accuracy)
+
+
+def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
+    """Mean gap between stated P(fake) and the share of fakes, over 15 bins of equal width.
+
+    Naeini et al., AAAI 2015, for the probability of one class. It judges the probabilities for
+    the share of fakes of this very test set.
+
+    Raises:
+        ValueError: as `auc`, or a probability outside [0, 1].
+    """
+    labels, probabilities = _checked(labels, probabilities)
+    if not labels.size:
+        return Metric(None, "no scored file")
+    if probabilities.min() < 0.0 or probabilities.max() > 1.0:
+        raise ValueError("probabilities must lie in [0, 1]; were logits given?")
+    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=probabilities - labels, minlength=CALIBRATION_BINS)
+    return Metric(float(np.abs(gaps).sum() / labels.size))
+
+
+def auc_interval(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """95 % percentile bootstrap interval of the AUC over videos.
+
+    Without ``groups``, reals and fakes are drawn separately, each class keeping its number. With
+    ``groups``, whole groups (identities: one face in ten videos is not ten facts) are drawn,
+    separately among those that hold only reals, only fakes, and both.
+
+    When all pairs are in order every resample gives 1: such an interval of width zero says that
+    the test set is too easy or too small to tell, not that the AUC is known.
+
+    Args:
+        labels: (N,) one per video.
+        scores: (N,) pooled raw logits.
+        groups: (N,) group name of each video.
+        resamples: number of bootstrap draws, at least 1.
+        seed: of the draws; the same seed gives the same interval.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    assert resamples >= 1, resamples
+    labels, scores = _checked(labels, scores)
+    unit: ResamplingUnit = "videos" if groups is None else "groups"
+    names = np.arange(labels.size) if groups is None else np.asarray(groups)
+    if names.shape != labels.shape:
+        raise ValueError(f"{names.size} groups for {labels.size} videos")
+    group_of_video = np.unique(names, return_inverse=True)[1].reshape(-1)
+    if reason := _one_class(labels) or _too_few_groups(labels, group_of_video, unit):
+        return Interval(None, None, resamples, seed, unit, reason)
+    draws = _resampled_aucs(
+        labels, scores, group_of_video, resamples=resamples, random=np.random.default_rng(seed)
+    )
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Interval(float(low), float(high), resamples, seed, unit)
+
+
+def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> FloatArray:
+    """Scores of the frames of one file from those of its windows.
+
+    A clip detector gives no score to a frame; a window's score stands for each frame it holds, and
+    a frame held by two windows (the last one is aligned with the end) gets their mean.
+
+    Args:
+        starts: (W,) first frame of each window.
+        lengths: (W,) frames in each window, at least 1.
+        scores: (W,) raw logits.
+
+    Returns:
+        (F,) scores of the F frames that lie in at least one window, in order.
+    """
+    edges = int((starts + lengths).max()) + 1
+    total, holders = np.zeros(edges), np.zeros(edges)
+    for start, length, score in zip(starts, lengths, scores, strict=True):
+        total[start : start + length] += score
+        holders[start : start + length] += 1
+    seen = holders > 0
+    return np.asarray(total[seen] / holders[seen])
+
+
+def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]:
+    label_array, score_array = np.asarray(labels), np.asarray(scores)
+    if label_array.shape != score_array.shape or label_array.ndim != 1:
+        raise ValueError(f"{label_array.shape} labels for {score_array.shape} scores")
+    if score_array.dtype == np.float16:
+        raise ValueError("scores are in half precision, which makes ties: give raw fp32 logits")
+    score_array = score_array.astype(np.float64)
+    if not np.isfinite(score_array).all():
+        raise ValueError("scores must be finite; a file without a score is a row with its reason")
+    if not np.isin(label_array, (0, 1)).all():
+        raise ValueError("labels must be 0 (real) or 1 (fake)")
+    return label_array.astype(np.int64), score_array
+
+
+def _one_class(labels: IntArray) -> str:
+    """Why ranking the two classes makes no sense, or an empty string."""
+    if not labels.size:
+        return "no scored file"
+    if labels.all():
+        return "no scored real file"
+    return "" if labels.any() else "no scored fake file"
+
+
+def _too_few_groups(labels: IntArray, group_of_video: IntArray, unit: ResamplingUnit) -> str:
+    for label, name in ((0, "real"), (1, "fake")):
+        if np.unique(group_of_video[labels == label]).size < 2:
+            return f"fewer than two {unit} with a {name} file"
+    return ""
+
+
+def _counts_per_level(labels: IntArray, scores: FloatArray) -> tuple[IntArray, IntArray]:
+    """Numbers of reals and of fakes at each distinct score, from the lowest."""
+    levels, level_of_score = np.unique(scores, return_inverse=True)
+    level_of_score = level_of_score.reshape(-1)
+    real = np.bincount(level_of_score[labels == 0], minlength=levels.size)
+    fake = np.bincount(level_of_score[labels == 1], minlength=levels.size)
+    return real.astype(np.int64), fake.astype(np.int64)
+
+
+def _auc_of_levels(real: IntArray, fake: IntArray) -> float:
+    reals_below = np.cumsum(real) - real
+    twice = np.sum(fake * (2 * reals_below + real))  # whole numbers: exact
+    return float(twice / (2 * real.sum() * fake.sum()))
+
+
+def _resampled_aucs(
+    labels: IntArray,
+    scores: FloatArray,
+    group_of_video: IntArray,
+    *,
+    resamples: int,
+    random: np.random.Generator,
+) -> FloatArray:
+    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each video."""
+    order = np.argsort(scores, kind="stable")
+    labels, scores, group_of_video = labels[order], scores[order], group_of_video[order]
+    level_starts = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
+    num_groups = int(group_of_video.max()) + 1
+    holds_real = np.bincount(group_of_video, weights=labels == 0, minlength=num_groups) > 0
+    holds_fake = np.bincount(group_of_video, weights=labels == 1, minlength=num_groups) > 0
+    strata = [np.flatnonzero(kind) for kind in _kinds(holds_real, holds_fake) if kind.any()]
+    chunk = max(1, _CELLS_AT_ONCE // labels.size)
+    values = []
+    for first in range(0, resamples, chunk):
+        num_draws = min(chunk, resamples - first)
+        group_weights = np.zeros((num_draws, num_groups), dtype=np.int64)
+        for members in strata:
+            shares = np.full(members.size, 1.0 / members.size)
+            group_weights[:, members] = random.multinomial(members.size, shares, size=num_draws)
+        weights = group_weights[:, group_of_video]
+        real = np.add.reduceat(weights * (labels == 0), level_starts, axis=1)
+        fake = np.add.reduceat(weights * (labels == 1), level_starts, axis=1)
+        reals_below = np.cumsum(real, axis=1) - real
+        pairs = real.sum(axis=1) * fake.sum(axis=1)
+        values.append(np.sum(fake * (2 * reals_below + real), axis=1) / (2 * pairs))
+    return np.concatenate(values)
+
+
+def _kinds(holds_real: NDArray[np.bool_], holds_fake: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    return [holds_real & ~holds_fake, holds_fake & ~holds_real, holds_real & holds_fake]

@@ -1,0 +1,216 @@
+"""The cross-dataset table as Markdown for readers and as CSV for programs.
+
+Knows summary rows only: it computes nothing and reads no clock; the caller passes the date.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from avkd import durable
+from avkd.evaluation.metrics import Interval, Metric
+from avkd.evaluation.summary import POOLING_RULE, SummaryRow, Threshold
+
+_UNIT_MEANING = {
+    "videos": "videos, reals and fakes apart",
+    "groups": "groups of videos (identities)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What made the numbers; printed beside them."""
+
+    model: str
+    """Name of the model, for the reader."""
+    model_fingerprint: str
+    """Digest of the model file."""
+    date: str
+    """Day of the evaluation, ISO 8601."""
+    threshold: Threshold | None
+    """The threshold `summarise` was given."""
+    notes: tuple[str, ...] = ()
+    """Anything else a reader must know, one sentence each."""
+
+
+def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
+    """The table with how to read it, what made it, and what could not be scored."""
+    columns = _markdown_columns()
+    lines = [f"# Evaluation of {_inline(provenance.model)}", ""]
+    lines.append("| " + " | ".join(columns) + " |")
+    lines.append("|" + "|".join([" --- ", " --- ", *[" ---: "] * (len(columns) - 2)]) + "|")
+    for row in rows:
+        lines.append("| " + " | ".join(cell(row) for cell in columns.values()) + " |")
+    lines += ["", "## How to read it", "", *(f"- {line}" for line in _legend(rows, provenance))]
+    if reasons := _undefined(rows):
+        lines += ["", "## Numbers that are not defined", "", *(f"- {line}" for line in reasons)]
+    if reasons := _unscored(rows):
+        lines += ["", "## Files that could not be scored", "", *(f"- {line}" for line in reasons)]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
+    """One line per row, each with its provenance; a number that is not defined is empty."""
+    text = io.StringIO(newline="")
+    lines = [_csv_line(row, provenance) for row in rows]
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def write_report(
+    folder: Path, rows: Sequence[SummaryRow], *, provenance: Provenance
+) -> tuple[Path, Path]:
+    """Write ``report.md`` and ``report.csv`` into ``folder``, each atomically.
+
+    Returns:
+        The two paths.
+    """
+    paths = folder / "report.md", folder / "report.csv"
+    durable.write_text(paths[0], to_markdown(rows, provenance=provenance))
+    durable.write_text(paths[1], to_csv(rows, provenance=provenance))
+    return paths
+
+
+_METRIC_COLUMNS: dict[str, Callable[[SummaryRow], Metric]] = {
+    "video_auc": lambda row: row.auc,
+    "video_auc_missing_neutral": lambda row: row.auc_missing_neutral,
+    "clip_auc": lambda row: row.clip_auc,
+    "frame_auc": lambda row: row.frame_auc,
+    "equal_error_rate": lambda row: row.equal_error_rate,
+    "average_precision": lambda row: row.average_precision,
+    "balanced_accuracy": lambda row: row.balanced_accuracy,
+    "expected_calibration_error": lambda row: row.calibration_error,
+}
+
+CSV_COLUMNS = (
+    *("dataset", "split", "method", "is_pooled"),
+    *("scored_real", "expected_real", "scored_fake", "expected_fake", "coverage"),
+    *("scored_windows", "video_auc_low", "video_auc_high", *_METRIC_COLUMNS),
+    *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
+    *("pooling", "model", "model_fingerprint", "date"),
+)
+
+
+def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
+    interval, threshold = row.auc_interval, provenance.threshold
+    return {
+        "dataset": row.dataset,
+        "split": row.split,
+        "method": row.method,
+        "is_pooled": int(row.is_pooled),
+        "scored_real": row.num_real,
+        "expected_real": row.expected_real,
+        "scored_fake": row.num_fake,
+        "expected_fake": row.expected_fake,
+        "coverage": row.coverage,
+        "scored_windows": row.num_windows,
+        "video_auc_low": interval.low,
+        "video_auc_high": interval.high,
+        **{name: metric(row).value for name, metric in _METRIC_COLUMNS.items()},
+        "threshold_logit": threshold.logit if threshold else None,
+        "threshold_origin": threshold.origin if threshold else None,
+        "interval_unit": interval.unit,
+        "resamples": interval.resamples,
+        "seed": interval.seed,
+        "pooling": POOLING_RULE,
+        "model": provenance.model,
+        "model_fingerprint": provenance.model_fingerprint,
+        "date": provenance.date,
+    }
+
+
+def _markdown_columns() -> dict[str, Callable[[SummaryRow], str]]:
+    return {
+        "Dataset": lambda row: _inline(
+            f"{row.dataset} ({row.split})" if row.split else row.dataset
+        ),
+        "Forgery": lambda row: (
+            f"**{_inline(row.method)}**" if row.is_pooled else _inline(row.method)
+        ),
+        "Video AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+        "Scored / expected": lambda row: (
+            f"{row.num_real + row.num_fake} / {row.expected_real + row.expected_fake}"
+            f" ({_percent_down(row.coverage)})"
+        ),
+        "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
+        "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
+        "AUC %, missing neutral": lambda row: _percent(row.auc_missing_neutral),
+        "Clip AUC %": lambda row: _percent(row.clip_auc),
+        "Frame AUC %": lambda row: _percent(row.frame_auc),
+        "EER %": lambda row: _percent(row.equal_error_rate),
+        "AP %": lambda row: _percent(row.average_precision),
+        "Balanced acc. %": lambda row: _percent(row.balanced_accuracy),
+        "ECE %": lambda row: _percent(row.calibration_error),
+    }
+
+
+def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
+    threshold = provenance.threshold
+    intervals = sorted({(i.resamples, i.seed, i.unit) for i in (row.auc_interval for row in rows)})
+    return [
+        "Label 1 = fake. Each row sets the forgeries of one method against all real files of the "
+        "dataset; **bold** rows hold all its forgeries.",
+        f"Video numbers: {POOLING_RULE}; AUC counts ties one half.",
+        *(
+            f"Intervals: 95 % percentile bootstrap, {resamples} resamples of "
+            f"{_UNIT_MEANING[unit]}, seed {seed}. An interval of no width means that every pair "
+            "was in order, not that the value is known exactly."
+            for resamples, seed, unit in intervals
+        ),
+        "All numbers are over the scored files, except 'missing neutral', where each pair of a "
+        "fake and a real with an unscored member counts one half.",
+        "Frame AUC: a window's score stands for its frames; a frame in two windows has their mean.",
+        f"Balanced accuracy: fake when the video's logit is at least {threshold.logit:.4g} "
+        f"({_inline(threshold.origin)})."
+        if threshold
+        else "Balanced accuracy: not given, for there is no validation threshold.",
+        "AP and ECE depend on the share of fakes: compare them within one test set only.",
+        f"Model file `{_inline(provenance.model_fingerprint)}`, evaluated {provenance.date}.",
+        *(_inline(note) for note in provenance.notes),
+    ]
+
+
+def _undefined(rows: Sequence[SummaryRow]) -> list[str]:
+    """Each reason once, with the rows it holds for."""
+    rows_of: dict[str, list[str]] = {}
+    for row in rows:
+        found = {metric(row).reason for metric in _METRIC_COLUMNS.values()}
+        for reason in sorted((found | {row.auc_interval.reason}) - {""}):
+            rows_of.setdefault(reason, []).append(f"{row.dataset} ({row.method})")
+    return [_inline(f"{reason}: {', '.join(names)}") for reason, names in rows_of.items()]
+
+
+def _unscored(rows: Sequence[SummaryRow]) -> list[str]:
+    """Reasons of the pooled rows: they hold every file of their dataset once."""
+    lines = []
+    for row in rows:
+        if row.is_pooled and row.unscored:
+            reasons = ", ".join(f"{count} x {_inline(code)}" for code, count in row.unscored)
+            lines.append(f"{_inline(row.dataset)}: {reasons}")
+    return lines
+
+
+def _with_interval(metric: Metric, interval: Interval) -> str:
+    if interval.low is None or interval.high is None:
+        return _percent(metric)
+    return f"{_percent(metric)} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _percent(metric: Metric) -> str:
+    return "not defined" if metric.value is None else f"{100 * metric.value:.1f}"
+
+
+def _percent_down(share: float) -> str:
+    """Rounded down, so that 100 % means all of them."""
+    return f"{int(1000 * share + 1e-9) / 10:.1f} %"
+
+
+def _inline(text: str) -> str:
+    """``text`` on one line of a Markdown table, whatever a file or method is called."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

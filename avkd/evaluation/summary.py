@@ -1,0 +1,265 @@
+"""From scores to the rows of the table: one per forgery method against the dataset's real files.
+
+Knows score rows and metrics only, not how a row is printed or drawn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from avkd.evaluation import metrics
+from avkd.evaluation.metrics import FloatArray, Interval, Metric
+from avkd.evaluation.scores import REAL_METHOD, ClipScore
+
+ALL_METHODS = "all"
+POOLING_RULE = "a video's score is the mean of the raw logits of its scored windows"
+
+# log(p / (1 - p)) is kept finite: a probability of exactly 0 or 1 is a rounded one.
+_PROBABILITY_MARGIN = 1e-15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threshold:
+    """The operating point to judge with, chosen elsewhere, never on the scores being judged."""
+
+    logit: float
+    """A video is called fake when its pooled logit is at or above this."""
+    origin: str
+    """Where it was chosen, e.g. ``best balanced accuracy on faceforensics val``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryRow:
+    """One line of the table: the forgeries of one method against all real files of the dataset.
+
+    Every number but ``auc_missing_neutral`` is over the files that could be scored.
+    """
+
+    dataset: str
+    split: str
+    """Side of the dataset's own split; empty if none."""
+    method: str
+    """Forgery method, or ``all``."""
+    is_pooled: bool
+    """Whether these are all forgeries of the dataset: then this is the dataset's number."""
+    num_real: int
+    """Scored real files."""
+    num_fake: int
+    """Scored fake files."""
+    expected_real: int
+    """Real files in the scores file, scored or not."""
+    expected_fake: int
+    """Fake files in the scores file, scored or not."""
+    num_windows: int
+    """Scored windows."""
+    auc: Metric
+    """Video AUC; the pooling rule is `POOLING_RULE`."""
+    auc_interval: Interval
+    """95 % interval of ``auc``."""
+    auc_missing_neutral: Metric
+    """Video AUC over all expected files: a pair with an unscored file counts one half, as if
+    judged by a coin. (Giving it probability 0.5 instead can help: where all logits are high it
+    makes a missing real file the most real of all.)"""
+    clip_auc: Metric
+    """AUC over windows, each with the label of its file."""
+    frame_auc: Metric
+    """AUC over frames, each with the mean logit of the windows that hold it."""
+    average_precision: Metric
+    """Average precision over videos; depends on the share of fakes."""
+    equal_error_rate: Metric
+    """Equal error rate over videos."""
+    balanced_accuracy: Metric
+    """Balanced accuracy over videos at the threshold that was given."""
+    calibration_error: Metric
+    """Expected calibration error over videos; a video's probability has the mean log-odds."""
+    unscored: tuple[tuple[str, int], ...]
+    """Reason codes of the unscored files and their numbers, most frequent first."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of the expected files that could be scored."""
+        return (self.num_real + self.num_fake) / (self.expected_real + self.expected_fake)
+
+
+@dataclass(frozen=True)
+class VideoScore:
+    """One file with its windows pooled."""
+
+    sample_id: str
+    label: int
+    dataset: str
+    method: str
+    split: str
+    group: str
+    logit: float | None
+    """Mean raw logit over scored windows; None when no window was scored."""
+    probability: float | None
+    """P(fake) of the mean log-odds of its windows, in [0, 1]; for a calibration that is linear in
+    the logit this is exactly the calibrated probability of ``logit``."""
+    reason: str
+    """Status code of the first unscored row when there is no logit; else empty."""
+    windows: tuple[ClipScore, ...]
+    """The scored windows."""
+
+
+def pool_videos(scores: Iterable[ClipScore]) -> tuple[VideoScore, ...]:
+    """Pool the windows of each file by the mean of raw logits (`POOLING_RULE`).
+
+    Files are told apart by dataset and whole sample id, never by a folder or stem: the same clip
+    name occurs under several methods.
+
+    Raises:
+        ValueError: a window occurs twice, or the rows of a file contradict each other.
+    """
+    rows_of: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
+    for row in scores:
+        rows_of[row.dataset, row.sample_id].append(row)
+    return tuple(_pool_one(rows) for rows in rows_of.values())
+
+
+def summarise(
+    scores: Iterable[ClipScore],
+    *,
+    threshold: Threshold | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[SummaryRow, ...]:
+    """Rows of the table, dataset after dataset in the order they are first met.
+
+    Within a dataset (and side of its split) each method comes by name, then all of them pooled;
+    where there is one method its row is the pooled one. Intervals resample the groups of the
+    scores when every video of the row has one, else videos (``auc_interval.unit`` says which).
+
+    Args:
+        scores: rows of any number of datasets; expected files are those with at least one row.
+        threshold: for the balanced accuracy; without one that number has a reason instead.
+        resamples: bootstrap draws per row.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: as `pool_videos`.
+    """
+    datasets: dict[tuple[str, str], list[VideoScore]] = defaultdict(list)
+    for video in pool_videos(scores):
+        datasets[video.dataset, video.split].append(video)
+    rows = []
+    for videos in datasets.values():
+        methods = sorted({video.method for video in videos} - {REAL_METHOD})
+        for method in methods if len(methods) == 1 else [*methods, ALL_METHODS]:
+            is_pooled = len(methods) == 1 or method == ALL_METHODS
+            chosen = [v for v in videos if is_pooled or v.method in (method, REAL_METHOD)]
+            rows.append(_row(chosen, method, is_pooled, threshold, resamples, seed))
+    return tuple(rows)
+
+
+def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
+    first = rows[0]
+    for row in rows:
+        for field in ("label", "method", "split", "group"):
+            if getattr(row, field) != getattr(first, field):
+                raise ValueError(
+                    f"{first.sample_id}: {field} is {getattr(first, field)!r} in one row and "
+                    f"{getattr(row, field)!r} in another"
+                )
+    window, count = Counter(row.window for row in rows).most_common(1)[0]
+    if count > 1:
+        raise ValueError(f"{first.sample_id}: window {window} occurs {count} times")
+    scored = tuple(row for row in rows if row.is_scored)
+    logit = probability = None
+    if scored:
+        logit = float(np.mean([row.logit for row in scored]))
+        probability = _pooled_probability([row.probability or 0.0 for row in scored])
+    return VideoScore(
+        sample_id=first.sample_id,
+        label=first.label,
+        dataset=first.dataset,
+        method=first.method,
+        split=first.split,
+        group=first.group,
+        logit=logit,
+        probability=probability,
+        reason="" if scored else first.status,
+        windows=scored,
+    )
+
+
+def _pooled_probability(probabilities: Sequence[float]) -> float:
+    bounded = np.clip(probabilities, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
+    log_odds = float(np.mean(np.log(bounded) - np.log1p(-bounded)))
+    return float(1.0 / (1.0 + np.exp(-log_odds)))
+
+
+def _row(
+    videos: Sequence[VideoScore],
+    method: str,
+    is_pooled: bool,
+    threshold: Threshold | None,
+    resamples: int,
+    seed: int,
+) -> SummaryRow:
+    covered = [video for video in videos if video.logit is not None]
+    labels = np.array([video.label for video in covered], dtype=np.int64)
+    logits = np.array([video.logit for video in covered], dtype=np.float64)
+    probabilities = np.array([video.probability for video in covered], dtype=np.float64)
+    groups = np.array([video.group for video in covered]) if all(v.group for v in covered) else None
+    expected = Counter(video.label for video in videos)
+    auc = metrics.auc(labels, logits)
+    if threshold is None:
+        balanced_accuracy = Metric(None, "no validation threshold was given")
+    else:
+        balanced_accuracy = metrics.balanced_accuracy(labels, logits, threshold.logit)
+    return SummaryRow(
+        dataset=videos[0].dataset,
+        split=videos[0].split,
+        method=method,
+        is_pooled=is_pooled,
+        num_real=int(np.sum(labels == 0)),
+        num_fake=int(np.sum(labels == 1)),
+        expected_real=expected[0],
+        expected_fake=expected[1],
+        num_windows=sum(len(video.windows) for video in covered),
+        auc=auc,
+        auc_interval=metrics.auc_interval(
+            labels, logits, groups=groups, resamples=resamples, seed=seed
+        ),
+        auc_missing_neutral=_missing_neutral(auc, labels, expected),
+        clip_auc=_auc_of_parts(covered, [_clip_logits(video) for video in covered]),
+        frame_auc=_auc_of_parts(covered, [_frame_logits(video) for video in covered]),
+        average_precision=metrics.average_precision(labels, logits),
+        equal_error_rate=metrics.equal_error_rate(labels, logits),
+        balanced_accuracy=balanced_accuracy,
+        calibration_error=metrics.expected_calibration_error(labels, probabilities),
+        unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
+    )
+
+
+def _missing_neutral(auc: Metric, labels: np.ndarray, expected: Counter[int]) -> Metric:
+    """AUC when every (fake, real) pair with an unscored member counts one half."""
+    for label, name in ((0, "real"), (1, "fake")):
+        if not expected[label]:
+            return Metric(None, f"no {name} file")
+    pairs = int(np.sum(labels == 0)) * int(np.sum(labels == 1))
+    share = pairs / (expected[0] * expected[1])
+    return Metric(0.5 if auc.value is None else share * auc.value + (1.0 - share) * 0.5)
+
+
+def _clip_logits(video: VideoScore) -> FloatArray:
+    return np.array([row.logit for row in video.windows], dtype=np.float64)
+
+
+def _frame_logits(video: VideoScore) -> FloatArray:
+    starts = np.array([row.start_frame for row in video.windows], dtype=np.int64)
+    lengths = np.array([row.num_frames for row in video.windows], dtype=np.int64)
+    return metrics.frame_scores(starts, lengths, _clip_logits(video))
+
+
+def _auc_of_parts(videos: Sequence[VideoScore], parts: Sequence[FloatArray]) -> Metric:
+    """AUC over windows or frames, each with the label of its video."""
+    if not videos:
+        return metrics.auc([], [])
+    labels = np.repeat([video.label for video in videos], [part.size for part in parts])
+    return metrics.auc(labels, np.concatenate(parts))

@@ -1,0 +1,319 @@
+"""What is said about one file: the decision, the score of every window, what was left out and why.
+
+Knows plain numbers only: no model, no media, no configuration. The caller brings the calibrated
+mapping from logit to P(fake) and the decision rule that travel in the model file.
+
+How a file's number comes about: the logit of a face track is the mean of the raw logits of its
+windows; the file takes the most suspicious track (one forged face makes a forged file) and every
+track is listed. A file that could not be judged is ``cannot_tell`` with its reason, never ``real``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Answer = Literal["real", "fake", "uncertain"]
+Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
+
+MIN_COVERAGE = 0.5  # of the file's frames inside a scored window, or the verdict carries a warning
+_NUM_WINDOWS_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowScore:
+    """What the detector said about one stretch of one face."""
+
+    track: int
+    """Face track it belongs to, from 0."""
+    start_frame: int
+    """First frame, in the 25 frames-per-second stream."""
+    num_frames: int
+    """Frames that were really there."""
+    start_seconds: float
+    """Time of its beginning, from the first frame."""
+    end_seconds: float
+    """Time of its end."""
+    logit: float
+    """Raw score; higher = fake."""
+    probability: float
+    """P(fake) in [0, 1], after calibration."""
+    num_repeated: int = 0
+    """Copies of the last frame that filled it up; above 0 only in a short track."""
+
+    def __post_init__(self) -> None:
+        assert self.num_frames >= 1 and self.start_frame >= 0, self
+        assert math.isfinite(self.logit) and 0.0 <= self.probability <= 1.0, self
+        assert 0.0 <= self.start_seconds <= self.end_seconds < math.inf, self
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackScore:
+    """One face followed through the file."""
+
+    track: int
+    """Its number, from 0."""
+    num_windows: int
+    """Windows behind its score."""
+    start_seconds: float
+    """Where its first window begins."""
+    end_seconds: float
+    """Where its last window ends."""
+    logit: float
+    """Mean of the raw logits of its windows."""
+    probability: float
+    """P(fake) of that mean, in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something left out, or something the reader must be warned of."""
+
+    code: str
+    """Stable name for programs, e.g. ``short``, ``several_faces``, ``no_face``."""
+    message: str
+    """One sentence for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The outcome for one file.
+
+    A verdict that contradicts itself cannot be made: see ``__post_init__``.
+    """
+
+    file: str
+    """The file as the user named it."""
+    decision: Decision
+    """``real``, ``fake``, ``uncertain`` (judged, near the threshold) or ``cannot_tell``."""
+    reason: str
+    """Why it cannot be told; empty otherwise."""
+    probability: float | None
+    """P(fake) of the most suspicious track in [0, 1]; None exactly when it cannot be told."""
+    threshold: float | None
+    """P(fake) from which on a file counts as fake."""
+    threshold_origin: str
+    """Where the threshold was chosen."""
+    model_fingerprint: str
+    """Digest of the model file that judged."""
+    tracks: tuple[TrackScore, ...] = ()
+    """Every face that was scored, most suspicious first."""
+    windows: tuple[WindowScore, ...] = ()
+    """Every scored window, by track and time."""
+    skipped: tuple[Note, ...] = ()
+    """What was not scored, and why."""
+    warnings: tuple[Note, ...] = ()
+    """Why to take the decision with care."""
+
+    def __post_init__(self) -> None:
+        assert self.decision in get_args(Decision), self.decision
+        if self.decision == "cannot_tell":
+            assert self.probability is None and self.reason, self
+            return
+        assert self.windows and self.tracks and not self.reason, self
+        assert self.probability is not None and 0.0 <= self.probability <= 1.0, self
+        assert self.threshold is not None and self.threshold_origin, self
+        if self.decision == "real":
+            assert self.probability < self.threshold, self
+        if self.decision == "fake":
+            assert self.probability >= self.threshold, self
+
+    def to_json(self) -> str:
+        """All fields as one line of ASCII JSON: floats keep every bit, odd characters are escaped.
+
+        Every ``probability`` is P(fake); the key ``probability_means`` says so.
+        """
+        fields = {"probability_means": "P(fake)", **dataclasses.asdict(self)}
+        text = json.dumps(fields, ensure_ascii=True, allow_nan=False)
+        return text.replace("\x7f", "\\u007f")  # the one control character JSON leaves in
+
+    def summary_line(self) -> str:
+        """The verdict in one line."""
+        name = printable(self.file)
+        if self.probability is None or self.threshold is None:
+            return f"CANNOT TELL  {name}: {printable(self.reason)}"
+        word = self.decision.upper()
+        return (
+            f"{word}  {name}: P(fake) {self.probability:.3f}, threshold {self.threshold:.3f}; "
+            f"{_counted(len(self.windows), 'window')} of {_counted(len(self.tracks), 'face')}"
+        )
+
+    def to_text(self) -> str:
+        """The verdict for a terminal: the one line first, then what is behind it."""
+        lines = [self.summary_line()]
+        if self.probability is not None:
+            lines.append(f"  threshold from {printable(self.threshold_origin)}")
+            lines += [_track_line(track) for track in self.tracks]
+            lines += self._window_lines()
+        lines += [_note_line("warning", note) for note in self.warnings]
+        lines += [_note_line("skipped", note) for note in self.skipped]
+        lines.append(f"  model {printable(self.model_fingerprint)}")
+        return "\n".join(lines) + "\n"
+
+    def _window_lines(self) -> list[str]:
+        """The most suspicious windows, in the order of time."""
+        if len(self.windows) == 1:
+            return []
+        by_suspicion = sorted(self.windows, key=lambda window: -window.logit)
+        shown = sorted(by_suspicion[:_NUM_WINDOWS_SHOWN], key=lambda w: (w.start_seconds, w.track))
+        head = "windows" if len(shown) == len(self.windows) else "most suspicious windows"
+        return [f"  {head}:", *(_window_line(window) for window in shown)]
+
+
+def cannot_tell(
+    file: str, *, reason: str, skipped: Sequence[Note], model_fingerprint: str
+) -> Verdict:
+    """The verdict on a file that could not be judged.
+
+    Args:
+        file: as the user named it.
+        reason: one sentence, with the cure where there is one.
+        skipped: what was tried and left out.
+        model_fingerprint: digest of the model file.
+    """
+    return Verdict(
+        file=file,
+        decision="cannot_tell",
+        reason=reason,
+        probability=None,
+        threshold=None,
+        threshold_origin="",
+        model_fingerprint=model_fingerprint,
+        skipped=tuple(skipped),
+    )
+
+
+def judge(
+    file: str,
+    windows: Sequence[WindowScore],
+    *,
+    num_frames: int,
+    probability_of: Callable[[float], float],
+    answer_of: Callable[[float], Answer],
+    threshold: float,
+    threshold_origin: str,
+    model_fingerprint: str,
+    skipped: Sequence[Note] = (),
+    warnings: Sequence[Note] = (),
+) -> Verdict:
+    """Pool the windows of each track, take the most suspicious track, and decide.
+
+    Adds the warnings that follow from the windows alone: ``short``, ``several_faces`` and
+    ``low_coverage``.
+
+    Args:
+        file: as the user named it.
+        windows: scored windows of all tracks in any order; none gives ``cannot_tell``.
+        num_frames: frames of the whole file at 25 per second.
+        probability_of: calibrated P(fake) of a pooled raw logit; must not fall.
+        answer_of: decision for a P(fake); must agree with ``threshold``.
+        threshold: P(fake) from which on a file counts as fake.
+        threshold_origin: where it was chosen.
+        model_fingerprint: digest of the model file.
+        skipped: what was not scored, and why.
+        warnings: what else the caller knows, e.g. conditions unlike those in training.
+    """
+    if not windows:
+        reason = "; ".join(note.message for note in skipped) or "no face was found to judge"
+        return cannot_tell(
+            file, reason=reason, skipped=skipped, model_fingerprint=model_fingerprint
+        )
+    tracks = _pool_tracks(windows, probability_of)
+    probability = tracks[0].probability
+    return Verdict(
+        file=file,
+        decision=answer_of(probability),
+        reason="",
+        probability=probability,
+        threshold=threshold,
+        threshold_origin=threshold_origin,
+        model_fingerprint=model_fingerprint,
+        tracks=tracks,
+        windows=tuple(sorted(windows, key=lambda w: (w.track, w.start_frame))),
+        skipped=tuple(skipped),
+        warnings=(*_own_warnings(windows, tracks, num_frames), *warnings),
+    )
+
+
+def printable(text: str) -> str:
+    """``text`` on one line with whatever could steer a terminal shown as an escape.
+
+    Control characters, newlines, right-to-left overrides and undecodable bytes of file names.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def _pool_tracks(
+    windows: Sequence[WindowScore], probability_of: Callable[[float], float]
+) -> tuple[TrackScore, ...]:
+    """Tracks with the mean logit of their windows, most suspicious first."""
+    windows_of: dict[int, list[WindowScore]] = defaultdict(list)
+    for window in windows:
+        windows_of[window.track].append(window)
+    tracks = []
+    for number, members in windows_of.items():
+        logit = math.fsum(window.logit for window in members) / len(members)
+        tracks.append(
+            TrackScore(
+                track=number,
+                num_windows=len(members),
+                start_seconds=min(window.start_seconds for window in members),
+                end_seconds=max(window.end_seconds for window in members),
+                logit=logit,
+                probability=probability_of(logit),
+            )
+        )
+    return tuple(sorted(tracks, key=lambda track: (-track.logit, track.track)))
+
+
+def _own_warnings(
+    windows: Sequence[WindowScore], tracks: Sequence[TrackScore], num_frames: int
+) -> list[Note]:
+    notes = []
+    num_filled_up = sum(window.num_repeated > 0 for window in windows)
+    if num_filled_up:
+        message = f"{_counted(num_filled_up, 'window')} had to be filled up with repeated frames"
+        notes.append(Note(code="short", message=message))
+    if len(tracks) > 1:
+        message = f"{len(tracks)} faces; the number is that of the most suspicious one"
+        notes.append(Note(code="several_faces", message=message))
+    seen = {
+        frame
+        for window in windows
+        for frame in range(window.start_frame, window.start_frame + window.num_frames)
+    }
+    if len(seen) < MIN_COVERAGE * num_frames:
+        message = f"a face was judged in only {len(seen)} of {num_frames} frames"
+        notes.append(Note(code="low_coverage", message=message))
+    return notes
+
+
+def _track_line(track: TrackScore) -> str:
+    return (
+        f"  face {track.track}: P(fake) {track.probability:.3f}, {track.start_seconds:.2f} to "
+        f"{track.end_seconds:.2f} s, {_counted(track.num_windows, 'window')}"
+    )
+
+
+def _window_line(window: WindowScore) -> str:
+    bar = "#" * round(20 * window.probability)
+    return (
+        f"    {window.start_seconds:8.2f} to {window.end_seconds:8.2f} s  face {window.track}  "
+        f"{window.probability:.3f}  {bar}".rstrip()
+    )
+
+
+def _note_line(kind: str, note: Note) -> str:
+    return f"  {kind} ({printable(note.code)}): {printable(note.message)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

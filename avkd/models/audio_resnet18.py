@@ -1,0 +1,76 @@
+"""The audio encoder: a ResNet18 over log-mel, one feature per video frame.
+
+The stem quarters time (100 mel frames become 25 steps) and mel; later stages halve mel only
+(RealForensics; method 3.3). Knows nothing of waveforms or video. Legend: see ``encoders.py``.
+"""
+
+from __future__ import annotations
+
+from einops import reduce
+from torch import Tensor, nn
+
+from avkd.models.encoders import MEL_FRAMES_PER_VIDEO_FRAME
+
+_STAGES = 4
+_BLOCKS_PER_STAGE = 2
+
+
+class AudioResNet18(nn.Module):
+    """Stem and four stages of two basic blocks (He et al. 2016), mean over mel.
+
+    Args:
+        width: channels of the stem and first stage; ``feature_dim`` is 8 times that.
+    """
+
+    def __init__(self, *, width: int = 64) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, width, 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        blocks: list[nn.Module] = []
+        channels = width
+        for stage in range(_STAGES):
+            for block in range(_BLOCKS_PER_STAGE):
+                mel_stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(_BasicBlock(channels, width * 2**stage, mel_stride=mel_stride))
+                channels = width * 2**stage
+        self.stages = nn.Sequential(*blocks)
+        self.feature_dim = channels
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Encode ``mel`` (B, 1, 4T, M), in [-1, 1], to features (B, T, D)."""
+        assert mel.ndim == 4 and mel.shape[2] % MEL_FRAMES_PER_VIDEO_FRAME == 0, (
+            f"expected mel (B, 1, 4T, M), got {tuple(mel.shape)}"
+        )
+        return reduce(self.stages(self.stem(mel)), "b c t m -> b t c", "mean")
+
+
+class _BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, mel_stride: int) -> None:
+        super().__init__()
+        stride = (1, mel_stride)
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if channels_in != channels_out or mel_stride != 1:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(channels_out),
+            )
+        self.activation = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.activation(self.shortcut(maps) + self.branch(maps))

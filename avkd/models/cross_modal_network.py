@@ -1,0 +1,179 @@
+"""The network of stage one: two students, and the two slowly following teachers they predict.
+
+The video student predicts the audio teacher and the audio student the video teacher
+(RealForensics, section 3; method 3.3 to 3.5). Knows the networks and their moving average, but no
+loss, optimiser or schedule. Legend: see ``encoders.py``.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avkd.models.encoders import (
+    AudioEncoder,
+    VideoEncoder,
+    VideoFeatures,
+    flatten_recurrent_parameters,
+)
+from avkd.models.predictor import Predictor
+from avkd.models.projector import Projector
+
+
+class CrossModalOutput(NamedTuple):
+    """Predictions (with gradient) and targets (without), each (B, T, P).
+
+    ``video_prediction`` is compared with ``audio_target`` and ``audio_prediction`` with
+    ``video_target``. ``video_student`` holds the student's own features and importance.
+    """
+
+    video_prediction: Tensor
+    audio_prediction: Tensor
+    video_target: Tensor
+    audio_target: Tensor
+    video_student: VideoFeatures
+
+
+class VideoStudent(nn.Module):
+    """Encoder, projector and predictor of the video stream."""
+
+    def __init__(
+        self, *, encoder: VideoEncoder, projector: Projector, predictor: Predictor
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+        self.predictor = predictor
+
+    def forward(self, clip: Tensor) -> tuple[VideoFeatures, Tensor]:
+        """From ``clip`` (B, 3, T, H, W) to the features and the prediction (B, T, P)."""
+        encoded = self.encoder(clip)
+        return encoded, self.predictor(self.projector(encoded.features))
+
+
+class AudioStudent(nn.Module):
+    """Encoder, projector and predictor of the audio stream."""
+
+    def __init__(
+        self, *, encoder: AudioEncoder, projector: Projector, predictor: Predictor
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+        self.predictor = predictor
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """From ``mel`` (B, 1, 4T, M) to the prediction (B, T, P)."""
+        return self.predictor(self.projector(self.encoder(mel)))
+
+
+class VideoTeacher(nn.Module):
+    """Encoder and projector of the video stream; the source of stage two's targets too."""
+
+    def __init__(self, *, encoder: VideoEncoder, projector: Projector) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+        self.frozen = False
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """From ``clip`` (B, 3, T, H, W), the clean view, to the target (B, T, P)."""
+        return self.projector(self.encoder(clip).features)
+
+    def freeze(self) -> None:
+        """Stay in eval mode without gradients for good, whatever ``train()`` a parent calls."""
+        self.requires_grad_(False)
+        self.eval()
+        self.frozen = True
+
+    def train(self, mode: bool = True) -> VideoTeacher:
+        """Set the mode, unless frozen: its batch norms then keep their stored statistics."""
+        return super().train(mode and not self.frozen)
+
+
+class AudioTeacher(nn.Module):
+    """Encoder and projector of the audio stream."""
+
+    def __init__(self, *, encoder: AudioEncoder, projector: Projector) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = projector
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """From ``mel`` (B, 1, 4T, M), the clean view, to the target (B, T, P)."""
+        return self.projector(self.encoder(mel))
+
+
+class CrossModalNetwork(nn.Module):
+    """Both students and both teachers; the teachers start as exact copies.
+
+    Teachers follow ``train()`` and ``eval()`` as the students do: while training their batch norms
+    use the statistics of the batch and keep running ones of their own (method 3.5). Their dropout
+    is off, so that a target depends on the clip alone.
+    """
+
+    def __init__(self, *, video_student: VideoStudent, audio_student: AudioStudent) -> None:
+        super().__init__()
+        self.video_student = video_student
+        self.audio_student = audio_student
+        self.video_teacher = VideoTeacher(
+            encoder=copy.deepcopy(video_student.encoder),
+            projector=copy.deepcopy(video_student.projector),
+        )
+        self.audio_teacher = AudioTeacher(
+            encoder=copy.deepcopy(audio_student.encoder),
+            projector=copy.deepcopy(audio_student.projector),
+        )
+        for teacher in (self.video_teacher, self.audio_teacher):
+            teacher.requires_grad_(False)
+            for part in teacher.modules():
+                if isinstance(part, nn.Dropout):
+                    part.p = 0.0
+        flatten_recurrent_parameters(self)
+
+    def forward(
+        self,
+        student_video: Tensor,
+        teacher_video: Tensor,
+        student_audio: Tensor,
+        teacher_audio: Tensor,
+    ) -> CrossModalOutput:
+        """Predict and make the targets for one batch.
+
+        Args:
+            student_video: augmented and masked clips (B, 3, T, H, W).
+            teacher_video: clean views of the same clips (B, 3, T, H, W).
+            student_audio: masked log-mel (B, 1, 4T, M).
+            teacher_audio: clean log-mel (B, 1, 4T, M).
+        """
+        with torch.no_grad():
+            video_target = self.video_teacher(teacher_video)
+            audio_target = self.audio_teacher(teacher_audio)
+        encoded, video_prediction = self.video_student(student_video)
+        audio_prediction = self.audio_student(student_audio)
+        return CrossModalOutput(
+            video_prediction, audio_prediction, video_target, audio_target, encoded
+        )
+
+    @torch.no_grad()
+    def update_teachers(self, momentum: float) -> None:
+        """Move every teacher parameter: teacher <- momentum * teacher + (1 - momentum) * student.
+
+        In place, so that recurrent weights stay in cuDNN's one buffer. Batch-norm buffers are left
+        alone: teachers keep their own statistics.
+
+        Args:
+            momentum: in [0, 1]; 0 copies the students.
+        """
+        assert 0 <= momentum <= 1, f"momentum {momentum} is outside [0, 1]"
+        pairs = (
+            (self.video_teacher, self.video_student),
+            (self.audio_teacher, self.audio_student),
+        )
+        for teacher, student in pairs:
+            student_parameters = dict(student.named_parameters())
+            for name, parameter in teacher.named_parameters():
+                parameter.lerp_(student_parameters[name], 1 - momentum)

@@ -1,0 +1,111 @@
+"""The forgery detector of stage two: one logit per clip, and stage one's task beside it.
+
+Raw logits only; what they mean as a probability is ``decision.py``'s. Knows no loss, label or
+class prior. Legend: see ``encoders.py``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avkd.models.encoders import VideoEncoder
+from avkd.models.pooling import AttentionPooling, MeanPooling, PooledFeatures
+from avkd.models.predictor import Predictor
+from avkd.models.projector import Projector
+
+
+class DetectorOutput(NamedTuple):
+    """What the detector says of a batch of clips.
+
+    ``logit`` (B,) float32, higher = more likely fake. ``features`` (B, T, D) per frame.
+    ``importance`` (B, T), sum 1, detached: how much each frame counts in the clip feature where
+    the pooling learns that, else the encoder's attention, else None.
+    """
+
+    logit: Tensor
+    features: Tensor
+    importance: Tensor | None
+
+
+class CosineClassifier(nn.Module):
+    """logit = scale * cos(weight, feature), no bias (method 4.3), always computed in float32.
+
+    Args:
+        feature_dim: features per clip.
+        scale: the largest logit there is.
+
+    Raises:
+        ValueError: ``scale`` is not positive.
+    """
+
+    def __init__(self, *, feature_dim: int, scale: float = 64.0) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"the classifier's scale {scale} must be positive")
+        self.scale = scale
+        self.weight = nn.Parameter(torch.empty(1, feature_dim))
+        nn.init.normal_(self.weight)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Logits (B,), in [-scale, scale], of clip features (B, D)."""
+        # Half precision makes ties of confident logits and breaks the ranking (method 0.6).
+        with torch.autocast(device_type=feature.device.type, enabled=False):
+            direction = functional.normalize(self.weight.float(), dim=1)
+            cosine = functional.linear(functional.normalize(feature.float(), dim=1), direction)
+        return self.scale * rearrange(cosine, "b 1 -> b")
+
+
+class AuxiliaryHead(nn.Module):
+    """A new projector and predictor with which the detector still solves stage one's task."""
+
+    def __init__(self, *, projector: Projector, predictor: Predictor) -> None:
+        super().__init__()
+        self.projector = projector
+        self.predictor = predictor
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict the teacher's targets (B, T, P) from ``features`` (B, T, D)."""
+        return self.predictor(self.projector(features))
+
+
+class Detector(nn.Module):
+    """Encoder, pooling over time, cosine classifier, and (for training) an auxiliary head.
+
+    Args:
+        encoder: the video encoder; stage one's student weights are loaded into it elsewhere.
+        pooling: mean or learnt weights over time.
+        classifier: clip feature to logit.
+        auxiliary_head: None where the auxiliary task has no weight.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: VideoEncoder,
+        pooling: MeanPooling | AttentionPooling,
+        classifier: CosineClassifier,
+        auxiliary_head: AuxiliaryHead | None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = pooling
+        self.classifier = classifier
+        self.auxiliary_head = auxiliary_head
+
+    def forward(self, clip: Tensor) -> DetectorOutput:
+        """Judge ``clip`` (B, 3, T, H, W), normalised as the model file's preprocessing says."""
+        encoded = self.encoder(clip)
+        pooled: PooledFeatures = self.pooling(encoded.features)
+        logit = self.classifier(pooled.feature)
+        importance = encoded.importance if pooled.weights is None else pooled.weights
+        return DetectorOutput(logit, encoded.features, importance)
+
+    def auxiliary_prediction(self, features: Tensor) -> Tensor:
+        """Predict stage one's video targets (B, T, P) from ``features`` (B, T, D) of real clips."""
+        assert self.auxiliary_head is not None, "this detector was built with auxiliary=False"
+        return self.auxiliary_head(features)

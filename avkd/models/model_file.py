@@ -1,0 +1,282 @@
+"""The model file: one safetensors file that rebuilds its own network, and nothing executable.
+
+Kind, arguments, weights, preprocessing, provenance and decision rule travel together. A file is
+untrusted: its header is bounded and compared with the network it names before any weight is read,
+and nothing is ever unpickled. Knows no training state, device or config.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from avkd.durable import replacing
+from avkd.models.build import build_cross_modal_network, build_detector, check_arguments
+from avkd.models.cross_modal_network import CrossModalNetwork, VideoTeacher
+from avkd.models.decision import DecisionRule
+from avkd.models.encoders import flatten_recurrent_parameters
+from avkd.models.model_header import ModelHeader, parse_header
+from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
+
+__all__ = [
+    "BUILDERS",
+    "LoadedModel",
+    "ModelFileError",
+    "ModelHeader",
+    "load_model",
+    "load_strict",
+    "load_student_encoder",
+    "load_video_teacher",
+    "read_header",
+    "save_model",
+]
+
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "cross_modal": build_cross_modal_network,
+    "detector": build_detector,
+}
+_METADATA_KEY = "avkd"
+_TENSOR_BYTES_PER_HASH_STEP = 1 << 24
+
+
+class LoadedModel(NamedTuple):
+    """A network in eval mode on the CPU, and what its file says of it."""
+
+    model: Any
+    header: ModelHeader
+
+
+def save_model(
+    path: Path,
+    model: nn.Module,
+    *,
+    kind: str,
+    arguments: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    decision: DecisionRule | None = None,
+) -> ModelHeader:
+    """Write ``model`` to ``path``: the old file or the whole new one, never a part.
+
+    Args:
+        path: the file to write, usually ``model.safetensors``.
+        model: a network built by ``BUILDERS[kind](**arguments)``; on any device, in any mode.
+        kind: key of ``BUILDERS``.
+        arguments: what the network was built from, plain JSON values.
+        preprocessing: crop and input size, mean, std, frame rate, mel fingerprint; plain JSON.
+        provenance: data, seed, versions, parents; plain JSON.
+        decision: calibration and threshold of a detector.
+
+    Raises:
+        ModelFileError: the arguments do not rebuild this very network, a weight is not finite, or
+            a value is not plain JSON; nothing is written.
+        OSError: the folder cannot be written.
+    """
+    values = ModelHeader(
+        kind=kind,
+        arguments=arguments,
+        preprocessing=preprocessing,
+        provenance=provenance,
+        decision=decision,
+    ).as_json()
+    try:
+        # Through JSON and back, so that the digest is of what a reader will see.
+        values = json.loads(json.dumps(values, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: the header is not plain JSON: {error}") from error
+    tensors = {
+        # Copies: recurrent weights are views of one buffer, which safetensors does not store.
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    skeleton = _skeleton(path, _parse(path, values))
+    _compare(_specs(skeleton.state_dict()), _specs(tensors), source=str(path))
+    _refuse_non_finite(tensors, source=str(path))
+    values["sha256"] = _digest(values, tensors)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(values)})
+    return _parse(path, values)
+
+
+def read_header(path: Path, *, kind: str | None = None) -> ModelHeader:
+    """What ``path`` says of itself; cheap, no weight is read (and the digest not verified).
+
+    Raises:
+        ModelFileError: not a model file of ours, damaged, or not of ``kind``.
+        OSError: the file cannot be read.
+    """
+    return _parse(path, _header_values(path), kind=kind)
+
+
+def load_model(path: Path, *, kind: str) -> LoadedModel:
+    """Rebuild the network in ``path``, in eval mode on the CPU.
+
+    Raises:
+        ModelFileError: not a model file of ours, damaged, of another kind or version, naming an
+            unknown option, with tensors that are not the network's, or with weights that are not
+            finite. Names the file, the first differing tensor and the cure.
+        OSError: the file cannot be read.
+    """
+    values = _header_values(path)
+    header = _parse(path, values, kind=kind)
+    model = _skeleton(path, header)
+    _compare(_specs(model.state_dict()), read_layout(path).tensors, source=str(path))
+    # Only now is memory taken, and no more than the file has bytes.
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path}: damaged ({error}); copy or download it again") from error
+    if _digest(values, tensors) != header.sha256:
+        raise ModelFileError(
+            f"{path}: the content does not match its own SHA-256, so it was damaged or altered "
+            "after it was written; copy or download it again"
+        )
+    _refuse_non_finite(tensors, source=str(path))
+    model.to_empty(device="cpu")
+    load_strict(model, tensors, source=str(path))
+    return LoadedModel(model.eval(), header)
+
+
+def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copy ``tensors`` into ``module``, all of them or none.
+
+    Args:
+        module: any network with memory (not on the meta device).
+        tensors: by name, exactly those of ``module.state_dict()``.
+        source: where they come from, for the message.
+
+    Raises:
+        ModelFileError: names the first missing, unexpected or mis-shaped tensor.
+    """
+    _compare(_specs(module.state_dict()), _specs(tensors), source=source)
+    module.load_state_dict(dict(tensors))
+    flatten_recurrent_parameters(module)
+
+
+def load_video_teacher(path: Path) -> VideoTeacher:
+    """Stage one's video teacher, frozen for good in eval mode: the targets of stage two.
+
+    Raises:
+        ModelFileError: as ``load_model``; also when ``path`` is not a stage-one file.
+    """
+    network: CrossModalNetwork = load_model(path, kind="cross_modal").model
+    teacher = network.video_teacher
+    teacher.freeze()
+    return teacher
+
+
+def load_student_encoder(path: Path) -> nn.Module:
+    """Stage one's video student encoder: what the detector starts from (``load_strict``).
+
+    Raises:
+        ModelFileError: as ``load_model``; also when ``path`` is not a stage-one file.
+    """
+    network: CrossModalNetwork = load_model(path, kind="cross_modal").model
+    encoder = network.video_student.encoder
+    assert isinstance(encoder, nn.Module)
+    return encoder
+
+
+def _header_values(path: Path) -> dict[str, Any]:
+    text = read_layout(path).metadata.get(_METADATA_KEY)
+    if text is None:
+        raise ModelFileError(
+            f"{path}: a safetensors file, but not one of ours (no {_METADATA_KEY!r} metadata); "
+            "give the model.safetensors of an avkd run"
+        )
+    try:
+        values = json.loads(text)
+        json.dumps(values)  # what cannot be written again has no digest: nested too deeply
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path}: damaged header ({error}); copy it again") from error
+    if not isinstance(values, dict):
+        raise ModelFileError(f"{path}: damaged header; copy it again")
+    return values
+
+
+def _parse(path: Path, values: Mapping[str, Any], *, kind: str | None = None) -> ModelHeader:
+    """The header in ``values``, of a kind there is and of the kind that is needed."""
+    header = parse_header(values, source=str(path))
+    if header.kind not in BUILDERS:
+        raise ModelFileError(f"{path}: unknown kind {header.kind!r}, not {', '.join(BUILDERS)}")
+    if kind is not None and header.kind != kind:
+        raise ModelFileError(
+            f"{path}: holds a {header.kind!r} model where a {kind!r} model is needed; give the "
+            f"file of the run that made the {kind!r} model"
+        )
+    return header
+
+
+def _skeleton(path: Path, header: ModelHeader) -> nn.Module:
+    """The network without memory, on the meta device: a hostile header cannot make it large."""
+    build = BUILDERS[header.kind]
+    try:
+        check_arguments(build, header.arguments, f"a {header.kind!r} model")
+        with torch.device("meta"):
+            return build(**header.arguments)
+    except (ValueError, RuntimeError) as error:  # RuntimeError: sizes whose product overflows
+        raise ModelFileError(
+            f"{path}: the header's arguments build no network: {error}; use the avkd version "
+            "that wrote the file"
+        ) from error
+
+
+def _specs(tensors: Mapping[str, Tensor]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+
+
+def _compare(
+    expected: Mapping[str, TensorSpec], found: Mapping[str, TensorSpec], *, source: str
+) -> None:
+    """Refuse any difference in names, shapes or dtypes, naming the first of each sort."""
+    missing = [name for name in expected if name not in found]
+    unexpected = [name for name in found if name not in expected]
+    different = [name for name in expected if name in found and expected[name] != found[name]]
+    problems = [
+        f"{len(names)} {what} (first: {names[0]})"
+        for what, names in (("missing", missing), ("unexpected", unexpected))
+        if names
+    ]
+    if different:
+        name = different[0]
+        problems.append(
+            f"{len(different)} of another shape or type (first: {name} is {found[name]}, the "
+            f"network needs {expected[name]})"
+        )
+    if problems:
+        raise ModelFileError(
+            f"{source}: these are not the tensors of the network: {'; '.join(problems)}; check "
+            "that the file and the chosen network and sizes belong together"
+        )
+
+
+def _refuse_non_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelFileError(
+                f"{source}: tensor {name} holds NaN or infinity; the training that made it broke "
+                "down, use an earlier checkpoint"
+            )
+
+
+def _digest(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the header (without its own digest) and every tensor in order of name."""
+    content = {key: value for key, value in values.items() if key != "sha256"}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8"))
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        title = json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode("utf-8")
+        digest.update(struct.pack("<Q", len(title)) + title)
+        data = tensor.contiguous().flatten().view(torch.uint8)
+        for block in data.split(_TENSOR_BYTES_PER_HASH_STEP):
+            digest.update(block.numpy())
+    return digest.hexdigest()

@@ -1,0 +1,84 @@
+"""What a model file says beside its weights, and how untrusted text becomes that.
+
+Knows no network, tensor or file: which kinds there are and whether the arguments build anything is
+``model_file.py``'s to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from avkd.models.decision import DecisionRule
+from avkd.models.tensor_layout import ModelFileError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelHeader:
+    """Everything a model file says beside its weights."""
+
+    kind: str
+    """Which network this is, a key of ``model_file.BUILDERS``."""
+    arguments: Mapping[str, Any]
+    """Keyword arguments that rebuild it."""
+    preprocessing: Mapping[str, Any]
+    """What was done to the inputs in training, and must be done again."""
+    provenance: Mapping[str, Any]
+    """Where the weights come from."""
+    decision: DecisionRule | None
+    """Calibration and threshold; None for networks that do not decide, or not yet."""
+    sha256: str = ""
+    """Digest of all the above and of every tensor."""
+    format_version: int = FORMAT_VERSION
+    """Version of this layout."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as stored."""
+        return {
+            "format_version": self.format_version,
+            "kind": self.kind,
+            "arguments": dict(self.arguments),
+            "preprocessing": dict(self.preprocessing),
+            "provenance": dict(self.provenance),
+            "decision": None if self.decision is None else self.decision.as_json(),
+            "sha256": self.sha256,
+        }
+
+
+def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
+    """Read untrusted ``values`` as a header; ``source`` names the file in messages.
+
+    Raises:
+        ModelFileError: another format version, a field that is missing or of the wrong type, or a
+            decision rule that cannot decide.
+    """
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{source}: format version {version!r}, this avkd reads {FORMAT_VERSION}; use the avkd "
+            "that wrote it, or train again"
+        )
+    for name in ("kind", "sha256"):
+        if not isinstance(values.get(name), str):
+            raise ModelFileError(f"{source}: header field {name!r} is missing or no text")
+    for name in ("arguments", "preprocessing", "provenance"):
+        if not isinstance(values.get(name), dict):
+            raise ModelFileError(f"{source}: header field {name!r} is missing or no mapping")
+    decision = values.get("decision")
+    try:
+        if decision is not None and not isinstance(decision, dict):
+            raise ValueError(f"decision must be a mapping, got {decision!r}")
+        rule = None if decision is None else DecisionRule.from_json(decision)
+    except ValueError as error:
+        raise ModelFileError(f"{source}: {error}") from error
+    return ModelHeader(
+        kind=values["kind"],
+        arguments=values["arguments"],
+        preprocessing=values["preprocessing"],
+        provenance=values["provenance"],
+        decision=rule,
+        sha256=values["sha256"],
+    )

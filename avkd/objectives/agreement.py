@@ -1,0 +1,37 @@
+"""How well predictions agree with targets, frame by frame: the objective of both stages.
+
+Pure functions. Shapes: B clips, T frames, D dimensions.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
+    """Minus the mean cosine over clips and frames; masked instants are included on purpose.
+
+    Args:
+        prediction: (B, T, D), carries the gradient; its length does not matter.
+        target: (B, T, D), no gradient flows into it.
+
+    Returns:
+        Scalar in [-1, 1], fp32. Source: RealForensics (Haliassos et al. 2022), eq. of stage one.
+    """
+    cosine = functional.cosine_similarity(prediction.float(), target.detach().float(), dim=-1)
+    return -cosine.mean()
+
+
+def center_per_step(target: Tensor) -> Tensor:
+    """Subtract from each target the batch mean at the same frame.
+
+    A code of the frame index alone then has a zero target, so it cannot lower the loss.
+
+    Args:
+        target: (B, T, D) with B of 64 or more for stable means.
+
+    Returns:
+        (B, T, D) with zero mean over B at every frame.
+    """
+    return target - target.mean(dim=0, keepdim=True)

@@ -1,0 +1,152 @@
+"""Where and how we compute: device, precision, threads, seeds; and how a verb ends.
+
+Knows no data, no model and no task. Precision is probed once at start: bf16 is chosen only where
+a 3D convolution in it is both clearly faster and right on this very machine (cuDNN 9.8-9.10 gave
+wrong bf16 conv3d results, pytorch issue 163539; CPUs without AVX512_BF16 are slower in it).
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+logger = logging.getLogger(__name__)
+
+_PROBE_SHAPE = (2, 16, 8, 28, 28)
+_PROBE_REPEATS = 5
+_PROBE_SPEEDUP = 1.2
+_PROBE_RELATIVE_ERROR = 0.05
+
+
+class ExitCode(enum.IntEnum):
+    """What the process tells its caller."""
+
+    DONE = 0
+    BUG = 1
+    USER_MISTAKE = 2
+    SOME_SKIPPED = 3
+    NOTHING_USABLE = 4
+    MODEL_REFUSED = 5
+    NO_RESOURCES = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a verb ended: the text to show and the exit code."""
+
+    text: str
+    exit_code: ExitCode = ExitCode.DONE
+
+
+class ResourceError(RuntimeError):
+    """The machine lacks what was asked for (GPU, disk, memory); the message says what to do."""
+
+
+class Stopped(Exception):
+    """A signal asked to stop and the state is saved; carries the exit code."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device and the precision of the forward passes on it."""
+
+    device: torch.device
+    precision: Literal["fp32", "bf16"]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Context in which forward passes run; a no-op in fp32."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What `environment.json` says about the machine."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return {
+            "device": str(self.device),
+            "device_name": name,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
+
+
+def start(
+    *, device: str, precision: Literal["auto", "fp32", "bf16"] = "fp32", threads: int | None = None
+) -> Runtime:
+    """Choose the device and the precision.
+
+    Raises:
+        ValueError: the device name is not one torch knows.
+        ResourceError: a GPU was asked for by name and there is none.
+    """
+    if threads is not None:
+        if threads < 1:
+            raise ValueError("threads must be at least 1")
+        torch.set_num_threads(threads)
+    chosen = _choose_device(device)
+    if precision == "auto":
+        precision = "bf16" if _bf16_is_fast_and_right(chosen) else "fp32"
+    logger.info("computing on %s in %s", chosen, precision)
+    return Runtime(device=chosen, precision=precision)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators that libraries draw weights and dropout from.
+
+    Sampling and augmentation never use them: they are functions of (seed, epoch, index, view).
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _choose_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device {name!r}: want auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ResourceError(f"device {name!r}: no usable GPU here; use --device cpu or auto")
+    return device
+
+
+def _bf16_is_fast_and_right(device: torch.device) -> bool:
+    """Compare one 3D convolution in fp32 and bf16 on random input, by time and by result."""
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    clip = torch.randn(_PROBE_SHAPE, generator=generator).to(device)
+    kernel = torch.randn(32, _PROBE_SHAPE[1], 3, 3, 3, generator=generator).to(device)
+
+    def timed(enabled: bool) -> tuple[float, torch.Tensor]:
+        seconds = []
+        for _ in range(_PROBE_REPEATS):
+            begin = time.perf_counter()
+            with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=enabled):
+                result = torch.nn.functional.conv3d(clip, kernel, padding=1)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - begin)
+        return min(seconds), result.float()
+
+    fp32_seconds, expected = timed(False)
+    bf16_seconds, got = timed(True)
+    error = ((got - expected).norm() / expected.norm()).item()
+    return bf16_seconds * _PROBE_SPEEDUP < fp32_seconds and error < _PROBE_RELATIVE_ERROR

@@ -1,0 +1,320 @@
+"""Stage two: real/fake classification, together with stage one's task on the real clips.
+
+loss = prior-corrected cross-entropy + ssl_weight x (minus cosine to the frozen stage-one teacher).
+Source: RealForensics (Haliassos et al. 2022), section 4; the prior comes from the actual sampler,
+the teacher is loaded strictly, and the model is selected on validation data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avkd import runtime
+from avkd.config.load import to_yaml
+from avkd.config.training_config import FinetuneConfig
+from avkd.data import build, transforms, view_strip
+from avkd.data.datasets import ClipItem, training_loader
+from avkd.data.sampling import ClipBatch, MixedBatches
+from avkd.evaluation import calibration, figure, metrics, scores
+from avkd.evaluation.evaluate import score_items
+from avkd.evaluation.scores import ClipScore
+from avkd.evaluation.summary import VideoScore, pool_videos
+from avkd.models.build import build_detector
+from avkd.models.cross_modal_network import VideoTeacher
+from avkd.models.decision import DecisionRule
+from avkd.models.detector import Detector
+from avkd.models.model_file import (
+    ModelHeader,
+    load_strict,
+    load_student_encoder,
+    load_video_teacher,
+    read_header,
+    save_model,
+)
+from avkd.objectives.agreement import negative_cosine
+from avkd.objectives.classification import prior_corrected_cross_entropy
+from avkd.runtime import Outcome, Runtime
+from avkd.training import optim, resume, run_folder
+from avkd.training.loop import Plan, StepOutput, fit
+from avkd.training.run_log import RunLog
+
+# Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
+# the smallest difference of AUC that any realistic validation set can show.
+_TIE_BREAK = 1e-4
+_UNCERTAIN_HALF_WIDTH = 0.1
+_CLIPS_IN_PICTURE = 4
+
+
+class FinetuneStep(nn.Module):
+    """Classification of all clips, agreement with the teacher on the real ones.
+
+    Args:
+        detector: Trained.
+        teacher: Frozen stage-one video teacher; None exactly if ``ssl_weight`` is 0.
+        ssl_weight: Weight of the agreement.
+        fake_fraction: Expected share of fakes in a batch, from the sampler.
+        image_size: Side of the input in pixels.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        teacher: VideoTeacher | None,
+        *,
+        ssl_weight: float,
+        fake_fraction: float,
+        image_size: int,
+    ) -> None:
+        super().__init__()
+        assert (teacher is None) == (ssl_weight == 0)
+        self.detector = detector
+        self.teacher = teacher
+        self.ssl_weight = ssl_weight
+        self.fake_fraction = fake_fraction
+        self.image_size = image_size
+
+    def forward(self, batch: ClipBatch) -> StepOutput:
+        """One batch of forgery clips and further real clips."""
+        output = self.detector(transforms.apply_video(batch.frames, batch.student, self.image_size))
+        classification = prior_corrected_cross_entropy(
+            output.logit, batch.labels, self.fake_fraction
+        )
+        terms = {"loss/classification": classification, **_logit_means(output.logit, batch.labels)}
+        real = batch.labels == 0
+        if self.teacher is None or not real.any():
+            return StepOutput(classification, terms)
+        with torch.no_grad():
+            target = self.teacher(
+                transforms.apply_video(
+                    batch.frames[real], batch.teacher.where(real), self.image_size
+                )
+            )
+        agreement = negative_cosine(
+            self.detector.auxiliary_prediction(output.features[real]), target
+        )
+        terms["loss/agreement"] = agreement
+        return StepOutput(classification + self.ssl_weight * agreement, terms)
+
+    def parameter_groups(self) -> list[optim.ParameterGroup]:
+        """The whole detector; its cosine weight has no length worth decaying."""
+        return optim.groups_of(self.detector, "detector", undecayed=("classifier.",))
+
+    def after_update(self, progress: float) -> None:
+        """Nothing follows: the teacher is frozen."""
+
+
+def finetune(config: FinetuneConfig) -> Outcome:
+    """Run stage two; leaves the run folder with ``model.safetensors`` and validation scores.
+
+    Raises:
+        ModelFileError: the stage-one file is not one, is damaged or partial; names the tensor.
+        ValueError: the data hold one class only, an identity is on two sides, ...
+        FileExistsError: the run folder holds a run and ``resume`` is not set.
+    """
+    parent = (
+        None if config.pretrained is None else read_header(config.pretrained, kind="cross_modal")
+    )
+    machine = runtime.start(
+        device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
+    )
+    runtime.seed_everything(config.loop.seed)
+    data = build.finetune_data(config)
+    batches = MixedBatches(
+        data.forgery_labels,
+        num_real_items=data.num_real_items,
+        batch_size=config.loop.batch_size,
+        real_ratio=config.real_ratio,
+        balanced=config.class_balance == "balanced",
+        seed=config.loop.seed,
+    )
+    arguments = _arguments(config, parent)
+    step = _step(config, arguments, batches.fake_fraction).to(machine.device)
+    run_folder.start(config.run, to_yaml(config), resume=config.resume)
+    run_folder.write_environment(config.run, machine.describe())
+    checkpoints = resume.Checkpoints(config.run / "checkpoints")
+    resumed = resume.load_state(checkpoints.last) if config.resume else None
+    plan = _plan(config, len(batches))
+
+    def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
+        return training_loader(
+            data.training,
+            batches.epoch(epoch, first),
+            workers=config.loop.workers,
+            pin_memory=machine.device.type == "cuda",
+        )
+
+    def validate(log: RunLog, steps: int) -> Mapping[str, float]:
+        videos = pool_videos(_score(step, data.validation, machine, None))
+        log.image(steps, "views/detector", _picture(step, next(iter(loader(0, 0))), machine))
+        log.image(steps, "validation/roc", figure.roc_image(*_labels_and_logits(videos)))
+        return _validation_values(videos)
+
+    with RunLog(
+        config.run,
+        first_step=resumed["progress"]["step"] if resumed else 0,
+        total_steps=plan.total_steps,
+        label="finetune",
+    ) as log:
+        fit(
+            step,
+            plan,
+            batches=loader,
+            validate=validate,
+            runtime=machine,
+            log=log,
+            checkpoints=checkpoints,
+            resumed=resumed,
+        )
+    best = resume.load_state(checkpoints.best)
+    step.load_state_dict(best["model"])
+    provenance = {
+        **data.provenance,
+        "pretrained": None if parent is None else parent.sha256,
+        "ssl_weight": config.ssl_weight,
+        "fake_fraction": batches.fake_fraction,
+        "seed": config.loop.seed,
+        "best_step": best["progress"]["best_step"],
+    }
+    return _export(config, step.eval(), arguments, provenance, data.validation, machine)
+
+
+def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
+    """What the detector is built from; with a stage-one file, its backbone and target size."""
+    if parent is None:
+        return {"video": config.video.arguments(), "pool": config.pool, "auxiliary": False}
+    sizes = {
+        name: parent.arguments[name]
+        for name in ("projection_dim", "predictor_dim", "predictor_heads")
+        if name in parent.arguments
+    }
+    auxiliary = config.ssl_weight > 0
+    return {
+        "video": dict(parent.arguments["video"]),
+        "pool": config.pool,
+        "auxiliary": auxiliary,
+        **(sizes if auxiliary else {}),
+    }
+
+
+def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: float) -> FinetuneStep:
+    detector = build_detector(**arguments)
+    teacher = None
+    if config.pretrained is not None:
+        student = load_student_encoder(config.pretrained)
+        load_strict(detector.encoder, student.state_dict(), source=str(config.pretrained))
+        if config.ssl_weight > 0:
+            teacher = load_video_teacher(config.pretrained)
+    return FinetuneStep(
+        detector,
+        teacher,
+        ssl_weight=config.ssl_weight,
+        fake_fraction=fake_fraction,
+        image_size=arguments["video"]["image_size"],
+    )
+
+
+def _plan(config: FinetuneConfig, steps_per_epoch: int) -> Plan:
+    return Plan(
+        epochs=config.loop.epochs,
+        steps_per_epoch=steps_per_epoch,
+        schedule=optim.Schedule(
+            base_rate=optim.scaled_rate(config.optim.lr, config.loop.batch_size),
+            warmup_steps=round(config.optim.warmup_epochs * steps_per_epoch),
+            total_steps=config.loop.epochs * steps_per_epoch,
+            decay=config.optim.decay,
+        ),
+        weight_decay=config.optim.weight_decay,
+        clip_norm=config.optim.clip_norm,
+        validate_every_epochs=config.loop.validate_every_epochs,
+        select="selection",
+    )
+
+
+def _score(
+    step: FinetuneStep, items: list[ClipItem], machine: Runtime, rule: DecisionRule | None
+) -> list[ClipScore]:
+    return list(
+        score_items(
+            step.detector,
+            items,
+            image_size=step.image_size,
+            rule=rule,
+            machine=machine,
+            batch_size=8,
+        )
+    )
+
+
+def _validation_values(videos: Iterable[VideoScore]) -> dict[str, float]:
+    labels, logits = _labels_and_logits(videos)
+    auc = metrics.auc(labels, logits).value
+    assert auc is not None, "the val side holds both classes; this was checked with the data"
+    cross_entropy = prior_corrected_cross_entropy(
+        torch.from_numpy(logits), torch.from_numpy(labels), fake_fraction=0.5
+    ).item()
+    return {
+        "video_auc": auc,
+        "cross_entropy": cross_entropy,
+        "selection": auc - _TIE_BREAK * min(cross_entropy, 1.0),
+    }
+
+
+def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [(video.label, video.logit) for video in videos if video.logit is not None]
+    return np.array([label for label, _ in pairs]), np.array([logit for _, logit in pairs])
+
+
+def _export(
+    config: FinetuneConfig,
+    step: FinetuneStep,
+    arguments: dict[str, Any],
+    provenance: dict[str, Any],
+    validation: list[ClipItem],
+    machine: Runtime,
+) -> Outcome:
+    """Fit the decision rule on the validation scores, write them and the model file."""
+    labels, logits = _labels_and_logits(pool_videos(_score(step, validation, machine, None)))
+    fitted = calibration.calibrate(labels, logits)
+    margin = min(fitted.threshold, 1.0 - fitted.threshold)
+    rule = DecisionRule(
+        calibration_scale=fitted.scale,
+        calibration_offset=fitted.offset,
+        threshold=fitted.threshold,
+        uncertain_half_width=min(_UNCERTAIN_HALF_WIDTH, 0.5 * margin),
+        source=f"best balanced accuracy on {len(labels)} validation files of this training",
+    )
+    rows = _score(step, validation, machine, rule)
+    scores.write_scores(config.run / "scores" / "validation.csv", rows)
+    values = _validation_values(pool_videos(rows))
+    path = config.run / "model.safetensors"
+    save_model(
+        path,
+        step.detector,
+        kind="detector",
+        arguments=arguments,
+        preprocessing=transforms.preprocessing(step.image_size),
+        provenance={**provenance, "validation": values},
+        decision=rule,
+    )
+    return Outcome(
+        f"validation video AUC {values['video_auc']:.3f} over {len(labels)} files "
+        f"(the model was selected on them)\nwrote {path}"
+    )
+
+
+def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Mean logit of each class that is in the batch."""
+    named = {"logit/real": labels == 0, "logit/fake": labels == 1}
+    return {name: logit[of_class].mean() for name, of_class in named.items() if of_class.any()}
+
+
+def _picture(step: FinetuneStep, batch: ClipBatch, machine: Runtime) -> np.ndarray:
+    few = batch.to(machine.device)
+    clips = transforms.apply_video(few.frames, few.student, step.image_size)[:_CLIPS_IN_PICTURE]
+    masks = transforms.run_mask(few.student.time_mask, clips.shape[2])[:_CLIPS_IN_PICTURE]
+    return view_strip.draw_strip(clips, masks, step.detector(clips).importance)

@@ -1,0 +1,112 @@
+"""AdamP and its learning-rate schedule; the only file that imports adamp.
+
+AdamP (Heo et al. 2021) removes the radial part of the update for scale-invariant weights. The
+schedule is a pure function of the step and is set before the step, so step 0 is already warm-up.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from adamp import AdamP
+from torch import nn
+
+_FLOOR_SHARE = 0.01  # of the base rate, where the cosine ends
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that are treated alike."""
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+    decayed: bool
+    """Weight decay applies: never to norms, biases, position biases and cosine weights."""
+    scheduled: bool = True
+    """False keeps the base rate throughout (predictors of stage one)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Linear warm-up to ``base_rate``, then cosine to 1 % of it, or constant."""
+
+    base_rate: float
+    warmup_steps: int
+    total_steps: int
+    decay: Literal["cosine", "constant"]
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step 0 .. total_steps - 1."""
+        if step < self.warmup_steps:
+            return self.base_rate * (step + 1) / self.warmup_steps
+        if self.decay == "constant":
+            return self.base_rate
+        span = max(1, self.total_steps - 1 - self.warmup_steps)
+        progress = min(1.0, (step - self.warmup_steps) / span)
+        share = _FLOOR_SHARE + (1 - _FLOOR_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.base_rate * share
+
+
+def scaled_rate(rate: float, batch_size: int) -> float:
+    """Square-root scaling from the reference batch of 256 clips."""
+    return rate * math.sqrt(batch_size / 256)
+
+
+def groups_of(
+    module: nn.Module, name: str, *, scheduled: bool = True, undecayed: tuple[str, ...] = ()
+) -> list[ParameterGroup]:
+    """Split a module's trainable parameters into a decayed and an undecayed group.
+
+    Args:
+        module: Frozen parameters are left out.
+        name: Prefix of the groups' names.
+        scheduled: Whether the learning rate follows the schedule.
+        undecayed: Parameter-name prefixes excluded from decay besides vectors and biases.
+    """
+    decayed, plain = [], []
+    for parameter_name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            spared = (
+                parameter.ndim < 2
+                or parameter_name.endswith("bias")
+                or parameter_name.startswith(undecayed)
+            )
+            (plain if spared else decayed).append(parameter)
+    return [
+        ParameterGroup(f"{name}_decayed", tuple(decayed), decayed=True, scheduled=scheduled),
+        ParameterGroup(f"{name}_plain", tuple(plain), decayed=False, scheduled=scheduled),
+    ]
+
+
+def make_optimizer(
+    groups: list[ParameterGroup], *, rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """AdamP over the groups; empty groups are left out."""
+    return AdamP(
+        [
+            {
+                "params": list(group.parameters),
+                "weight_decay": weight_decay if group.decayed else 0.0,
+                "name": group.name,
+                "scheduled": group.scheduled,
+            }
+            for group in groups
+            if group.parameters
+        ],
+        lr=rate,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        delta=0.1,
+        wd_ratio=0.1,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int) -> float:
+    """Set every group's learning rate for ``step``; returns the scheduled one."""
+    rate = schedule.rate(step)
+    for group in optimizer.param_groups:
+        group["lr"] = rate if group["scheduled"] else schedule.base_rate
+    return rate

@@ -1,0 +1,140 @@
+"""Checkpoints of a run: last and best, each one hashed file that is either old or new, never half.
+
+A training state (nested dicts, lists, numbers, tensors) is written as safetensors with the
+structure as JSON in its metadata, so that resuming unpickles nothing either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from avkd import durable
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = "avkd-checkpoint-1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be continued from; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoint folder of one run."""
+
+    folder: Path
+
+    @property
+    def last(self) -> Path:
+        """The newest state."""
+        return self.folder / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The state of the best validation."""
+        return self.folder / "best.safetensors"
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state atomically.
+
+    Args:
+        path: File to replace.
+        state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
+    """
+    tensors: dict[str, Tensor] = {}
+    structure = json.dumps(_encode(state, tensors))
+    metadata = {
+        "format": _FORMAT,
+        "state": structure,
+        "sha256": _digest(structure, tensors),
+    }
+    with durable.replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state back, on the CPU.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CheckpointError: cut short, changed, or not one of ours.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no checkpoint there to resume from")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise CheckpointError(f"{path}: not a checkpoint of this version of avkd")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: damaged ({error}); resume from another one") from error
+    structure = metadata["state"]
+    if _digest(structure, tensors) != metadata["sha256"]:
+        raise CheckpointError(f"{path}: its content has changed on disk; resume from another one")
+    state = _decode(json.loads(structure), tensors)
+    assert isinstance(state, dict)
+    return state
+
+
+def rng_state() -> dict[str, Any]:
+    """State of the global generators that dropout draws from."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_rng(state: dict[str, Any]) -> None:
+    """Undo `rng_state`; GPU generators only where as many GPUs are there."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _encode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Nested Python -> JSON; tensors move to ``tensors`` and leave their name."""
+    if isinstance(value, Tensor):
+        name = f"t{len(tensors)}"
+        # A copy: safetensors refuses tensors that share memory.
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[key, _encode(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return {"list": [_encode(item, tensors) for item in value]}
+    assert value is None or isinstance(value, (bool, int, float, str)), type(value)
+    return {"value": value}
+
+
+def _decode(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
+    ((kind, content),) = node.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _decode(item, tensors) for key, item in content}
+    if kind == "tuple":
+        return tuple(_decode(item, tensors) for item in content)
+    if kind == "list":
+        return [_decode(item, tensors) for item in content]
+    return content
+
+
+def _digest(structure: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(structure.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""The folder of a run: its config, its environment, and whether it may be started or resumed."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from avkd import __version__, durable
+
+
+def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
+    """Create a run folder with its config, or check that it holds the very run to resume.
+
+    Raises:
+        FileExistsError: the folder holds a run and ``resume`` was not asked for.
+        FileNotFoundError: ``resume`` was asked for and there is no run.
+        ValueError: the run there has another config; names the first line that differs.
+    """
+    path = folder / "config.yaml"
+    if not resume:
+        # A run that ended before its first checkpoint left nothing worth keeping.
+        if (folder / "checkpoints").exists():
+            raise FileExistsError(
+                f"{folder}: holds a run already; --resume continues it, or choose another --run"
+            )
+        durable.write_text(path, config_yaml)
+        return
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no run there to resume (no config.yaml)")
+    # Lines are compared without `resume` itself, which is false in the first run's file.
+    before, now = (
+        [line for line in text.splitlines() if not line.startswith("resume:")]
+        for text in (path.read_text(encoding="utf-8"), config_yaml)
+    )
+    if before != now:
+        old, new = next(
+            ((a, b) for a, b in zip(before, now, strict=False) if a != b), ("fewer lines", "more")
+        )
+        raise ValueError(
+            f"{folder}: the run there was started with {old.strip()!r}, not {new.strip()!r}; "
+            "resume it with the same settings or start a new --run"
+        )
+
+
+def write_environment(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write ``environment.json``: machine, versions, commit, command."""
+    durable.write_json(
+        folder / "environment.json",
+        {
+            "avkd": __version__,
+            "commit": _git_commit(),
+            "command": sys.argv,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **description,
+        },
+    )
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed as a package, or no git

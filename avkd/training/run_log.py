@@ -1,0 +1,88 @@
+"""What a run tells: console progress with ETA, JSON lines, TensorBoard.
+
+The only file that imports TensorBoard. Knows names and numbers, no task.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from avkd import durable
+
+
+class RunLog:
+    """Writes ``log.jsonl`` and ``tensorboard/`` of a run folder and a progress bar.
+
+    Args:
+        folder: Run folder.
+        first_step: Step the run starts or resumes at; what was logged at or after it is dropped.
+        total_steps: Steps of the whole run, for the ETA.
+        label: Shown before the bar.
+    """
+
+    def __init__(self, folder: Path, *, first_step: int, total_steps: int, label: str) -> None:
+        self._path = folder / "log.jsonl"
+        _drop_rows_from(self._path, first_step)
+        self._file = self._path.open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        self._bar = tqdm(
+            total=total_steps, initial=first_step, desc=label, unit="step", mininterval=1.0
+        )
+        self._start = time.monotonic()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        self._file.close()
+        self._writer.close()
+
+    def advance(self, loss: float) -> None:
+        """One step is done."""
+        self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        self._bar.update()
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Log named numbers at a step; a name like ``loss/video`` is grouped under ``loss``."""
+        row = {"step": step, "seconds": round(time.monotonic() - self._start, 3), **values}
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Log a picture, (H, W, 3) uint8."""
+        self._writer.add_image(name, image, step, dataformats="HWC")
+
+    def say(self, message: str) -> None:
+        """A line above the progress bar."""
+        self._bar.write(message, file=sys.stderr)
+
+
+def _drop_rows_from(path: Path, first_step: int) -> None:
+    """Keep only the rows before ``first_step``; a half-written last row goes too."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] < first_step:
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError):
+            break
+    durable.write_text(path, "".join(kept))

@@ -1,0 +1,45 @@
+"""Packaging of avkd; tool settings (ruff, mypy, pytest) live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+EXTRAS = {
+    # MTCNN's published weights (MIT); lz4 is the only thing needed to read them.
+    "face": ["mtcnn==1.0.0", "lz4>=4.3.3"],
+    "dev": ["mypy>=1.13", "pytest>=8.3", "ruff>=0.8", "types-PyYAML", "types-tqdm"],
+}
+EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
+
+setup(
+    name="avkd",
+    version="0.1.0",
+    description="Detects face forgeries in video: audio-visual self-supervision, then detection",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["avkd", "avkd.*"]),
+    install_requires=[
+        # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.
+        "torch>=2.11,<2.15",
+        "torchaudio>=2.11",
+        "torchvision",
+        "adamp>=0.3.0",
+        "av>=18.0",
+        "einops>=0.8",
+        "jsonargparse[signatures]>=4.49,<5",
+        "librosa>=0.11",
+        "matplotlib>=3.9",
+        "numpy>=1.26",
+        "pillow>=11",
+        "pyyaml>=6",
+        "safetensors>=0.8",
+        "scikit-learn>=1.5",
+        "scipy>=1.13",
+        "tensorboard>=2.18",
+        "tqdm>=4.66",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["avkd=avkd.cli:main"]},
+)

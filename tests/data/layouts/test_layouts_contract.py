@@ -1,0 +1,143 @@
+"""What every layout promises, on one small tree each: whoever adds a layout adds its tree here."""
+
+import builtins
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from avkd.data.layouts import LAYOUTS
+from avkd.data.manifest import REAL, Manifest, Sample
+
+PAIRS = {"train": ["000", "001"], "val": ["002", "003"], "test": ["004", "005"]}
+
+
+def plant_faceforensics(root: Path, plant) -> None:
+    for side, pair in PAIRS.items():
+        (root / f"{side}.json").write_text(json.dumps([pair]))
+        for a, b in (pair, pair[::-1]):
+            plant([f"original_sequences/youtube/c23/videos/{a}.mp4"])
+            for method in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"):
+                plant([f"manipulated_sequences/{method}/c23/videos/{a}_{b}.mp4"])
+
+
+def plant_celebdf(root: Path, plant) -> None:
+    videos = ["Celeb-real/id0_0000.mp4", "Celeb-real/id1_0000.mp4", "YouTube-real/00000.mp4"]
+    plant([*videos, "Celeb-synthesis/id0_id2_0000.mp4"])
+    (root / "List_of_testing_videos.txt").write_text("0 Celeb-synthesis/id0_id2_0000.mp4\n")
+
+
+def plant_manifest(root: Path, plant) -> None:
+    plant(["a.mp4"])
+    fields = {"kind": "video", "dataset": "made", "method": "real", "label": REAL}
+    Manifest(root, (Sample(sample_id="made/real/a", path="a.mp4", **fields),)).save(
+        root / "manifest.jsonl"
+    )
+
+
+TREES = {
+    "lrw": lambda root, plant: plant(
+        f"{word}/{side}/{word}_00001.mp4"
+        for word in ("ABOUT", "YOUNG")
+        for side in ("train", "val", "test")
+    ),
+    "faceforensics": plant_faceforensics,
+    "faceshifter": plant_faceforensics,
+    "celebdf": plant_celebdf,
+    "talking_faces": lambda root, plant: plant(f"s{n}/a/b.mp4" for n in range(5)),
+    "real_fake": lambda root, plant: plant(
+        f"{kind}/{n}.mp4" for n in range(5) for kind in ("real", "fake/X")
+    ),
+    "manifest": plant_manifest,
+}
+
+
+@pytest.fixture(params=sorted(LAYOUTS))
+def layout(request):
+    assert set(TREES) == set(LAYOUTS)
+    return request.param
+
+
+@pytest.fixture
+def root(layout, plant) -> Path:
+    folder = plant([])
+    TREES[layout](folder, plant)
+    return folder
+
+
+def test_samples_lie_where_they_say_and_are_videos(layout, root):
+    manifest = LAYOUTS[layout](root)
+    assert manifest.root == root
+    assert manifest.samples
+    for sample in manifest.samples:
+        assert sample.kind == "video"
+        assert manifest.absolute_path(sample).is_file()
+        assert "\\" not in sample.path
+
+
+def test_nobody_stands_on_two_sides(layout, root):
+    LAYOUTS[layout](root).check_identities()
+
+
+def test_identities_and_ids_are_named_by_their_dataset(layout, root):
+    for sample in LAYOUTS[layout](root).samples:
+        assert sample.sample_id.startswith(f"{sample.dataset}/{sample.method}/")
+        assert all("/" in identity for identity in sample.identities)
+
+
+def test_sources_are_real_samples_of_the_same_manifest(layout, root):
+    manifest = LAYOUTS[layout](root)
+    labels = {sample.sample_id: sample.label for sample in manifest.samples}
+    sources = {sample.source_id for sample in manifest.samples} - {None}
+    assert all(labels[source] == REAL for source in sources)
+
+
+def test_second_walk_and_saved_copy_are_equal(layout, root, tmp_path):
+    manifest = LAYOUTS[layout](root)
+    assert LAYOUTS[layout](root) == manifest
+    manifest.save(tmp_path / "saved.jsonl")
+    loaded = Manifest.load(tmp_path / "saved.jsonl", root=root)
+    assert loaded == manifest
+    assert loaded.fingerprint == manifest.fingerprint
+
+
+def test_no_video_is_opened(layout, root, monkeypatch):
+    """An empty file is no video; a layout that opened it would be caught here, not at prepare."""
+    really_open = io.open
+
+    def guarded(file, *args, **kwargs):
+        assert not str(file).endswith(".mp4")
+        return really_open(file, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", guarded)
+    monkeypatch.setattr(io, "open", guarded)
+    assert LAYOUTS[layout](root).samples
+
+
+def test_each_folder_is_listed_once_by_the_walk(layout, root, monkeypatch):
+    """Half a million files are walked once; recognising the root may look at it before."""
+    seen: list[str] = []
+    really_scan = os.scandir
+
+    def counting(folder):
+        seen.append(str(folder))
+        return really_scan(folder)
+
+    monkeypatch.setattr("avkd.data.inventory.os.scandir", counting)
+    LAYOUTS[layout](root)
+    inner = [folder for folder in seen if Path(folder) != root]
+    assert len(inner) == len(set(inner))
+
+
+@pytest.mark.parametrize("state", ["empty", "absent", "file"])
+def test_wrong_root_is_named(layout, tmp_path, state):
+    root = tmp_path / "somewhere else"
+    if state == "empty":
+        root.mkdir()
+    if state == "file":
+        root.touch()
+    found = {"empty": "found an empty folder", "absent": "does not exist", "file": "not a folder"}
+    with pytest.raises(ValueError, match=f"somewhere else.*{found[state]}"):
+        LAYOUTS[layout](root)

@@ -1,0 +1,176 @@
+"""Real and fake folders: labels by name, splits by people, honest where people are unknown."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from avkd.data.layouts import real_fake
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample
+
+ID = r"(?P<identity>id\d+)"
+
+
+def plain_tree(people=20):
+    for n in range(people):
+        yield f"real/id{n}.mp4"
+        yield f"fake/Swap/id{n}_{n}.mp4"
+
+
+def labels(manifest):
+    return {sample.path: (sample.label, sample.method) for sample in manifest.samples}
+
+
+def test_labels_come_from_names_in_any_case_and_order(plant):
+    root = plant(["REAL/a.mp4", "Fake/b.mp4", "Fake/Wav2Lip/deep/c.mp4", "original/x/d.mp4"])
+    manifest = real_fake.find(root, val_fraction=0, test_fraction=0)
+    assert labels(manifest) == {
+        "REAL/a.mp4": (REAL, "real"),
+        "original/x/d.mp4": (REAL, "real"),
+        "Fake/b.mp4": (FAKE, "fake"),
+        "Fake/Wav2Lip/deep/c.mp4": (FAKE, "Wav2Lip"),
+    }
+
+
+def test_folders_of_the_split_are_taken_as_they_are(plant):
+    root = plant(
+        ["Train/Real/a.mp4", "Train/Fake/X/a.mp4", "valid/real/a.mp4", "Testing/FAKE/a.mp4"]
+    )
+    manifest = real_fake.find(root)
+    assert {sample.path: sample.split for sample in manifest.samples} == {
+        "Train/Real/a.mp4": "train",
+        "Train/Fake/X/a.mp4": "train",
+        "valid/real/a.mp4": "val",
+        "Testing/FAKE/a.mp4": "test",
+    }
+    assert "test: 0 real, 1 fake" in manifest.notes
+    assert any("4 of 4 videos without a known identity" in note for note in manifest.notes)
+
+
+def test_same_person_in_two_split_folders_is_caught_by_the_check(plant):
+    root = plant(["train/real/id1.mp4", "test/real/id1.mp4"])
+    manifest = real_fake.find(root, identity_pattern=ID)
+    with pytest.raises(ValueError, match="identity 'real_fake/id1' stands on 2 sides"):
+        manifest.check_identities()
+
+
+def test_videos_beside_the_split_folders_are_refused(plant):
+    with pytest.raises(ValueError, match=r"1 of 2 videos lie outside .* 'fake/b.mp4'"):
+        real_fake.find(plant(["train/real/a.mp4", "fake/b.mp4"]))
+
+
+def test_people_are_dealt_out_whole(plant):
+    root = plant(plain_tree())
+    manifest = real_fake.find(root, identity_pattern=ID, val_fraction=0.2, test_fraction=0.2)
+    assert manifest.check_identities() == 0
+    counts = Counter((sample.split, sample.label) for sample in manifest.samples)
+    assert counts == {
+        ("train", 0): 12,
+        ("train", 1): 12,
+        ("val", 0): 4,
+        ("val", 1): 4,
+        ("test", 0): 4,
+        ("test", 1): 4,
+    }
+
+
+def test_people_who_meet_in_a_swap_stay_together(plant):
+    swaps = [f"fake/Swap/id{n}_id{n + 1}.mp4" for n in range(0, 40, 2)]
+    chain = ["fake/Swap/id0_id39.mp4", "fake/Swap/id39_id20.mp4"]
+    reals = [f"real/id{n}.mp4" for n in range(40)]
+    manifest = real_fake.find(plant([*swaps, *chain, *reals]), identity_pattern=ID)
+    samples = {sample.path: sample for sample in manifest.samples}
+    assert samples["fake/Swap/id0_id39.mp4"].identities == ("real_fake/id0", "real_fake/id39")
+    assert manifest.check_identities() == 0
+    assert len({samples[f"real/id{n}.mp4"].split for n in (0, 1, 38, 39, 20, 21)}) == 1
+    assert all(manifest.of_split(side).samples for side in ("train", "val", "test"))
+
+
+def test_everybody_joined_by_swaps_cannot_be_split(plant):
+    swaps = [f"fake/Swap/id{n}_id{n + 1}.mp4" for n in range(10)]
+    with pytest.raises(ValueError, match="1 separate people or groups of people cannot fill 3"):
+        real_fake.find(plant([*swaps, "real/id0.mp4"]), identity_pattern=ID)
+
+
+def test_without_identities_same_file_names_stay_together_and_the_doubt_is_told(plant):
+    root = plant(f"{kind}/{n}.mp4" for n in range(30) for kind in ("real", "fake/A", "fake/B"))
+    manifest = real_fake.find(root)
+    sides = {}
+    for sample in manifest.samples:
+        sides.setdefault(Path(sample.path).stem, set()).add(sample.split)
+    assert all(len(side) == 1 for side in sides.values())
+    assert {side for (side,) in sides.values()} == {"train", "val", "test"}
+    assert all(sample.identities == () for sample in manifest.samples)
+    assert manifest.check_identities() == len(manifest)
+    assert any("cannot be checked" in note for note in manifest.notes)
+
+
+def test_split_depends_on_seed_and_names_only(plant):
+    one = real_fake.find(plant(plain_tree(), "one"), identity_pattern=ID)
+    two = real_fake.find(plant(reversed(list(plain_tree())), "two"), identity_pattern=ID)
+    assert one.samples == two.samples
+    others = [real_fake.find(one.root, identity_pattern=ID, seed=n).samples for n in range(1, 6)]
+    assert any(other != one.samples for other in others)
+
+
+def test_videos_elsewhere_are_left_out_and_told(plant):
+    manifest = real_fake.find(plant([*plain_tree(), "extras/a.mp4", "loose.mp4"]))
+    assert len(manifest) == 40
+    assert any("neither a real nor a fake folder: 2, first 'extras/" in n for n in manifest.notes)
+
+
+def test_folder_of_reals_among_fakes_is_refused(plant):
+    with pytest.raises(ValueError, match=r"'fake/Real/a\.mp4': a folder 'Real' in a folder of"):
+        real_fake.find(plant(["fake/Real/a.mp4"]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("(?P<identity>", "not a regular expression"), ("id", "lacks the named group")],
+)
+def test_bad_pattern_is_refused(plant, pattern, message):
+    with pytest.raises(ValueError, match=message):
+        real_fake.find(plant(plain_tree()), identity_pattern=pattern)
+
+
+@pytest.mark.parametrize("wrong", ["..", "fake/Swap"])
+def test_wrong_root_names_the_right_one(plant, wrong):
+    root = plant(plain_tree(), "data/mine")
+    with pytest.raises(ValueError, match=r"expected real/.*Did you mean .*mine\?"):
+        real_fake.find((root / wrong).resolve())
+
+
+def test_real_and_fake_folders_without_videos_are_refused(plant):
+    with pytest.raises(ValueError, match="found 'fake', 'real'"):
+        real_fake.find(plant(["real/a.txt", "fake/b.txt"]))
+
+
+@pytest.fixture
+def listed(plant) -> Manifest:
+    """A tree as forge leaves it: the manifest knows more than the folders."""
+    root = plant(["real/a.mp4", "fake/warp/a.mp4"], "data/forged")
+    shared = {"kind": "video", "dataset": "forged", "identities": ("grid/s1",), "split": "val"}
+    real = Sample(sample_id="r", path="real/a.mp4", label=REAL, method="real", **shared)
+    fake = Sample(
+        sample_id="f", path="fake/warp/a.mp4", label=FAKE, method="warp", source_id="r", **shared
+    )
+    manifest = Manifest(root=root, samples=(real, fake), notes=("made by a test",))
+    manifest.save(root / "manifest.jsonl")
+    return manifest
+
+
+def test_manifest_in_the_tree_is_loaded_as_it_is(listed):
+    assert real_fake.find_listed(listed.root) == listed
+
+
+def test_manifest_in_the_tree_outweighs_folder_names(listed):
+    found = real_fake.find(listed.root)
+    assert found.samples == listed.samples
+    assert found.notes[0] == "made by a test"
+    assert "all taken from manifest.jsonl" in found.notes[1]
+
+
+@pytest.mark.parametrize("wrong", ["..", "real"])
+def test_tree_without_manifest_names_the_right_one(listed, wrong):
+    with pytest.raises(ValueError, match=r"expected manifest\.jsonl.*Did you mean .*forged\?"):
+        real_fake.find_listed((listed.root / wrong).resolve())

@@ -1,0 +1,38 @@
+"""Windows of a file: every frame is looked at, and nothing is invented but a flagged repeat."""
+
+import numpy as np
+import pytest
+
+from avkd.data.windows import WINDOW_FRAMES, windows_covering
+
+
+@pytest.mark.parametrize("size_frames", [7, WINDOW_FRAMES])
+def test_every_frame_of_every_length_is_covered(size_frames: int) -> None:
+    """A hole here would be a stretch of film no detector ever sees."""
+    for num_frames in range(1, 1201):
+        windows = windows_covering(num_frames, size_frames=size_frames)
+        frames = np.concatenate([window.frame_indices for window in windows])
+        assert np.array_equal(np.unique(frames), np.arange(num_frames)), num_frames
+        assert all(len(window.frame_indices) == size_frames for window in windows)
+        assert [window.index for window in windows] == list(range(len(windows)))
+        assert len(windows) == -(-num_frames // size_frames)  # as few as can cover it
+        assert frames[-1] == num_frames - 1
+
+
+def test_windows_lie_end_to_end_and_the_last_one_ends_with_the_file() -> None:
+    assert [window.start_frame for window in windows_covering(60)] == [0, 25, 35]
+    assert [window.start_frame for window in windows_covering(75)] == [0, 25, 50]
+    assert [window.start_frame for window in windows_covering(26)] == [0, 1]
+
+
+def test_only_a_short_file_repeats_its_last_frame_and_says_so() -> None:
+    (window,) = windows_covering(3)
+    assert window.frame_indices.tolist() == [0, 1] + [2] * 23
+    assert window.num_frames == 3
+    assert window.num_repeated == 22
+    assert all(w.num_repeated == 0 for n in range(25, 200) for w in windows_covering(n))
+
+
+def test_a_file_without_frames_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 frames"):
+        windows_covering(0)

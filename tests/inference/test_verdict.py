@@ -1,0 +1,176 @@
+"""A verdict: never softer than its worst face, never `real` by accident, safe to print."""
+
+import json
+import math
+
+import pytest
+
+from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, printable
+
+
+def sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def answer_of(probability: float) -> str:
+    return "fake" if probability >= 0.6 else "uncertain" if probability >= 0.4 else "real"
+
+
+def make_window(track: int, start_frame: int, logit: float, num_frames: int = 25) -> WindowScore:
+    return WindowScore(
+        track=track,
+        start_frame=start_frame,
+        num_frames=num_frames,
+        start_seconds=start_frame / 25,
+        end_seconds=(start_frame + num_frames) / 25,
+        logit=logit,
+        probability=sigmoid(logit),
+        num_repeated=25 - num_frames,
+    )
+
+
+def make_verdict(
+    windows: list[WindowScore], *, num_frames: int = 50, file: str = "clip.mp4", **options: object
+) -> Verdict:
+    return judge(
+        file,
+        windows,
+        num_frames=num_frames,
+        probability_of=sigmoid,
+        answer_of=answer_of,
+        threshold=0.6,
+        threshold_origin="balanced accuracy on faceforensics val",
+        model_fingerprint="abc",
+        **options,
+    )
+
+
+def test_the_file_has_the_mean_logit_of_its_most_suspicious_face() -> None:
+    windows = [
+        make_window(0, 0, -3.0),
+        make_window(0, 25, -1.0),
+        make_window(1, 0, 4.0),
+        make_window(1, 25, 1.0),
+    ]
+    verdict = make_verdict(windows)
+    assert verdict.decision == "fake"
+    assert verdict.probability == sigmoid(2.5)
+    assert [(t.track, t.logit, t.num_windows) for t in verdict.tracks] == [(1, 2.5, 2), (0, -2, 2)]
+    assert verdict.tracks[0].end_seconds == 2.0
+    assert [note.code for note in verdict.warnings] == ["several_faces"]
+
+
+def test_the_order_of_windows_does_not_matter() -> None:
+    windows = [make_window(k % 2, 25 * k, 0.1 * k) for k in range(6)]
+    assert make_verdict(windows) == make_verdict(windows[::-1])
+
+
+@pytest.mark.parametrize(("logit", "decision"), [(-3, "real"), (0, "uncertain"), (3, "fake")])
+def test_the_decision_is_the_callers_rule_on_the_pooled_probability(
+    logit: float, decision: str
+) -> None:
+    assert make_verdict([make_window(0, 0, logit)]).decision == decision
+
+
+def test_a_file_without_a_scored_window_is_never_real() -> None:
+    skipped = [Note(code="no_face", message="no face in 250 frames")]
+    verdict = make_verdict([], skipped=skipped)
+    assert verdict.decision == "cannot_tell"
+    assert verdict.probability is None
+    assert verdict.reason == "no face in 250 frames"
+    assert make_verdict([]).reason
+    assert "CANNOT TELL" in verdict.to_text()
+    assert "real" not in verdict.to_text().lower()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decision": "real", "probability": 0.9},
+        {"decision": "fake", "probability": 0.1},
+        {"decision": "real", "probability": None},
+        {"decision": "real", "probability": math.nan},
+        {"decision": "real", "windows": ()},
+        {"decision": "cannot_tell"},
+        {"decision": "genuine"},
+        {"threshold_origin": ""},
+    ],
+)
+def test_a_verdict_that_contradicts_itself_cannot_be_made(changes: dict) -> None:
+    good = make_verdict([make_window(0, 0, -3.0)])
+    fields = {name: getattr(good, name) for name in good.__dataclass_fields__}
+    assert Verdict(**fields) == good
+    with pytest.raises(AssertionError):
+        Verdict(**{**fields, **changes})
+
+
+def test_cannot_tell_needs_a_reason() -> None:
+    with pytest.raises(AssertionError):
+        cannot_tell("a.mp4", reason="", skipped=(), model_fingerprint="abc")
+
+
+def test_warnings_name_short_tracks_and_low_coverage_and_keep_the_callers() -> None:
+    own = Note(code="out_of_training", message="8 frames per second")
+    verdict = make_verdict([make_window(0, 0, 1.0, num_frames=10)], num_frames=21, warnings=[own])
+    assert [note.code for note in verdict.warnings] == ["short", "low_coverage", "out_of_training"]
+    assert "10 of 21 frames" in verdict.warnings[1].message
+    assert make_verdict([make_window(0, 0, 1.0)], num_frames=50).warnings == ()
+
+
+def test_overlapping_windows_cover_a_frame_once() -> None:
+    windows = [make_window(0, 0, 1.0), make_window(0, 5, 1.0)]
+    verdict = make_verdict(windows, num_frames=61)
+    assert "30 of 61" in verdict.warnings[0].message
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jx.mp4", "a\nREAL b", "\u202egpm", "\x7f\x9b", "\udcff"])
+def test_control_characters_of_a_name_never_reach_the_terminal(name: str) -> None:
+    note = Note(code=name, message=name)
+    verdict = make_verdict([make_window(0, 0, 3.0)], file=name, skipped=[note], warnings=[note])
+    lines = verdict.to_text().split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == len(make_verdict([make_window(0, 0, 3.0)]).to_text().split("\n")) + 2
+    text = verdict.to_json()
+    assert text.isascii()
+    assert text.isprintable()
+    assert json.loads(text)["file"] == name
+
+
+def test_printable_leaves_ordinary_names_alone() -> None:
+    assert printable("Zoë été 日本.mp4") == "Zoë été 日本.mp4"
+
+
+def test_json_holds_every_field_and_every_bit() -> None:
+    verdict = make_verdict([make_window(0, 0, 0.1 + 0.2), make_window(1, 25, -1 / 3)])
+    values = json.loads(verdict.to_json())
+    assert values.pop("probability_means") == "P(fake)"
+    assert set(values) == set(verdict.__dataclass_fields__)
+    assert values["probability"] == verdict.probability
+    windows = tuple(WindowScore(**window) for window in values["windows"])
+    assert windows == verdict.windows
+    assert values["tracks"][0]["logit"] == verdict.tracks[0].logit
+    assert "\n" not in verdict.to_json()
+
+
+def test_the_text_begins_with_the_verdict_in_one_line() -> None:
+    windows = [make_window(0, 25 * k, 2.0 if k == 12 else 0.5) for k in range(20)]
+    verdict = make_verdict(windows, num_frames=500)
+    lines = verdict.to_text().splitlines()
+    assert lines[0] == verdict.summary_line()
+    assert lines[0].startswith("FAKE  clip.mp4: P(fake) 0.6")
+    assert "threshold 0.600" in lines[0]
+    assert "20 windows of 1 face" in lines[0]
+    assert "faceforensics val" in lines[1]
+    shown = [line for line in lines if "#" in line]
+    assert len(shown) == 8
+    assert any("12.00 to    13.00 s" in line for line in shown)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"logit": math.nan}, {"probability": 1.5}, {"end_seconds": -1.0}]
+)
+def test_a_window_score_must_make_sense(changes: dict) -> None:
+    good = make_window(0, 0, 1.0)
+    fields = {name: getattr(good, name) for name in good.__dataclass_fields__}
+    with pytest.raises(AssertionError):
+        WindowScore(**{**fields, **changes})

@@ -1,0 +1,258 @@
+"""The house's walls: who may import whom, one door per heavy dependency, what no file may do.
+
+The tables are those of the design; a new room or door is a line here. Sources are read with `ast`,
+imports inside functions included, and an offence is named with its file and line.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Who may import whom from avkd (imports go down only). Everyone may import its own room, but a
+# stage never another stage, and `avkd.durable`, which knows bytes and paths only.
+MAY_IMPORT = {
+    "durable": set(),
+    "runtime": set(),
+    "config": {"runtime"},
+    "objectives": set(),
+    "data": {"runtime"},
+    "models": {"runtime"},
+    "training": {"runtime", "config"},
+    "evaluation": {"runtime", "config", "data", "models"},
+    "inference": {"runtime", "config", "data", "models"},
+    "stages": {"runtime", "config", "objectives", "data", "models", "training", "evaluation"},
+    "studies": {
+        *("runtime", "config", "objectives", "data", "models", "training", "evaluation"),
+        *("inference", "stages"),
+    },
+    "cli": {"config", "runtime", "data", "stages", "studies", "evaluation", "inference"},
+    "__main__": {"cli"},
+}
+OPEN_TO_ALL = {"durable", "__version__"}
+ROOMS_OF_STRANGERS = {"stages"}  # files of these rooms do not import each other
+
+# Builders are where a config becomes a block; nothing else of their rooms sees a config.
+ALSO = {"avkd/data/build.py": {"config"}, "avkd/models/build.py": {"config"}}
+
+# A report needs no model and no torch: these files import each other and `durable`, nothing else.
+REPORT_FILES = {
+    f"avkd/evaluation/{name}.py" for name in ("scores", "metrics", "summary", "report", "figure")
+}
+REPORT_MODULES = {path.removesuffix(".py").replace("/", ".") for path in REPORT_FILES}
+
+# One door per heavy dependency: the files, or folders ending in "/", that may import it.
+DOORS = {
+    "av": ("avkd/data/media.py",),
+    "torchaudio": ("avkd/data/audio_features.py",),
+    "librosa": ("avkd/data/audio_features.py",),
+    "mtcnn": ("avkd/data/face_detector_mtcnn.py",),
+    "lz4": ("avkd/data/face_detector_mtcnn.py",),
+    "PIL": ("avkd/data/",),
+    "torchvision": ("avkd/data/",),
+    "timm": ("avkd/models/image_teacher.py",),
+    "transformers": ("avkd/models/image_teacher.py",),
+    "adamp": ("avkd/training/optim.py",),
+    "tensorboard": ("avkd/training/run_log.py",),
+    "torch.utils.tensorboard": ("avkd/training/run_log.py",),
+    "matplotlib": ("avkd/evaluation/figure.py",),
+    "onnx": ("avkd/inference/export_onnx.py",),
+    "onnxruntime": ("avkd/inference/export_onnx.py",),
+    "torch.onnx": ("avkd/inference/export_onnx.py",),
+    "aiohttp": ("avkd/inference/service.py",),
+    "fastapi": ("avkd/inference/service.py",),
+    "flask": ("avkd/inference/service.py",),
+    "starlette": ("avkd/inference/service.py",),
+    "uvicorn": ("avkd/inference/service.py",),
+    "jsonargparse": ("avkd/config/load.py", "avkd/cli.py"),
+    "yaml": ("avkd/config/load.py", "avkd/cli.py"),
+    "cv2": (),
+    "pickle": (),
+    "dill": (),
+    "cloudpickle": (),
+    "joblib": (),
+    "marshal": (),
+    "shelve": (),
+}
+
+FORBIDDEN_CALLS = {
+    *("eval", "exec", "__import__", "os.system", "os.popen", "torch.load"),
+    *("yaml.load", "yaml.load_all", "yaml.full_load", "yaml.unsafe_load"),
+}
+ONLY_FALSE = {"shell", "allow_pickle"}  # keyword arguments that may only be given as False
+MAY_PRINT = {"avkd/cli.py"}
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "misc", "common", "helpers", "helper"}
+MORE_THAN_A_CHARTER = {"avkd/data/layouts/__init__.py"}  # the literal table of layouts
+
+
+def offences(path: str, source: str) -> list[str]:
+    """Every offence of one file as ``path:line: what``; ``path`` is relative to the repository."""
+    tree = ast.parse(source)
+    imports = [found for node in ast.walk(tree) for found in _imports(path, node)]
+    names = {local: module for _, module, local in imports}
+    found = [
+        *_name_offences(path),
+        *((line, text) for line, module, _ in imports for text in _import_offences(path, module)),
+        *(offence for node in ast.walk(tree) for offence in _call_offences(path, node, names)),
+    ]
+    if path.endswith("/__init__.py") and path not in MORE_THAN_A_CHARTER:
+        found += [(line, f"an __init__ is a charter, it imports no {m}") for line, m, _ in imports]
+    return [f"{path}:{line}: {text}" for line, text in sorted(set(found))]
+
+
+def _imports(path: str, node: ast.AST) -> Iterator[tuple[int, str, str]]:
+    """(line, full dotted module or name, local name) of what a statement imports."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            # Without `as` the name bound is the package itself, which needs no translation.
+            yield node.lineno, alias.name, alias.asname or ""
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = PurePosixPath(path).parts[:-1]
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+        for alias in node.names:
+            yield node.lineno, f"{base}.{alias.name}", alias.asname or alias.name
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+        for argument in node.args[:1]:
+            yield node.lineno, str(getattr(argument, "value", "")), ""
+
+
+def _import_offences(path: str, module: str) -> Iterator[str]:
+    for door, doorways in DOORS.items():
+        if _within(module, door) and not any(
+            path.startswith(way) if way.endswith("/") else path == way for way in doorways
+        ):
+            yield f"imports {door}, whose only door is {', '.join(doorways) or 'nowhere'}"
+    if not _within(module, "avkd"):
+        return
+    own_room = PurePosixPath(path).parts[1].removesuffix(".py")
+    room = ".".join(module.split(".")[1:2])
+    if path in REPORT_FILES:
+        if room not in OPEN_TO_ALL and not any(_within(module, other) for other in REPORT_MODULES):
+            yield f"imports {module}: a report needs no model, only its own files and durable"
+        return
+    allowed = MAY_IMPORT.get(own_room, set()) | ALSO.get(path, set()) | OPEN_TO_ALL
+    if own_room not in ROOMS_OF_STRANGERS:
+        allowed = allowed | {own_room}
+    if room not in allowed:
+        yield f"imports {module}, but {own_room} may import only {', '.join(sorted(allowed))}"
+
+
+def _call_offences(path: str, node: ast.AST, names: dict[str, str]) -> Iterator[tuple[int, str]]:
+    if not isinstance(node, ast.Call):
+        return
+    first, dot, rest = ast.unparse(node.func).partition(".")
+    called = names.get(first, first) + dot + rest
+    if called in FORBIDDEN_CALLS:
+        yield node.lineno, f"calls {called}, which can run what a file says"
+    if called == "print" and path not in MAY_PRINT:
+        yield node.lineno, "prints; only cli.py does, others log"
+    for keyword in node.keywords:
+        is_false = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+        if keyword.arg in ONLY_FALSE and not is_false:
+            yield node.lineno, f"passes {keyword.arg}={ast.unparse(keyword.value)}"
+
+
+def _name_offences(path: str) -> Iterator[tuple[int, str]]:
+    for part in PurePosixPath(path).with_suffix("").parts:
+        if part.strip("_") in NAMES_THAT_SAY_NOTHING:
+            yield 1, f"is called {part!r}: name a file by its one idea"
+
+
+def _within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+SOURCES = sorted(
+    path.relative_to(REPOSITORY).as_posix() for path in REPOSITORY.glob("avkd/**/*.py")
+)
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_no_file_breaks_a_wall(path: str) -> None:
+    found = offences(path, (REPOSITORY / path).read_text(encoding="utf-8"))
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_every_room_and_every_door_of_the_tree_is_in_the_tables() -> None:
+    """A room outside the table would have no rule at all; a wrong path here would find nothing."""
+    assert {"avkd/cli.py", "avkd/durable.py", "avkd/data/manifest.py", *REPORT_FILES} <= {*SOURCES}
+    rooms = {PurePosixPath(path).parts[1].removesuffix(".py") for path in SOURCES}
+    assert rooms - {"__init__"} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "offence"),
+    [
+        ("avkd/data/x.py", "import math\nfrom avkd.models import y", "avkd/data/x.py:2: imports"),
+        ("avkd/data/x.py", "def f():\n    import avkd.models.y", ":2: imports avkd.models.y"),
+        ("avkd/data/x.py", "from avkd import models", "imports avkd.models, but data"),
+        ("avkd/data/x.py", "from ..models import y", "imports avkd.models.y"),
+        ("avkd/data/layouts/x.py", "from ...models.y import z", "imports avkd.models.y.z"),
+        ("avkd/data/x.py", "import importlib\nimportlib.import_module('avkd.models.y')", ":2:"),
+        ("avkd/data/x.py", "import avkd", "imports avkd, but"),
+        ("avkd/data/x.py", "from avkd.config.load import parse", "imports avkd.config"),
+        ("avkd/models/x.py", "from avkd.data.windows import Window", "imports avkd.data"),
+        ("avkd/training/loop.py", "from avkd.objectives import agreement", "avkd.objectives"),
+        ("avkd/evaluation/evaluate.py", "from avkd.inference import verdict", "avkd.inference"),
+        ("avkd/inference/x.py", "from avkd.evaluation import metrics", "avkd.evaluation"),
+        ("avkd/stages/finetune.py", "from avkd.stages.pretrain import run", "avkd.stages"),
+        ("avkd/stages/finetune.py", "from . import pretrain", "avkd.stages.pretrain"),
+        ("avkd/studies/x.py", "from avkd import cli", "imports avkd.cli"),
+        ("avkd/durable.py", "from avkd import runtime", "imports avkd.runtime"),
+        ("avkd/evaluation/report.py", "from avkd.data import manifest", "a report needs no"),
+        ("avkd/evaluation/scores.py", "from avkd.evaluation import evaluate", "a report needs no"),
+        ("avkd/models/x.py", "import av", "imports av, whose only door is avkd/data/media.py"),
+        ("avkd/data/x.py", "from av.error import FFmpegError", "imports av,"),
+        ("avkd/training/run_log.py", "import matplotlib.pyplot as plt", "imports matplotlib"),
+        ("avkd/training/loop.py", "from torch.utils import tensorboard", "torch.utils.tensorboard"),
+        ("avkd/models/x.py", "from torchvision.ops import nms", "imports torchvision"),
+        ("avkd/stages/x.py", "from PIL import Image", "imports PIL"),
+        ("avkd/stages/x.py", "import yaml", "imports yaml"),
+        ("avkd/data/face_detector_mtcnn.py", "from pickle import Unpickler", "door is nowhere"),
+        ("avkd/models/x.py", "import torch as t\nt.load('a')", ":2: calls torch.load"),
+        ("avkd/models/x.py", "import torch.utils\ntorch.load('a')", ":2: calls torch.load"),
+        ("avkd/models/x.py", "from torch import load\nload('a')", ":2: calls torch.load"),
+        ("avkd/config/load.py", "import yaml\nyaml.load('a')", ":2: calls yaml.load"),
+        ("avkd/data/x.py", "eval('1')", "calls eval"),
+        ("avkd/data/x.py", "exec('1')", "calls exec"),
+        ("avkd/data/x.py", "import subprocess as s\ns.run('ls', shell=True)", "shell=True"),
+        (
+            "avkd/data/x.py",
+            "import numpy as np\nnp.load('a', allow_pickle=yes)",
+            "allow_pickle=yes",
+        ),
+        ("avkd/data/x.py", "def f():\n    print('here')", ":2: prints"),
+        ("avkd/data/utils.py", "", "is called 'utils'"),
+        ("avkd/common/x.py", "", "is called 'common'"),
+        ("avkd/data/__init__.py", "import math", "charter"),
+    ],
+)
+def test_a_made_up_offence_is_found(path: str, source: str, offence: str) -> None:
+    """A guard that never barks guards nothing."""
+    found = offences(path, source)
+    assert any(offence in line for line in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("avkd/data/x.py", "from avkd import durable\nfrom avkd.runtime import Stopped"),
+        ("avkd/data/build.py", "from avkd.config.data_config import DataConfig"),
+        ("avkd/data/layouts/x.py", "from ..manifest import Sample\nfrom . import y"),
+        ("avkd/data/media.py", "import av\nfrom av.error import FFmpegError"),
+        ("avkd/data/x.py", "import average\nimport avkd_other"),
+        ("avkd/evaluation/report.py", "from avkd.evaluation import metrics\nimport avkd.durable"),
+        ("avkd/evaluation/evaluate.py", "from avkd.evaluation.scores import ClipScore"),
+        ("avkd/models/x.py", "model.eval()\nself.print()\njson.load(f)\nrun(a, shell=False)"),
+        ("avkd/training/x.py", "from avkd import __version__"),
+        ("avkd/cli.py", "print('done')"),
+        ("avkd/__main__.py", "from avkd.cli import main"),
+    ],
+)
+def test_what_is_allowed_is_not_an_offence(path: str, source: str) -> None:
+    assert offences(path, source) == []
