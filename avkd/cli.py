@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from avkd.runtime import Outcome
 
 
+# What a wrong path given by the user raises; any other OSError is ours or the machine's.
+_USER_PATH_ERRORS = (
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+
+
 @dataclass(frozen=True)
 class Verb:
     """One command: where its knobs and its function live, as ``module:name``."""
@@ -82,7 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if verb is None:
         return _fail(f"avkd: unknown command {arguments[0]!r}{_likely_verb(arguments[0])}", 2)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return _run(arguments[0], verb, arguments[1:])
+    try:
+        return _run(arguments[0], verb, arguments[1:])
+    except KeyboardInterrupt:  # also in the seconds that importing torch takes
+        return _fail(f"avkd {arguments[0]}: interrupted", 130)
 
 
 def _run(name: str, verb: Verb, arguments: list[str]) -> int:
@@ -98,14 +111,13 @@ def _run(name: str, verb: Verb, arguments: list[str]) -> int:
 
 
 def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
-    from avkd.models.model_file import ModelFileError
-    from avkd.runtime import ExitCode, ResourceError, Stopped
+    from avkd.runtime import ExitCode, ModelRefused, ResourceError, Stopped
 
     try:
         outcome = function(config)
-    except ModelFileError as error:
+    except ModelRefused as error:
         return _fail(f"avkd {name}: {error}", ExitCode.MODEL_REFUSED)
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+    except (ValueError, ModuleNotFoundError, *_USER_PATH_ERRORS) as error:
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except ResourceError as error:
         return _fail(f"avkd {name}: {error}", ExitCode.NO_RESOURCES)
@@ -117,8 +129,6 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
         if error.errno in (errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EDQUOT):
             return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)
         raise
-    except KeyboardInterrupt:
-        return _fail(f"avkd {name}: interrupted", ExitCode.INTERRUPTED)
     print(outcome.text)
     return int(outcome.exit_code)
 

@@ -1,7 +1,7 @@
 """Durable files: what is written is either the old file or the whole new one, never a part.
 
-Knows bytes and paths only. A crash between any two instructions leaves the previous file intact
-
+Knows bytes and paths only. A crash between any two instructions leaves the previous file intact,
+and at worst a temporary file ``.NAME.*.tmp`` beside it.
 """
 
 from __future__ import annotations

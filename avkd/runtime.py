@@ -48,6 +48,10 @@ class Outcome:
     exit_code: ExitCode = ExitCode.DONE
 
 
+class ModelRefused(ValueError):
+    """A model file that is not used; the message names it and the cure."""
+
+
 class ResourceError(RuntimeError):
     """The machine lacks what was asked for (GPU, disk, memory); the message says what to do."""
 
@@ -122,7 +126,9 @@ def _choose_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ValueError(f"device {name!r}: want auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {name!r}: want auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ResourceError(f"device {name!r}: no usable GPU here; use --device cpu or auto")
     return device
 

@@ -22,25 +22,25 @@ class SynthConfig:
     """Folder to write the three trees into."""
     seed: int = 0
     """Same seed, same files."""
-    words: int = 10
-    """Word folders in the LRW-like tree."""
-    clips_per_word: int = 20
-    """Clips of each word, split 70/15/15 into train, val and test."""
-    identities: int = 30
-    """Identities in the FF++-like tree, at least 10; they form its split pairs."""
-    celebdf_identities: int = 10
-    """Identities in the Celeb-DF-like tree, none of them in the FF++-like tree."""
-    frames: int = 50
-    """Frames of each clip of the two forgery trees, at 25 per second."""
+    identities: int = 24
+    """People in each of the LRW-like and FF++-like trees, a multiple of 4; half in Celeb-DF's."""
+    clips_per_identity: int = 5
+    """Clips of each person in the LRW-like tree."""
+    words: int = 6
+    """Words spoken in the LRW-like tree, at most 8."""
+    seconds: float = 1.6
+    """Length of the clips of the two forgery trees."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Processes that render at once."""
 
     def __post_init__(self) -> None:
-        _require(self.words >= 2, "words must be at least 2")
-        _require(self.clips_per_word >= 4, "clips_per_word must be at least 4")
-        _require(self.identities >= 10, "identities must be at least 10 to fill three splits")
-        _require(self.celebdf_identities >= 4, "celebdf_identities must be at least 4")
-        _require(self.frames >= 25, "frames must be at least 25, the length of one clip")
+        _require(
+            self.identities >= 8 and self.identities % 4 == 0,
+            "identities must be a multiple of 4, at least 8, to fill three splits with pairs",
+        )
+        _require(self.clips_per_identity >= 1, "clips_per_identity must be at least 1")
+        _require(1 <= self.words <= 8, "words must be in 1..8")
+        _require(self.seconds >= 1.0, "seconds must be at least 1, the length of one clip")
         _require(self.workers >= 1, "workers must be at least 1")
 
 
@@ -134,13 +134,15 @@ class ForgeConfig:
     """Prepared corpus whose real clips are used; its source files must still be there."""
     out: Path
     """Folder to write videos, sidecars and the manifest into."""
+    sources: Path | None = None
+    """Root of the videos the corpus was prepared from; unset = where they were then."""
     methods: tuple[str, ...] | None = None
     """Forgery methods; unset = all."""
     min_strength: float = 0.5
     """Weakest forgery, in 0..1."""
     max_strength: float = 1.0
     """Strongest forgery, in 0..1."""
-    crf: int = 18
+    crf: int = 20
     """H.264 constant rate factor of reals and fakes alike; lower is better quality."""
     seed: int = 0
     """Same seed, same files."""

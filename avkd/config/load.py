@@ -52,7 +52,7 @@ def parse(
     try:
         namespace = parser.parse_args(_joined_lists(arguments, fields, positional))
         namespace.pop("config", None)
-        return typing.cast(Config, config_class(**vars(parser.instantiate(namespace))))
+        return config_class(**vars(parser.instantiate(namespace)))
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
         raise ConfigError(f"avkd {verb}: {_with_suggestion(_innermost(error), fields)}") from error
 
@@ -61,7 +61,10 @@ def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
     """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog=f"avkd {verb}", description=config_class.__doc__, exit_on_error=False
+        prog=f"avkd {verb}",
+        description=config_class.__doc__,
+        exit_on_error=False,
+        allow_abbrev=False,  # an abbreviation is a misspelling that happens to be accepted
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     parser.add_class_arguments(config_class)
@@ -121,10 +124,14 @@ def _joined_lists(
                 index += 1
         if not token.startswith("-") and positional:
             loose.append(token)
+        elif positional and token == f"--{positional}" and values and values[0][:1] != "[":
+            loose += values  # joins the positionals, which would otherwise replace it
         elif hint is bool and not values and "=" not in token:
             joined += [f"{token}=true"]
         elif _is_tuple(hint) and values and not values[0].startswith("["):
             joined += [token, _yaml_list(values)]
+        elif _is_tuple(hint) and "=" in token and not token.partition("=")[2].startswith("["):
+            joined += [f"--{name}", _yaml_list([token.partition("=")[2]])]
         else:
             joined += [token, *values]
     if loose and positional:
@@ -135,7 +142,10 @@ def _joined_lists(
 
 
 def _yaml_list(values: Sequence[str]) -> str:
-    return yaml.safe_dump(list(values), default_flow_style=True, width=10**9).strip()
+    # Quoted throughout: PyYAML leaves `1e3` bare, which the parser then reads as a number.
+    return yaml.safe_dump(
+        list(values), default_flow_style=True, default_style='"', width=10**9
+    ).strip()
 
 
 def _innermost(error: BaseException) -> str:

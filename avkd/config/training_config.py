@@ -128,6 +128,8 @@ class LoopConfig:
                 raise ValueError(f"loop.{name} must be at least 1")
         if self.workers < 0:
             raise ValueError("loop.workers must not be negative")
+        if self.seed < 0:
+            raise ValueError("loop.seed must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +238,8 @@ class FinetuneConfig:
             raise ValueError("views.frequency_mask_max has no effect in finetune: it hears nothing")
         if self.real_ratio < 1:
             raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
+        if self.real_ratio != 1 and not self.real_data:
+            raise ValueError("real_ratio has no effect without real_data; remove it")
 
 
 def _require_data(data: tuple[Path, ...]) -> None:

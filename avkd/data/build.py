@@ -18,9 +18,10 @@ from avkd.config.data_config import ForgeConfig, PrepareConfig, SynthConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConfig
 from avkd.data import forgery, synthetic
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips
+from avkd.data.forgery_methods import FORGERIES
 from avkd.data.layouts import LAYOUTS, lrw
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
-from avkd.data.prepare import prepare
+from avkd.data.prepare import prepare, source_root
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.runtime import ExitCode, Outcome
 
@@ -52,18 +53,16 @@ class FinetuneData:
 
 def run_synth(config: SynthConfig) -> Outcome:
     """`avkd synth`."""
-    return Outcome(
-        synthetic.synth(
-            config.out,
-            seed=config.seed,
-            num_words=config.words,
-            clips_per_word=config.clips_per_word,
-            num_identities=config.identities,
-            num_celebdf_identities=config.celebdf_identities,
-            num_frames=config.frames,
-            workers=config.workers,
-        )
+    num_videos = synthetic.synth(
+        config.out,
+        seed=config.seed,
+        num_identities=config.identities,
+        clips_per_identity=config.clips_per_identity,
+        num_words=config.words,
+        seconds=config.seconds,
+        workers=config.workers,
     )
+    return Outcome(f"{num_videos} videos in {config.out}")
 
 
 def run_prepare(config: PrepareConfig) -> Outcome:
@@ -85,27 +84,38 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         workers=config.workers,
         shard=config.shard_numbers,
     )
-    if not report.num_ok:
-        code = ExitCode.NOTHING_USABLE
-    else:
-        code = ExitCode.SOME_SKIPPED if report.num_failed else ExitCode.DONE
-    return Outcome(report.to_text(), code)
+    failed = report.num_inputs - report.num_ok
+    lines = [
+        f"{report.num_ok} of {report.num_inputs} files prepared in {report.out} "
+        f"({report.num_new} of them now, {report.seconds:.0f} s)",
+        *(f"  {count} x {code}" for code, count in report.codes.items() if code != "ok"),
+        *(f"  {count} flagged {flag}" for flag, count in report.flags.items()),
+    ]
+    if failed:
+        lines.append(f"  reasons, file by file: {report.out / 'report.jsonl'}")
+    code = ExitCode.SOME_SKIPPED if failed else ExitCode.DONE
+    return Outcome("\n".join(lines), code if report.num_ok else ExitCode.NOTHING_USABLE)
 
 
 def run_forge(config: ForgeConfig) -> Outcome:
     """`avkd forge`."""
-    return Outcome(
-        forgery.forge(
-            config.data,
-            config.out,
-            methods=config.methods,
-            min_strength=config.min_strength,
-            max_strength=config.max_strength,
-            crf=config.crf,
-            seed=config.seed,
-            workers=config.workers,
-        )
+    made = forgery.forge(
+        config.data,
+        source_root(config.data) if config.sources is None else config.sources,
+        config.out,
+        methods=tuple(FORGERIES) if config.methods is None else config.methods,
+        strength=(config.min_strength, config.max_strength),
+        crf=config.crf,
+        seed=config.seed,
+        workers=config.workers,
     )
+    counts = Counter(sample.method for sample in made.manifest.samples)
+    lines = [f"{len(made.manifest)} files in {config.out}"]
+    lines += [f"  {count} {method}" for method, count in sorted(counts.items())]
+    if not made.failures:
+        return Outcome("\n".join(lines))
+    lines.append(f"  {len(made.failures)} not made, see {config.out / 'report.jsonl'}")
+    return Outcome("\n".join(lines), ExitCode.SOME_SKIPPED)
 
 
 def read_layout(config: PrepareConfig) -> Manifest:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from einops import rearrange
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from avkd import durable
@@ -147,7 +149,7 @@ class TrackPacker:
         source_path: str,
         source_sha256: str,
         source_start_frame: int,
-        geometry: dict[str, np.ndarray],
+        geometry: Mapping[str, ArrayLike],
     ) -> PackedTrack:
         """Append sound (int16 (S,)) and geometry (see `CropRecord`) and close the file."""
         sound = np.zeros(0, "<i2") if waveform is None else waveform.astype("<i2")
@@ -289,9 +291,7 @@ class CropStore:
         content = self._read(row, begin, int(ends[start + count - 1]) - begin)
         cuts = ends[start : start + count - 1] - begin
         bounds = [0, *cuts.tolist(), len(content)]
-        return np.stack(
-            [decode_jpeg(content[a:b]) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
-        )
+        return np.stack([decode_jpeg(content[a:b]) for a, b in itertools.pairwise(bounds)])
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """Sound from the time of crop ``start_frame`` on, int16 (num_samples,) at 16 kHz.

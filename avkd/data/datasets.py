@@ -6,7 +6,7 @@ Reads crop stores only, never a source video. Every random choice is a function 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from avkd.data.audio_features import SAMPLES_PER_VIDEO_FRAME
 from avkd.data.crop_store import CropStore
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.prepare import INPUTS_NAME, read_failures
 from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
 from avkd.data.windows import Window, windows_covering
@@ -28,10 +29,15 @@ _START, _STUDENT, _TEACHER = range(3)
 
 @dataclass(frozen=True)
 class Corpus:
-    """A prepared corpus: its samples and the store their crops lie in."""
+    """A prepared corpus: its samples, the store their crops lie in, and the files that failed."""
 
     manifest: Manifest
+    """Prepared samples."""
     store: CropStore
+    expected: tuple[Sample, ...]
+    """Every file that was to be prepared, usable or not."""
+    failures: Mapping[str, tuple[str, str]]
+    """Code and message of every file that is not there, by sample id."""
 
     @classmethod
     def open(cls, folder: Path) -> Corpus:
@@ -46,7 +52,12 @@ class Corpus:
                 f"{folder}: no manifest.jsonl there, so it is not a prepared corpus; "
                 "make one with `avkd prepare --out` that folder"
             )
-        return cls(manifest=Manifest.load(path), store=CropStore(folder))
+        return cls(
+            manifest=Manifest.load(path),
+            store=CropStore(folder),
+            expected=Manifest.load(folder / INPUTS_NAME).samples,
+            failures=read_failures(folder),
+        )
 
     def items(self, samples: Iterable[Sample]) -> list[ClipItem]:
         """Samples of this corpus together with where to read them."""
@@ -175,7 +186,7 @@ def training_loader(
     """
     return DataLoader(
         dataset,
-        batch_sampler=list(keys),  # type: ignore[arg-type]  # keys instead of integers
+        batch_sampler=list(keys),
         num_workers=workers,
         collate_fn=ClipBatch.collate,
         pin_memory=pin_memory,

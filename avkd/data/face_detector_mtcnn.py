@@ -19,7 +19,6 @@ from einops import rearrange
 from PIL import Image
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import nms
 
 _WEIGHTS_SHA256 = {
     "pnet": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
@@ -32,6 +31,7 @@ _PROPOSAL_CELL_PIXELS = 12
 _PROPOSAL_STRIDE_PIXELS = 2
 _PYRAMID_FACTOR = 0.709  # area halves from level to level
 _THRESHOLDS = {"pnet": 0.6, "rnet": 0.7, "onet": 0.8}
+_MOST_CANDIDATES = 1000
 _MOST_PROPOSALS = 256
 """Windows passed on to the second network; a frame full of texture must not cost seconds."""
 _SMALLEST_FACE_PIXELS = 20
@@ -133,7 +133,7 @@ class MtcnnDetector:
             right eye, nose tip, left and right mouth corner as seen in the picture; float32
             pixels, best score first.
         """
-        smallest = _smallest_face(*image.shape[:2], self.min_face_fraction)
+        smallest = _smallest_face(image.shape[0], image.shape[1], self.min_face_fraction)
         # No network looks at more than 48 pixels of a face: large pictures are shrunk first.
         factor = max(1, int(smallest / _OUTPUT_PIXELS))
         reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
@@ -161,11 +161,11 @@ class MtcnnDetector:
             scale = torch.tensor([width / size[1], height / size[0]] * 2)
             level_boxes = (corner + cell + shift) * scale
             level_scores = probability[rows, columns]
-            kept = nms(level_boxes, level_scores, 0.5)
+            kept = _suppressed(level_boxes, level_scores, 0.5)
             boxes.append(level_boxes[kept])
             scores.append(level_scores[kept])
         all_boxes, all_scores = torch.cat(boxes), torch.cat(scores)
-        return all_boxes[nms(all_boxes, all_scores, 0.7)[:_MOST_PROPOSALS]]
+        return all_boxes[_suppressed(all_boxes, all_scores, 0.7)[:_MOST_PROPOSALS]]
 
     def _refine(self, image: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         squares = _squared(boxes)
@@ -173,7 +173,7 @@ class MtcnnDetector:
         scores = logits.softmax(dim=1)[:, 1]
         sure = scores > _THRESHOLDS["rnet"]
         refined = _shifted(squares, offsets)[sure]
-        return refined[nms(refined, scores[sure], 0.7)]
+        return refined[_suppressed(refined, scores[sure], 0.7)]
 
     def _finish(
         self, image: torch.Tensor, boxes: torch.Tensor
@@ -186,7 +186,7 @@ class MtcnnDetector:
         landmarks = squares[:, None, :2] + landmarks * sides
         sure = scores > _THRESHOLDS["onet"]
         refined, scores, landmarks = _shifted(squares, offsets)[sure], scores[sure], landmarks[sure]
-        kept = _nested_suppressed(refined, scores)
+        kept = _suppressed(refined, scores, 0.7, nested=True)
         return refined[kept], scores[kept], landmarks[kept]
 
 
@@ -232,18 +232,28 @@ def _patches(image: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tenso
     return torch.cat(patches).contiguous(memory_format=torch.channels_last)
 
 
-def _nested_suppressed(boxes: torch.Tensor, scores: torch.Tensor) -> list[int]:
-    """Non-maximum suppression by intersection over the *smaller* box (a face inside a face)."""
-    kept: list[int] = []
-    areas = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)
-    for index in scores.argsort(descending=True).tolist():
-        overlap_sides = torch.minimum(boxes[index, 2:], boxes[kept, 2:]) - torch.maximum(
-            boxes[index, :2], boxes[kept, :2]
-        )
-        overlap = overlap_sides.clamp(min=0).prod(dim=1)
-        if not (overlap > 0.7 * torch.minimum(areas[index], areas[kept])).any():
-            kept.append(index)
-    return kept
+def _suppressed(
+    boxes: torch.Tensor, scores: torch.Tensor, limit: float, *, nested: bool = False
+) -> torch.Tensor:
+    """Non-maximum suppression: indices of the boxes kept, best first.
+
+    Overlap is intersection over union; with ``nested``, over the smaller box (a face in a face).
+    """
+    order = scores.argsort(descending=True)[:_MOST_CANDIDATES]
+    ranked = boxes[order]
+    sides = torch.minimum(ranked[:, None, 2:], ranked[None, :, 2:]) - torch.maximum(
+        ranked[:, None, :2], ranked[None, :, :2]
+    )
+    common = sides.clamp(min=0).prod(dim=-1)
+    areas = (ranked[:, 2:] - ranked[:, :2]).clamp(min=0).prod(dim=1)
+    first, second = areas[:, None], areas[None, :]
+    whole = torch.minimum(first, second) if nested else first + second - common
+    clash = (common > limit * whole).numpy()
+    alive = np.ones(len(order), bool)
+    for rank in range(len(order)):
+        if alive[rank]:
+            alive[rank + 1 :] &= ~clash[rank, rank + 1 :]
+    return order[torch.from_numpy(alive)]
 
 
 def _loaded(network: nn.Module, name: str) -> nn.Module:

@@ -259,6 +259,14 @@ def apply(
     return FORGERIES[name].method(target, donor, strength, rng)
 
 
+def boxes_around(landmarks: np.ndarray) -> np.ndarray:
+    """Detector-like boxes (T, 4) x0 y0 x1 y1 around each set of five points (T, 5, 2)."""
+    centre = landmarks.mean(1)
+    between = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=-1)[:, None]
+    half = between * (1.15, 1.45)
+    return np.concatenate([centre - half, centre + half], 1)
+
+
 def _change_face(
     target: Clip, change: Callable[[np.ndarray, int], np.ndarray], mask: np.ndarray
 ) -> Forged:

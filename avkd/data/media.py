@@ -114,7 +114,9 @@ class VideoFrame:
         0.5 for converting first.
         """
         assert 0 <= left < right <= self.width and 0 <= top < bottom <= self.height
-        if self._quarter_turns or self.decoded.format.name not in ("yuv420p", "yuvj420p"):
+        # Odd sizes are converted by another, slightly different routine: they take the long way.
+        odd = self.decoded.width % 2 or self.decoded.height % 2
+        if odd or self._quarter_turns or self.decoded.format.name not in ("yuv420p", "yuvj420p"):
             return np.ascontiguousarray(self.image[top:bottom, left:right])
         even_left, even_top = left - left % 2, top - top % 2
         window = _cut_planes(self.decoded, even_left, even_top, right, bottom)

@@ -20,11 +20,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.data import crop_store, face_crop, image_files
+from avkd.data import crop_store, face_crop, face_tracks, image_files
 from avkd.data.crop_store import CropWriter, PackedTrack, TrackPacker, append_journal, read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
@@ -41,6 +40,7 @@ from avkd.data.worker_pool import Outcome, run_isolated
 
 _log = logging.getLogger(__name__)
 _DISK_FULL = "disk_full"
+INPUTS_NAME = "inputs.jsonl"
 # What the pool says of a file that took its worker down.
 _POOL_CODES = {"error": "internal_error", "crashed": "decoder_crashed", "timeout": "timeout"}
 
@@ -156,7 +156,7 @@ def prepare(
     mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out / f".{part}lock"):
-        _check_settings(out, settings)
+        _check_settings(out, settings, manifest.root)
         work = out / f".{part}work"
         _emptied(work)
         read_journal(out / f"{part}report.jsonl", repair=True)
@@ -210,11 +210,10 @@ def _emptied(folder: Path) -> None:
     folder.mkdir()
 
 
-def _check_settings(out: Path, settings: PrepareSettings) -> None:
+def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:
     path = out / "prepare.json"
     if not path.exists():
-        description = {"settings": asdict(settings), "fingerprint": settings.fingerprint}
-        durable.write_json(path, description)
+        durable.write_json(path, _description(settings, root))
         return
     earlier = json.loads(path.read_text(encoding="utf-8"))["settings"]
     now = asdict(settings)
@@ -230,10 +229,41 @@ def _check_settings(out: Path, settings: PrepareSettings) -> None:
         )
 
 
+def _description(settings: PrepareSettings, root: Path) -> dict[str, Any]:
+    return {
+        "settings": asdict(settings),
+        "fingerprint": settings.fingerprint,
+        "source_root": str(root.resolve()),
+    }
+
+
+def source_root(out: Path) -> Path:
+    """Folder of the videos a corpus was prepared from.
+
+    Raises:
+        FileNotFoundError: ``out`` is no prepared corpus.
+    """
+    path = out / "prepare.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{out}: no prepared corpus here; run `avkd prepare` first")
+    return Path(json.loads(path.read_text(encoding="utf-8"))["source_root"])
+
+
+def read_failures(out: Path) -> dict[str, tuple[str, str]]:
+    """Code and message of every file of a corpus that could not be prepared, by sample id."""
+    rows = _latest_rows(out).values()
+    return {
+        row["sample_id"]: (row["status"], row["message"]) for row in rows if row["status"] != "ok"
+    }
+
+
 def _prepare_file(job: _Job) -> _Done:
     """One file, in a worker process."""
-    torch.set_num_threads(1)  # workers share the machine by files, not by threads
     started = time.monotonic()
+    if job.settings.detector in face_tracks.DETECTORS:
+        import torch  # late: only the networks need it
+
+        torch.set_num_threads(1)  # workers share the machine by files, not by threads
     row: dict[str, Any] = _row_of(job.sample)
     tracks: list[PackedTrack] = []
     try:
@@ -367,9 +397,10 @@ def _finish(
     note = f"prepared {len(crops)} of {len(manifest)} files, settings {settings.fingerprint}"
     prepared = Manifest(root=out, samples=crops, notes=(*manifest.notes, note))
     prepared.save(out / "manifest.jsonl")
+    manifest.save(out / INPUTS_NAME)
     every = [rows[s.sample_id] for s in manifest.samples if s.sample_id in rows]
     totals = {"inputs": len(manifest), "done": len(every), "codes": _tally(every)}
-    description = {"settings": asdict(settings), "fingerprint": settings.fingerprint}
+    description = _description(settings, manifest.root)
     durable.write_json(out / "prepare.json", description | {"counts": totals})
     own = [rows[sample.sample_id] for sample in mine]
     return PrepareReport(

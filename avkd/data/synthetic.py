@@ -80,7 +80,7 @@ def synth(
     """Write `lrw_like`, `faceforensics_like` and `celebdf_like` below ``out``.
 
     Each video gets a face sidecar, so `prepare` can run with ``detector="boxes"``. No person is in
-    two trees, nor on two sides of a split. Files already there are kept: an interrupted run goes on.
+    two trees, nor on two sides of a split. An interrupted run goes on where it was.
 
     Args:
         out: Folder to fill.
@@ -236,7 +236,8 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
         lines = [f"Text: {job.take.word}", "", "", "", f"Duration: {duration:.2f} seconds"]
         durable.write_text(path.with_suffix(".txt"), "\n".join(lines) + "\n")
     size = (talking_face.FRAME_SIZE, talking_face.FRAME_SIZE)
-    face_tracks.write_face_sidecar(path, _boxes(clip.landmarks), clip.landmarks, size)
+    boxes = forgery_methods.boxes_around(clip.landmarks)
+    face_tracks.write_face_sidecar(path, boxes, clip.landmarks, size)
 
 
 @functools.lru_cache(maxsize=8)
@@ -267,11 +268,3 @@ def _voice(seed: int, person: str) -> speech_synthesis.Voice:
 
 def _rng(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode("utf-8")) for name in names)])
-
-
-def _boxes(landmarks: np.ndarray) -> np.ndarray:
-    """A detector-like box (T, 4) around each set of five points."""
-    centre = landmarks.mean(1)
-    between = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=-1)[:, None]
-    half = between * (1.15, 1.45)
-    return np.concatenate([centre - half, centre + half], 1)

@@ -1,4 +1,4 @@
-"""A pool that outlives its workers: one item in flight per child process, so one bad item costs one.
+"""A pool that outlives its workers: one item in flight per child, so a bad item costs only itself.
 
 A child that crashes, is killed or runs out of time is replaced; its item is tried again, then set
 aside. Knows nothing of what the items are. (concurrent.futures loses every queued item to one
@@ -14,6 +14,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -141,10 +142,8 @@ class _Child:
         """Hand over an item."""
         self._item, self.tries, self.busy = item, number_of_try, True
         self.started = time.monotonic()
-        try:
+        with suppress(OSError):  # it died while idle: the next wait sees the closed pipe
             self.connection.send(item)
-        except OSError:
-            pass  # it died while idle: the next wait sees the closed pipe
 
     def answer(self) -> tuple[str, Any, str] | None:
         """The child's answer; None when it died instead."""

@@ -7,8 +7,8 @@ files; nothing is chosen on the data that are judged here.
 from __future__ import annotations
 
 import datetime
-import logging
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -19,14 +19,18 @@ from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data import transforms
 from avkd.data.datasets import ClipItem, Corpus, WindowClips
 from avkd.data.manifest import REAL, Sample
+from avkd.data.windows import Window
 from avkd.evaluation import figure, report, scores
 from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import ModelFileError, ModelHeader, load_model
+from avkd.models.model_file import ModelHeader, load_model
 from avkd.runtime import ExitCode, Outcome, Runtime
 
-logger = logging.getLogger(__name__)
+_NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
+UNCALIBRATED = DecisionRule(
+    calibration_scale=1.0, calibration_offset=0.0, threshold=0.5, source="not calibrated"
+)
 
 
 @torch.no_grad()
@@ -35,7 +39,7 @@ def score_items(
     items: Sequence[ClipItem],
     *,
     image_size: int,
-    rule: DecisionRule | None,
+    rule: DecisionRule,
     machine: Runtime,
     batch_size: int,
     show_progress: bool = False,
@@ -46,36 +50,19 @@ def score_items(
         model: A detector in eval mode on the device.
         items: Tracks of any length.
         image_size: Side of the detector's input in pixels.
-        rule: Calibration of the probabilities; None = the plain sigmoid of the logit.
+        rule: Calibration of the probabilities; `UNCALIBRATED` before there is one.
         machine: Device; scoring always runs in fp32, because half precision makes ties.
         batch_size: Windows at once.
         show_progress: A bar over the windows.
     """
     clips = WindowClips(items)
-    batches = clips.batches(batch_size)
-    if show_progress:
-        total = -(-len(clips) // batch_size)
-        batches = tqdm(batches, total=total, desc="score", unit="batch")
-    for batch, places in batches:
+    bar = tqdm(total=len(clips), desc="score", unit="window", disable=not show_progress)
+    for batch, places in clips.batches(batch_size):
+        bar.update(len(batch))
         batch = batch.to(machine.device)
         view = transforms.apply_video(batch.frames, batch.student, image_size)
         for (index, window), logit in zip(places, model(view).logit.tolist(), strict=True):
-            sample = items[index].sample
-            yield ClipScore(
-                sample_id=sample.sample_id,
-                label=sample.label,
-                dataset=sample.dataset,
-                method=sample.method,
-                split=sample.split or "",
-                window=window.index,
-                start_frame=window.start_frame,
-                num_frames=window.num_frames,
-                logit=logit,
-                probability=_plain_rule.probability(logit)
-                if rule is None
-                else rule.probability(logit),
-                group=_group(sample),
-            )
+            yield _scored(items[index].sample, window, logit, rule)
 
 
 def evaluate(config: EvaluateConfig) -> Outcome:
@@ -87,7 +74,8 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     """
     machine = runtime.start(device=config.device, threads=config.threads)
     model, header = load_model(config.model, kind="detector")
-    image_size = check_preprocessing(header, config)
+    image_size = header.image_size(config.model)
+    header.require_preprocessing(transforms.preprocessing(image_size), config.model)
     model.to(machine.device)
     rows: list[ClipScore] = []
     for folder in config.data:
@@ -95,53 +83,49 @@ def evaluate(config: EvaluateConfig) -> Outcome:
         wanted = [s for s in corpus.expected if _is_wanted(s, config)]
         if not wanted:
             raise ValueError(f"{folder}: nothing to score on its {config.split} side")
-        scored = score_items(
-            model,
-            corpus.items(s for s in wanted if s.sample_id in corpus.prepared),
-            image_size=image_size,
-            rule=header.decision,
-            machine=machine,
-            batch_size=config.batch_size,
-            show_progress=True,
-        )
-        of_corpus = [
-            *scored,
-            *(_unscored(s, corpus) for s in wanted if s.sample_id in corpus.failed),
-        ]
-        path = config.out / "scores" / f"{wanted[0].dataset}.csv"
         if any(row.dataset == wanted[0].dataset for row in rows):
             raise ValueError(
                 f"{folder}: a second corpus named {wanted[0].dataset!r}; prepare it with another "
                 "--dataset so that the table can tell them apart"
             )
-        scores.write_scores(path, of_corpus)
+        scored = score_items(
+            model,
+            corpus.items(s for s in corpus.manifest.samples if _is_wanted(s, config)),
+            image_size=image_size,
+            rule=header.decision or UNCALIBRATED,
+            machine=machine,
+            batch_size=config.batch_size,
+            show_progress=True,
+        )
+        of_corpus = [*scored, *_unscored(wanted, corpus)]
+        scores.write_scores(config.out / "scores" / f"{wanted[0].dataset}.csv", of_corpus)
         rows += of_corpus
     return _report(config, header, rows)
 
 
-def check_preprocessing(header: ModelHeader, config: EvaluateConfig) -> int:
-    """Compare what the model was trained on with what we would feed it; returns its input side.
-
-    Raises:
-        ModelFileError: they differ; names the first difference.
-    """
-    image_size = header.preprocessing.get("image_size")
-    if not isinstance(image_size, int):
-        raise ModelFileError(f"{config.model}: does not say how large its input is")
-    for name, value in transforms.preprocessing(image_size).items():
-        if header.preprocessing.get(name) != value:
-            raise ModelFileError(
-                f"{config.model}: was trained with {name} = {header.preprocessing.get(name)!r}, "
-                f"this avkd feeds {value!r}; use the avkd that made it"
-            )
-    return image_size
+def _scored(sample: Sample, window: Window, logit: float, rule: DecisionRule) -> ClipScore:
+    finite = math.isfinite(logit)
+    return ClipScore(
+        sample_id=sample.sample_id,
+        label=sample.label,
+        dataset=sample.dataset,
+        method=sample.method,
+        split=sample.split or "",
+        window=window.index,
+        start_frame=window.start_frame,
+        num_frames=window.num_frames,
+        logit=logit if finite else None,
+        probability=rule.probability(logit) if finite else None,
+        status=scores.OK if finite else "logit_not_finite",
+        group=_group(sample),
+    )
 
 
 def _report(config: EvaluateConfig, header: ModelHeader, rows: list[ClipScore]) -> Outcome:
     rule = header.decision
     threshold = None
     if rule is not None:
-        threshold = Threshold(logit=rule.logit(rule.threshold), origin=rule.source)
+        threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
     summary = summarise(
         rows, threshold=threshold, resamples=config.bootstrap_resamples, seed=config.seed
     )
@@ -179,25 +163,24 @@ def _is_wanted(sample: Sample, config: EvaluateConfig) -> bool:
     return sample.label == REAL or config.methods is None or sample.method in config.methods
 
 
-def _unscored(sample: Sample, corpus: Corpus) -> ClipScore:
-    failure = corpus.failed[sample.sample_id]
-    return scores.unscored(
-        sample_id=sample.sample_id,
-        label=sample.label,
-        dataset=sample.dataset,
-        method=sample.method,
-        split=sample.split or "",
-        status=failure.status,
-        message=failure.message,
-        group=_group(sample),
-    )
+def _unscored(wanted: Iterable[Sample], corpus: Corpus) -> Iterator[ClipScore]:
+    """A row with its reason for every expected file that has no crops; none is left out."""
+    prepared = {sample.sample_id for sample in corpus.manifest.samples}
+    for sample in wanted:
+        if sample.sample_id not in prepared:
+            code, message = corpus.failures.get(sample.sample_id, _NOT_PREPARED)
+            yield scores.unscored(
+                sample_id=sample.sample_id,
+                label=sample.label,
+                dataset=sample.dataset,
+                method=sample.method,
+                split=sample.split or "",
+                status=code,
+                message=message,
+                group=_group(sample),
+            )
 
 
 def _group(sample: Sample) -> str:
     """Whose face it is, the target first: what intervals resample together."""
     return sample.identities[0] if sample.identities else ""
-
-
-_plain_rule = DecisionRule(
-    calibration_scale=1.0, calibration_offset=0.0, threshold=0.5, source="not calibrated"
-)

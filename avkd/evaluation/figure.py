@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avkd import durable
+from avkd.evaluation.metrics import FloatArray
 from avkd.evaluation.summary import SummaryRow
 
 CHANCE = 0.5
@@ -50,6 +52,26 @@ def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
     _dress(axes, rows, positions, title)
     with durable.replacing(path) as temporary:
         figure.savefig(temporary, format=file_format, dpi=150)
+
+
+def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> np.ndarray:
+    """A ROC curve as a picture for a training log.
+
+    Args:
+        false_positive_rate: (P,) ascending from 0 to 1.
+        true_positive_rate: (P,) at the same thresholds.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], linestyle="--", color=_CHANCE_COLOUR, linewidth=1.0)
+    axes.plot(false_positive_rate, true_positive_rate, color=_METHOD_COLOUR, linewidth=2.0)
+    axes.set(xlabel="reals called fake", ylabel="fakes called fake", xlim=(0, 1), ylim=(0, 1.01))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _positions(rows: Sequence[SummaryRow]) -> list[float]:

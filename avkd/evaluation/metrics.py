@@ -109,6 +109,20 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
     return Metric(float(false_negative[right - 1] + share * step))
 
 
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """False-positive and true-positive rates (P,) at every threshold, from (0, 0) to (1, 1).
+
+    Raises:
+        ValueError: as `auc`, or one class is missing.
+    """
+    labels, scores = _checked(labels, scores)
+    if reason := _one_class(labels):
+        raise ValueError(f"no ROC curve: {reason}")
+    real, fake = _counts_per_level(labels, scores)
+    rates = [np.concatenate([[0.0], np.cumsum(c[::-1]) / c.sum()]) for c in (real, fake)]
+    return rates[0], rates[1]
+
+
 def balanced_accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Metric:
     """Mean of the shares of reals and of fakes that are called right at ``threshold``.
 

@@ -1,4 +1,4 @@
-"""The cross-dataset table as Markdown for readers and as CSV for programs.
+"""The cross-dataset table as Markdown for readers, CSV for programs and text for a terminal.
 
 Knows summary rows only: it computes nothing and reads no clock; the caller passes the date.
 """
@@ -51,6 +51,18 @@ def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
     if reasons := _unscored(rows):
         lines += ["", "## Files that could not be scored", "", *(f"- {line}" for line in reasons)]
     return "\n".join(lines) + "\n"
+
+
+def to_text(rows: Sequence[SummaryRow]) -> str:
+    """The main columns, aligned for a terminal; one line per row under a heading."""
+    columns = _text_columns()
+    cells = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join(lines)
 
 
 def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
@@ -150,6 +162,18 @@ def _markdown_columns() -> dict[str, Callable[[SummaryRow], str]]:
     }
 
 
+def _text_columns() -> dict[str, Callable[[SummaryRow], str]]:
+    return {
+        "dataset": lambda row: _one_line(row.dataset),
+        "forgery": lambda row: _one_line(row.method),
+        "video AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+        "EER %": lambda row: _percent(row.equal_error_rate),
+        "scored/expected": lambda row: (
+            f"{row.num_real + row.num_fake}/{row.expected_real + row.expected_fake}"
+        ),
+    }
+
+
 def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
     threshold = provenance.threshold
     intervals = sorted({(i.resamples, i.seed, i.unit) for i in (row.auc_interval for row in rows)})
@@ -213,4 +237,9 @@ def _percent_down(share: float) -> str:
 
 def _inline(text: str) -> str:
     """``text`` on one line of a Markdown table, whatever a file or method is called."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return _one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _one_line(text: str) -> str:
+    """``text`` without line breaks and without characters that could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -129,8 +129,7 @@ class Verdict:
         Every ``probability`` is P(fake); the key ``probability_means`` says so.
         """
         fields = {"probability_means": "P(fake)", **dataclasses.asdict(self)}
-        text = json.dumps(fields, ensure_ascii=True, allow_nan=False)
-        return text.replace("\x7f", "\\u007f")  # the one control character JSON leaves in
+        return json.dumps(fields, ensure_ascii=True, allow_nan=False)
 
     def summary_line(self) -> str:
         """The verdict in one line."""

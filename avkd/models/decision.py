@@ -71,6 +71,12 @@ class DecisionRule:
         odds = math.exp(calibrated)
         return odds / (1 + odds)
 
+    @property
+    def threshold_logit(self) -> float:
+        """The raw logit whose probability is the threshold."""
+        calibrated = math.log(self.threshold / (1 - self.threshold))
+        return (calibrated - self.calibration_offset) / self.calibration_scale
+
     def decide(self, probability: float) -> Decision:
         """The word for ``probability`` in [0, 1].
 

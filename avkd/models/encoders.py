@@ -67,6 +67,16 @@ def check_clip(clip: Tensor, image_size: int) -> None:
     )
 
 
+def run_recurrence(recurrence: nn.GRU | nn.LSTM, steps: Tensor) -> Tensor:
+    """Run ``recurrence`` over ``steps`` (B, T, D) from a zero state, in float32 whatever autocast.
+
+    Rounding adds up over the steps in half precision, and not every device has the kernel.
+    """
+    with torch.autocast(device_type=steps.device.type, enabled=False):
+        outputs, _ = recurrence(steps.float())
+    return outputs
+
+
 def flatten_recurrent_parameters(module: nn.Module) -> None:
     """Give cuDNN its single weight buffer back after a copy or a load (a no-op on the CPU)."""
     for part in module.modules():

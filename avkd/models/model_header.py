@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from avkd.models.decision import DecisionRule
@@ -34,6 +35,30 @@ class ModelHeader:
     """Digest of all the above and of every tensor."""
     format_version: int = FORMAT_VERSION
     """Version of this layout."""
+
+    def image_size(self, source: Path) -> int:
+        """Side of the network's input in pixels.
+
+        Raises:
+            ModelFileError: the header does not say.
+        """
+        image_size = self.preprocessing.get("image_size")
+        if not isinstance(image_size, int):
+            raise ModelFileError(f"{source}: does not say how large its input is; train it again")
+        return image_size
+
+    def require_preprocessing(self, expected: Mapping[str, Any], source: Path) -> None:
+        """Refuse a network that was trained on other inputs than it would be given now.
+
+        Raises:
+            ModelFileError: names the first setting that differs.
+        """
+        for name, value in expected.items():
+            if self.preprocessing.get(name) != value:
+                raise ModelFileError(
+                    f"{source}: was trained with {name} = {self.preprocessing.get(name)!r}, this "
+                    f"avkd would give it {value!r}; use the avkd version that made it"
+                )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as stored."""

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from avkd.runtime import ModelRefused
+
 MAX_FILE_BYTES = 4 << 30
 MAX_HEADER_BYTES = 4 << 20
 MAX_TENSORS = 20_000
@@ -29,7 +31,7 @@ _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
-class ModelFileError(ValueError):
+class ModelFileError(ModelRefused):
     """A model file that is not used; the message names the file, what is wrong and the cure."""
 
 

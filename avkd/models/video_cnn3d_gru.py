@@ -9,7 +9,7 @@ from __future__ import annotations
 from einops import rearrange
 from torch import Tensor, nn
 
-from avkd.models.encoders import VideoFeatures, check_clip, check_image_size
+from avkd.models.encoders import VideoFeatures, check_clip, check_image_size, run_recurrence
 from avkd.models.temporal_attention import TemporalAttention
 
 _SHRINKING = 16  # four convolutions of spatial stride 2
@@ -69,7 +69,7 @@ class Cnn3dGru(nn.Module):
         maps = self.reduction(self.convolutions(clip))
         # Time moves beside the batch *before* flattening: a step is a frame (method 0.4).
         frames = rearrange(maps, "b c t h w -> b t (c h w)")
-        steps, _ = self.gru(self.dropout(frames))
+        steps = run_recurrence(self.gru, self.dropout(frames))
         steps, importance = self.attention(steps)
         return VideoFeatures(self.norm(steps), importance)
 

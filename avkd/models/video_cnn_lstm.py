@@ -9,7 +9,7 @@ from __future__ import annotations
 from einops import rearrange
 from torch import Tensor, nn
 
-from avkd.models.encoders import VideoFeatures, check_clip, check_image_size
+from avkd.models.encoders import VideoFeatures, check_clip, check_image_size, run_recurrence
 
 _SHRINKING = 16  # max-pools of 2, 2 and 4
 
@@ -43,8 +43,7 @@ class CnnLstm(nn.Module):
         """Encode ``clip`` (B, 3, T, H, W), normalised, H = W = ``image_size``, any T."""
         check_clip(clip, self.image_size)
         frames = rearrange(self.convolutions(clip), "b c t h w -> b t (c h w)")
-        features, _ = self.lstm(frames)
-        return VideoFeatures(features, None)
+        return VideoFeatures(run_recurrence(self.lstm, frames), None)
 
 
 def _block(channels_in: int, channels_out: int, *, shrinking: int) -> nn.Sequential:

@@ -12,7 +12,7 @@ import torch
 from einops import pack, rearrange, reduce
 from torch import Tensor, nn
 
-from avkd.models.encoders import VideoFeatures, check_clip, check_image_size
+from avkd.models.encoders import VideoFeatures, check_clip, check_image_size, run_recurrence
 
 _STAGES = 4
 _SHRINKING = 2**_STAGES
@@ -71,7 +71,7 @@ class PublishedGru(nn.Module):
     def forward(self, clip: Tensor) -> VideoFeatures:
         """Encode ``clip`` (B, 3, T, H, W), normalised, H = W = ``image_size``, any T."""
         check_clip(clip, self.image_size)
-        steps, _ = self.gru(self._steps(self.convolutions(clip)))
+        steps = run_recurrence(self.gru, self._steps(self.convolutions(clip)))
         scores = torch.einsum("bqd,bkd->bqk", self.query(steps), self.key(steps))
         attention = scores.float().softmax(dim=-1)
         steps = steps + attention.to(steps.dtype) @ self.value(steps)

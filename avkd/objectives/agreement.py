@@ -34,4 +34,6 @@ def center_per_step(target: Tensor) -> Tensor:
     Returns:
         (B, T, D) with zero mean over B at every frame.
     """
-    return target - target.mean(dim=0, keepdim=True)
+    # In double precision the mean of equal numbers is exact; in single precision it may be off by
+    # a rounding, and a cosine would blow that residue of a position-only code up to unit length.
+    return target - target.double().mean(dim=0, keepdim=True).to(target.dtype)

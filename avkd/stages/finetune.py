@@ -21,7 +21,7 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import ClipItem, training_loader
 from avkd.data.sampling import ClipBatch, MixedBatches
 from avkd.evaluation import calibration, figure, metrics, scores
-from avkd.evaluation.evaluate import score_items
+from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import VideoScore, pool_videos
 from avkd.models.build import build_detector
@@ -149,9 +149,13 @@ def finetune(config: FinetuneConfig) -> Outcome:
         )
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        videos = pool_videos(_score(step, data.validation, machine, None))
+        videos = pool_videos(_score(step, data.validation, machine, UNCALIBRATED))
         log.image(steps, "views/detector", _picture(step, next(iter(loader(0, 0))), machine))
-        log.image(steps, "validation/roc", figure.roc_image(*_labels_and_logits(videos)))
+        log.image(
+            steps,
+            "validation/roc",
+            figure.roc_image(*metrics.roc_curve(*_labels_and_logits(videos))),
+        )
         return _validation_values(videos)
 
     with RunLog(
@@ -206,7 +210,8 @@ def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: floa
     teacher = None
     if config.pretrained is not None:
         student = load_student_encoder(config.pretrained)
-        load_strict(detector.encoder, student.state_dict(), source=str(config.pretrained))
+        encoder = detector.get_submodule("encoder")
+        load_strict(encoder, student.state_dict(), source=str(config.pretrained))
         if config.ssl_weight > 0:
             teacher = load_video_teacher(config.pretrained)
     return FinetuneStep(
@@ -236,7 +241,7 @@ def _plan(config: FinetuneConfig, steps_per_epoch: int) -> Plan:
 
 
 def _score(
-    step: FinetuneStep, items: list[ClipItem], machine: Runtime, rule: DecisionRule | None
+    step: FinetuneStep, items: list[ClipItem], machine: Runtime, rule: DecisionRule
 ) -> list[ClipScore]:
     return list(
         score_items(
@@ -278,7 +283,9 @@ def _export(
     machine: Runtime,
 ) -> Outcome:
     """Fit the decision rule on the validation scores, write them and the model file."""
-    labels, logits = _labels_and_logits(pool_videos(_score(step, validation, machine, None)))
+    labels, logits = _labels_and_logits(
+        pool_videos(_score(step, validation, machine, UNCALIBRATED))
+    )
     fitted = calibration.calibrate(labels, logits)
     margin = min(fitted.threshold, 1.0 - fitted.threshold)
     rule = DecisionRule(

@@ -34,7 +34,9 @@ class StepOutput(NamedTuple):
 class Batch(Protocol):
     """All the loop needs of a batch."""
 
-    sample_ids: tuple[str, ...]
+    @property
+    def sample_ids(self) -> tuple[str, ...]:
+        """What is in it, for error messages."""
 
     def to(self, device: torch.device) -> Any:
         """The same batch on ``device``."""
@@ -51,6 +53,18 @@ class TrainingStep(Protocol):
 
     def after_update(self, progress: float) -> None:
         """Called after each update; ``progress`` runs from 0 to 1 over the run."""
+
+    def train(self, mode: bool = True) -> Any:
+        """As `nn.Module.train`."""
+
+    def eval(self) -> Any:
+        """As `nn.Module.eval`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """As `nn.Module.state_dict`."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """As `nn.Module.load_state_dict`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +91,15 @@ class Progress:
     """Where a run stands: the next step, and the best validation so far."""
 
     step: int = 0
+    finished_epochs: int = 0
+    """Epochs that are trained and validated; a run stopped after the last step of an epoch still
+    owes its validation."""
     best_value: float = float("-inf")
     best_step: int = -1
 
 
 def fit(
-    step: nn.Module,
+    step: TrainingStep,
     plan: Plan,
     *,
     batches: Callable[[int, int], Iterable[Batch]],
@@ -95,7 +112,7 @@ def fit(
     """Train ``step`` and leave ``last`` and ``best`` checkpoints.
 
     Args:
-        step: A module that is also a `TrainingStep`, on the device.
+        step: A module, on the device.
         plan: Length, schedule, selection.
         batches: (epoch, first batch) -> the rest of that epoch's batches.
         validate: (log, number of steps done) -> values; called in eval mode, without gradients.
@@ -115,10 +132,10 @@ def fit(
     if resumed is not None:
         _restore(resumed, step, optimizer, progress)
     with _stop_requests() as stop_signal:
-        while progress.step < plan.total_steps:
-            epoch, first = divmod(progress.step, plan.steps_per_epoch)
+        while progress.finished_epochs < plan.epochs:
+            epoch = progress.finished_epochs
             step.train()
-            for batch in batches(epoch, first):
+            for batch in batches(epoch, progress.step - epoch * plan.steps_per_epoch):
                 _update(step, plan, optimizer, batch, runtime, log, progress.step)
                 progress.step += 1
                 if stop_signal():
@@ -133,7 +150,7 @@ def fit(
 
 
 def _update(
-    step: nn.Module,
+    step: TrainingStep,
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
@@ -162,7 +179,7 @@ def _update(
 
 
 def _finish_epoch(
-    step: nn.Module,
+    step: TrainingStep,
     plan: Plan,
     optimizer: torch.optim.Optimizer,
     validate: Callable[[RunLog, int], Mapping[str, float]],
@@ -171,7 +188,8 @@ def _finish_epoch(
     progress: Progress,
 ) -> None:
     """Validate where due, then save; best is written before last, so last never points past it."""
-    epoch = progress.step // plan.steps_per_epoch
+    progress.finished_epochs += 1
+    epoch = progress.finished_epochs
     if epoch % plan.validate_every_epochs == 0 or epoch == plan.epochs:
         step.eval()
         with torch.no_grad():
@@ -185,7 +203,9 @@ def _finish_epoch(
     resume.save_state(checkpoints.last, _state(step, optimizer, progress))
 
 
-def _state(step: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> dict[str, Any]:
+def _state(
+    step: TrainingStep, optimizer: torch.optim.Optimizer, progress: Progress
+) -> dict[str, Any]:
     return {
         "model": step.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -195,7 +215,7 @@ def _state(step: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
 
 
 def _restore(
-    state: dict[str, Any], step: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    state: dict[str, Any], step: TrainingStep, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
     step.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

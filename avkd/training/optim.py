@@ -66,7 +66,8 @@ def groups_of(
         scheduled: Whether the learning rate follows the schedule.
         undecayed: Parameter-name prefixes excluded from decay besides vectors and biases.
     """
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter_name, parameter in module.named_parameters():
         if parameter.requires_grad:
             spared = (
@@ -81,11 +82,24 @@ def groups_of(
     ]
 
 
+class _AnyLayoutAdamP(AdamP):
+    """The published optimiser, which by itself stops at channels-last weights.
+
+    Its two views of a weight, as rows and as one vector, are copies where they must be.
+    """
+
+    def _channel_view(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(x.size(0), -1)
+
+    def _layer_view(self, x: torch.Tensor) -> torch.Tensor:
+        return x.reshape(1, -1)
+
+
 def make_optimizer(
     groups: list[ParameterGroup], *, rate: float, weight_decay: float
 ) -> torch.optim.Optimizer:
     """AdamP over the groups; empty groups are left out."""
-    return AdamP(
+    return _AnyLayoutAdamP(
         [
             {
                 "params": list(group.parameters),

@@ -81,8 +81,8 @@ def load_state(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(f"{path}: damaged ({error}); resume from another one") from error
-    structure = metadata["state"]
-    if _digest(structure, tensors) != metadata["sha256"]:
+    structure = metadata.get("state", "")
+    if _digest(structure, tensors) != metadata.get("sha256"):
         raise CheckpointError(f"{path}: its content has changed on disk; resume from another one")
     state = _decode(json.loads(structure), tensors)
     assert isinstance(state, dict)
@@ -135,6 +135,7 @@ def _decode(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
 def _digest(structure: str, tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256(structure.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].flatten().view(torch.uint8).numpy().tobytes())
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

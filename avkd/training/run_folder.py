@@ -32,9 +32,10 @@ def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
         return
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no run there to resume (no config.yaml)")
-    # Lines are compared without `resume` itself, which is false in the first run's file.
+    # Lines are compared without `resume` itself, which is false in the first run's file, and
+    # without `force`, which decides only at the end and is what one adds to a finished run.
     before, now = (
-        [line for line in text.splitlines() if not line.startswith("resume:")]
+        [line for line in text.splitlines() if not line.startswith(("resume:", "force:"))]
         for text in (path.read_text(encoding="utf-8"), config_yaml)
     )
     if before != now:

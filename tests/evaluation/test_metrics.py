@@ -236,6 +236,17 @@ def test_groups_that_hold_reals_and_fakes_are_drawn_whole() -> None:
     assert together.high - together.low < 0.25 * (apart.high - apart.low)
 
 
+def test_every_draw_keeps_the_number_of_reals_and_of_fakes() -> None:
+    """Two reals among 200 fakes: drawn together, one draw in seven would have no real at all."""
+    labels, scores = np.r_[0, 0, np.ones(200, dtype=int)], np.r_[0.0, 10.0, np.full(200, 5.0)]
+    groups = np.r_[["a", "b"], np.repeat(["c", "d"], 100)]
+    for interval in (
+        metrics.auc_interval(labels, scores),
+        metrics.auc_interval(labels, scores, groups=groups),
+    ):
+        assert (interval.low, interval.high) == (0.0, 1.0)  # both reals low, or both high
+
+
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     labels, scores = made_up(1)
     first, again = (metrics.auc_interval(labels, scores, seed=7) for _ in range(2))

@@ -1,6 +1,7 @@
 """The report: a reader must be able to tell what every number is over, and where it comes from."""
 
 import csv
+import dataclasses
 import io
 import subprocess
 import sys
@@ -97,8 +98,6 @@ def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() 
 
 
 def test_without_a_threshold_the_report_says_so() -> None:
-    import dataclasses
-
     bare = dataclasses.replace(PROVENANCE, threshold=None)
     assert "no validation threshold" in report.to_markdown(make_rows(), provenance=bare)
 
@@ -110,6 +109,17 @@ def test_a_name_cannot_break_the_table() -> None:
     assert len(table) == 2 + len(rows)
     assert len({line.count("|") for line in table}) == 1
     assert "<script>" not in "\n".join(lines)
+
+
+def test_the_text_for_a_terminal_is_aligned_and_safe() -> None:
+    rows = make_rows(method="a\x1b[2J\nb")
+    lines = report.to_text(rows).splitlines()
+    assert len(lines) == 1 + len(rows)
+    assert all(line.isprintable() for line in lines)
+    column = lines[0].index("scored/expected")
+    assert [line[column:] for line in lines[1:]] == ["60/61", "60/60", "90/91", "0/1"]
+    assert f"{100 * rows[0].auc.value:.1f} [" in lines[1]
+    assert "not defined" in lines[-1]
 
 
 def test_csv_reads_back_to_the_same_numbers() -> None:

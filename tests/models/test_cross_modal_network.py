@@ -49,7 +49,7 @@ def test_teachers_begin_as_the_students():
 
 def test_targets_are_what_the_teachers_make_of_the_teacher_views():
     model = network().eval()
-    views = batch()
+    views = [view.clone().requires_grad_() for view in batch()]
     output = model(*views)
     assert torch.equal(output.video_target, model.video_teacher(views[1]))
     assert torch.equal(output.audio_target, model.audio_teacher(views[3]))

@@ -141,6 +141,24 @@ def test_every_trainable_parameter_gets_a_gradient(case):
 
 
 @every_network
+def test_mixed_precision_trains_and_stays_near_full_precision(case):
+    model = built(case)
+    inputs = case.inputs(7)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    expected = tensors(model(*inputs))
+    with torch.autocast(device_type="cpu", dtype=torch.bfloat16):
+        output = tensors(model(*inputs))
+    for full, mixed in zip(expected, output, strict=True):
+        difference = (full - mixed.float()).detach().norm() / full.detach().norm()
+        assert float(difference) < 0.15
+    sum(part.float().sum() for part in output if part.requires_grad).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+@every_network
 def test_evaluation_is_deterministic_and_independent_of_the_rest_of_the_batch(case):
     model = built(case).eval()
     inputs = case.inputs(7)

@@ -1,0 +1,110 @@
+"""The config classes themselves: complete sentences, frozen, light, and right in their numbers."""
+
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from avkd import config as config_package
+from avkd.config import data_config, evaluation_config, training_config
+from avkd.config.data_config import PrepareConfig
+from avkd.config.training_config import LoopConfig, PretrainConfig, VideoModelConfig
+
+MODULES = (data_config, evaluation_config, training_config)
+CLASSES = [
+    value
+    for module in MODULES
+    for value in vars(module).values()
+    if dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+]
+HEAVY = {"torch", "torchvision", "torchaudio", "numpy", "av", "librosa", "scipy"}
+
+
+def undocumented_fields(source: str) -> list[str]:
+    """Fields of the classes in ``source`` that no docstring sentence follows."""
+    missing = []
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field, after in zip(node.body, [*node.body[1:], None], strict=True):
+            if not isinstance(field, ast.AnnAssign):
+                continue
+            assert isinstance(field.target, ast.Name)
+            text = (
+                after.value.value
+                if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                else ""
+            )
+            if not (isinstance(text, str) and text.strip().endswith(".")):
+                missing.append(f"{node.name}.{field.target.id}")
+    return missing
+
+
+def test_the_reader_of_docstrings_finds_a_field_without_one():
+    source = 'class A:\n    x: int = 1\n    """Said."""\n    y: int = 2\n    z: int\n    """No dot"""'
+    assert undocumented_fields(source) == ["A.y", "A.z"]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_every_setting_has_a_sentence(module):
+    """`avkd VERB --help` is made of these sentences."""
+    assert undocumented_fields(Path(module.__file__).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("config_class", CLASSES, ids=lambda c: c.__name__)
+def test_every_config_is_frozen_and_described(config_class):
+    assert config_class.__dataclass_params__.frozen
+    assert config_class.__doc__ and not config_class.__doc__.startswith(config_class.__name__)
+
+
+def test_config_files_import_nothing_heavy():
+    """A mistake in a setting must be answered before torch is even loaded."""
+    for path in Path(config_package.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not HEAVY & {name.partition(".")[0] for name in names}, path
+
+
+@pytest.mark.parametrize("shard", ["", "1", "a/b", "0/0", "2/2", "-1/2", "1/2/3", "0/4x"])
+def test_a_malformed_shard_is_refused(shard):
+    with pytest.raises(ValueError, match="shard"):
+        PrepareConfig(source=Path("s"), layout="lrw", out=Path("o"), shard=shard)
+
+
+def test_a_shard_is_two_numbers():
+    config = PrepareConfig(source=Path("s"), layout="lrw", out=Path("o"), shard="3/7")
+    assert config.shard_numbers == (3, 7)
+
+
+def momentum(progress: float, batch_size: int = 64, **settings) -> float:
+    return PretrainConfig(
+        data=(Path("a"),), run=Path("r"), loop=LoopConfig(batch_size=batch_size), **settings
+    ).momentum(progress)
+
+
+def test_the_teachers_momentum_is_a_cosine_from_the_rule_of_the_batch_to_the_end():
+    assert momentum(0.0) == pytest.approx(1 - 0.001 * 64 / 96)
+    assert momentum(1.0) == pytest.approx(0.9995)
+    middle = (momentum(0.0) + momentum(1.0)) / 2
+    assert momentum(0.5) == pytest.approx(middle)
+    assert momentum(0.25, momentum_start=0.9, momentum_end=1.0) == pytest.approx(
+        1.0 - 0.1 * 0.5 * (1 + 2**-0.5)
+    )
+
+
+def test_the_teachers_momentum_never_falls():
+    """At batch 32 the rule's start, 0.99967, lies above the default end."""
+    values = [momentum(step / 20, batch_size=32) for step in range(21)]
+    assert values == sorted(values)
+
+
+def test_the_arguments_of_a_backbone_are_only_what_was_set():
+    assert VideoModelConfig(width=8).arguments() == {"name": "lgt", "image_size": 112, "width": 8}
+
+
+@pytest.mark.parametrize("image_size", [0, 16, 100, 113, -112])
+def test_an_image_size_the_backbones_cannot_halve_is_refused(image_size):
+    with pytest.raises(ValueError, match="multiple of 16"):
+        VideoModelConfig(image_size=image_size)

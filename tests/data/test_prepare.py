@@ -1,0 +1,182 @@
+"""The whole way from files to a corpus: reports, resuming, shards, and real clips."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avkd.data import face_tracks, media
+from avkd.data.crop_store import CropStore
+from avkd.data.face_crop import TEMPLATE
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import MediaError
+from avkd.data.prepare import prepare
+from avkd.data.track_extraction import extract_tracks
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+def sample(name: str, kind: str = "video") -> Sample:
+    return Sample(
+        sample_id=f"toy/real/{Path(name).stem}",
+        path=name,
+        kind=kind,
+        label=0,
+        dataset="toy",
+        method="real",
+        split="train",
+    )
+
+
+def write_toy(path: Path, frames: int, *, sound: bool = True) -> None:
+    """A video with its faces known: grey, with the frame's number as brightness."""
+    images = (np.full((160, 200, 3), 40 + 2 * n, np.uint8) for n in range(frames))
+    waveform = np.full(frames * 640, 0.25, np.float32) if sound else None
+    media.write_video(path, images, waveform=waveform)
+    boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
+    landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
+    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
+
+
+@pytest.fixture
+def toys(tmp_path: Path) -> Manifest:
+    root = tmp_path / "source"
+    write_toy(root / "a.mp4", 40)
+    write_toy(root / "b.mp4", 12, sound=False)
+    write_toy(root / "silent.mp4", 30, sound=False)
+    (root / "text.mp4").write_text("not a video")
+    media.write_video(root / "nosidecar.mp4", [np.zeros((16, 16, 3), np.uint8)] * 3)
+    names = ["a.mp4", "b.mp4", "silent.mp4", "text.mp4", "nosidecar.mp4", "absent.mp4"]
+    return Manifest(root=root, samples=tuple(map(sample, names)))
+
+
+def test_every_file_is_a_row_and_the_run_goes_on(toys: Manifest, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = prepare(toys, out, detector="boxes", workers=2)
+    assert report.codes == {"ok": 3, "not_media": 1, "bad_input": 1, "not_found": 1}
+    assert report.flags == {"short": 1} and report.num_new == 6
+    manifest = Manifest.load(out / "manifest.jsonl")
+    assert [s.num_frames for s in manifest.samples] == [40, 12, 30]
+    assert [s.has_audio for s in manifest.samples] == [True, False, False]
+    assert {s.kind for s in manifest.samples} == {"crops"}
+    store = CropStore(out)
+    crops = store.frames(manifest.samples[0].path, 0, 40)
+    brightness = crops[:, 30:120, 30:120].mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(brightness, 40 + 2 * np.arange(40), atol=3)
+    sound = store.waveform(manifest.samples[0].path, 10, 640)
+    assert sound is not None and abs(sound.mean() / 32767 - 0.25) < 0.01
+    record = store.record(manifest.samples[0].path)
+    assert record.source_frame_indices.tolist() == list(range(40))
+    rows = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
+    assert {row["sample_id"] for row in rows} == {s.sample_id for s in toys.samples}
+    assert all(row["message"] for row in rows if row["status"] != "ok")
+    assert not [path for path in out.iterdir() if "work" in path.name]
+
+    again = prepare(toys, out, detector="boxes", workers=1)
+    assert again.num_new == 0 and again.codes == report.codes
+    write_toy(toys.root / "absent.mp4", 30)
+    healed = prepare(toys, out, detector="boxes", workers=1, retry_failed=True)
+    assert healed.num_new == 3 and healed.codes["ok"] == 4
+    with pytest.raises(ValueError, match="min_frames was 25, is 10"):
+        prepare(toys, out, detector="boxes", min_frames=10)
+
+
+def test_parts_together_equal_the_whole(toys: Manifest, tmp_path: Path) -> None:
+    whole = prepare(toys, tmp_path / "whole", detector="boxes", workers=1)
+    for index in range(2):
+        part = prepare(toys, tmp_path / "parts", detector="boxes", workers=1, shard=(index, 2))
+    assert part.manifest.samples == whole.manifest.samples
+    one, two = CropStore(tmp_path / "whole"), CropStore(tmp_path / "parts")
+    for entry in whole.manifest.samples:
+        np.testing.assert_array_equal(one.frames(entry.path, 0, 9), two.frames(entry.path, 0, 9))
+    with pytest.raises(ValueError, match="shard 2/2"):
+        prepare(toys, tmp_path / "parts", shard=(2, 2))
+
+
+_DRIVER = """
+import sys
+from pathlib import Path
+from avkd.data.manifest import Manifest
+from avkd.data.prepare import prepare
+if __name__ == "__main__":
+    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), detector="boxes", workers=1)
+"""
+
+
+def test_a_killed_run_resumes_to_the_same_corpus(tmp_path: Path) -> None:
+    """Kill -9 in the middle; the restart redoes at most what was in flight."""
+    root, out = tmp_path / "source", tmp_path / "out"
+    for number in range(8):
+        write_toy(root / f"v{number}.mp4", 30)
+    manifest = Manifest(root=root, samples=tuple(sample(f"v{n}.mp4") for n in range(8)))
+    manifest.save(root / "manifest.jsonl")
+    (tmp_path / "driver.py").write_text(_DRIVER)
+    command = [sys.executable, "driver.py", str(root / "manifest.jsonl"), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    report = out / "report.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and (
+        not report.exists() or report.read_bytes().count(b"\n") < 3
+    ):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = report.read_bytes().count(b"\n")
+    resumed = prepare(manifest, out, detector="boxes", workers=1)
+    assert done >= 3 and resumed.num_new == 8 - done and resumed.num_ok == 8
+    store = CropStore(out)
+    assert len(store) == 8 and all(map(store.verify, store.paths()))
+
+
+def test_folders_of_frames_and_pictures_become_crops_too(tmp_path: Path) -> None:
+    root = tmp_path / "source"
+    (root / "clip").mkdir(parents=True)
+    for number in range(30):
+        picture = Image.new("RGB", (180, 180), (number * 8, 100, 100))
+        picture.save(root / "clip" / f"f{number}.png")
+    Image.new("RGB", (99, 70), (9, 200, 9)).save(root / "one.png")
+    samples = (sample("clip", "frames"), sample("one.png", "image"))
+    report = prepare(Manifest(root, samples), tmp_path / "out", detector="none", workers=1)
+    assert [s.num_frames for s in report.manifest.samples] == [30, 1]
+    crops = CropStore(tmp_path / "out").frames(report.manifest.samples[0].path, 0, 30)
+    np.testing.assert_allclose(crops[..., 0].mean(axis=(1, 2)), np.arange(30) * 8, atol=3)
+
+
+def test_prepared_corpora_and_unknown_detectors_are_refused(tmp_path: Path) -> None:
+    crops = Manifest(tmp_path, (sample("a", "crops"),))
+    with pytest.raises(ValueError, match="prepared crops already"):
+        prepare(crops, tmp_path / "out")
+    with pytest.raises(ValueError, match="unknown face detector 'haar'"):
+        prepare(Manifest(tmp_path, (sample("a"),)), tmp_path / "out", detector="haar")
+
+
+def test_a_real_talking_face_is_cut_out_aligned_with_its_sound() -> None:
+    pytest.importorskip("lz4.frame", reason="needs avkd[face]")
+    path = SHARED / "grid" / "s1" / "bbaf2n.mpg"
+    if not path.exists():
+        pytest.skip("needs the real clips in ../shared/data")
+    (track,) = extract_tracks(path)
+    assert track.crops.shape == (75, 150, 150, 3) and track.score > 0.95
+    assert track.waveform is not None and track.waveform.shape == (75 * 640,)
+    assert np.abs(track.waveform).max() > 3000
+    placed = np.einsum("tij,tpj->tpi", track.transforms[..., :2], track.landmarks)
+    placed += track.transforms[:, None, :, 2]
+    assert np.abs(placed.mean(axis=0) - TEMPLATE).max() < 4
+
+
+def test_a_video_without_a_face_says_so() -> None:
+    pytest.importorskip("lz4.frame", reason="needs avkd[face]")
+    path = SHARED / "detector_video" / "bottle-detection.mp4"
+    if not path.exists():
+        pytest.skip("needs the real clips in ../shared/data")
+    with pytest.raises(MediaError) as caught:
+        extract_tracks(path, max_seconds=4.0)
+    assert caught.value.code == "no_face"

@@ -1,0 +1,286 @@
+"""Views of a clip: what is drawn for whom, and what applying it does to pixels and cells."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from avkd.data import transforms
+from avkd.data.transforms import (
+    CHANNEL_MEAN,
+    CHANNEL_STD,
+    CLIP_FRAMES,
+    CROP_PIXELS,
+    VIEW_PIXELS,
+    Augmentation,
+    Views,
+    apply_audio,
+    apply_video,
+    center_views,
+    draw_view,
+    run_mask,
+)
+
+STUDENT = Augmentation(grayscale=0.5, erasing=0.5, time_mask=1.0, frequency_mask_max=26)
+TEACHER = Augmentation()
+
+
+def draw_many(augmentation: Augmentation, count: int, seed: int = 0) -> Views:
+    return Views.cat(
+        [draw_view(np.random.default_rng([seed, index]), augmentation) for index in range(count)]
+    )
+
+
+def clips(count: int, num_frames: int = CLIP_FRAMES, seed: int = 0) -> torch.Tensor:
+    """Smooth pictures, so that resizing by another method gives nearly the same."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count * num_frames, 3, 6, 6, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, size=(CROP_PIXELS, CROP_PIXELS), mode="bicubic")
+    pixels = (fine.clamp(0, 1) * 255).round().to(torch.uint8)
+    return pixels.reshape(count, num_frames, 3, CROP_PIXELS, CROP_PIXELS).permute(0, 1, 3, 4, 2)
+
+
+def changed(views: Views, **fields: object) -> Views:
+    return dataclasses.replace(views, **{k: torch.tensor(v) for k, v in fields.items()})
+
+
+def in_pixels(clip: torch.Tensor) -> torch.Tensor:
+    """Undo the normalisation: (B, 3, T, H, W) in 0..1."""
+    mean, std = (torch.tensor(x).view(1, 3, 1, 1, 1) for x in (CHANNEL_MEAN, CHANNEL_STD))
+    return clip * std + mean
+
+
+def sees_the_same(a: Views, b: Views) -> bool:
+    return all(torch.equal(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+
+
+# What is drawn
+
+
+def test_the_same_generator_state_gives_the_same_view():
+    assert sees_the_same(draw_many(STUDENT, 20), draw_many(STUDENT, 20))
+    assert not sees_the_same(draw_many(STUDENT, 20), draw_many(STUDENT, 20, seed=1))
+
+
+def test_a_views_fields_have_their_shapes_and_types():
+    views = draw_many(STUDENT, 40)
+    shapes = {f.name: tuple(getattr(views, f.name).shape) for f in dataclasses.fields(views)}
+    assert shapes == {
+        "crop": (40, 2),
+        "flip": (40,),
+        "grayscale": (40,),
+        "erased": (40, 4),
+        "time_mask": (40, 2),
+        "mel_mask": (40, 2),
+    }
+    assert views.flip.dtype == views.grayscale.dtype == torch.bool
+    assert views.erased.dtype == torch.float32
+    assert not any(getattr(views, name).is_floating_point() for name in ("crop", "time_mask"))
+
+
+def test_the_teachers_view_is_only_cropped_and_flipped():
+    views = draw_many(TEACHER, 500)
+    for name in ("grayscale", "erased"):
+        assert not getattr(views, name).any(), name
+    assert not views.time_mask[:, 1].any() and not views.mel_mask[:, 1].any()
+    assert views.flip.any() and not views.flip.all() and len(views.crop.unique()) == 11
+
+
+def test_every_crop_and_both_flips_are_equally_likely():
+    views = draw_many(TEACHER, 5_000)
+    for axis in (0, 1):
+        counts = torch.bincount(views.crop[:, axis])
+        assert len(counts) == 11 and (counts / 5_000 - 1 / 11).abs().max() < 0.017
+    assert views.flip.float().mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_changes_come_as_often_as_they_should():
+    views = draw_many(STUDENT, 4_000)
+    assert views.grayscale.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    erased = views.erased[:, 2] > views.erased[:, 0]
+    assert erased.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    lengths = torch.bincount(views.time_mask[:, 1])
+    assert len(lengths) == 12 and (lengths / 4_000 - 1 / 12).abs().max() < 0.018
+    assert views.mel_mask[:, 1].max() == 26 and views.mel_mask[:, 1].min() == 0
+    half = draw_many(dataclasses.replace(STUDENT, time_mask=0.5), 4_000)
+    assert (half.time_mask[:, 1] > 0).float().mean().item() == pytest.approx(11 / 24, abs=0.03)
+
+
+def test_the_last_frame_and_the_last_mel_bin_are_masked_sometimes():
+    views = draw_many(STUDENT, 1_000)
+    assert (views.time_mask.sum(dim=1) == CLIP_FRAMES).any()
+    assert (views.mel_mask.sum(dim=1) == 80).any()
+
+
+def test_an_erased_rectangle_is_inside_and_of_the_published_sizes():
+    rectangles = draw_many(dataclasses.replace(STUDENT, erasing=1.0), 2_000).erased
+    height, width = rectangles[:, 2] - rectangles[:, 0], rectangles[:, 3] - rectangles[:, 1]
+    assert rectangles.min() >= 0 and rectangles.max() <= 1
+    area, aspect = height * width, height / width
+    assert 0.02 - 1e-6 <= area.min() < 0.03 and 0.31 < area.max() <= 0.33 + 1e-6
+    assert 0.3 - 1e-5 <= aspect.min() < 0.35 and 2.9 < aspect.max() <= 3.3 + 1e-5
+    assert aspect.log().mean().item() == pytest.approx(math.log(0.3 * 3.3) / 2, abs=0.06)
+
+
+def test_student_and_teacher_are_cropped_and_flipped_independently():
+    """The loader gives each its own stream; the same crop would let pixels be compared."""
+    student = draw_many(STUDENT, 3_000, seed=1)
+    teacher = draw_many(TEACHER, 3_000, seed=2)
+    for axis in (0, 1):
+        pair = torch.stack([student.crop[:, axis], teacher.crop[:, axis]]).float()
+        assert abs(torch.corrcoef(pair)[0, 1]) < 0.06
+    assert (student.flip == teacher.flip).float().mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+def test_views_can_be_joined_and_picked():
+    views = draw_many(STUDENT, 6)
+    keep = torch.tensor([True, False, False, True, False, True])
+    picked = views.where(keep)
+    joined = Views.cat([draw_view(np.random.default_rng([0, i]), STUDENT) for i in (0, 3, 5)])
+    assert sees_the_same(picked, joined)
+    assert sees_the_same(views.to(torch.device("cpu")), views)
+
+
+# Applied to pictures
+
+
+def test_the_centre_view_is_the_middle_140_pixels_normalised():
+    frames = clips(2, num_frames=2)
+    seen = apply_video(frames, center_views(2), VIEW_PIXELS)
+    assert seen.shape == (2, 3, 2, 140, 140) and seen.dtype == torch.float32
+    expected = frames[:, :, 5:145, 5:145].permute(0, 4, 1, 2, 3) / 255
+    torch.testing.assert_close(in_pixels(seen), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (10, 10), (3, 8)])
+def test_a_crop_starts_at_its_top_and_left(top, left):
+    frames = clips(1, num_frames=2)
+    seen = apply_video(frames, changed(center_views(1), crop=[[top, left]]), VIEW_PIXELS)
+    expected = frames[:, :, top : top + 140, left : left + 140].permute(0, 4, 1, 2, 3) / 255
+    torch.testing.assert_close(in_pixels(seen), expected, atol=1e-6, rtol=0)
+
+
+def test_a_flip_is_a_mirror_image_of_the_same_window():
+    frames = clips(1, num_frames=2)
+    plain = changed(center_views(1), crop=[[2, 9]])
+    mirrored = apply_video(frames, changed(plain, flip=[True]), 112)
+    expected = apply_video(frames, plain, 112).flip(-1)
+    torch.testing.assert_close(mirrored, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("image_size", [64, 112, 224])
+def test_a_view_is_resized_to_the_size_asked_for(image_size):
+    frames = clips(1, num_frames=1)
+    seen = in_pixels(apply_video(frames, center_views(1), image_size))
+    assert seen.shape == (1, 3, 1, image_size, image_size)
+    window = frames[0, 0, 5:145, 5:145].permute(2, 0, 1)[None] / 255
+    expected = torch.nn.functional.interpolate(
+        window, size=(image_size, image_size), mode="bilinear", antialias=True
+    )
+    torch.testing.assert_close(seen[:, :, 0], expected, atol=1e-6, rtol=0)
+
+
+def test_a_fine_pattern_does_not_alias_when_made_smaller():
+    """Stripes of one pixel become grey; plain sampling would turn them into broad bands."""
+    stripes = torch.zeros(1, 1, CROP_PIXELS, CROP_PIXELS, 3, dtype=torch.uint8)
+    stripes[:, :, :, ::2] = 255
+    seen = in_pixels(apply_video(stripes, center_views(1), 64))
+    assert (seen[..., 8:-8] - 0.5).abs().max() < 0.12
+
+
+def test_a_grayscale_clip_has_three_equal_channels_before_normalisation():
+    frames = clips(2, num_frames=2)
+    views = changed(center_views(2), grayscale=[True, False])
+    seen = in_pixels(apply_video(frames, views, VIEW_PIXELS))
+    torch.testing.assert_close(seen[0, 0], seen[0, 1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(seen[0, 0], seen[0, 2], atol=1e-6, rtol=0)
+    window = frames[0, :, 5:145, 5:145].float() / 255
+    luma = 0.299 * window[..., 0] + 0.587 * window[..., 1] + 0.114 * window[..., 2]
+    torch.testing.assert_close(seen[0, 0], luma, atol=1e-5, rtol=0)
+    assert (seen[1, 0] - seen[1, 1]).abs().max() > 0.1  # its neighbour keeps its colour
+
+
+def test_erased_pixels_are_exactly_zero_in_all_frames_and_no_other_pixel_changes():
+    frames = clips(2, num_frames=3)
+    views = changed(
+        center_views(2), erased=[[0.25, 0.5, 0.5, 0.75], [0.0, 0.0, 0.0, 0.0]], flip=[True, False]
+    )
+    seen = apply_video(frames, views, 64)
+    assert torch.equal(seen[0, :, :, 16:32, 32:48], torch.zeros(3, 3, 16, 16))
+    unerased = apply_video(frames, changed(views, erased=[[0.0] * 4] * 2), 64)
+    outside = torch.ones(64, 64, dtype=torch.bool)
+    outside[16:32, 32:48] = False
+    assert torch.equal(seen[0][..., outside], unerased[0][..., outside])
+    assert torch.equal(seen[1], unerased[1])
+
+
+def test_masked_frames_are_exactly_zero_and_no_other_frame_changes():
+    frames = clips(3, num_frames=CLIP_FRAMES)
+    views = changed(center_views(3), time_mask=[[3, 4], [14, 11], [7, 0]])
+    seen, whole = apply_video(frames, views, 32), apply_video(frames, center_views(3), 32)
+    for clip, masked in enumerate((range(3, 7), range(14, 25), ())):
+        for t in range(CLIP_FRAMES):
+            expected = torch.zeros(3, 32, 32) if t in masked else whole[clip, :, t]
+            assert torch.equal(seen[clip, :, t], expected), (clip, t)
+
+
+def test_clips_of_a_batch_do_not_touch_each_other():
+    frames, views = clips(4, num_frames=3), draw_many(STUDENT, 4)
+    together = apply_video(frames, views, 32)
+    for index in range(4):
+        only = torch.arange(4) == index
+        alone = apply_video(frames[only], views.where(only), 32)
+        torch.testing.assert_close(together[only], alone, atol=1e-6, rtol=0)
+
+
+def test_stored_crops_are_not_changed_by_looking_at_them():
+    frames = clips(1, num_frames=2)
+    before = frames.clone()
+    apply_video(frames, changed(draw_many(STUDENT, 1), flip=[True], grayscale=[True]), 32)
+    assert torch.equal(frames, before)
+
+
+def test_only_bytes_are_accepted():
+    with pytest.raises(AssertionError):
+        apply_video(clips(1, num_frames=1).float(), center_views(1), 32)
+
+
+# Applied to sound
+
+
+def test_a_video_frame_is_masked_exactly_if_its_four_mel_frames_are():
+    """Otherwise one student could hear what the other must infer (method 11.3)."""
+    views = draw_many(dataclasses.replace(STUDENT, frequency_mask_max=0), 100)
+    frames = torch.full((100, CLIP_FRAMES, CROP_PIXELS, CROP_PIXELS, 3), 7, dtype=torch.uint8)
+    lost_frames = (apply_video(frames, views, 16) == 0).all(dim=-1).all(dim=-1).all(dim=1)
+    lost_mel = (apply_audio(torch.ones(100, 1, 100, 80), views) == 0)[:, 0]
+    assert torch.equal(lost_mel.all(dim=-1), lost_mel.any(dim=-1))
+    assert torch.equal(lost_mel[..., 0], lost_frames.repeat_interleave(4, dim=1))
+    assert lost_frames.any(dim=0).all()
+
+
+def test_one_band_is_masked_at_every_instant_and_no_other_cell_changes():
+    mel = torch.rand(2, 1, 100, 80) + 0.1
+    views = changed(center_views(2), mel_mask=[[54, 26], [10, 0]])
+    seen = apply_audio(mel, views)
+    assert torch.equal(seen[0, 0, :, 54:], torch.zeros(100, 26))
+    assert torch.equal(seen[0, 0, :, :54], mel[0, 0, :, :54])
+    assert torch.equal(seen[1], mel[1])
+
+
+def test_the_teachers_sound_is_untouched():
+    mel = torch.rand(50, 1, 100, 80)
+    assert torch.equal(apply_audio(mel, draw_many(TEACHER, 50)), mel)
+
+
+def test_a_run_becomes_a_mask():
+    mask = run_mask(torch.tensor([[0, 0], [0, 2], [3, 2], [1, 3]]), 5)
+    assert mask.int().tolist() == [[0] * 5, [1, 1, 0, 0, 0], [0, 0, 0, 1, 1], [0, 1, 1, 1, 0]]
+
+
+def test_a_model_file_can_remember_its_input():
+    remembered = transforms.preprocessing(112)
+    assert remembered["clip_frames"] == 25 and remembered["view_pixels"] == 140
+    assert remembered["image_size"] == 112 and remembered["channel_mean"] == list(CHANNEL_MEAN)

@@ -1,0 +1,215 @@
+"""Checkpoints: what comes back is what was saved, and what was damaged is refused."""
+
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from avkd.training import resume
+from avkd.training.optim import groups_of, make_optimizer
+from avkd.training.resume import CheckpointError, Checkpoints, load_state, save_state
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(3, 4, 3)
+        self.norm = nn.BatchNorm1d(4)
+        self.recurrent = nn.GRU(4, 5, bidirectional=True, batch_first=True)
+        self.shared = self.convolution.weight  # one tensor under two names
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.recurrent(self.norm(self.convolution(x)).transpose(1, 2))[0]
+
+
+def trained(seed: int = 0, steps: int = 3):
+    torch.manual_seed(seed)
+    network = Network()
+    optimizer = make_optimizer(groups_of(network, "n"), rate=0.01, weight_decay=0.01)
+    train(network, optimizer, steps)
+    return network, optimizer
+
+
+def train(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for _ in range(steps):
+        optimizer.zero_grad()
+        network(torch.randn(4, 3, 9)).square().mean().backward()
+        optimizer.step()
+
+
+def assert_same(a: object, b: object) -> None:
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert list(a) == list(b)
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    else:
+        assert a == b
+
+
+def test_plain_values_and_tensors_of_every_kind_come_back_as_they_were(tmp_path):
+    whole = torch.arange(12.0)
+    state = {
+        "numbers": {1: "int key", "1": "text key", "inf": float("-inf"), "third": 1 / 3},
+        "kinds": [None, True, 2, 2.0, "é", (1, (2,)), [], {}, ()],
+        "tensors": (
+            torch.tensor(3),
+            torch.zeros(0, 3),
+            torch.ones(2, 3, dtype=torch.bool),
+            torch.ones(2, dtype=torch.bfloat16) / 3,
+            torch.get_rng_state(),
+            torch.full((2, 2), float("nan")).nan_to_num(1.0),
+            torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last),
+        ),
+        "shared": [whole, whole, whole[:4], whole.view(3, 4).T],
+    }
+    save_state(tmp_path / "s", state)
+    assert_same(load_state(tmp_path / "s"), state)
+
+
+def test_a_module_and_its_optimizer_come_back_and_train_on_bit_for_bit(tmp_path):
+    """Momentum, step counters and the single weight buffer of a GRU included."""
+    network, optimizer = trained()
+    save_state(
+        tmp_path / "s",
+        {
+            "model": network.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "rng": resume.rng_state(),
+        },
+    )
+    train(network, optimizer, 3)
+
+    other, other_optimizer = trained(seed=1, steps=1)
+    state = load_state(tmp_path / "s")
+    other.load_state_dict(state["model"])
+    other_optimizer.load_state_dict(state["optimizer"])
+    resume.restore_rng(state["rng"])
+    train(other, other_optimizer, 3)
+    assert_same(other.state_dict(), network.state_dict())
+    assert_same(other_optimizer.state_dict(), optimizer.state_dict())
+
+
+def test_saving_does_not_tie_the_file_to_the_live_weights(tmp_path):
+    weight = torch.zeros(3)
+    save_state(tmp_path / "s", {"w": weight})
+    weight.add_(1)
+    assert torch.equal(load_state(tmp_path / "s")["w"], torch.zeros(3))
+
+
+def test_the_generators_continue_where_they_were():
+    state = resume.rng_state()
+    first = torch.rand(4)
+    resume.restore_rng(state)
+    assert torch.equal(torch.rand(4), first)
+
+
+def test_only_plain_things_can_be_saved(tmp_path):
+    with pytest.raises(AssertionError):
+        save_state(tmp_path / "s", {"path": Path("x")})
+    assert list(tmp_path.iterdir()) == []
+
+
+# Damage
+
+
+def checkpoint(folder: Path) -> Path:
+    path = folder / "last.safetensors"
+    save_state(path, {"w": torch.arange(64.0), "step": 3, "name": "x"})
+    return path
+
+
+def test_a_flipped_bit_anywhere_is_found(tmp_path):
+    """Header, structure, tensor bytes: a resumed run must never continue from something else."""
+    path = checkpoint(tmp_path)
+    content = path.read_bytes()
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"last\.safetensors"):
+            load_state(path)
+
+
+def test_a_truncated_checkpoint_is_refused_wherever_it_was_cut(tmp_path):
+    path = checkpoint(tmp_path)
+    content = path.read_bytes()
+    for length in (0, 1, 7, 8, 9, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_state(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.ones(3)}, path)
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+        load_state(path)
+    save_file({"w": torch.ones(3)}, path, metadata={"format": "avkd-checkpoint-0"})
+    with pytest.raises(CheckpointError, match="not a checkpoint of this version"):
+        load_state(path)
+    torch.save({"w": torch.ones(3)}, path)  # a pickle
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_state(path)
+
+
+def test_a_header_that_promises_too_much_is_refused(tmp_path):
+    path = tmp_path / "bomb.safetensors"
+    path.write_bytes(struct.pack("<Q", 2**62) + json.dumps({}).encode())
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_state(path)
+
+
+def test_no_checkpoint_is_told_apart_from_a_bad_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        load_state(Checkpoints(tmp_path).last)
+
+
+def test_last_and_best_are_two_files_of_one_folder(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    assert {checkpoints.last.parent, checkpoints.best.parent} == {tmp_path}
+    assert checkpoints.last != checkpoints.best
+
+
+def test_a_process_killed_while_saving_leaves_a_checkpoint_that_loads(tmp_path):
+    """kill -9 at random moments; saving directly to the path broke 8 of 24 such files."""
+    path = tmp_path / "last.safetensors"
+    code = (
+        "import itertools, sys, torch; from pathlib import Path\n"
+        "from avkd.training.resume import save_state\n"
+        "for n in itertools.count(1):\n"
+        "    save_state(Path(sys.argv[1]), {'n': n, 'w': torch.full((1_000_000,), float(n))})\n"
+        "    if n == 1: print('saved', flush=True)\n"
+    )
+    repository = Path(resume.__file__).resolve().parents[2]
+    delays = random.Random(0)
+    for _ in range(3):
+        saver = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)],
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert saver.stdout is not None and saver.stdout.readline() == b"saved\n"
+        time.sleep(delays.uniform(0.0, 0.08))
+        saver.send_signal(signal.SIGKILL)
+        saver.wait()
+        saver.stdout.close()
+        state = load_state(path)
+        assert torch.equal(state["w"], torch.full((1_000_000,), float(state["n"])))

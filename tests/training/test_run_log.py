@@ -1,0 +1,154 @@
+"""What a run tells and keeps: rows once each, TensorBoard curves, and which folder may be used."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from avkd.training import run_folder
+from avkd.training.run_log import RunLog
+
+
+def log_to(folder: Path, first_step: int = 0) -> RunLog:
+    return RunLog(folder, first_step=first_step, total_steps=10, label="test")
+
+
+def steps(folder: Path) -> list[int]:
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def test_a_row_holds_its_step_time_and_values(tmp_path):
+    with log_to(tmp_path) as log:
+        log.scalars(0, {"loss/total": 0.25, "optim/rate": 1e-3})
+        log.advance(0.25)
+    (row,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert row.pop("seconds") >= 0
+    assert row == {"step": 0, "loss/total": 0.25, "optim/rate": 1e-3}
+
+
+def test_a_row_is_on_disk_as_soon_as_it_is_logged(tmp_path):
+    with log_to(tmp_path) as log:
+        log.scalars(0, {"a": 1.0})
+        assert steps(tmp_path) == [0]
+
+
+def test_rows_from_the_resumed_step_on_are_dropped(tmp_path):
+    """A step that is done twice must not be drawn twice."""
+    with log_to(tmp_path) as log:
+        for step in range(5):
+            log.scalars(step, {"a": float(step)})
+    with log_to(tmp_path, first_step=3) as log:
+        assert steps(tmp_path) == [0, 1, 2]
+        log.scalars(3, {"a": 3.0})
+    assert steps(tmp_path) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("torn", ['{"step": 2, "a": 1', '{"st', '{"a": 1.0}', "\n"])
+def test_a_half_written_last_row_is_ignored(tmp_path, torn):
+    """kill -9 may cut a row anywhere; the run must still resume."""
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "a": 1.0}\n{"step": 1, "a": 1.0}\n' + torn)
+    with log_to(tmp_path, first_step=2) as log:
+        log.scalars(2, {"a": 2.0})
+    assert steps(tmp_path) == [0, 1, 2]
+
+
+def test_a_new_run_starts_an_empty_log(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 0, "a": 1.0}\n')
+    with log_to(tmp_path):
+        assert steps(tmp_path) == []
+
+
+def test_tensorboard_shows_the_curves_and_pictures(tmp_path):
+    with log_to(tmp_path) as log:
+        for step in range(3):
+            log.scalars(step, {"loss/total": step / 2})
+        log.image(2, "views/student", np.zeros((8, 16, 3), dtype=np.uint8))
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("loss/total")] == [(0, 0), (1, 0.5), (2, 1)]
+    (image,) = events.Images("views/student")
+    assert (image.step, image.height, image.width) == (2, 8, 16)
+
+
+def test_tensorboard_shows_no_step_twice_after_a_resume(tmp_path):
+    with log_to(tmp_path) as log:
+        for step in range(5):
+            log.scalars(step, {"loss/total": 0.0})
+    with log_to(tmp_path, first_step=3) as log:
+        log.scalars(3, {"loss/total": 1.0})
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("loss/total")] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (3, 1),
+    ]
+
+
+def test_a_message_and_the_bar_go_to_standard_error(tmp_path, capsys):
+    """Standard output belongs to results, so that they can be piped."""
+    with log_to(tmp_path) as log:
+        log.say("epoch 1/2")
+        log.advance(0.5)
+    captured = capsys.readouterr()
+    assert "epoch 1/2" in captured.err and captured.out == ""
+
+
+# Run folders
+
+CONFIG = "data:\n- a\nloop:\n  epochs: 3\n  seed: 0\nresume: false\nforce: false\n"
+
+
+def started(folder: Path) -> Path:
+    run_folder.start(folder, CONFIG, resume=False)
+    (folder / "checkpoints").mkdir()
+    return folder
+
+
+def test_a_new_run_leaves_its_config(tmp_path):
+    run_folder.start(tmp_path / "deep" / "run", CONFIG, resume=False)
+    assert (tmp_path / "deep" / "run" / "config.yaml").read_text() == CONFIG
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
+    """Hours of training would be gone for a repeated command."""
+    folder = started(tmp_path)
+    with pytest.raises(FileExistsError, match="--resume continues it"):
+        run_folder.start(folder, CONFIG.replace("3", "4"), resume=False)
+    assert (folder / "config.yaml").read_text() == CONFIG
+
+
+def test_a_run_that_never_reached_a_checkpoint_may_be_started_again(tmp_path):
+    run_folder.start(tmp_path, CONFIG, resume=False)
+    run_folder.start(tmp_path, CONFIG.replace("3", "4"), resume=False)
+    assert "epochs: 4" in (tmp_path / "config.yaml").read_text()
+
+
+def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):
+    """A finished run at chance is told to be written with `--resume --force`."""
+    folder = started(tmp_path)
+    again = CONFIG.replace("resume: false", "resume: true").replace("force: false", "force: true")
+    run_folder.start(folder, again, resume=True)
+    assert (folder / "config.yaml").read_text() == CONFIG
+
+
+def test_other_settings_do_not_resume_and_the_difference_is_named(tmp_path):
+    folder = started(tmp_path)
+    with pytest.raises(ValueError, match=r"'epochs: 3', not 'epochs: 4'"):
+        run_folder.start(folder, CONFIG.replace("epochs: 3", "epochs: 4"), resume=True)
+    with pytest.raises(ValueError, match="same settings"):
+        run_folder.start(folder, CONFIG + "more: 1\n", resume=True)
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run there to resume"):
+        run_folder.start(tmp_path, CONFIG, resume=True)
+
+
+def test_the_environment_names_machine_versions_and_command(tmp_path):
+    run_folder.write_environment(tmp_path, {"device": "cpu"})
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert environment["device"] == "cpu" and environment["command"]
+    assert {"avkd", "commit", "python", "platform", "started"} <= environment.keys()
