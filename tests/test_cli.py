@@ -165,7 +165,9 @@ def test_an_interrupt_ends_with_130_wherever_it_comes(verb_raising, monkeypatch,
     assert capsys.readouterr().err.count("interrupted") == 2
 
 
-@pytest.mark.parametrize("error", [AssertionError("ours"), KeyError("ours"), OSError(errno.EIO, "")])
+@pytest.mark.parametrize(
+    "error", [AssertionError("ours"), KeyError("ours"), OSError(errno.EIO, "")]
+)
 def test_a_bug_keeps_its_traceback(verb_raising, error):
     """Python itself then ends with exit code 1."""
     with pytest.raises(type(error)):
@@ -173,8 +175,8 @@ def test_a_bug_keeps_its_traceback(verb_raising, error):
 
 
 def test_a_wrong_setting_is_a_user_mistake(capsys):
-    assert cli.main(["synth", "--out", "x", "--words", "0"]) == 2
-    assert capsys.readouterr().err == "avkd synth: words must be at least 2\n"
+    assert cli.main(["synth", "--out", "x", "--workers", "0"]) == 2
+    assert capsys.readouterr().err == "avkd synth: workers must be at least 1\n"
 
 
 def test_a_folder_that_is_no_corpus_is_a_user_mistake(tmp_path, capsys):

@@ -57,7 +57,7 @@ def test_json_is_sorted_readable_and_ends_with_a_line(tmp_path):
 
 
 def test_a_process_killed_while_writing_leaves_a_whole_file(tmp_path):
-    """kill -9 cannot be caught, so nothing may depend on cleaning up."""
+    """A kill -9 cannot be caught, so nothing may depend on cleaning up."""
     path = tmp_path / "a.bin"
     code = (
         "import itertools, sys; from pathlib import Path; from avkd import durable\n"

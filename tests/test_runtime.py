@@ -74,7 +74,7 @@ def test_auto_precision_is_what_the_probe_says(monkeypatch, fast_and_right, expe
 def test_the_probe_wants_bf16_clearly_faster_and_right(
     monkeypatch, bf16_seconds, bf16_error, expected
 ):
-    """cuDNN 9.8-9.10 computed wrong bf16 3D convolutions, fast."""
+    """Why: cuDNN 9.8-9.10 computed wrong bf16 3D convolutions, fast."""
     clock = [0.0]
     convolve = torch.nn.functional.conv3d
 

@@ -111,6 +111,8 @@ class LoopConfig:
     """Clips a step; in finetuning the clips of the forgery corpora."""
     workers: int = 0
     """Loader processes; any number gives the same stream of batches."""
+    cache_gigabytes: float = 0.0
+    """Decoded crops kept in memory, at most; for small corpora on few cores, with workers 0."""
     device: str = "auto"
     """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -126,8 +128,8 @@ class LoopConfig:
         for name in ("epochs", "batch_size", "validate_every_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"loop.{name} must be at least 1")
-        if self.workers < 0:
-            raise ValueError("loop.workers must not be negative")
+        if self.workers < 0 or self.cache_gigabytes < 0:
+            raise ValueError("loop.workers and loop.cache_gigabytes must not be negative")
         if self.seed < 0:
             raise ValueError("loop.seed must not be negative")
 

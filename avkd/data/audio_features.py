@@ -63,11 +63,15 @@ def log_mel(waveform: Tensor) -> Tensor:
             f"{num_samples} samples are not a whole number of video frames of "
             f"{SAMPLES_PER_VIDEO_FRAME}"
         )
+    with torch.autocast(waveform.device.type, enabled=False):  # a matrix product
+        power = _mel_spectrogram(waveform.device)(waveform.float())
     # A centred transform has one frame more than hops; the last belongs to the next clip.
-    power = _mel_spectrogram(waveform.device)(waveform.float())[..., : num_samples // HOP_SAMPLES]
+    power = power[..., : num_samples // HOP_SAMPLES]
     loudest = power.amax(dim=(-2, -1), keepdim=True)
-    decibels = 10.0 * torch.log10(power.clamp_min(1e-10) / loudest.clamp_min(1e-10))
-    scaled = (decibels.clamp_min(FLOOR_DB) - FLOOR_DB / 2) / (-FLOOR_DB / 2)
+    # The floor is relative: an absolute one would give quiet clips a smaller range.
+    share = power / loudest.clamp_min(SILENT_POWER)
+    decibels = 10.0 * torch.log10(share.clamp_min(10.0 ** (FLOOR_DB / 10.0)))
+    scaled = (decibels - FLOOR_DB / 2) / (-FLOOR_DB / 2)
     scaled = torch.where(loudest < SILENT_POWER, torch.full_like(scaled, SILENCE_VALUE), scaled)
     return rearrange(scaled, "b mel time -> b 1 time mel")
 

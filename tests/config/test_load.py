@@ -145,8 +145,12 @@ def test_a_yaml_value_of_the_wrong_type_names_its_key(tmp_path):
         (PretrainConfig, (*REQUIRED, "--optim.lr", "-1"), "optim: want lr > 0"),
         (PretrainConfig, (*REQUIRED, "--views.erasing", "1.5"), "views.erasing is a probability"),
         (FinetuneConfig, REQUIRED, "--ssl_weight 0 to train without it"),
-        (PrepareConfig, ("--source", "s", "--layout", "lrw", "--out", "o", "--shard", "4/4"), "i/n"),
-        (SynthConfig, ("--out", "o", "--words", "1"), "words must be at least 2"),
+        (
+            PrepareConfig,
+            ("--source", "s", "--layout", "lrw", "--out", "o", "--shard", "4/4"),
+            "i/n",
+        ),
+        (SynthConfig, ("--out", "o", "--workers", "0"), "workers must be at least 1"),
         (ForgeConfig, ("--data", "d", "--out", "o", "--min_strength", "2"), "min_strength"),
     ],
 )
@@ -255,7 +259,7 @@ def test_later_flags_win_over_the_file_and_leave_its_other_settings(tmp_path):
 
 
 def test_a_part_of_a_section_keeps_the_defaults_of_its_verb(tmp_path):
-    """Stage two has its own defaults of the shared sections; naming one knob must not reset them."""
+    """Stage two has its own defaults of the shared sections; one knob must not reset them."""
     config = yaml_file(tmp_path, "views:\n  erasing: 0.1\noptim:\n  lr: 1e-3\n")
     for extra in (["--config", config], ["--views.erasing", "0.1", "--optim.lr", "1e-3"]):
         read = parse("v", FinetuneConfig, [*REQUIRED, "--ssl_weight", "0", *extra])

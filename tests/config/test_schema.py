@@ -42,7 +42,9 @@ def undocumented_fields(source: str) -> list[str]:
 
 
 def test_the_reader_of_docstrings_finds_a_field_without_one():
-    source = 'class A:\n    x: int = 1\n    """Said."""\n    y: int = 2\n    z: int\n    """No dot"""'
+    source = (
+        'class A:\n    x: int = 1\n    """Said."""\n    y: int = 2\n    z: int\n    """No dot"""'
+    )
     assert undocumented_fields(source) == ["A.y", "A.z"]
 
 

@@ -119,6 +119,14 @@ def test_a_clip_that_is_no_whole_number_of_frames_is_refused(num_samples):
         log_mel(torch.zeros(1, num_samples))
 
 
+def test_half_precision_training_hears_the_same_spectrogram():
+    """Under autocast the mel bank's matrix product would lose a quarter of a decibel."""
+    waveform = as_batch(speech_like(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = log_mel(waveform)
+    assert torch.equal(inside, log_mel(waveform))
+
+
 def test_no_mel_bin_is_empty():
     """A filter narrower than the resolution would be a constant input."""
     white = torch.randn(1, CLIP_SAMPLES, generator=torch.Generator().manual_seed(0))

@@ -179,7 +179,9 @@ def test_a_view_is_resized_to_the_size_asked_for(image_size):
     expected = torch.nn.functional.interpolate(
         window, size=(image_size, image_size), mode="bilinear", antialias=True
     )
-    torch.testing.assert_close(seen[:, :, 0], expected, atol=1e-6, rtol=0)
+    # On a CPU whole grey levels are resized: within one level, and not darker on the average.
+    torch.testing.assert_close(seen[:, :, 0], expected, atol=1.01 / 255, rtol=0)
+    assert abs((seen[:, :, 0] - expected).mean()) < 0.1 / 255
 
 
 def test_a_fine_pattern_does_not_alias_when_made_smaller():

@@ -77,9 +77,9 @@ def test_centring_leaves_no_mean_at_any_frame():
 @pytest.mark.parametrize("num_clips", [2, 3, 48, 64, 100])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_centred_position_code_is_exactly_zero_and_so_is_its_cosine(num_clips, dtype):
-    """A mean off by one rounding leaves a residue, which a cosine blows up to full length:
+    """A mean off by one rounding leaves a residue, which a cosine blows up to full length.
 
-    the positional shortcut (method 8.3) would be back, through rounding alone.
+    The positional shortcut (method 8.3) would be back, through rounding alone.
     """
     target = center_per_step(position_code(num_clips).to(dtype))
     assert target.dtype == dtype

@@ -10,7 +10,7 @@ from avkd.objectives.classification import log_prior_odds, prior_corrected_cross
 
 
 def published_fraction(forgery_methods: int, real_ratio: int) -> float:
-    """Share of fakes with F methods of equal size and r further reals for each clip (method 4.4)."""
+    """Share of fakes with F equal methods and r further reals for each clip (method 4.4)."""
     return forgery_methods / ((forgery_methods + 1) * (real_ratio + 1))
 
 

@@ -85,7 +85,9 @@ def test_groups_of_one_clip_are_left_out_and_sizes_are_weighed():
 
 
 def test_the_chance_bound_is_rarely_passed_by_guessing():
-    assert health.retrieval_chance_bound(100) == pytest.approx(0.01 + 2 * (0.01 * 0.99 / 100) ** 0.5)
+    assert health.retrieval_chance_bound(100) == pytest.approx(
+        0.01 + 2 * (0.01 * 0.99 / 100) ** 0.5
+    )
     random = np.random.default_rng(0)
     # As stage one uses it: the mean of both directions (one alone passes in 8 % of the cases).
     guesses = (random.integers(0, 64, (20_000, 2, 64)) == np.arange(64)).mean(axis=(1, 2))

@@ -101,9 +101,7 @@ def train(
         select="score",
     )
     folder.mkdir(exist_ok=True)
-    with RunLog(
-        folder, first_step=step.number, total_steps=plan.total_steps, label="toy"
-    ) as log:
+    with RunLog(folder, first_step=step.number, total_steps=plan.total_steps, label="toy") as log:
         fit(
             step,
             plan,

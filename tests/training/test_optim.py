@@ -58,9 +58,7 @@ def test_a_constant_schedule_stays_at_the_base_after_the_warm_up():
 
 @pytest.mark.parametrize(("warmup", "total"), [(0, 1), (0, 5), (5, 5), (9, 5), (4, 5), (1, 2)])
 def test_short_runs_have_positive_rates_up_to_the_base(warmup, total):
-    rates = [
-        schedule(warmup_steps=warmup, total_steps=total).rate(step) for step in range(total)
-    ]
+    rates = [schedule(warmup_steps=warmup, total_steps=total).rate(step) for step in range(total)]
     assert all(0 < rate <= 1.0 for rate in rates)
 
 

@@ -188,7 +188,7 @@ def test_last_and_best_are_two_files_of_one_folder(tmp_path):
 
 
 def test_a_process_killed_while_saving_leaves_a_checkpoint_that_loads(tmp_path):
-    """kill -9 at random moments; saving directly to the path broke 8 of 24 such files."""
+    """Sends kill -9 at random moments; saving directly to the path broke 8 of 24 such files."""
     path = tmp_path / "last.safetensors"
     code = (
         "import itertools, sys, torch; from pathlib import Path\n"

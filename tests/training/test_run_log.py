@@ -48,7 +48,7 @@ def test_rows_from_the_resumed_step_on_are_dropped(tmp_path):
 
 @pytest.mark.parametrize("torn", ['{"step": 2, "a": 1', '{"st', '{"a": 1.0}', "\n"])
 def test_a_half_written_last_row_is_ignored(tmp_path, torn):
-    """kill -9 may cut a row anywhere; the run must still resume."""
+    """A kill -9 may cut a row anywhere; the run must still resume."""
     (tmp_path / "log.jsonl").write_text('{"step": 0, "a": 1.0}\n{"step": 1, "a": 1.0}\n' + torn)
     with log_to(tmp_path, first_step=2) as log:
         log.scalars(2, {"a": 2.0})
