@@ -45,6 +45,15 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_the_old_file_is_never_written_into(tmp_path):
+    """Who has it open, or a machine that stops right now, sees the old content to its end."""
+    path = tmp_path / "a.txt"
+    durable.write_text(path, "old content")
+    with path.open() as reader:
+        durable.write_text(path, "new")
+        assert reader.read() == "old content"
+
+
 def test_others_may_read_what_was_written(tmp_path):
     """Temporary files are private by default; a corpus is shared between people."""
     durable.write_text(tmp_path / "a.txt", "x")

@@ -7,7 +7,7 @@ alone satisfies the loss perfectly; these numbers show it. Shapes: B clips, T fr
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import torch
 from einops import einsum, rearrange
@@ -28,7 +28,7 @@ def retrieval_at_1(prediction: Tensor, target: Tensor) -> float:
 
 
 def retrieval_within_groups(
-    prediction: Tensor, target: Tensor, groups: Sequence[Hashable]
+    prediction: Tensor, target: Tensor, groups: Sequence[str | None]
 ) -> tuple[float, float] | None:
     """Retrieval@1 among clips of the same group only, and its chance level.
 
@@ -37,13 +37,13 @@ def retrieval_within_groups(
     Args:
         prediction: (B, T, D).
         target: (B, T, D).
-        groups: B group names; groups of one clip are left out.
+        groups: B group names; None and groups of one clip are left out.
 
     Returns:
         (share found, chance), both averaged over clips; None where no group has two clips.
     """
     found, chance = [], []
-    for group in set(groups):
+    for group in sorted({name for name in groups if name is not None}):
         members = [index for index, name in enumerate(groups) if name == group]
         if len(members) > 1:
             found += [retrieval_at_1(prediction[members], target[members])] * len(members)

@@ -162,7 +162,7 @@ def measure(
         targets["audio"].append(output.audio_target.float().cpu())
     video, audio = (torch.cat(predictions[name]) for name in ("video", "audio"))
     video_target, audio_target = (torch.cat(targets[name]) for name in ("video", "audio"))
-    speakers = [item.sample.identities[:1] for item in items]
+    speakers = [next(iter(item.sample.identities), None) for item in items]
     values = {
         "loss_video": negative_cosine(video, audio_target).item(),
         "loss_audio": negative_cosine(audio, video_target).item(),

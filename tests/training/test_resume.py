@@ -1,5 +1,6 @@
 """Checkpoints: what comes back is what was saved, and what was damaged is refused."""
 
+import errno
 import json
 import os
 import random
@@ -185,6 +186,22 @@ def test_last_and_best_are_two_files_of_one_folder(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     assert {checkpoints.last.parent, checkpoints.best.parent} == {tmp_path}
     assert checkpoints.last != checkpoints.best
+
+
+def test_a_save_that_fails_half_way_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    """A full disk must not cost the state that was already there."""
+    path = checkpoint(tmp_path)
+    before = path.read_bytes()
+
+    def half_written(tensors: object, target: Path, metadata: object) -> None:
+        Path(target).write_bytes(before[: len(before) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resume, "save_file", half_written)
+    with pytest.raises(OSError, match="No space"):
+        save_state(path, {"w": torch.ones(3)})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_process_killed_while_saving_leaves_a_checkpoint_that_loads(tmp_path):
