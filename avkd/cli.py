@@ -111,15 +111,20 @@ def _run(name: str, verb: Verb, arguments: list[str]) -> int:
 
 
 def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
-    from avkd.runtime import ExitCode, ModelRefused, ResourceError, Stopped
+    from avkd.config.load import raised_in
+    from avkd.runtime import ExitCode, ModelRefused, OutOfMemoryError, ResourceError, Stopped
 
     try:
         outcome = function(config)
     except ModelRefused as error:
         return _fail(f"avkd {name}: {error}", ExitCode.MODEL_REFUSED)
-    except (ValueError, ModuleNotFoundError, *_USER_PATH_ERRORS) as error:
+    except (ValueError, ModuleNotFoundError) as error:
+        if not raised_in("avkd.", error):
+            raise  # a library complains of what we gave it: our bug, with its traceback
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
-    except ResourceError as error:
+    except _USER_PATH_ERRORS as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
+    except (ResourceError, OutOfMemoryError) as error:
         return _fail(f"avkd {name}: {error}", ExitCode.NO_RESOURCES)
     except Stopped as stop:
         return _fail(f"avkd {name}: {stop}", stop.exit_code)

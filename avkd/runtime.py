@@ -52,6 +52,9 @@ class ModelRefused(ValueError):
     """A model file that is not used; the message names it and the cure."""
 
 
+OutOfMemoryError = torch.OutOfMemoryError
+
+
 class ResourceError(RuntimeError):
     """The machine lacks what was asked for (GPU, disk, memory); the message says what to do."""
 

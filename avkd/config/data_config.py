@@ -38,6 +38,7 @@ class SynthConfig:
             self.identities >= 8 and self.identities % 4 == 0,
             "identities must be a multiple of 4, at least 8, to fill three splits with pairs",
         )
+        _require(self.seed >= 0, "seed must not be negative")
         _require(self.clips_per_identity >= 1, "clips_per_identity must be at least 1")
         _require(1 <= self.words <= 8, "words must be in 1..8")
         _require(self.seconds >= 1.0, "seconds must be at least 1, the length of one clip")
@@ -94,8 +95,8 @@ class PrepareConfig:
     """Prepare only this side of the split; unset = all sides."""
     detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
     """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
-    detect_every_frames: int = 5
-    """Detect on every n-th frame and follow the face between."""
+    detect_every_frames: int | None = None
+    """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     max_seconds: float | None = None
     """Read only so much of each file; unset = all of it."""
     timeout_seconds: float = 600.0
@@ -106,7 +107,7 @@ class PrepareConfig:
     """`i/n`: do only the i-th of n parts, counted from 0; run one per machine or array task."""
 
     def __post_init__(self) -> None:
-        _require(self.detect_every_frames >= 1, "detect_every_frames must be at least 1")
+        check_detection(self.detector, self.detect_every_frames, self.max_seconds)
         _require(self.workers >= 1, "workers must be at least 1")
         _require(self.timeout_seconds > 0, "timeout_seconds must be positive")
         index, count = self.shard_numbers
@@ -154,8 +155,26 @@ class ForgeConfig:
             0.0 <= self.min_strength <= self.max_strength <= 1.0,
             "want 0 <= min_strength <= max_strength <= 1",
         )
+        _require(self.seed >= 0, "seed must not be negative")
         _require(0 <= self.crf <= 51, "crf must be in 0..51")
         _require(self.workers >= 1, "workers must be at least 1")
+
+
+def check_detection(
+    detector: str, detect_every_frames: int | None, max_seconds: float | None
+) -> None:
+    """What `prepare` and `predict` ask of their face settings.
+
+    Raises:
+        ValueError: out of range, or without effect on this detector.
+    """
+    if detect_every_frames is not None:
+        _require(detect_every_frames >= 1, "detect_every_frames must be at least 1")
+        _require(
+            detector == "mtcnn",
+            f"detect_every_frames has no effect with detector {detector}; remove it",
+        )
+    _require(max_seconds is None or max_seconds > 0, "max_seconds must be positive")
 
 
 def _require(condition: bool, message: str) -> None:

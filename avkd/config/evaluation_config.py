@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from avkd.config.data_config import check_detection
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -40,8 +42,8 @@ class EvaluateConfig:
             raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
         if self.bootstrap_resamples < 100:
             raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
-        if self.batch_size < 1:
-            raise ValueError("batch_size must be at least 1")
+        if self.batch_size < 1 or self.seed < 0:
+            raise ValueError("batch_size must be at least 1 and seed not negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,8 @@ class PredictConfig:
     """Print JSON lines instead of text."""
     detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
     """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
-    detect_every_frames: int = 5
-    """Detect on every n-th frame and follow the face between."""
+    detect_every_frames: int | None = None
+    """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     max_seconds: float | None = None
     """Judge only so much of each file, and say so; unset = all of it."""
     batch_size: int = 8
@@ -72,7 +74,6 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("no file to judge: avkd predict FILE... --model MODEL")
-        if self.detect_every_frames < 1:
-            raise ValueError("detect_every_frames must be at least 1")
+        check_detection(self.detector, self.detect_every_frames, self.max_seconds)
         if self.batch_size < 1:
             raise ValueError("batch_size must be at least 1")

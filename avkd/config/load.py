@@ -48,7 +48,7 @@ def parse(
         SystemExit: after ``--help`` or ``--print_config``.
     """
     fields = dict(_leaf_types(config_class))
-    parser = make_parser(verb, config_class)
+    parser = make_parser(f"{verb} [{positional} ...]" if positional else verb, config_class)
     try:
         namespace = parser.parse_args(_joined_lists(arguments, fields, positional))
         namespace.pop("config", None)
@@ -152,19 +152,20 @@ def _innermost(error: BaseException) -> str:
     """The message of our own check where one raised it, else the parser's, on one line."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ValueError) and _raised_by_avkd(cause):
+        if isinstance(cause, ValueError) and raised_in("avkd.config.", cause):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
     return " ".join(str(error).split())
 
 
-def _raised_by_avkd(error: BaseException) -> bool:
+def raised_in(package: str, error: BaseException) -> bool:
+    """Whether the very line that raised ``error`` lies in modules that begin with ``package``."""
     module = ""
     trace = error.__traceback__
     while trace is not None:
         module = trace.tb_frame.f_globals.get("__name__", "")
         trace = trace.tb_next
-    return module.startswith("avkd.config.") and module != __name__
+    return module.startswith(package)
 
 
 def _with_suggestion(message: str, fields: dict[str, Any]) -> str:

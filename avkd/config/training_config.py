@@ -171,6 +171,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
+        _check_warmup(self.optim, self.loop)
         for momentum in (self.momentum_start, self.momentum_end):
             if momentum is not None and not 0.0 <= momentum <= 1.0:
                 raise ValueError(f"teacher momentum {momentum}: want 0..1")
@@ -227,6 +228,7 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
+        _check_warmup(self.optim, self.loop)
         if self.ssl_weight < 0:
             raise ValueError("ssl_weight must not be negative")
         if self.ssl_weight > 0 and self.pretrained is None:
@@ -242,6 +244,14 @@ class FinetuneConfig:
             raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
         if self.real_ratio != 1 and not self.real_data:
             raise ValueError("real_ratio has no effect without real_data; remove it")
+
+
+def _check_warmup(optim: OptimConfig, loop: LoopConfig) -> None:
+    if optim.warmup_epochs >= loop.epochs:
+        raise ValueError(
+            f"optim.warmup_epochs {optim.warmup_epochs} leaves nothing of loop.epochs "
+            f"{loop.epochs}: the run would end before it reaches its learning rate; lower it"
+        )
 
 
 def _require_data(data: tuple[Path, ...]) -> None:

@@ -22,6 +22,7 @@ from avkd.data.forgery_methods import FORGERIES
 from avkd.data.layouts import LAYOUTS, lrw
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.prepare import prepare, source_root
+from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.runtime import ExitCode, Outcome
 
@@ -78,7 +79,7 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         manifest,
         config.out,
         detector=config.detector,
-        detect_every_frames=config.detect_every_frames,
+        detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
         max_seconds=config.max_seconds,
         timeout_seconds=config.timeout_seconds,
         workers=config.workers,

@@ -28,6 +28,7 @@ from avkd.data.crop_store import CropWriter, PackedTrack, TrackPacker, append_jo
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
 from avkd.data.track_extraction import (
+    DETECT_EVERY_FRAMES,
     MIN_FRAMES,
     cut_crops,
     iter_file,
@@ -107,7 +108,7 @@ def prepare(
     out: Path,
     *,
     detector: str = "mtcnn",
-    detect_every_frames: int = 5,
+    detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = 120.0,
     workers: int = 2,

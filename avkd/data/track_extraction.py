@@ -23,6 +23,9 @@ SAMPLES_PER_FRAME = round(media.SAMPLE_RATE_HZ / media.FRAMES_PER_SECOND)
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
 
+DETECT_EVERY_FRAMES = 5
+"""Frames from one search for faces to the next; the face is followed between."""
+
 FileKind = Literal["video", "frames", "image"]
 Frame = media.VideoFrame | image_files.ImageFrame
 
@@ -112,7 +115,7 @@ def plan_tracks(
     *,
     kind: FileKind = "video",
     detector: str | FaceDetector = "mtcnn",
-    detect_every_frames: int = 5,
+    detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = None,
 ) -> FilePlan:
@@ -233,7 +236,7 @@ def extract_tracks(
     *,
     kind: FileKind = "video",
     detector: str | FaceDetector = "mtcnn",
-    detect_every_frames: int = 5,
+    detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = None,
 ) -> list[PreparedTrack]:

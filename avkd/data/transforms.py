@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import einsum, rearrange
+from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
@@ -138,11 +138,11 @@ def apply_video(frames: Tensor, views: Views, image_size: int) -> Tensor:
     """
     assert frames.dtype == torch.uint8
     clip = _cropped(frames, views, image_size)
-    luma = torch.tensor(_LUMA, device=clip.device)
+    luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
     mean = rearrange(torch.tensor(CHANNEL_MEAN, device=clip.device), "c -> 1 c 1 1 1")
     std = rearrange(torch.tensor(CHANNEL_STD, device=clip.device), "c -> 1 c 1 1 1")
     for index in views.grayscale.nonzero().flatten().tolist():
-        clip[index] = einsum(clip[index], luma, "c t h w, c -> t h w")
+        clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
     kept = ~rearrange(_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
     kept = kept & ~rearrange(run_mask(views.time_mask, frames.shape[1]), "b t -> b 1 t 1 1")
     return (clip - mean) / std * kept

@@ -21,7 +21,14 @@ from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import transforms
 from avkd.data.media import FRAMES_PER_SECOND, MediaError
-from avkd.data.track_extraction import FilePlan, cut_crops, iter_file, load_detector, plan_tracks
+from avkd.data.track_extraction import (
+    DETECT_EVERY_FRAMES,
+    FilePlan,
+    cut_crops,
+    iter_file,
+    load_detector,
+    plan_tracks,
+)
 from avkd.data.windows import Window, windows_covering
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models.decision import DecisionRule
@@ -97,7 +104,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         plan = plan_tracks(
             path,
             detector=config.detector,
-            detect_every_frames=config.detect_every_frames,
+            detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
             max_seconds=config.max_seconds,
         )
         scores = list(_scored(path, plan, detector, config))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 from einops import einsum, rearrange
+from scipy.stats import binom
 from torch import Tensor
 from torch.nn import functional
 
@@ -51,10 +52,14 @@ def retrieval_within_groups(
     return (sum(found) / len(found), sum(chance) / len(chance)) if found else None
 
 
-def retrieval_chance_bound(num_clips: int, sigmas: float = 2.0) -> float:
-    """Retrieval@1 that guessing reaches only beyond ``sigmas`` deviations of the binomial."""
-    chance = 1.0 / num_clips
-    return chance + sigmas * math.sqrt(chance * (1.0 - chance) / num_clips)
+def retrieval_chance_bound(num_clips: int, num_looks: int = 1) -> float:
+    """Retrieval@1 that pure guessing exceeds in 1 of 40 cases, however often one has looked.
+
+    Args:
+        num_clips: B, so that chance is 1 / B.
+        num_looks: Validations of which the best was kept; the level is divided by it (Bonferroni).
+    """
+    return float(binom.ppf(1.0 - 0.025 / num_looks, num_clips, 1.0 / num_clips)) / num_clips
 
 
 def alignment_error_frames(prediction: Tensor, target: Tensor) -> float:

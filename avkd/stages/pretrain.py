@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +18,8 @@ from avkd import runtime
 from avkd.config.load import to_yaml
 from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms, view_strip
-from avkd.data.datasets import ClipItem, WindowClips, training_loader
-from avkd.data.sampling import ClipBatch, ShuffledBatches
+from avkd.data.datasets import ClipItem, TrainingClips, WindowClips, training_loader
+from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
 from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
@@ -112,8 +113,8 @@ def pretrain(config: PretrainConfig) -> Outcome:
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         values = measure(step, data.validation, machine, config.loop.batch_size)
-        log.image(steps, "views/student", _picture(step, next(iter(loader(0, 0))), machine))
-        if values["position_only_share"] > _ALARMING_POSITION_SHARE and _at_chance(values):
+        log.image(steps - 1, "views/student", _picture(step, data.training, machine))
+        if values["position_only_share"] > _ALARMING_POSITION_SHARE and _at_chance(values, 1):
             log.say("the targets encode the frame index, not content: set --target_center per_step")
         return values
 
@@ -223,7 +224,8 @@ def _export(
         f"(chance {values['retrieval_chance']:.3f}), "
         f"position-only share {values['position_only_share']:.2f}"
     )
-    if _at_chance(values) and not config.force:
+    num_looks = -(-config.loop.epochs // config.loop.validate_every_epochs)
+    if _at_chance(values, num_looks) and not config.force:
         return Outcome(
             f"{found}: at chance, so no model file was written. Train longer or on more clips; "
             "--resume --force writes it all the same",
@@ -244,18 +246,19 @@ def _export(
     return Outcome(f"{found}\nwrote {path}")
 
 
-def _at_chance(values: Mapping[str, float]) -> bool:
-    bound = health.retrieval_chance_bound(round(values["num_clips"]))
+def _at_chance(values: Mapping[str, float], num_looks: int) -> bool:
+    bound = health.retrieval_chance_bound(round(values["num_clips"]), num_looks)
     return values["retrieval_at_1"] <= bound
 
 
-def _picture(step: PretrainStep, batch: ClipBatch, machine: Runtime) -> Any:
-    few = batch.to(machine.device)
-    size = step.config.video.image_size
-    clips = transforms.apply_video(few.frames, few.student, size)[:_CLIPS_IN_PICTURE]
-    masks = transforms.run_mask(few.student.time_mask, clips.shape[2])[:_CLIPS_IN_PICTURE]
-    importance = step.network.video_student.encoder(clips).importance
-    return view_strip.draw_strip(clips, masks, importance)
+def _picture(step: PretrainStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
+    """What the student sees of a few training clips of epoch 0."""
+    keys = [ClipKey(0, index, index) for index in range(min(_CLIPS_IN_PICTURE, len(clips)))]
+    batch = ClipBatch.collate([clips[key] for key in keys]).to(machine.device)
+    seen = transforms.apply_video(batch.frames, batch.student, step.config.video.image_size)
+    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
+    importance = step.network.video_student.encoder(seen).importance
+    return view_strip.draw_strip(seen, masks, importance)
 
 
 def _log_mel(batch: ClipBatch) -> Tensor:

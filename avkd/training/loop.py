@@ -6,6 +6,7 @@ Order in a step: set the rate, forward, check, backward, check, clip, update, th
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -194,6 +195,11 @@ def _finish_epoch(
         step.eval()
         with torch.no_grad():
             values = validate(log, progress.step)
+        if not math.isfinite(values[plan.select]):
+            raise FloatingPointError(
+                f"validation {plan.select} is {values[plan.select]} after step {progress.step}; "
+                "lower optim.lr or raise optim.warmup_epochs"
+            )
         log.scalars(progress.step - 1, {f"validation/{name}": v for name, v in values.items()})
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         log.say(f"epoch {epoch}/{plan.epochs}  {shown}")
@@ -224,10 +230,10 @@ def _restore(
 
 
 def _require_finite(what: str, value: float, number: int, batch: Batch) -> None:
-    if not torch.isfinite(torch.tensor(value)):
+    if not math.isfinite(value):
         raise FloatingPointError(
             f"{what} is {value} at step {number}; clips: {', '.join(batch.sample_ids)}. "
-            "Nothing was saved after the last checkpoint; lower optim.lr or raise warmup_epochs"
+            "Nothing was saved after the last checkpoint; lower optim.lr or lengthen the warm-up"
         )
 
 

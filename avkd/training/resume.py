@@ -19,13 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avkd import durable
+from avkd.runtime import ModelRefused
 
 logger = logging.getLogger(__name__)
 
 _FORMAT = "avkd-checkpoint-1"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(ModelRefused):
     """A checkpoint that cannot be continued from; the message names it and says what to do."""
 
 
@@ -80,10 +81,15 @@ def load_state(path: Path) -> dict[str, Any]:
                 raise CheckpointError(f"{path}: not a checkpoint of this version of avkd")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise CheckpointError(f"{path}: damaged ({error}); resume from another one") from error
+        raise CheckpointError(
+            f"{path}: damaged ({error}); copy best.safetensors over it, or start the run again"
+        ) from error
     structure = metadata.get("state", "")
     if _digest(structure, tensors) != metadata.get("sha256"):
-        raise CheckpointError(f"{path}: its content has changed on disk; resume from another one")
+        raise CheckpointError(
+            f"{path}: its content has changed on disk; copy best.safetensors over it, or "
+            "start the run again"
+        )
     state = _decode(json.loads(structure), tensors)
     assert isinstance(state, dict)
     return state

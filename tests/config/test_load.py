@@ -253,9 +253,9 @@ def test_positionals_are_collected_from_before_between_and_after_the_flags():
 
 
 def test_later_flags_win_over_the_file_and_leave_its_other_settings(tmp_path):
-    config = yaml_file(tmp_path, "data: [a]\nrun: r\nloop:\n  epochs: 3\n  seed: 4\n")
+    config = yaml_file(tmp_path, "data: [a]\nrun: r\nloop:\n  epochs: 30\n  seed: 4\n")
     read = parse("v", PretrainConfig, ["--config", config, "--loop.seed", "5", "--data", "b"])
-    assert (read.loop.epochs, read.loop.seed, read.data) == (3, 5, (Path("b"),))
+    assert (read.loop.epochs, read.loop.seed, read.data) == (30, 5, (Path("b"),))
 
 
 def test_a_part_of_a_section_keeps_the_defaults_of_its_verb(tmp_path):
