@@ -12,7 +12,7 @@ fi
 step() { echo; echo "== $* =="; }
 
 step "1/6 generate a talking-face corpus"
-avkd synth --out "$demo/corpus"
+avkd synth --out "$demo/corpus" --identities 48 --clips_per_identity 4
 
 step "2/6 crop, align and store the faces"
 avkd prepare --layout lrw --source "$demo/corpus/lrw_like/lipread_mp4" \

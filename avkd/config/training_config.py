@@ -207,8 +207,9 @@ class FinetuneConfig:
     """Clips of real_data for each clip of data in a batch."""
     exclude_methods: tuple[str, ...] = ()
     """Forgery methods never trained or selected on, to be tested as unseen."""
-    class_balance: Literal["balanced", "natural"] = "balanced"
-    """balanced: half of the forgery clips are real; natural: as many as there are files."""
+    class_balance: Literal["paired", "balanced", "natural"] = "paired"
+    """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
+    real; natural: as many as there are files."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
     """Backbone where there is no pretrained file, which brings its own."""
     pool: Literal["mean", "attn"] = "mean"

@@ -44,8 +44,10 @@ class FinetuneData:
 
     training: TrainingClips
     """Items of the forgery corpora first, then those of the further real corpora."""
-    forgery_labels: list[int]
-    """Labels of the forgery items, in their order."""
+    forgeries: list[ClipItem]
+    """Those of the forgery corpora."""
+    sources: list[int | None]
+    """For each of them, the place of the real it was made from; None = not there, or a real."""
     num_real_items: int
     """How many further real items follow them."""
     validation: list[ClipItem]
@@ -232,11 +234,21 @@ def finetune_data(config: FinetuneConfig) -> FinetuneData:
             with_sound=False,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
-        forgery_labels=[item.sample.label for item in training],
+        forgeries=training,
+        sources=_sources(training),
         num_real_items=len(further),
         validation=validation,
         provenance=provenance,
     )
+
+
+def _sources(items: Sequence[ClipItem]) -> list[int | None]:
+    """Place of the real item each forgery names as its source."""
+    place = {item.sample.sample_id: index for index, item in enumerate(items)}
+    return [
+        None if item.sample.source_id is None else place.get(item.sample.source_id)
+        for item in items
+    ]
 
 
 def _renamed(manifest: Manifest, dataset: str | None) -> Manifest:

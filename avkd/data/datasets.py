@@ -143,7 +143,7 @@ class TrainingClips(Dataset[ClipBatch]):
         return self._decoded[index][start : start + CLIP_FRAMES]
 
     def _stream(self, key: ClipKey, view: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, key.epoch, key.position, key.item, view])
+        return np.random.default_rng([self.seed, key.epoch, key.position, view])
 
 
 class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 from avkd.data.manifest import FAKE, REAL
 from avkd.data.transforms import Views
 
+Balance = Literal["paired", "balanced", "natural"]
+
 
 @dataclass(frozen=True)
 class ClipKey:
@@ -23,7 +26,7 @@ class ClipKey:
 
     epoch: int
     position: int
-    """Place in the epoch's stream; tells apart two draws of the same item."""
+    """Names the draw: clips of one position share start, crop and masks (a fake and its real)."""
     item: int
     """Index into the dataset."""
 
@@ -123,27 +126,34 @@ class MixedBatches:
 
     Args:
         labels: Label of every item of the forgery corpora, which come first in the dataset.
+        sources: For every such item the index of the real item it was forged from; None = not
+            known, or a real item itself.
         num_real_items: Items of the further real corpora, which follow them.
-        batch_size: Clips of the forgery corpora in a batch (even, where balanced).
+        batch_size: Clips of the forgery corpora in a batch (even, unless ``natural``).
         real_ratio: Further real clips for each of them; no effect if there are none.
-        balanced: Half of the forgery clips are real, repeated as often as needed; or as they come.
+        balance: ``paired``: every fake comes with the real it was made from (any real where that
+            is not known), both with the same random draws, so that only the forgery differs
+            (self-blended images, Shiohara and Yamasaki 2022, are trained so). ``balanced``: half of
+            the clips are real, drawn by themselves. ``natural``: as they come.
         seed: Of the order.
 
     Raises:
-        ValueError: a class is missing or the batch cannot be balanced.
+        ValueError: a class is missing or the batch cannot be halved.
     """
 
     def __init__(
         self,
         labels: Sequence[int],
+        sources: Sequence[int | None],
         *,
         num_real_items: int,
         batch_size: int,
         real_ratio: int,
-        balanced: bool,
+        balance: Balance,
         seed: int,
     ) -> None:
         self.labels = np.asarray(labels)
+        self.sources = sources
         self.reals = np.flatnonzero(self.labels == REAL)
         self.fakes = np.flatnonzero(self.labels == FAKE)
         if not len(self.fakes) or not len(self.reals):
@@ -151,12 +161,12 @@ class MixedBatches:
                 f"training needs reals and fakes; the train side has {len(self.reals)} real and "
                 f"{len(self.fakes)} fake clips of at least 25 frames"
             )
-        if balanced and batch_size % 2:
+        if balance != "natural" and batch_size % 2:
             raise ValueError(f"batch_size {batch_size}: half of it is real, so it must be even")
         self.num_real_items = num_real_items
         self.batch_size = min(batch_size, 2 * (len(self.labels) // 2))
         self.extra_reals = real_ratio * self.batch_size if num_real_items else 0
-        self.balanced = balanced
+        self.balance = balance
         self.seed = seed
 
     def __len__(self) -> int:
@@ -165,33 +175,43 @@ class MixedBatches:
     @property
     def fake_fraction(self) -> float:
         """Share of fakes among the clips the classifier sees: the prior to correct for."""
-        share = 0.5 if self.balanced else len(self.fakes) / len(self.labels)
+        share = len(self.fakes) / len(self.labels) if self.balance == "natural" else 0.5
         return share * self.batch_size / (self.batch_size + self.extra_reals)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
         """Batches ``first`` .. last of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
-        forgery_stream = self._forgery_stream(rng)
-        extra = _cycled(rng, np.arange(self.num_real_items), len(self) * self.extra_reals)
-        per_batch = self.batch_size + self.extra_reals
+        forgery_keys = self._forgery_keys(epoch, rng)
+        num_extra = len(self) * self.extra_reals
+        extra = len(self.labels) + _cycled(rng, np.arange(self.num_real_items), num_extra)
+        extra_keys = [
+            ClipKey(epoch, len(forgery_keys) + index, int(item)) for index, item in enumerate(extra)
+        ]
         for batch in range(first, len(self)):
-            items = [
-                *forgery_stream[batch * self.batch_size : (batch + 1) * self.batch_size],
-                *(len(self.labels) + extra[batch * self.extra_reals :][: self.extra_reals]),
-            ]
             yield [
-                ClipKey(epoch, batch * per_batch + offset, int(item))
-                for offset, item in enumerate(items)
+                *forgery_keys[batch * self.batch_size : (batch + 1) * self.batch_size],
+                *extra_keys[batch * self.extra_reals : (batch + 1) * self.extra_reals],
             ]
 
-    def _forgery_stream(self, rng: np.random.Generator) -> np.ndarray:
+    def _forgery_keys(self, epoch: int, rng: np.random.Generator) -> list[ClipKey]:
         total = len(self) * self.batch_size
-        if not self.balanced:
-            return _cycled(rng, np.arange(len(self.labels)), total)
-        stream = np.empty(total, dtype=np.int64)
-        stream[0::2] = _cycled(rng, self.reals, total // 2)
-        stream[1::2] = _cycled(rng, self.fakes, total // 2)
-        return stream
+        if self.balance == "natural":
+            items = _cycled(rng, np.arange(len(self.labels)), total)
+            return [ClipKey(epoch, index, int(item)) for index, item in enumerate(items)]
+        reals = _cycled(rng, self.reals, total // 2)
+        fakes = _cycled(rng, self.fakes, total // 2)
+        keys = []
+        for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
+            if self.balance == "paired":
+                source = self.sources[fake]
+                partner = int(real) if source is None else source
+                keys += [ClipKey(epoch, 2 * index, partner), ClipKey(epoch, 2 * index, int(fake))]
+            else:
+                keys += [
+                    ClipKey(epoch, 2 * index, int(real)),
+                    ClipKey(epoch, 2 * index + 1, int(fake)),
+                ]
+        return keys
 
 
 def _cycled(rng: np.random.Generator, items: np.ndarray, count: int) -> np.ndarray:

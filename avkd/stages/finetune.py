@@ -125,11 +125,12 @@ def finetune(config: FinetuneConfig) -> Outcome:
     runtime.seed_everything(config.loop.seed)
     data = build.finetune_data(config)
     batches = MixedBatches(
-        data.forgery_labels,
+        [item.sample.label for item in data.forgeries],
+        data.sources,
         num_real_items=data.num_real_items,
         batch_size=config.loop.batch_size,
         real_ratio=config.real_ratio,
-        balanced=config.class_balance == "balanced",
+        balance=config.class_balance,
         seed=config.loop.seed,
     )
     arguments = _arguments(config, parent)

@@ -19,7 +19,14 @@ def labels(num_reals: int, num_fakes: int) -> list[int]:
 
 
 def mixed(num_reals: int = 20, num_fakes: int = 80, **changes) -> MixedBatches:
-    settings = {"num_real_items": 0, "batch_size": 10, "real_ratio": 1, "balanced": True, "seed": 0}
+    settings = {
+        "num_real_items": 0,
+        "batch_size": 10,
+        "real_ratio": 1,
+        "balance": "balanced",
+        "seed": 0,
+        "sources": [None] * (num_reals + num_fakes),
+    }
     return MixedBatches(labels(num_reals, num_fakes), **{**settings, **changes})
 
 
@@ -30,7 +37,7 @@ def items(batches: list[list[ClipKey]]) -> list[int]:
 STREAMS = {
     "shuffled": lambda seed: ShuffledBatches(53, 8, seed),
     "balanced": lambda seed: mixed(seed=seed, num_real_items=7, real_ratio=2),
-    "natural": lambda seed: mixed(seed=seed, balanced=False),
+    "natural": lambda seed: mixed(seed=seed, balance="natural"),
 }
 
 
@@ -120,7 +127,7 @@ def test_a_rare_class_is_repeated_evenly():
 
 
 def test_natural_batches_take_every_item_once():
-    batches = mixed(20, 80, balanced=False)
+    batches = mixed(20, 80, balance="natural")
     assert sorted(items(list(batches.epoch(0)))) == list(range(100))
 
 
@@ -136,21 +143,21 @@ def test_further_reals_follow_the_forgery_clips_in_their_ratio(real_ratio):
     assert max(counts) - min(counts) <= 1
 
 
-def test_positions_of_a_batch_are_those_of_the_whole_stream():
+def test_no_two_clips_of_an_epoch_share_their_draws_unless_paired():
     batches = mixed(num_real_items=12, real_ratio=2)
     positions = [key.position for batch in batches.epoch(0) for key in batch]
-    assert positions == list(range(len(batches) * 30))
+    assert sorted(positions) == list(range(len(batches) * 30))
 
 
-@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("balance", ["paired", "balanced", "natural"])
 @pytest.mark.parametrize("num_real_items", [0, 50])
 @pytest.mark.parametrize(("num_reals", "num_fakes"), [(20, 80), (70, 33), (8, 95)])
 def test_the_claimed_share_of_fakes_is_the_share_of_ten_thousand_clips(
-    balanced, num_real_items, num_reals, num_fakes
+    balance, num_real_items, num_reals, num_fakes
 ):
     """The loss subtracts this prior; a wrong one moves every logit (method 11.9)."""
     batches = mixed(
-        num_reals, num_fakes, balanced=balanced, num_real_items=num_real_items, real_ratio=2
+        num_reals, num_fakes, balance=balance, num_real_items=num_real_items, real_ratio=2
     )
     drawn: list[int] = []
     epoch = 0
@@ -170,7 +177,7 @@ def test_the_sampler_of_the_published_setting_has_the_published_prior(
     batches = mixed(
         72,
         72 * forgery_methods,
-        balanced=False,
+        balance="natural",
         batch_size=32,
         num_real_items=10 if real_ratio else 0,
         real_ratio=max(real_ratio, 1),
@@ -191,13 +198,13 @@ def test_a_missing_class_is_refused_with_its_numbers(num_reals, num_fakes):
 def test_an_odd_batch_cannot_be_balanced():
     with pytest.raises(ValueError, match="even"):
         mixed(batch_size=9)
-    assert len(next(mixed(batch_size=9, balanced=False).epoch(0))) == 9
+    assert len(next(mixed(batch_size=9, balance="natural").epoch(0))) == 9
 
 
 @pytest.mark.parametrize(("num_reals", "num_fakes"), [(1, 1), (1, 2), (2, 5)])
-@pytest.mark.parametrize("balanced", [True, False])
-def test_few_items_still_make_a_batch(num_reals, num_fakes, balanced):
-    batches = mixed(num_reals, num_fakes, batch_size=64, balanced=balanced)
+@pytest.mark.parametrize("balance", ["paired", "balanced", "natural"])
+def test_few_items_still_make_a_batch(num_reals, num_fakes, balance):
+    batches = mixed(num_reals, num_fakes, batch_size=64, balance=balance)
     (batch,) = batches.epoch(0)
     assert len(batch) == 2 * ((num_reals + num_fakes) // 2)
 
@@ -241,3 +248,22 @@ def test_moving_a_batch_keeps_everything():
     assert torch.equal(moved.frames, batch.frames) and torch.equal(moved.labels, batch.labels)
     assert batch.to(torch.device("meta")).student.flip.device.type == "meta"
     assert clip(0, False).to(torch.device("cpu")).waveform is None
+
+
+def test_a_paired_fake_comes_with_its_own_real_and_the_same_draws():
+    """What differs between the two must be the forgery and nothing else."""
+    label_of = labels(20, 80)
+    reals = [index for index, label in enumerate(label_of) if label == 0]
+    sources = [reals[index % 20] if label else None for index, label in enumerate(label_of)]
+    batches = mixed(20, 80, balance="paired", sources=sources)
+    keys = list(chain.from_iterable(batches.epoch(3)))
+    for real, fake in zip(keys[0::2], keys[1::2], strict=True):
+        assert (label_of[real.item], label_of[fake.item]) == (0, 1)
+        assert real.item == sources[fake.item]
+        assert real.position == fake.position
+    assert len({key.position for key in keys}) == len(keys) // 2
+
+
+def test_a_fake_of_unknown_source_is_paired_with_any_real():
+    keys = list(chain.from_iterable(mixed(20, 80, balance="paired").epoch(0)))
+    assert len({real.item for real in keys[0::2]}) > 10
