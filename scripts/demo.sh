@@ -28,7 +28,7 @@ avkd pretrain --config configs/demo/pretrain.yaml \
 
 step "4/6 stage two: real or fake, with the auxiliary task"
 avkd finetune --config configs/demo/finetune.yaml --ssl_weight 0.3 \
-  --data "$demo/prepared/seen" --real_data "$demo/prepared/talking" \
+  --data "$demo/prepared/seen" \
   --pretrained "$demo/stage1/model.safetensors" --run "$demo/stage2"
 
 step "5/6 the table: unseen identities, then an unseen corpus with an unseen method"

@@ -211,7 +211,7 @@ class FinetuneConfig:
     """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
     real; natural: as many as there are files."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
-    """Backbone where there is no pretrained file, which brings its own."""
+    """Backbone; a pretrained file brings its own, and anything but the default must equal it."""
     pool: Literal["mean", "attn"] = "mean"
     """How frames become a clip feature."""
     views: ViewConfig = field(
@@ -237,8 +237,6 @@ class FinetuneConfig:
                 f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
                 "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
             )
-        if self.pretrained is not None and self.video != VideoModelConfig():
-            raise ValueError("video has no effect with pretrained, which brings its own; remove it")
         if self.views.frequency_mask_max:
             raise ValueError("views.frequency_mask_max has no effect in finetune: it hears nothing")
         if self.real_ratio < 1:

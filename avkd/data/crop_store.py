@@ -112,6 +112,12 @@ def decode_jpegs(contents: Sequence[bytes]) -> np.ndarray:
     return rearrange(images, "n c h w -> n h w c").contiguous().numpy()
 
 
+def as_stored(image: np.ndarray) -> np.ndarray:
+    """``image``, uint8 RGB (H, W, 3), as a reader of the store will see it: after compression."""
+    decoded: np.ndarray = decode_jpegs([encode_jpeg(image)])[0]
+    return decoded
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackedTrack:
     """A record in a file of its own, ready to be appended to a shard.

@@ -39,7 +39,7 @@ FACEFORENSICS_METHODS = {
 }
 CELEBDF_METHODS = ("warped_geometry", "generator_artifacts")
 
-_STRENGTHS = (0.6, 1.0)
+_STRENGTHS = (0.9, 1.0)  # strong, so that a small network can learn them in minutes
 _SECONDS_PER_CLIP_LIMIT = 300.0
 _SETTINGS_FILE = "synth.json"
 

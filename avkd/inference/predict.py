@@ -6,6 +6,7 @@ held. A file that cannot be judged is `cannot_tell` with its reason, never `real
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import transforms
+from avkd.data.crop_store import as_stored
 from avkd.data.media import FRAMES_PER_SECOND, MediaError
 from avkd.data.track_extraction import (
     DETECT_EVERY_FRAMES,
@@ -107,14 +109,13 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
             detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
             max_seconds=config.max_seconds,
         )
-        scores = list(_scored(path, plan, detector, config))
+    except ValueError as error:  # also what is wrong with a sidecar
+        return _cannot_tell(path, error, detector)
+    try:
+        windows = list(_windows(path, plan, detector, config))
     except MediaError as error:
-        return cannot_tell(
-            str(path),
-            reason=str(error),
-            skipped=(Note(code=error.code, message=str(error)),),
-            model_fingerprint=detector.fingerprint,
-        )
+        return _cannot_tell(path, error, detector)
+    scores = [window for window in windows if window is not None]
     return judge(
         str(path),
         scores,
@@ -124,7 +125,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         threshold=detector.rule.threshold,
         threshold_origin=detector.rule.source,
         model_fingerprint=detector.fingerprint,
-        skipped=_skipped(plan),
+        skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
         warnings=[
             Note(code=flag, message=_FLAG_MESSAGES[flag])
             for flag in plan.flags
@@ -133,24 +134,43 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
     )
 
 
-def _scored(
+def _cannot_tell(path: Path, error: ValueError, detector: Judge) -> Verdict:
+    code = error.code if isinstance(error, MediaError) else "bad_input"  # as `prepare` says it
+    return cannot_tell(
+        str(path),
+        reason=str(error),
+        skipped=(Note(code=code, message=str(error)),),
+        model_fingerprint=detector.fingerprint,
+    )
+
+
+def _windows(
     path: Path, plan: FilePlan, detector: Judge, config: PredictConfig
-) -> Iterator[WindowScore]:
+) -> Iterator[WindowScore | None]:
+    """Every window with its score; None where the detector gave no finite number."""
     clips = _clips(path, plan, config)
     while batch := list(islice(clips, config.batch_size)):
         logits = detector.logits(np.stack([crops for _, _, crops in batch]))
         for (track, window, _), logit in zip(batch, logits, strict=True):
             start_frame = plan.tracks[track].start_frame + window.start_frame
-            yield WindowScore(
-                track=track,
-                start_frame=start_frame,
-                num_frames=window.num_frames,
-                start_seconds=start_frame / FRAMES_PER_SECOND,
-                end_seconds=(start_frame + window.num_frames) / FRAMES_PER_SECOND,
-                logit=logit,
-                probability=detector.rule.probability(logit),
-                num_repeated=window.num_repeated,
-            )
+            yield _scored(track, start_frame, window, logit, detector.rule)
+
+
+def _scored(
+    track: int, start_frame: int, window: Window, logit: float, rule: DecisionRule
+) -> WindowScore | None:
+    if not math.isfinite(logit):
+        return None
+    return WindowScore(
+        track=track,
+        start_frame=start_frame,
+        num_frames=window.num_frames,
+        start_seconds=start_frame / FRAMES_PER_SECOND,
+        end_seconds=(start_frame + window.num_frames) / FRAMES_PER_SECOND,
+        logit=logit,
+        probability=rule.probability(logit),
+        num_repeated=window.num_repeated,
+    )
 
 
 def _clips(
@@ -162,7 +182,8 @@ def _clips(
     seen = Counter[int]()
     frames = iter_file(path, "video", max_seconds=config.max_seconds, counts=Counter())
     for track, _, crop in cut_crops(frames, plan.tracks):
-        recent[track].append(crop)
+        # Training and evaluation saw compressed crops; sharper ones move the logits.
+        recent[track].append(as_stored(crop))
         seen[track] += 1
         while pending[track] and _end(pending[track][0]) == seen[track]:
             window = pending[track].popleft()
@@ -179,12 +200,16 @@ def _stacked(recent: Iterable[np.ndarray], window: Window) -> np.ndarray:
     return last[window.frame_indices - window.start_frame]
 
 
-def _skipped(plan: FilePlan) -> list[Note]:
-    if not plan.num_dropped_tracks:
-        return []
+def _skipped(plan: FilePlan, *, num_not_finite: int) -> list[Note]:
+    messages = {
+        "face_too_brief": (
+            plan.num_dropped_tracks,
+            "further face(s) were seen for less than one second",
+        ),
+        "logit_not_finite": (num_not_finite, "window(s) to which the detector gave no number"),
+    }
     return [
-        Note(
-            code="face_too_brief",
-            message=f"{plan.num_dropped_tracks} further face(s) were seen for less than one second",
-        )
+        Note(code=code, message=f"{count} {message}")
+        for code, (count, message) in messages.items()
+        if count
     ]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from avkd import runtime
 from avkd.config.load import to_yaml
-from avkd.config.training_config import FinetuneConfig
+from avkd.config.training_config import FinetuneConfig, VideoModelConfig
 from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import ClipItem, TrainingClips, training_loader
 from avkd.data.sampling import ClipBatch, ClipKey, MixedBatches
@@ -39,8 +39,9 @@ from avkd.models.model_file import (
 from avkd.objectives.agreement import negative_cosine
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.runtime import Outcome, Runtime
-from avkd.training import optim, resume, run_folder
-from avkd.training.loop import Plan, StepOutput, fit
+from avkd.training import optim
+from avkd.training.loop import Plan, StepOutput
+from avkd.training.run import train
 from avkd.training.run_log import RunLog
 
 # Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
@@ -135,10 +136,6 @@ def finetune(config: FinetuneConfig) -> Outcome:
     )
     arguments = _arguments(config, parent)
     step = _step(config, arguments, batches.fake_fraction).to(machine.device)
-    run_folder.start(config.run, to_yaml(config), resume=config.resume)
-    run_folder.write_environment(config.run, machine.describe())
-    checkpoints = resume.Checkpoints(config.run / "checkpoints")
-    resumed = resume.load_state(checkpoints.last) if config.resume else None
     plan = _plan(config, len(batches))
 
     def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
@@ -159,39 +156,37 @@ def finetune(config: FinetuneConfig) -> Outcome:
         )
         return _validation_values(videos)
 
-    with RunLog(
-        config.run,
-        first_step=resumed["progress"]["step"] if resumed else 0,
-        total_steps=plan.total_steps,
-        label="finetune",
-    ) as log:
-        fit(
-            step,
-            plan,
-            batches=loader,
-            validate=validate,
-            runtime=machine,
-            log=log,
-            checkpoints=checkpoints,
-            resumed=resumed,
-        )
-    best = resume.load_state(checkpoints.best)
-    step.load_state_dict(best["model"])
+    progress = train(
+        step,
+        plan,
+        folder=config.run,
+        config_yaml=to_yaml(config),
+        continued=config.resume,
+        machine=machine,
+        batches=loader,
+        validate=validate,
+    )
     provenance = {
         **data.provenance,
         "pretrained": None if parent is None else parent.sha256,
         "ssl_weight": config.ssl_weight,
         "fake_fraction": batches.fake_fraction,
         "seed": config.loop.seed,
-        "best_step": best["progress"]["best_step"],
+        "best_step": progress.best_step,
     }
-    return _export(config, step.eval(), arguments, provenance, data.validation, machine)
+    return _export(config, step, arguments, provenance, data.validation, machine)
 
 
 def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
     """What the detector is built from; with a stage-one file, its backbone and target size."""
     if parent is None:
         return {"video": config.video.arguments(), "pool": config.pool, "auxiliary": False}
+    video = dict(parent.arguments["video"])
+    if config.video not in (VideoModelConfig(), VideoModelConfig(**video)):
+        raise ValueError(
+            f"{config.pretrained} holds the backbone {video}, not the one given as video: "
+            f"{config.video.arguments()}; leave video out, or give the file that belongs to it"
+        )
     sizes = {
         name: parent.arguments[name]
         for name in ("projection_dim", "predictor_dim", "predictor_heads")
@@ -199,7 +194,7 @@ def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, 
     }
     auxiliary = config.ssl_weight > 0
     return {
-        "video": dict(parent.arguments["video"]),
+        "video": video,
         "pool": config.pool,
         "auxiliary": auxiliary,
         **(sizes if auxiliary else {}),

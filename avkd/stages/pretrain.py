@@ -26,8 +26,9 @@ from avkd.models.model_file import save_model
 from avkd.objectives import representation_health as health
 from avkd.objectives.agreement import center_per_step, negative_cosine
 from avkd.runtime import ExitCode, Outcome, Runtime
-from avkd.training import optim, resume, run_folder
-from avkd.training.loop import Plan, StepOutput, fit
+from avkd.training import optim
+from avkd.training.loop import Plan, StepOutput
+from avkd.training.run import train
 from avkd.training.run_log import RunLog
 
 _ALARMING_POSITION_SHARE = 0.5
@@ -97,10 +98,6 @@ def pretrain(config: PretrainConfig) -> Outcome:
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
     arguments = _arguments(config)
     step = PretrainStep(build_cross_modal_network(**arguments), config).to(machine.device)
-    run_folder.start(config.run, to_yaml(config), resume=config.resume)
-    run_folder.write_environment(config.run, machine.describe())
-    checkpoints = resume.Checkpoints(config.run / "checkpoints")
-    resumed = resume.load_state(checkpoints.last) if config.resume else None
     plan = _plan(config, len(batches))
 
     def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
@@ -118,24 +115,17 @@ def pretrain(config: PretrainConfig) -> Outcome:
             log.say("the targets encode the frame index, not content: set --target_center per_step")
         return values
 
-    with RunLog(
-        config.run,
-        first_step=resumed["progress"]["step"] if resumed else 0,
-        total_steps=plan.total_steps,
-        label="pretrain",
-    ) as log:
-        fit(
-            step,
-            plan,
-            batches=loader,
-            validate=validate,
-            runtime=machine,
-            log=log,
-            checkpoints=checkpoints,
-            resumed=resumed,
-        )
-    step.load_state_dict(resume.load_state(checkpoints.best)["model"])
-    values = measure(step.eval(), data.validation, machine, config.loop.batch_size)
+    train(
+        step,
+        plan,
+        folder=config.run,
+        config_yaml=to_yaml(config),
+        continued=config.resume,
+        machine=machine,
+        batches=loader,
+        validate=validate,
+    )
+    values = measure(step, data.validation, machine, config.loop.batch_size)
     return _export(config, step, arguments, data.provenance, values)
 
 

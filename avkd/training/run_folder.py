@@ -12,6 +12,9 @@ from typing import Any
 
 from avkd import __version__, durable
 
+# What a resumed run may change: how it is called and where it computes, never what it computes.
+_MAY_CHANGE = ("resume:", "force:", "workers:", "cache_gigabytes:", "device:", "threads:")
+
 
 def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
     """Create a run folder with its config, or check that it holds the very run to resume.
@@ -32,10 +35,8 @@ def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
         return
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no run there to resume (no config.yaml)")
-    # Lines are compared without `resume` itself, which is false in the first run's file, and
-    # without `force`, which decides only at the end and is what one adds to a finished run.
     before, now = (
-        [line for line in text.splitlines() if not line.startswith(("resume:", "force:"))]
+        [line for line in text.splitlines() if not line.strip().startswith(_MAY_CHANGE)]
         for text in (path.read_text(encoding="utf-8"), config_yaml)
     )
     if before != now:

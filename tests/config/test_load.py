@@ -184,7 +184,6 @@ def test_a_missing_or_broken_config_file_is_a_user_mistake(tmp_path):
         (PretrainConfig, ("--video.name", "csn101", "--video.hidden", "8"), "video.hidden"),
         (PretrainConfig, ("--video.time_axis", "published"), "video.time_axis"),
         (FinetuneConfig, ("--ssl_weight=0", "--views.frequency_mask_max=3"), "frequency_mask_max"),
-        (FinetuneConfig, ("--pretrained", "m", "--video.name", "paper"), "video"),
         (FinetuneConfig, ("--ssl_weight", "0", "--real_ratio", "2"), "real_ratio"),
     ],
 )

@@ -1,0 +1,63 @@
+"""One run of any stage: its folder, its log, the loop, and the best state at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from avkd.runtime import Runtime
+from avkd.training import resume, run_folder
+from avkd.training.loop import Batch, Plan, Progress, TrainingStep, fit
+from avkd.training.run_log import RunLog
+
+
+def train(
+    step: TrainingStep,
+    plan: Plan,
+    *,
+    folder: Path,
+    config_yaml: str,
+    continued: bool,
+    machine: Runtime,
+    batches: Callable[[int, int], Iterable[Batch]],
+    validate: Callable[[RunLog, int], Mapping[str, float]],
+) -> Progress:
+    """Train in a run folder; ``step`` ends in eval mode with the weights of the best validation.
+
+    Args:
+        step: On the device.
+        plan: Length, schedule, selection.
+        folder: Run folder, new or (if ``continued``) holding the very same run.
+        config_yaml: What the run is, to be written or compared.
+        continued: Go on from the last checkpoint.
+        machine: Device and precision.
+        batches: As in `loop.fit`.
+        validate: As in `loop.fit`.
+
+    Raises:
+        FileExistsError: the folder holds a run and ``continued`` is false.
+        ValueError: the run there is another one.
+    """
+    run_folder.start(folder, config_yaml, resume=continued)
+    run_folder.write_environment(folder, machine.describe())
+    checkpoints = resume.Checkpoints(folder / "checkpoints")
+    resumed = resume.load_state(checkpoints.last) if continued else None
+    with RunLog(
+        folder,
+        first_step=resumed["progress"]["step"] if resumed else 0,
+        total_steps=plan.total_steps,
+        label=folder.name,
+    ) as log:
+        progress = fit(
+            step,
+            plan,
+            batches=batches,
+            validate=validate,
+            runtime=machine,
+            log=log,
+            checkpoints=checkpoints,
+            resumed=resumed,
+        )
+    step.load_state_dict(resume.load_state(checkpoints.best)["model"])
+    step.eval()
+    return progress

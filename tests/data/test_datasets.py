@@ -1,0 +1,238 @@
+"""Prepared corpora as clips: every draw repeatable, every frame looked at, every failure told."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avkd.data import face_tracks, media
+from avkd.data.datasets import ClipItem, Corpus, TrainingClips, WindowClips, training_loader
+from avkd.data.face_crop import TEMPLATE
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.prepare import prepare
+from avkd.data.sampling import ClipBatch, ClipKey
+from avkd.data.transforms import Augmentation, Views, center_views
+
+LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
+EVERYTHING = Augmentation(grayscale=1.0, erasing=1.0, time_mask=1.0, frequency_mask_max=26)
+
+
+def write_counting_video(path: Path, frames: int) -> None:
+    """Frame n is grey of level 40 + 3 n; the sound is a ramp."""
+    images = (np.full((160, 200, 3), 40 + 3 * n, np.uint8) for n in range(frames))
+    waveform = None if path.stem == "short" else np.linspace(-0.5, 0.5, frames * 640)
+    media.write_video(
+        path, images, waveform=None if waveform is None else waveform.astype(np.float32)
+    )
+    boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
+    landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
+    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    root = tmp_path_factory.mktemp("source")
+    for name, frames in LENGTHS.items():
+        write_counting_video(root / f"{name}.mp4", frames)
+    (root / "broken.mp4").write_text("not a video")
+    samples = tuple(
+        Sample(
+            sample_id=f"toy/{name}",
+            path=f"{name}.mp4",
+            kind="video",
+            label=int(name == "twin"),
+            dataset="toy",
+            method="forged" if name == "twin" else "real",
+            split="train",
+        )
+        for name in (*LENGTHS, "broken", "absent")
+    )
+    out = root / "prepared"
+    prepare(Manifest(root=root, samples=samples), out, detector="boxes", workers=1)
+    return Corpus.open(out)
+
+
+def item(corpus: Corpus, name: str) -> ClipItem:
+    (sample,) = (s for s in corpus.manifest.samples if s.sample_id == f"toy/{name}")
+    return ClipItem(sample, corpus.store)
+
+
+def training_clips(corpus: Corpus, **changes) -> TrainingClips:
+    settings = {"seed": 0, "augmentation": EVERYTHING, "with_sound": True, **changes}
+    return TrainingClips([item(corpus, n) for n in ("long", "twin", "second")], **settings)
+
+
+def frame_numbers(clip: ClipBatch) -> np.ndarray:
+    """(B, T) number of each frame, read from its brightness."""
+    middle = clip.frames[:, :, 40:110, 40:110].float().mean(dim=(2, 3, 4))
+    return ((middle - 40) / 3).round().int().numpy()
+
+
+def assert_same_clip(one: ClipBatch, two: ClipBatch) -> None:
+    assert one.sample_ids == two.sample_ids
+    assert torch.equal(one.frames, two.frames) and torch.equal(one.labels, two.labels)
+    assert one.waveform is not None and two.waveform is not None
+    assert torch.equal(one.waveform, two.waveform)
+    assert same_views(one.student, two.student) and same_views(one.teacher, two.teacher)
+
+
+def same_views(one: Views, two: Views) -> bool:
+    return all(
+        torch.equal(getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(Views)
+    )
+
+
+# The corpus
+
+
+def test_files_that_failed_are_expected_and_told_with_their_reason(corpus: Corpus) -> None:
+    assert {s.sample_id for s in corpus.manifest.samples} == {f"toy/{name}" for name in LENGTHS}
+    assert {s.sample_id for s in corpus.expected} == {
+        f"toy/{name}" for name in (*LENGTHS, "broken", "absent")
+    }
+    assert {name: code for name, (code, _) in corpus.failures.items()} == {
+        "toy/broken": "not_media",
+        "toy/absent": "not_found",
+    }
+    assert all(message for _, message in corpus.failures.values())
+    items = corpus.items(corpus.manifest.samples)
+    assert [i.num_frames for i in items] == list(LENGTHS.values())
+
+
+def test_a_folder_that_is_no_corpus_is_answered_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="avkd prepare"):
+        Corpus.open(tmp_path)
+
+
+# Training clips
+
+
+def test_a_clip_is_25_neighbouring_frames_with_the_sound_of_the_same_instants(
+    corpus: Corpus,
+) -> None:
+    clips = training_clips(corpus)
+    starts = set()
+    for position in range(20):
+        clip = clips[ClipKey(0, position, 0)]
+        assert clip.frames.shape == (1, 25, 150, 150, 3) and clip.frames.dtype == torch.uint8
+        (numbers,) = frame_numbers(clip)
+        np.testing.assert_array_equal(numbers, numbers[0] + np.arange(25))
+        sound = clips.items[0].store.waveform(clips.items[0].sample.path, int(numbers[0]), 16000)
+        assert clip.waveform is not None and clip.waveform.dtype == torch.int16
+        np.testing.assert_array_equal(clip.waveform.numpy()[0], sound)
+        # The ramp rises from -0.5 to 0.5: the sound itself tells when it was.
+        level = clip.waveform[0, 7680:8320].float().mean().item() / 32767
+        assert level == pytest.approx((numbers[0] + 12.5) / 60 - 0.5, abs=0.02)
+        starts.add(int(numbers[0]))
+    assert len(starts) > 10 and starts <= set(range(36))
+
+
+def test_the_teacher_sees_a_clean_view_on_its_own_draw(corpus: Corpus) -> None:
+    clips = training_clips(corpus)
+    same_crops = 0
+    for position in range(20):
+        clip = clips[ClipKey(0, position, 0)]
+        student, teacher = clip.student, clip.teacher
+        assert student.grayscale.all() and (student.erased[:, 2:] > student.erased[:, :2]).all()
+        assert not teacher.grayscale.any() and not teacher.erased.any()
+        assert not teacher.time_mask[:, 1].any() and not teacher.mel_mask[:, 1].any()
+        same_crops += torch.equal(student.crop, teacher.crop)
+    assert same_crops < 5
+    masked = [clips[ClipKey(0, p, 0)].student for p in range(20)]
+    assert any(view.time_mask[0, 1] > 0 for view in masked)
+    assert any(view.mel_mask[0, 1] > 0 for view in masked)
+
+
+def test_a_pair_of_one_position_is_drawn_alike(corpus: Corpus) -> None:
+    """Only the forgery tells a fake from the real it was made from."""
+    clips = training_clips(corpus)
+    for position in range(5):
+        real, fake = (clips[ClipKey(0, position, index)] for index in (0, 1))
+        assert (real.labels.item(), fake.labels.item()) == (0.0, 1.0)
+        np.testing.assert_array_equal(frame_numbers(real), frame_numbers(fake))
+        assert same_views(real.student, fake.student) and same_views(real.teacher, fake.teacher)
+
+
+def test_position_epoch_and_seed_each_give_another_draw(corpus: Corpus) -> None:
+    clips = training_clips(corpus)
+    first = clips[ClipKey(0, 0, 0)]
+    for other in (
+        clips[ClipKey(0, 1, 0)],
+        clips[ClipKey(1, 0, 0)],
+        training_clips(corpus, seed=1)[ClipKey(0, 0, 0)],
+    ):
+        assert not same_views(first.student, other.student)
+        assert not same_views(first.teacher, other.teacher)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("cache_bytes", [0, 61 * 3 * 150**2, 10**9])
+def test_workers_and_memory_change_nothing_but_the_speed(
+    corpus: Corpus, workers: int, cache_bytes: int
+) -> None:
+    """The cache holds nothing, one of the two long tracks, or everything."""
+    keys = [[ClipKey(0, p, p % 3) for p in range(b, b + 3)] for b in (0, 3, 6)]
+    plain = training_clips(corpus)
+    expected = [ClipBatch.collate([plain[key] for key in batch]) for batch in keys]
+    clips = training_clips(corpus, cache_bytes=cache_bytes)
+    loader = training_loader(clips, keys, workers=workers, pin_memory=False)
+    for _ in range(1 if workers else 2):  # the second time from memory
+        for one, two in zip(expected, loader, strict=True):
+            assert_same_clip(one, two)
+    if not workers:
+        assert len(clips._decoded) == {0: 0, 10**9: 3}.get(cache_bytes, 1)
+
+
+def test_a_loader_leaves_the_global_randomness_alone(corpus: Corpus) -> None:
+    """Dropout draws from it; a loader made anew after a resume must not shift it."""
+    before = torch.get_rng_state()
+    loader = training_loader(
+        training_clips(corpus), [[ClipKey(0, 0, 0)]], workers=0, pin_memory=False
+    )
+    list(loader)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_clips_too_short_or_without_sound_are_refused_by_name(corpus: Corpus) -> None:
+    settings = {"seed": 0, "augmentation": Augmentation()}
+    with pytest.raises(ValueError, match=r"toy/short: shorter than 25"):
+        TrainingClips([item(corpus, "short")], with_sound=False, **settings)
+    silent = item(corpus, "long")
+    silent = dataclasses.replace(silent, sample=dataclasses.replace(silent.sample, has_audio=False))
+    with pytest.raises(ValueError, match=r"toy/long: has no sound"):
+        TrainingClips([silent], with_sound=True, **settings)
+    assert TrainingClips([silent], with_sound=False, **settings)[ClipKey(0, 0, 0)].waveform is None
+
+
+# Windows
+
+
+def test_windows_show_every_frame_of_every_item_in_order(corpus: Corpus) -> None:
+    items = corpus.items(corpus.manifest.samples)
+    shown: dict[str, list[list[int]]] = {}
+    batches = list(WindowClips(items).batches(batch_size=2))
+    assert [len(clips) for clips, _ in batches] == [2] * 4
+    for clips, places in batches:
+        assert clips.waveform is None and same_views(clips.student, center_views(2))
+        numbers = frame_numbers(clips)
+        for name, (index, window), row in zip(clips.sample_ids, places, numbers, strict=True):
+            assert items[index].sample.sample_id == name
+            np.testing.assert_array_equal(row, window.frame_indices)
+            shown.setdefault(name, []).append(row.tolist())
+    for name, frames in LENGTHS.items():
+        rows = shown[f"toy/{name}"]
+        assert {number for row in rows for number in row} == set(range(frames))
+        assert [row[0] for row in rows] == {60: [0, 25, 35]}.get(frames, [0])
+    assert shown["toy/short"][0][11:] == [11] * 14  # the last frame is repeated
+
+
+def test_only_the_middle_window_where_one_is_enough(corpus: Corpus) -> None:
+    clips = WindowClips([item(corpus, "long"), item(corpus, "second")], only_middle=True)
+    assert [window.start_frame for _, window in clips.places] == [25, 0]
+    with_sound = WindowClips([item(corpus, "long")], with_sound=True)
+    clip, _, window = with_sound[2]
+    sound = with_sound.items[0].store.waveform(with_sound.items[0].sample.path, 35, 16000)
+    assert window.start_frame == 35 and clip.waveform is not None
+    np.testing.assert_array_equal(clip.waveform.numpy()[0], sound)

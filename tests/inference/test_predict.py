@@ -1,0 +1,316 @@
+"""From any file to a verdict: every frame of every face is judged, and nothing is passed over.
+
+The detector is a stand-in that reads the frame numbers painted into the faces.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from avkd.config.evaluation_config import PredictConfig
+from avkd.data import face_tracks, media
+from avkd.data.crop_store import CropStore
+from avkd.data.face_crop import TEMPLATE
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.prepare import prepare
+from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
+from avkd.inference.predict import Judge, judge_file
+from avkd.inference.verdict import Verdict
+from avkd.models.decision import DecisionRule
+from avkd.runtime import Runtime
+
+RULE = DecisionRule(
+    calibration_scale=1.0,
+    calibration_offset=0.0,
+    threshold=0.5,
+    uncertain_half_width=0.1,
+    source="made up",
+)
+SIZE = (180, 400)  # rows, columns: room for two faces
+
+
+class NumberReader(nn.Module):
+    """Notes the level of every frame it is shown; the logit is the mean level of the clip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[np.ndarray] = []
+
+    def forward(self, clip: Tensor) -> SimpleNamespace:
+        assert clip.shape[1:] == (3, 25, 32, 32)
+        assert not torch.is_grad_enabled()
+        levels = clip[:, :, :, 12:20, 12:20].mean(dim=(3, 4))  # (B, 3, T)
+        mean, std = (torch.tensor(v)[None, :, None] for v in (CHANNEL_MEAN, CHANNEL_STD))
+        levels = 255 * (levels * std + mean).mean(dim=1)
+        self.seen += list(levels.numpy())
+        return SimpleNamespace(logit=(levels.mean(dim=1) - 128) / 64)
+
+
+@pytest.fixture
+def reader() -> NumberReader:
+    return NumberReader()
+
+
+@pytest.fixture
+def judge(reader: NumberReader) -> Callable[..., Verdict]:
+    detector = Judge(
+        model=reader,
+        rule=RULE,
+        image_size=32,
+        fingerprint="stand-in",
+        machine=Runtime(device=torch.device("cpu"), precision="fp32"),
+    )
+
+    def judge_one(path: Path, **settings) -> Verdict:
+        settings = {"detector": "boxes", **settings}
+        config = PredictConfig(files=(path,), model=Path("unused"), **settings)
+        return judge_file(path, detector, config)
+
+    return judge_one
+
+
+def left_level(frame: int) -> int:
+    return 30 + 2 * frame
+
+
+def right_level(frame: int) -> int:
+    return 220 - frame
+
+
+def write_faces(path: Path, frames: int, *, left: range, right: range = range(0)) -> None:
+    """A grey face left and another right, each there (by the sidecar) in a range of frames."""
+    images = []
+    for number in range(frames):
+        image = np.full((*SIZE, 3), 128, np.uint8)
+        image[:, :200] = left_level(number)
+        image[:, 200:] = right_level(number)
+        images.append(image)
+    media.write_video(path, images, crf=1)
+    faces = []
+    for x, there in ((10, left), (220, right)):
+        points = (TEMPLATE + np.array([x, 10])).tolist()
+        box = [x + 10, 20, x + 140, 160]
+        faces += [{"frame": n, "box": box, "landmarks": points} for n in there]
+    sidecar = {"frames_per_second": 25.0, "size": [SIZE[1], SIZE[0]], "faces": faces}
+    face_tracks.face_sidecar_path(path).write_text(json.dumps(sidecar))
+
+
+def codes(notes) -> list[str]:
+    return [note.code for note in notes]
+
+
+def assert_shown(seen: np.ndarray, levels: list[int]) -> None:
+    np.testing.assert_allclose(seen, levels, atol=1.0)
+
+
+# What is shown to the detector
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_windows_show_every_frame_of_the_face_in_order(
+    judge, reader: NumberReader, tmp_path: Path, batch_size: int
+) -> None:
+    path = tmp_path / "one.mp4"
+    write_faces(path, 60, left=range(60))
+    verdict = judge(path, batch_size=batch_size)
+    assert [w.start_frame for w in verdict.windows] == [0, 25, 35]
+    for seen, start in zip(reader.seen, (0, 25, 35), strict=True):
+        assert_shown(seen, [left_level(n) for n in range(start, start + 25)])
+    assert verdict.windows[2].start_seconds == 1.4 and verdict.windows[2].end_seconds == 2.4
+    assert verdict.warnings == () and verdict.skipped == ()
+    logits = [(seen.mean() - 128) / 64 for seen in reader.seen]
+    assert [w.logit for w in verdict.windows] == pytest.approx(logits, abs=1e-4)
+    assert verdict.tracks[0].logit == pytest.approx(np.mean(logits), abs=1e-4)
+    assert verdict.probability == pytest.approx(RULE.probability(float(np.mean(logits))), abs=1e-4)
+    assert verdict.decision == "real" and verdict.threshold_origin == "made up"
+
+
+def test_two_faces_are_two_tracks_and_the_more_suspicious_one_decides(
+    judge, reader: NumberReader, tmp_path: Path
+) -> None:
+    """The right face comes later and leaves earlier; each keeps its own frames and times."""
+    path = tmp_path / "two.mp4"
+    write_faces(path, 60, left=range(60), right=range(10, 50))
+    verdict = judge(path)
+    assert codes(verdict.warnings) == ["several_faces"]
+    windows = {(w.track, w.start_frame): w for w in verdict.windows}
+    tracks = {track.num_windows: track for track in verdict.tracks}
+    left, right = tracks[3].track, tracks[2].track
+    expected = [*((left, start) for start in (0, 25, 35)), (right, 10), (right, 25)]
+    assert sorted(windows) == sorted(expected)
+    for (track, start), window in windows.items():
+        level = left_level if track == left else right_level
+        levels = [level(n) for n in range(start, start + 25)]
+        assert any(np.allclose(seen, levels, atol=1.0) for seen in reader.seen)
+        assert window.logit == pytest.approx((np.mean(levels) - 128) / 64, abs=0.02)
+    assert verdict.tracks[0].track == right and verdict.decision == "fake"
+    assert verdict.probability == verdict.tracks[0].probability
+    assert (verdict.tracks[0].start_seconds, verdict.tracks[0].end_seconds) == (0.4, 2.0)
+
+
+def test_what_is_judged_is_what_a_prepared_corpus_holds(
+    judge, reader: NumberReader, tmp_path: Path
+) -> None:
+    """Compression moves pixels; a detector trained on compressed crops must be shown such ones."""
+    path = tmp_path / "noise.mp4"
+    write_faces(path, 25, left=range(25))
+    noise = np.random.default_rng(0).integers(0, 256, (25, *SIZE, 3), dtype=np.uint8)
+    media.write_video(path, list(noise), crf=1)
+    sample = Sample(
+        sample_id="a/b", path="noise.mp4", kind="video", label=0, dataset="a", method="real"
+    )
+    out = tmp_path / "prepared"
+    prepare(Manifest(root=tmp_path, samples=(sample,)), out, detector="boxes", workers=1)
+    (prepared,) = Manifest.load(out / "manifest.jsonl").samples
+    stored = CropStore(out).frames(prepared.path, 0, 25)
+    shown: list[np.ndarray] = []
+    plain = Judge.logits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Judge, "logits", lambda self, clips: shown.append(clips) or plain(self, clips)
+        )
+        judge(path)
+    np.testing.assert_array_equal(shown[0][0], stored)
+
+
+# Files with something to warn of
+
+
+def test_a_file_shorter_than_a_window_is_judged_with_a_warning(
+    judge, reader: NumberReader, tmp_path: Path
+) -> None:
+    path = tmp_path / "short.mp4"
+    write_faces(path, 10, left=range(10))
+    verdict = judge(path)
+    assert verdict.decision != "cannot_tell" and codes(verdict.warnings) == ["short"]
+    (window,) = verdict.windows
+    assert (window.num_frames, window.num_repeated) == (10, 15)
+    assert_shown(reader.seen[0], [left_level(min(n, 9)) for n in range(25)])
+
+
+def test_a_face_seen_for_a_moment_is_told_but_not_judged(judge, tmp_path: Path) -> None:
+    path = tmp_path / "moment.mp4"
+    write_faces(path, 60, left=range(60), right=range(20, 30))
+    verdict = judge(path)
+    assert len(verdict.tracks) == 1 and codes(verdict.skipped) == ["face_too_brief"]
+
+
+def test_a_face_in_a_small_part_of_the_file_is_told(judge, tmp_path: Path) -> None:
+    path = tmp_path / "part.mp4"
+    write_faces(path, 80, left=range(40, 70))
+    verdict = judge(path)
+    assert codes(verdict.warnings) == ["low_coverage"]
+    assert [w.start_frame for w in verdict.windows] == [40, 45]
+
+
+def test_a_limit_is_kept_and_told(judge, reader: NumberReader, tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    write_faces(path, 80, left=range(80))
+    verdict = judge(path, max_seconds=1.2)
+    assert [w.start_frame for w in verdict.windows] == [0, 5]
+    assert "stopped_by_limit" in codes(verdict.warnings)
+    assert len(reader.seen) == 2
+
+
+def test_a_damaged_file_is_judged_as_far_as_it_can_be_read(judge, tmp_path: Path) -> None:
+    path = tmp_path / "whole.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), dtype=np.uint8)
+    media.write_video(path, list(noise))
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    first, last = content.index(b"mdat") + 200, content.index(b"moov")
+    for position in rng.integers(first, last, 30):
+        content[position] ^= 1 << int(rng.integers(8))
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    assert "damaged" not in codes(judge(path, detector="none").warnings)
+    verdict = judge(damaged, detector="none")
+    assert verdict.decision != "cannot_tell" and "damaged" in codes(verdict.warnings)
+
+
+# Files about which nothing can be said
+
+
+def no_face(path: Path) -> None:
+    write_faces(path, 30, left=range(0))
+
+
+def brief_face(path: Path) -> None:
+    write_faces(path, 60, left=range(5))
+
+
+def playlist(path: Path) -> None:
+    """Media libraries would follow it to other files and into the network."""
+    secret = path.with_name("secret.ts")
+    secret.write_bytes(b"")
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{secret}\n#EXT-X-ENDLIST\n")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def absent(path: Path) -> None:
+    pass
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def without_sidecar(path: Path) -> None:
+    media.write_video(path, [np.zeros((64, 64, 3), np.uint8)] * 30)
+
+
+def broken_sidecar(path: Path) -> None:
+    without_sidecar(path)
+    face_tracks.face_sidecar_path(path).write_text('{"faces": [')
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (no_face, "no_face"),
+        (brief_face, "face_too_brief"),
+        (playlist, None),
+        (empty, "empty_file"),
+        (absent, None),
+        (folder, None),
+        (without_sidecar, "bad_input"),
+        (broken_sidecar, "bad_input"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_file_that_cannot_be_judged_says_so_and_why(
+    judge, reader: NumberReader, tmp_path: Path, make, code: str | None
+) -> None:
+    path = tmp_path / "file.mp4"
+    make(path)
+    verdict = judge(path)
+    assert verdict.decision == "cannot_tell" and verdict.probability is None
+    assert path.name in verdict.reason and verdict.model_fingerprint == "stand-in"
+    assert [note.message for note in verdict.skipped] == [verdict.reason]
+    assert code is None or codes(verdict.skipped) == [code]
+    assert reader.seen == [], "nothing was scored"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_windows_without_a_finite_score_are_told_and_not_judged(
+    judge, reader: NumberReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    path = tmp_path / "one.mp4"
+    write_faces(path, 60, left=range(60))
+    for logits, kept in (([1.0, value, 2.0], [0, 35]), ([value] * 3, [])):
+        out = SimpleNamespace(logit=torch.tensor(logits))
+        monkeypatch.setattr(reader, "forward", lambda clip, out=out: out)
+        verdict = judge(path)
+        assert [w.start_frame for w in verdict.windows] == kept
+        assert codes(verdict.skipped) == ["logit_not_finite"]
+        assert verdict.decision == ("fake" if kept else "cannot_tell")
+        assert kept or "no number" in verdict.reason

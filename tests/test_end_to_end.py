@@ -1,0 +1,577 @@
+"""The whole path through the real command line, on a tiny generated corpus made once.
+
+Networks this small learn nothing: what is tested is that every step leaves what it promises, that
+numbers recompute, that a stopped run ends as if it had not been stopped, and what is refused.
+"""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from avkd import cli
+from avkd.config.load import parse
+from avkd.config.training_config import FinetuneConfig, PretrainConfig
+from avkd.data import build
+from avkd.data.manifest import Manifest
+from avkd.data.sampling import MixedBatches
+from avkd.evaluation.scores import OK, read_scores
+from avkd.evaluation.summary import pool_videos
+from avkd.models.model_file import load_model, read_header
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXCLUDED = "FaceSwap"
+LOOP = [
+    *("--loop.epochs", "2", "--loop.batch_size", "4", "--loop.device", "cpu"),
+    *("--loop.precision", "fp32", "--loop.threads", "1", "--optim.warmup_epochs", "0.5"),
+]
+VIDEO = ["--video.image_size", "32", "--video.width", "4", "--video.hidden", "16"]
+VIDEO += ["--video.reduced", "8"]
+SMALL = [*VIDEO, "--audio_width", "8", "--projection_dim", "16", "--predictor_dim", "32"]
+
+
+def avkd(*arguments: object) -> int:
+    return cli.main([str(argument) for argument in arguments])
+
+
+def done(*arguments: object) -> None:
+    code = avkd(*arguments)
+    assert code == 0, f"avkd {arguments[0]} ended with {code}"
+
+
+class Corpora(NamedTuple):
+    source: Path
+    talking: Path
+    seen: Path
+    unseen: Path
+    broken_id: str
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
+    """Eight people in each tree; one test file of the Celeb-DF tree is broken on purpose."""
+    root = tmp_path_factory.mktemp("corpora")
+    source = root / "corpus"
+    # Four clips of each, because retrieval needs eight held-out ones.
+    done(
+        *("synth", "--out", source, "--identities", 8, "--clips_per_identity", 4),
+        *("--words", 2, "--seconds", 1.2, "--workers", 1),
+    )
+    listed = (source / "celebdf_like/List_of_testing_videos.txt").read_text().split("\n")
+    broken = next(line for line in listed if line.startswith("0 ")).partition(" ")[2]
+    (source / "celebdf_like" / broken).write_text("not a video any more")
+    prepared = root / "prepared"
+    trees = {
+        "lrw": (source / "lrw_like/lipread_mp4", prepared / "talking", []),
+        "faceforensics": (source / "faceforensics_like", prepared / "seen", []),
+        "celebdf": (source / "celebdf_like", prepared / "unseen", ["--split", "test"]),
+    }
+    codes = {
+        layout: avkd(
+            *("prepare", "--layout", layout, "--source", tree, "--out", out),
+            *("--detector", "boxes", "--workers", 1, *more),
+        )
+        for layout, (tree, out, more) in trees.items()
+    }
+    assert codes == {"lrw": 0, "faceforensics": 0, "celebdf": 3}, "one Celeb-DF file is broken"
+    return Corpora(
+        source=source,
+        talking=prepared / "talking",
+        seen=prepared / "seen",
+        unseen=prepared / "unseen",
+        broken_id=Path(broken).stem,
+    )
+
+
+def pretrain_arguments(corpora: Corpora, run: Path) -> list[str]:
+    return ["--data", str(corpora.talking), "--run", str(run), *SMALL, *LOOP, "--force"]
+
+
+def finetune_arguments(
+    corpora: Corpora, stage_one: Path, run: Path, ssl_weight: float
+) -> list[str]:
+    return [
+        *("--data", str(corpora.seen), "--real_data", str(corpora.talking), "--run", str(run)),
+        *("--pretrained", str(stage_one / "model.safetensors"), "--exclude_methods", EXCLUDED),
+        *("--ssl_weight", str(ssl_weight), *LOOP),
+        # No clipping, so that only the gradient of the agreement can tell two weights apart.
+        *("--optim.clip_norm", "1e9"),
+    ]
+
+
+@pytest.fixture(scope="session")
+def stage_one(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "stage_one"
+    done("pretrain", *pretrain_arguments(corpora, run))
+    return run
+
+
+@pytest.fixture(scope="session")
+def stage_two(corpora: Corpora, stage_one: Path) -> Path:
+    run = stage_one.with_name("stage_two")
+    done("finetune", *finetune_arguments(corpora, stage_one, run, 0.3))
+    return run
+
+
+@pytest.fixture(scope="session")
+def evaluation(corpora: Corpora, stage_two: Path) -> Path:
+    out = stage_two.with_name("evaluation")
+    code = avkd(
+        *("evaluate", "--model", stage_two / "model.safetensors", "--out", out),
+        *("--data", corpora.seen, corpora.unseen, "--bootstrap_resamples", 100),
+        *("--device", "cpu", "--threads", 1),
+    )
+    assert code == 3, "one file of the unseen corpus could not be scored"
+    return out
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def log_rows(run: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def assert_equal_tensors(first: Path, second: Path) -> None:
+    one, two = load_file(first), load_file(second)
+    assert one.keys() == two.keys()
+    different = [name for name in one if not torch.equal(one[name], two[name])]
+    assert not different, f"{len(different)} of {len(one)} tensors differ, first {different[0]}"
+
+
+# What a run leaves
+
+
+def test_the_run_folders_hold_what_the_design_says(stage_one: Path, stage_two: Path) -> None:
+    expected = {"config.yaml", "environment.json", "log.jsonl", "tensorboard", "checkpoints"}
+    assert names(stage_one) == {*expected, "model.safetensors"}
+    assert names(stage_two) == {*expected, "model.safetensors", "scores"}
+    for run in (stage_one, stage_two):
+        assert names(run / "checkpoints") == {"last.safetensors", "best.safetensors"}
+        (events,) = (run / "tensorboard").iterdir()
+        assert events.stat().st_size > 1000
+        environment = json.loads((run / "environment.json").read_text())
+        assert environment["precision"] == "fp32" and environment["threads"] == 1
+
+
+def test_the_config_of_a_run_reloads_to_an_equal_one(
+    corpora: Corpora, stage_one: Path, stage_two: Path
+) -> None:
+    first = parse("pretrain", PretrainConfig, pretrain_arguments(corpora, stage_one))
+    assert parse("", PretrainConfig, ["--config", str(stage_one / "config.yaml")]) == first
+    arguments = finetune_arguments(corpora, stage_one, stage_two, 0.3)
+    second = parse("finetune", FinetuneConfig, arguments)
+    assert parse("", FinetuneConfig, ["--config", str(stage_two / "config.yaml")]) == second
+
+
+def test_the_log_has_every_step_once_and_every_validation(stage_one: Path, stage_two: Path) -> None:
+    for run in (stage_one, stage_two):
+        rows = log_rows(run)
+        trained = [row["step"] for row in rows if "loss/total" in row]
+        assert trained == list(range(len(trained))) and len(trained) % 2 == 0
+        validated = [row["step"] for row in rows if any(n.startswith("validation/") for n in row)]
+        assert validated == [len(trained) // 2 - 1, len(trained) - 1]
+
+
+# Stage two: what went in
+
+
+def test_an_excluded_method_is_neither_learnt_nor_selected_on(
+    corpora: Corpora, stage_one: Path, stage_two: Path
+) -> None:
+    seen = Manifest.load(corpora.seen / "manifest.jsonl").samples
+    talking = Manifest.load(corpora.talking / "manifest.jsonl").samples
+    assert any(s.method == EXCLUDED and s.split == "train" for s in seen)
+    provenance = read_header(stage_two / "model.safetensors").provenance
+    assert provenance["excluded_methods"] == [EXCLUDED]
+    assert provenance["training_methods"] == sorted({s.method for s in seen} - {EXCLUDED})
+    trained = [s for s in seen if s.split == "train" and s.method != EXCLUDED]
+    trained += [s for s in talking if s.split == "train"]
+    assert provenance["training_clips"] == len(trained)
+    arguments = finetune_arguments(corpora, stage_one, stage_two, 0.3)
+    data = build.finetune_data(parse("finetune", FinetuneConfig, arguments))
+    assert {i.sample.sample_id for i in data.training.items} == {s.sample_id for s in trained}
+    validated = {row.sample_id for row in read_scores(stage_two / "scores/validation.csv")}
+    expected = {s.sample_id for s in seen if s.split == "val" and s.method != EXCLUDED}
+    assert validated == expected and len(expected) == 2 * 4
+
+
+def test_the_prior_in_the_model_file_is_what_the_batches_really_hold(
+    corpora: Corpora, stage_one: Path, stage_two: Path
+) -> None:
+    arguments = finetune_arguments(corpora, stage_one, stage_two, 0.3)
+    config = parse("finetune", FinetuneConfig, arguments)
+    data = build.finetune_data(config)
+    batches = MixedBatches(
+        [item.sample.label for item in data.forgeries],
+        data.sources,
+        num_real_items=data.num_real_items,
+        batch_size=config.loop.batch_size,
+        real_ratio=config.real_ratio,
+        balance=config.class_balance,
+        seed=config.loop.seed,
+    )
+    keys = [key for epoch in range(5) for batch in batches.epoch(epoch) for key in batch]
+    share = sum(data.training.items[key.item].sample.label for key in keys) / len(keys)
+    recorded = read_header(stage_two / "model.safetensors").provenance["fake_fraction"]
+    assert recorded == pytest.approx(share) and share == 0.25
+
+
+def test_the_detector_file_says_where_it_comes_from_and_how_it_decides(
+    stage_one: Path, stage_two: Path
+) -> None:
+    model, header = load_model(stage_two / "model.safetensors", kind="detector")
+    assert header.provenance["pretrained"] == read_header(stage_one / "model.safetensors").sha256
+    assert header.provenance["ssl_weight"] == 0.3 and header.provenance["seed"] == 0
+    assert [entry["name"] for entry in header.provenance["data"]] == ["seen", "talking"]
+    assert header.preprocessing["image_size"] == 32
+    rule = header.decision
+    assert rule is not None and "8 validation files" in rule.source
+    for row in read_scores(stage_two / "scores/validation.csv"):
+        assert row.logit is not None
+        assert row.probability == pytest.approx(rule.probability(row.logit), abs=1e-12)
+    assert not model.training
+
+
+def test_the_weight_of_the_auxiliary_task_reaches_the_backbone(
+    corpora: Corpora, stage_one: Path, stage_two: Path
+) -> None:
+    """0.6 against 0.3 differ in nothing else; without it the auxiliary head is not even built."""
+    weights = {0.3: load_file(stage_two / "model.safetensors")}
+    for weight in (0.0, 0.6):
+        run = stage_one.with_name(f"weight_{weight}")
+        done("finetune", *finetune_arguments(corpora, stage_one, run, weight))
+        weights[weight] = load_file(run / "model.safetensors")
+        logged = any("loss/agreement" in row for row in log_rows(run))
+        assert logged == (weight > 0)
+    start = load_file(stage_one / "model.safetensors")
+    name = next(n for n in weights[0.3] if n.startswith("encoder.") and n.endswith("weight"))
+    for one, two in itertools.combinations(weights, 2):
+        assert not torch.equal(weights[one][name], weights[two][name]), (one, two)
+    for weight, tensors in weights.items():
+        moved = (tensors[name] - start[f"video_student.{name}"]).norm()
+        assert 0 < moved < 0.5 * tensors[name].norm(), f"{weight}: did not start from stage one"
+        assert any(n.startswith("auxiliary") for n in tensors) == (weight > 0)
+
+
+def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_path: Path) -> None:
+    run = tmp_path / "alone"
+    done("finetune", "--data", corpora.seen, "--run", run, "--ssl_weight", 0, *VIDEO, *LOOP)
+    header = read_header(run / "model.safetensors", kind="detector")
+    assert header.provenance["pretrained"] is None and header.provenance["fake_fraction"] == 0.5
+    done(
+        *("evaluate", "--model", run / "model.safetensors", "--data", corpora.seen),
+        *("--out", run / "table", "--split", "val", "--methods", "Deepfakes"),
+        *("--bootstrap_resamples", 100, "--device", "cpu"),
+    )
+    rows = read_scores(run / "table/scores/faceforensics.csv")
+    assert {row.method for row in rows} == {"real", "Deepfakes"}
+    assert {row.split for row in rows} == {"val"}
+
+
+# Evaluation
+
+
+def test_every_expected_file_is_a_row_scored_or_with_its_reason(
+    corpora: Corpora, evaluation: Path
+) -> None:
+    assert names(evaluation) == {"scores", "report.md", "report.csv", "report.png"}
+    assert names(evaluation / "scores") == {"faceforensics.csv", "celebdf.csv"}
+    for folder, name in ((corpora.seen, "faceforensics"), (corpora.unseen, "celebdf")):
+        expected = Manifest.load(folder / "inputs.jsonl").of_split("test").samples
+        rows = read_scores(evaluation / "scores" / f"{name}.csv")
+        assert {row.sample_id: (row.label, row.method) for row in rows} == {
+            s.sample_id: (s.label, s.method) for s in expected
+        }
+        unscored = {Path(row.sample_id).name: row.status for row in rows if row.status != OK}
+        assert unscored == ({corpora.broken_id: "not_media"} if name == "celebdf" else {})
+
+
+def auc_of(logits: dict[str, float], reals: set[str], fakes: set[str]) -> float:
+    """The share of pairs in the right order, counted one by one."""
+    pairs = [(logits[real], logits[fake]) for real in reals for fake in fakes]
+    return sum((real < fake) + 0.5 * (real == fake) for real, fake in pairs) / len(pairs)
+
+
+def test_the_numbers_of_the_table_recompute_from_the_score_files(
+    evaluation: Path, stage_two: Path
+) -> None:
+    windows: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for path in (evaluation / "scores").iterdir():
+        lines = path.read_text().splitlines()[1:]  # the first is a comment
+        for row in csv.DictReader(lines):
+            found = windows[row["dataset"], row["method"]][row["sample_id"]]
+            found += [float(row["logit"])] if row["status"] == "ok" else []
+    with (evaluation / "report.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert {(row["dataset"], row["method"]) for row in table if row["is_pooled"] == "0"} == {
+        key for key in windows if key[1] != "real" and key[0] == "faceforensics"
+    }
+    model_header = read_header(stage_two / "model.safetensors")
+    for row in table:
+        files = {
+            label: {
+                name: logits
+                for (dataset, method), found in windows.items()
+                if dataset == row["dataset"] and (method == "real") == (label == "real")
+                if method == "real" or row["is_pooled"] == "1" or method == row["method"]
+                for name, logits in found.items()
+            }
+            for label in ("real", "fake")
+        }
+        pooled = {n: sum(w) / len(w) for found in files.values() for n, w in found.items() if w}
+        reals, fakes = ({n for n, w in files[label].items() if w} for label in ("real", "fake"))
+        counts = (len(reals), len(files["real"]), len(fakes), len(files["fake"]))
+        columns = ("scored_real", "expected_real", "scored_fake", "expected_fake")
+        assert counts == tuple(int(row[column]) for column in columns)
+        assert float(row["coverage"]) == (counts[0] + counts[2]) / (counts[1] + counts[3])
+        assert float(row["video_auc"]) == pytest.approx(auc_of(pooled, reals, fakes), abs=1e-9)
+        threshold = float(row["threshold_logit"])
+        hits = sum(pooled[n] < threshold for n in reals) / len(reals)
+        hits += sum(pooled[n] >= threshold for n in fakes) / len(fakes)
+        assert float(row["balanced_accuracy"]) == pytest.approx(hits / 2)
+        assert row["model_fingerprint"] == model_header.sha256[:16]
+    assert model_header.decision is not None
+    assert threshold == pytest.approx(model_header.decision.threshold_logit)
+
+
+def test_the_report_names_unseen_methods_and_unscored_files(evaluation: Path) -> None:
+    text = (evaluation / "report.md").read_text()
+    assert f"Methods it never saw: Celeb-synthesis, {EXCLUDED}." in text
+    assert "Files that could not be scored" in text and "not_media" in text
+    assert (evaluation / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+# Prediction
+
+
+def test_a_verdict_equals_the_evaluation_of_the_same_file(
+    corpora: Corpora, stage_two: Path, evaluation: Path, tmp_path: Path
+) -> None:
+    """Same windows, same pixels: the store's compression must not come between."""
+    manifest = Manifest.load(corpora.unseen / "inputs.jsonl")
+    rows = read_scores(evaluation / "scores/celebdf.csv")
+    videos = [v for v in pool_videos(rows) if v.logit is not None][:3]
+    paths = {s.sample_id: corpora.source / "celebdf_like" / s.path for s in manifest.samples}
+    out = tmp_path / "verdicts.jsonl"
+    done(
+        *("predict", *(paths[v.sample_id] for v in videos), "--detector", "boxes", "--out", out),
+        *("--model", stage_two / "model.safetensors", "--device", "cpu", "--batch_size", 3),
+    )
+    verdicts = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [verdict["file"] for verdict in verdicts] == [str(paths[v.sample_id]) for v in videos]
+    for verdict, video in zip(verdicts, videos, strict=True):
+        assert verdict["probability"] == pytest.approx(video.probability, abs=1e-4)
+        assert [window["start_frame"] for window in verdict["windows"]] == [0, 5]
+        # The probability of a network that has learnt nothing hardly moves; its logits do.
+        logits = [window["logit"] for window in verdict["windows"]]
+        assert logits == pytest.approx([window.logit for window in video.windows], abs=1e-3)
+
+
+def test_a_broken_file_cannot_be_told_and_does_not_stop_the_others(
+    corpora: Corpora, stage_two: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = sorted((corpora.source / "celebdf_like/Celeb-real").glob("*.mp4"))[0]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(good.read_bytes()[:200])
+    unaccompanied = tmp_path / "without_sidecar.mp4"
+    unaccompanied.write_bytes(good.read_bytes())
+    common = ["--model", stage_two / "model.safetensors", "--detector", "boxes", "--json"]
+    files = [broken, tmp_path / "absent.mp4", unaccompanied, good]
+    assert avkd("predict", *files, *common) == 3
+    verdicts = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [verdict["decision"] == "cannot_tell" for verdict in verdicts] == [True] * 3 + [False]
+    for path, verdict in zip(files[:3], verdicts[:3], strict=True):
+        assert verdict["probability"] is None and path.name in verdict["reason"]
+    assert avkd("predict", broken, *common) == 4
+
+
+# Stopping and going on
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "avkd", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def stop_after(process: subprocess.Popen[str], run: Path, rows: int, number: int) -> int:
+    """Send the signal as soon as so many rows are logged; returns the exit code."""
+    log, deadline = run / "log.jsonl", time.monotonic() + 120
+    while not log.exists() or log.read_bytes().count(b"\n") < rows:
+        assert process.poll() is None, f"ended before the signal:\n{process.communicate()[0]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    return process.returncode
+
+
+def test_a_terminated_pretraining_goes_on_as_if_nothing_had_happened(
+    corpora: Corpora, stage_one: Path
+) -> None:
+    run = stage_one.with_name("stage_one_stopped")
+    arguments = pretrain_arguments(corpora, run)
+    assert stop_after(start("pretrain", *arguments), run, 2, signal.SIGTERM) == 143
+    total = len(log_rows(stage_one))
+    assert 0 < len(log_rows(run)) < total, "it was stopped in the middle"
+    assert not (run / "model.safetensors").exists()
+    done("pretrain", *arguments, "--resume")
+    assert_equal_tensors(run / "model.safetensors", stage_one / "model.safetensors")
+    assert log_rows(run) == log_rows(stage_one)
+
+
+def test_a_killed_finetuning_goes_on_from_its_last_epoch(
+    corpora: Corpora, stage_one: Path, stage_two: Path
+) -> None:
+    run = stage_one.with_name("stage_two_killed")
+    arguments = finetune_arguments(corpora, stage_one, run, 0.3)
+    per_epoch = len(log_rows(stage_two)) // 2
+    # One step into the second epoch: the first one's validation is row number `per_epoch`.
+    assert stop_after(start("finetune", *arguments), run, per_epoch + 1, signal.SIGKILL) == -9
+    assert len(log_rows(run)) < 2 * per_epoch, "it was killed in the middle"
+    done("finetune", *arguments, "--resume")
+    assert_equal_tensors(run / "model.safetensors", stage_two / "model.safetensors")
+    assert log_rows(run) == log_rows(stage_two)
+    scores = [folder / "scores/validation.csv" for folder in (run, stage_two)]
+    assert scores[0].read_bytes() == scores[1].read_bytes()
+
+
+def test_a_run_goes_on_with_its_own_settings_only(
+    corpora: Corpora, stage_one: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in stage_one.rglob("*") if path.is_file()}
+    arguments = pretrain_arguments(corpora, stage_one)
+    assert avkd("pretrain", *arguments, "--resume", "--optim.lr", "0.1") == 2
+    message = capsys.readouterr().err
+    assert "'lr: 0.0007', not 'lr: 0.1'" in message and str(stage_one) in message
+    assert avkd("pretrain", *arguments) == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert avkd("pretrain", *pretrain_arguments(corpora, stage_one / "none"), "--resume") == 2
+    assert "no run there" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in stage_one.rglob("*") if path.is_file()}
+
+
+def test_stage_one_at_chance_is_not_written_without_force(
+    corpora: Corpora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "nothing_learnt"
+    arguments = [a for a in pretrain_arguments(corpora, run) if a != "--force"]
+    arguments += ["--loop.epochs", "1", "--optim.lr", "1e-9"]
+    assert avkd("pretrain", *arguments) == 4
+    assert "at chance" in capsys.readouterr().out
+    assert not (run / "model.safetensors").exists()
+    done("pretrain", *arguments, "--resume", "--force")
+    assert read_header(run / "model.safetensors", kind="cross_modal").decision is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [["--loop.workers", "2"], ["--loop.cache_gigabytes", "1"]])
+def test_loader_settings_change_nothing_but_the_speed(
+    corpora: Corpora, stage_one: Path, stage_two: Path, tmp_path: Path, more: list[str]
+) -> None:
+    arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
+    done("finetune", *arguments, *more)
+    assert_equal_tensors(tmp_path / "run/model.safetensors", stage_two / "model.safetensors")
+    assert log_rows(tmp_path / "run") == log_rows(stage_two)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", range(1, 10))
+def test_a_run_may_be_stopped_after_any_step(
+    corpora: Corpora, stage_one: Path, tmp_path: Path, rows: int
+) -> None:
+    run = tmp_path / "run"
+    arguments = pretrain_arguments(corpora, run)
+    assert stop_after(start("pretrain", *arguments), run, rows, signal.SIGINT) == 130
+    done("pretrain", *arguments, "--resume")
+    assert_equal_tensors(run / "model.safetensors", stage_one / "model.safetensors")
+    assert log_rows(run) == log_rows(stage_one)
+
+
+# Model files that are refused
+
+
+def truncated(source: Path, target: Path) -> str:
+    target.write_bytes(source.read_bytes()[:-100])
+    return target.name
+
+
+def without_a_tensor(source: Path, target: Path) -> str:
+    with safe_open(source, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(source)
+    name = sorted(tensors)[0]
+    del tensors[name]
+    save_file(tensors, target, metadata=metadata)
+    return name
+
+
+def with_a_changed_weight(source: Path, target: Path) -> str:
+    content = bytearray(source.read_bytes())
+    content[-1] ^= 1
+    target.write_bytes(content)
+    return "SHA-256"
+
+
+DAMAGES = [truncated, without_a_tensor, with_a_changed_weight]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "finetune"])
+def test_a_damaged_model_file_is_refused(
+    verb, damage, corpora: Corpora, stage_one: Path, stage_two: Path, tmp_path: Path, capsys
+) -> None:
+    run = stage_one if verb == "finetune" else stage_two
+    named = damage(run / "model.safetensors", tmp_path / "damaged.safetensors")
+    assert_refused(verb, tmp_path / "damaged.safetensors", corpora, tmp_path / "out")
+    message = capsys.readouterr().err
+    assert named in message and "damaged.safetensors" in message and "Traceback" not in message
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "finetune"])
+def test_a_model_file_of_the_other_stage_is_refused(
+    verb, corpora: Corpora, stage_one: Path, stage_two: Path, tmp_path: Path, capsys
+) -> None:
+    wrong, kind = (stage_two, "detector") if verb == "finetune" else (stage_one, "cross_modal")
+    assert_refused(verb, wrong / "model.safetensors", corpora, tmp_path / "out")
+    assert f"holds a {kind!r} model" in capsys.readouterr().err
+
+
+def assert_refused(verb: str, model: Path, corpora: Corpora, out: Path) -> None:
+    """Exit code 5, and nothing is begun."""
+    arguments = {
+        "evaluate": ["--model", model, "--data", corpora.seen, "--out", out],
+        "predict": [*corpora.source.rglob("id0_0000.mp4"), "--model", model, "--out", out],
+        "finetune": ["--pretrained", model, "--data", corpora.seen, "--run", out, *LOOP],
+    }
+    assert avkd(verb, *arguments[verb]) == 5
+    assert not out.exists()
+
+
+def test_a_backbone_other_than_the_pretrained_files_is_refused(
+    corpora: Corpora, stage_one: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A config that says `paper` must not silently train the file's own backbone."""
+    arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
+    assert avkd("finetune", *arguments, "--video.name", "paper") == 2
+    assert "holds the backbone" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,250 @@
+"""The scripts and the README: every argument arrives, every command named there really exists.
+
+The scripts run with a stand-in for `avkd` that writes down what it was called with.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from avkd import cli
+from avkd.config.load import parse
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
+README = REPOSITORY / "README.md"
+
+# Writes each argument on a line of its own, then an empty line; `synth` leaves the one file that
+# the demo looks for. With AVKD_STUB_FAILS the verb named there ends with exit code 4.
+STUB = """#!/usr/bin/env bash
+printf '%s\\n' "${0##*/}" "$@" '' >> "$CALLS"
+if [ "${1:-}" = synth ]; then
+  mkdir -p "$3/celebdf_like/Celeb-synthesis"
+  touch "$3/celebdf_like/Celeb-synthesis/id0 id1.mp4"
+fi
+if [ "${1:-}" = "${AVKD_STUB_FAILS:-nothing}" ]; then exit 4; fi
+"""
+
+
+class Stage:
+    """A made-up environment in which scripts run, and what they called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls_file = folder / "calls"
+        commands = folder / "venv" / "bin"
+        commands.mkdir(parents=True)
+        for name in ("avkd", "ruff", "mypy", "pytest"):
+            (commands / name).write_text(STUB)
+            (commands / name).chmod(0o755)
+        stamp = folder / "venv" / ".installed"
+        stamp.touch()
+        newer = (REPOSITORY / "setup.py").stat().st_mtime + 1000
+        os.utime(stamp, (newer, newer))
+
+    def run(self, script: str, *arguments: str, **environment: str) -> int:
+        self.calls_file.write_text("")
+        done = subprocess.run(
+            ["bash", str(REPOSITORY / "scripts" / script), *arguments],
+            cwd=self.folder,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith(("AVKD_", "EXTRA_"))},
+                "AVKD_VENV": str(self.folder / "venv"),
+                # Were it to install, it would call this, and end.
+                "AVKD_PYTHON": "false",
+                "CALLS": str(self.calls_file),
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+        )
+        self.output = done.stdout + done.stderr
+        return done.returncode
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """Command and arguments of every call, in order."""
+        blocks = self.calls_file.read_text().split("\n\n")[:-1]
+        return [block.split("\n") for block in blocks]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    return Stage(folder)
+
+
+def config_of(call: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the real `avkd` would make of a call; fails as it would."""
+    assert call[0] == "avkd" and call[1] in cli.VERBS, call
+    monkeypatch.chdir(folder)
+    verb = cli.VERBS[call[1]]
+    return parse(call[1], cli._find(verb.config), call[2:], verb.positional)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_sound_bash_and_says_what_it_is_for(script: Path) -> None:
+    done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = script.read_text().splitlines()[:2]
+    if script.name != "environment.sh":  # which is sourced
+        assert first == "#!/usr/bin/env bash" and second.startswith("# ")
+        assert "set -euo pipefail" in script.read_text()
+        assert os.access(script, os.X_OK), f"README calls it by its name: chmod +x {script}"
+
+
+@pytest.mark.parametrize(
+    ("script", "verb"), [("pretrain_av.sh", "pretrain"), ("finetune_detect.sh", "finetune")]
+)
+def test_every_argument_is_passed_on_and_wins(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, script: str, verb: str
+) -> None:
+    odd = ["--run", "runs/a b", "--loop.epochs", "12", "--data", "one two", "it's", "$HOME *"]
+    assert stage.run(script, *odd) == 0, stage.output
+    ((command, called_verb, flag, path, *passed),) = stage.calls
+    assert (command, called_verb, flag, passed) == ("avkd", verb, "--config", odd)
+    assert Path(path).is_file()
+    config = config_of(stage.calls[0], stage.folder, monkeypatch)
+    assert config.run == Path("runs/a b") and config.loop.epochs == 12
+    assert config.data == (Path("one two"), Path("it's"), Path("$HOME *"))
+
+
+def test_the_promised_command_sets_the_weight(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for weight in ("0.3", "0.7"):
+        assert stage.run("finetune_detect.sh", "--ssl_weight", weight) == 0
+        config = config_of(stage.calls[0], stage.folder, monkeypatch)
+        assert config.ssl_weight == float(weight)
+
+
+def test_a_failing_command_is_the_scripts_own_failure(stage: Stage) -> None:
+    assert stage.run("finetune_detect.sh", AVKD_STUB_FAILS="finetune") == 4
+    assert stage.run("demo.sh", str(stage.folder / "demo"), AVKD_STUB_FAILS="pretrain") == 4
+    assert stage.calls[-1][1] == "pretrain"
+
+
+def test_the_demo_goes_the_whole_path(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = stage.folder / "the demo"
+    assert stage.run("demo.sh", str(out)) == 0, stage.output
+    verbs = [call[1] for call in stage.calls]
+    assert verbs == ["synth", *["prepare"] * 3, "pretrain", "finetune", "evaluate", "predict"]
+    # It changes to the repository itself, so that its configs are found from anywhere.
+    configs = [config_of(call, REPOSITORY, monkeypatch) for call in stage.calls]
+    _, talking, seen, unseen, pretrained, finetuned, evaluated, predicted = configs
+    assert pretrained.data == (talking.out,)
+    assert finetuned.data == (seen.out,) and finetuned.real_data == ()
+    assert finetuned.pretrained == pretrained.run / "model.safetensors"
+    assert finetuned.ssl_weight == 0.3
+    assert evaluated.model == predicted.model == finetuned.run / "model.safetensors"
+    assert evaluated.data == (seen.out, unseen.out)
+    assert all(path.is_file() for path in predicted.files) and len(predicted.files) == 1
+
+
+def test_the_demo_does_not_write_over_another(stage: Stage) -> None:
+    (stage.folder / "demo").mkdir()
+    assert stage.run("demo.sh", str(stage.folder / "demo")) == 2
+    assert "remove it" in stage.output and stage.calls == []
+
+
+@pytest.mark.parametrize("extra", ["", "further clips"])
+def test_training_on_ones_own_clips_fits_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, extra: str
+) -> None:
+    arguments = ["my clips", "out put", "one file.mp4", "two.mp4"]
+    assert stage.run("train_on_clips.sh", *arguments, EXTRA_CLIPS=extra) == 0, stage.output
+    calls = {}
+    for call in stage.calls:
+        calls.setdefault(call[1], []).append(config_of(call, stage.folder, monkeypatch))
+    out = Path("out put")
+    assert calls["prepare"][0].source == Path("my clips")
+    assert len(calls["prepare"]) == 2 + bool(extra)
+    (pretrained,) = calls["pretrain"]
+    assert pretrained.data[0] == calls["prepare"][0].out == calls["forge"][0].data
+    assert len(pretrained.data) == 1 + bool(extra)
+    assert [c.ssl_weight for c in calls["finetune"]] == [0.0, 0.3]
+    for finetuned, evaluated in zip(calls["finetune"], calls["evaluate"], strict=True):
+        assert finetuned.pretrained == pretrained.run / "model.safetensors"
+        assert finetuned.data == evaluated.data == (calls["prepare"][-1].out,)
+        assert evaluated.model == finetuned.run / "model.safetensors"
+    assert calls["prepare"][-1].source == calls["forge"][0].out
+    (predicted,) = calls["predict"]
+    assert predicted.files == (Path("one file.mp4"), Path("two.mp4"))
+    assert predicted.model == calls["finetune"][1].run / "model.safetensors"
+    assert pretrained.run.parent == out
+
+
+def test_training_on_ones_own_clips_explains_itself(stage: Stage) -> None:
+    assert stage.run("train_on_clips.sh") == 2
+    assert "Usage: scripts/train_on_clips.sh CLIPS OUT" in stage.output and stage.calls == []
+
+
+def test_the_test_script_chooses_the_tier(stage: Stage) -> None:
+    always = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
+    for given, expected in {
+        (): ["pytest"],
+        ("slow",): ["pytest", "-m", "slow"],
+        ("gpu", "-k", "a or b"): ["pytest", "-m", "gpu", "-k", "a or b"],
+        ("-k", "a or b"): ["pytest", "-k", "a or b"],
+    }.items():
+        assert stage.run("test.sh", *given) == 0, stage.output
+        assert stage.calls == [*always, expected]
+
+
+def test_an_outdated_environment_is_installed_again(stage: Stage) -> None:
+    """The stand-in for the interpreter fails, so the script must end there."""
+    os.utime(stage.folder / "venv" / ".installed", (0, 0))
+    assert stage.run("pretrain_av.sh") == 1
+    assert "installing" in stage.output and stage.calls == []
+
+
+# README
+
+
+def readme_commands() -> list[list[str]]:
+    """Every command line in the README's code blocks, without comments."""
+    if not README.is_file():
+        return []
+    text = README.read_text(encoding="utf-8")
+    lines = [
+        line.strip()
+        for block in re.findall(r"```(?:bash|sh|shell|console)\n(.*?)```", text, re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+    return [command for command in commands if command]
+
+
+@pytest.mark.skipif(not README.is_file(), reason="README.md is not written yet")
+@pytest.mark.parametrize("command", readme_commands(), ids=" ".join)
+def test_a_command_of_the_readme_exists_and_is_understood(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while re.fullmatch(r"[A-Z_]+=.*", command[0]):  # variables set for one command
+        command = command[1:]
+    command = command[1:] if command[0] == "bash" else command
+    if command[0] == "avkd":
+        config_of(command, REPOSITORY, monkeypatch)
+    elif command[0].startswith("scripts/"):
+        assert (REPOSITORY / command[0]).is_file(), command[0]
+        text = (REPOSITORY / command[0]).read_text()
+        if passed_on := re.search(r'exec avkd (\w+) --config "\$AVKD_ROOT/(.*?)" "\$@"', text):
+            call = ["avkd", passed_on[1], "--config", passed_on[2], *command[1:]]
+            config_of(call, REPOSITORY, monkeypatch)
+    else:
+        assert command[0] in ("tensorboard", "git", "pip", "python", "cd"), command
+
+
+@pytest.mark.skipif(not README.is_file(), reason="README.md is not written yet")
+def test_every_file_the_readme_names_exists() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert readme_commands(), "the README shows no command at all"
+    named = re.findall(r"\b((?:configs|scripts|tests|avkd)/[\w./-]+\.(?:yaml|sh|py))\b", text)
+    missing = sorted({name for name in named if not (REPOSITORY / name).is_file()})
+    assert named and not missing, missing

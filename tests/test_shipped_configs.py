@@ -1,0 +1,104 @@
+"""Every YAML file under configs/: loads, is complete, says its own command, and fits the others."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avkd import cli
+from avkd.config.load import parse, to_yaml
+from avkd.config.training_config import FinetuneConfig, PretrainConfig, VideoModelConfig
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml"))
+
+# The rows of the published table: file, backbone, weight of the auxiliary task.
+PAPER = {
+    "finetune_csn101": ("csn101", 1.0),
+    "finetune_cnn_lstm": ("cnn_lstm", 1.0),
+    "finetune_gru_attention_ssl_1.0": ("paper", 1.0),
+    "finetune_gru_attention_ssl_0.0": ("paper", 0.0),
+    "finetune_gru_attention_ssl_0.3": ("paper", 0.3),
+    "finetune_gru_attention_ssl_0.5": ("paper", 0.5),
+    "finetune_gru_attention_ssl_0.7": ("paper", 0.7),
+}
+
+
+def verb_of(path: Path) -> str:
+    """The verb that a config's file name begins with."""
+    (verb,) = (verb for verb in cli.VERBS if path.stem.split("_")[0] == verb)
+    return verb
+
+
+def load(path: Path) -> Any:
+    verb = verb_of(path)
+    return parse(verb, cli._find(cli.VERBS[verb].config), ["--config", str(REPOSITORY / path)])
+
+
+def stage_one_of(config: FinetuneConfig) -> PretrainConfig | None:
+    """The shipped config whose run writes the stage-one file that ``config`` starts from."""
+    found = [
+        pretrain
+        for pretrain in (load(path) for path in CONFIGS if verb_of(path) == "pretrain")
+        if config.pretrained == pretrain.run / "model.safetensors"
+    ]
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_a_config_loads_and_leaves_nothing_to_guess(path: Path) -> None:
+    """A setting that is not in the file would follow a default that may change."""
+    config = load(path)
+    written = yaml.safe_load((REPOSITORY / path).read_text())
+    assert written == yaml.safe_load(to_yaml(config))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
+def test_a_config_opens_with_its_own_command_and_what_to_expect(path: Path) -> None:
+    lines = (REPOSITORY / path).read_text().splitlines()
+    assert lines[0] == f"# avkd {verb_of(path)} --config {path.as_posix()}"
+    assert lines[1].startswith("# ") and lines[2].startswith("# "), "its cost; what to expect"
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if verb_of(p) == "finetune"], ids=str)
+def test_stage_two_starts_from_a_shipped_stage_one(path: Path) -> None:
+    config = load(path)
+    stage_one = stage_one_of(config)
+    assert stage_one is not None, f"{path}: no config writes {config.pretrained}"
+    # The backbone comes with the stage-one file; naming it here must not contradict it.
+    assert config.video in (VideoModelConfig(), stage_one.video)
+    assert config.loop.seed == stage_one.loop.seed
+
+
+def test_runs_do_not_write_over_each_other() -> None:
+    runs = [load(path).run for path in CONFIGS if verb_of(path) in ("pretrain", "finetune")]
+    assert len(set(runs)) == len(runs)
+
+
+def test_evaluation_reads_what_stage_two_and_preparation_write() -> None:
+    made = {load(path).run / "model.safetensors" for path in CONFIGS if verb_of(path) == "finetune"}
+    prepared = {load(path).out for path in CONFIGS if verb_of(path) == "prepare"}
+    evaluations = [load(path) for path in CONFIGS if verb_of(path) == "evaluate"]
+    assert evaluations
+    for config in evaluations:
+        assert config.model in made
+        assert set(config.data) <= prepared
+
+
+def test_the_published_table_has_exactly_its_seven_runs() -> None:
+    paths = [path for path in CONFIGS if path.parent.name == "paper"]
+    finetuned = {path.stem: load(path) for path in paths if verb_of(path) == "finetune"}
+    assert finetuned.keys() == PAPER.keys()
+    for name, (backbone, weight) in PAPER.items():
+        config = finetuned[name]
+        assert config.ssl_weight == weight
+        stage_one = stage_one_of(config)
+        assert stage_one is not None and stage_one.video.name == backbone
+        assert config.run == Path("runs/paper") / name
+    # Rows of one table differ in the backbone and the weight alone.
+    common = [
+        {k: v for k, v in vars(c).items() if k not in ("ssl_weight", "run", "pretrained", "video")}
+        for c in finetuned.values()
+    ]
+    assert all(settings == common[0] for settings in common)
