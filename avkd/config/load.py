@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import re
 import typing
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,40 +106,42 @@ def _joined_lists(
     """Rewrite ``--data a b`` as one YAML list, bare booleans as true, and collect positionals."""
     joined: list[str] = []
     loose: list[str] = []
-    index = 0
-    while index < len(arguments):
-        token = arguments[index]
-        index += 1
-        if token == "--":
-            loose += arguments[index:]
-            break
-        name = token[2:].partition("=")[0]
-        hint = fields.get(name) if token.startswith("--") else None
-        values: list[str] = []
-        if "=" not in token and token.startswith("--"):
-            limit = len(arguments) if _is_tuple(hint) else index + 1
-            while index < min(limit, len(arguments)) and not arguments[index].startswith("--"):
-                if hint is bool and arguments[index] not in ("true", "false"):
-                    break
-                values.append(arguments[index])
-                index += 1
-        if not token.startswith("-") and positional:
-            loose.append(token)
-        elif positional and token == f"--{positional}" and values and values[0][:1] != "[":
-            loose += values  # joins the positionals, which would otherwise replace it
-        elif hint is bool and not values and "=" not in token:
-            joined += [f"{token}=true"]
-        elif _is_tuple(hint) and values and not values[0].startswith("["):
-            joined += [token, _yaml_list(values)]
-        elif _is_tuple(hint) and "=" in token and not token.partition("=")[2].startswith("["):
-            joined += [f"--{name}", _yaml_list([token.partition("=")[2]])]
+    for name, values in _flags(arguments, fields):
+        is_yaml = values[:1] and values[0].startswith("[")
+        if name is None or (name == positional and not is_yaml):
+            loose += values
+        elif fields.get(name) is bool and not values:
+            joined.append(f"--{name}=true")
+        elif _is_tuple(fields.get(name)) and values and not is_yaml:
+            joined.append(f"--{name}={_yaml_list(values)}")
         else:
-            joined += [token, *values]
-    if loose and positional:
-        joined += [f"--{positional}", _yaml_list(loose)]
-    elif loose:
-        joined += loose
-    return joined
+            joined.append("=".join([f"--{name}", *values]))
+    if positional and loose:
+        return [*joined, f"--{positional}={_yaml_list(loose)}"]
+    return joined + loose
+
+
+def _flags(
+    arguments: Sequence[str], fields: dict[str, Any]
+) -> Iterator[tuple[str | None, list[str]]]:
+    """Every flag by name with its values; None with what belongs to no flag."""
+    waiting = deque(arguments)
+    while waiting:
+        token = waiting.popleft()
+        if token == "--":
+            yield None, list(waiting)
+            return
+        if token == "-h" or not token.startswith("--"):
+            yield ("help", []) if token == "-h" else (None, [token])
+            continue
+        name, equals, value = token[2:].partition("=")
+        values = [value] if equals else []
+        most = len(arguments) if _is_tuple(fields.get(name)) else 1
+        while not equals and waiting and len(values) < most and not waiting[0].startswith("--"):
+            if fields.get(name) is bool and waiting[0] not in ("true", "false"):
+                break
+            values.append(waiting.popleft())
+        yield name, values
 
 
 def _yaml_list(values: Sequence[str]) -> str:

@@ -135,9 +135,21 @@ class Manifest:
         return self.where(lambda sample: sample.split == split)
 
     def with_dataset(self, dataset: str) -> Manifest:
-        """The same samples under another dataset name."""
-        renamed = (dataclasses.replace(sample, dataset=dataset) for sample in self.samples)
-        return dataclasses.replace(self, samples=tuple(renamed))
+        """The same samples under another dataset name, which also begins their ids."""
+
+        def renamed(sample_id: str, old: str) -> str:
+            return dataset + sample_id.removeprefix(old) if sample_id.startswith(old) else sample_id
+
+        samples = (
+            dataclasses.replace(
+                sample,
+                dataset=dataset,
+                sample_id=renamed(sample.sample_id, sample.dataset),
+                source_id=sample.source_id and renamed(sample.source_id, sample.dataset),
+            )
+            for sample in self.samples
+        )
+        return dataclasses.replace(self, samples=tuple(samples))
 
     def check_identities(self) -> int:
         """Enforce that no identity stands on two sides of the split.
