@@ -139,6 +139,8 @@ class ForgeConfig:
     """Root of the videos the corpus was prepared from; unset = where they were then."""
     methods: tuple[str, ...] | None = None
     """Forgery methods; unset = all."""
+    clips_per_identity: int | None = None
+    """At most so many real clips of each person; unset = all."""
     min_strength: float = 0.5
     """Weakest forgery, in 0..1."""
     max_strength: float = 1.0
@@ -156,6 +158,10 @@ class ForgeConfig:
             "want 0 <= min_strength <= max_strength <= 1",
         )
         _require(self.seed >= 0, "seed must not be negative")
+        _require(
+            self.clips_per_identity is None or self.clips_per_identity >= 1,
+            "clips_per_identity must be at least 1",
+        )
         _require(0 <= self.crf <= 51, "crf must be in 0..51")
         _require(self.workers >= 1, "workers must be at least 1")
 

@@ -11,6 +11,7 @@ import functools
 import itertools
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ def forge(
     out: Path,
     *,
     methods: Sequence[str] = tuple(FORGERIES),
+    clips_per_identity: int | None = None,
     strength: tuple[float, float] = (0.5, 1.0),
     seed: int = 0,
     crf: int = 20,
@@ -77,6 +79,7 @@ def forge(
         sources: Root folder of the manifest it was prepared from: the videos themselves.
         out: Folder to fill.
         methods: Names from `forgery_methods.FORGERIES`.
+        clips_per_identity: At most so many real clips of each person, the first by id; None = all.
         strength: Each forgery's strength is drawn evenly from this range within 0..1.
         seed: Chooses donors, strengths and every parameter, file by file.
         crf: H.264 quality, 0 (lossless) to 51, for reals and fakes alike.
@@ -95,12 +98,13 @@ def forge(
     if not 0 <= strength[0] <= strength[1] <= 1:
         raise ValueError(f"strength={strength}: give low, high with 0 <= low <= high <= 1")
     corpus = Manifest.load(prepared / "manifest.jsonl")
-    reals = [sample for sample in corpus.samples if sample.label == REAL]
+    reals = _few_of_each([s for s in corpus.samples if s.label == REAL], clips_per_identity)
     if not reals:
         raise ValueError(f"{prepared}: holds no real clips; forgeries are made from real ones")
     settings = {
         "corpus": corpus.fingerprint,
         "methods": sorted(methods),
+        "clips_per_identity": clips_per_identity,
         "strength": list(strength),
         "seed": seed,
         "crf": crf,
@@ -124,6 +128,17 @@ def forge(
         counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
         append_journal(report, [row | counted])
     return _conclude(out, jobs)
+
+
+def _few_of_each(reals: Sequence[Sample], most: int | None) -> list[Sample]:
+    """At most ``most`` clips of each person; of people nobody knows, all."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    kept = []
+    for sample in sorted(reals, key=lambda sample: sample.sample_id):
+        counts[sample.identities] += 1
+        if most is None or not sample.identities or counts[sample.identities] <= most:
+            kept.append(sample)
+    return kept
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
