@@ -33,11 +33,11 @@ LRW_FRAMES = 29
 # Dataset folder -> how it is made. Celeb-DF's stand-in uses methods that FF++'s never shows.
 FACEFORENSICS_METHODS = {
     "Deepfakes": "face_swap",
-    "Face2Face": "mouth_reenactment",
+    "Face2Face": "warped_geometry",
     "FaceSwap": "self_blended",
-    "NeuralTextures": "texture_resynthesis",
+    "NeuralTextures": "generator_artifacts",
 }
-CELEBDF_METHODS = ("warped_geometry", "generator_artifacts")
+CELEBDF_METHODS = ("texture_resynthesis", "mouth_reenactment")
 
 _STRENGTHS = (0.9, 1.0)  # strong, so that a small network can learn them in minutes
 _SECONDS_PER_CLIP_LIMIT = 300.0
@@ -207,7 +207,11 @@ def _celebdf_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]
             real = f"Celeb-real/id{person}_{number:04d}.mp4"
             fake = f"Celeb-synthesis/id{person}_id{partner}_{number:04d}.mp4"
             yield _Job(path=f"{tree}/{real}", take=filmed, has_sound=True)
-            yield _Job(path=f"{tree}/{fake}", take=filmed, has_sound=True, forgery=forgery)
+            needs_other = forgery_methods.FORGERIES[forgery].donor == "same_person"
+            donor = take(f"id{person}", "other") if needs_other else None
+            yield _Job(
+                path=f"{tree}/{fake}", take=filmed, has_sound=True, forgery=forgery, donor=donor
+            )
             test_rows += [f"1 {real}", f"0 {fake}"] if tested else []
     for number in range(num_people // 2):
         real = f"YouTube-real/{number:05d}.mp4"

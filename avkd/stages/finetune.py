@@ -40,8 +40,8 @@ from avkd.objectives.agreement import negative_cosine
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.runtime import Outcome, Runtime
 from avkd.training import optim
-from avkd.training.loop import Plan, StepOutput
-from avkd.training.run import train
+from avkd.training.loop import StepOutput
+from avkd.training.run import plan_of, train
 from avkd.training.run_log import RunLog
 
 # Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
@@ -136,7 +136,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
     )
     arguments = _arguments(config, parent)
     step = _step(config, arguments, batches.fake_fraction).to(machine.device)
-    plan = _plan(config, len(batches))
+    plan = plan_of(config.optim, config.loop, len(batches), select="selection")
 
     def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
         return training_loader(
@@ -216,23 +216,6 @@ def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: floa
         ssl_weight=config.ssl_weight,
         fake_fraction=fake_fraction,
         image_size=arguments["video"]["image_size"],
-    )
-
-
-def _plan(config: FinetuneConfig, steps_per_epoch: int) -> Plan:
-    return Plan(
-        epochs=config.loop.epochs,
-        steps_per_epoch=steps_per_epoch,
-        schedule=optim.Schedule(
-            base_rate=optim.scaled_rate(config.optim.lr, config.loop.batch_size),
-            warmup_steps=round(config.optim.warmup_epochs * steps_per_epoch),
-            total_steps=config.loop.epochs * steps_per_epoch,
-            decay=config.optim.decay,
-        ),
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
-        validate_every_epochs=config.loop.validate_every_epochs,
-        select="selection",
     )
 
 

@@ -27,8 +27,8 @@ from avkd.objectives import representation_health as health
 from avkd.objectives.agreement import center_per_step, negative_cosine
 from avkd.runtime import ExitCode, Outcome, Runtime
 from avkd.training import optim
-from avkd.training.loop import Plan, StepOutput
-from avkd.training.run import train
+from avkd.training.loop import StepOutput
+from avkd.training.run import plan_of, train
 from avkd.training.run_log import RunLog
 
 _ALARMING_POSITION_SHARE = 0.5
@@ -98,7 +98,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
     arguments = _arguments(config)
     step = PretrainStep(build_cross_modal_network(**arguments), config).to(machine.device)
-    plan = _plan(config, len(batches))
+    plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
 
     def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
         return training_loader(
@@ -182,23 +182,6 @@ def _arguments(config: PretrainConfig) -> dict[str, Any]:
         "projection_dim": config.projection_dim,
         "predictor_dim": config.predictor_dim,
     }
-
-
-def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
-    return Plan(
-        epochs=config.loop.epochs,
-        steps_per_epoch=steps_per_epoch,
-        schedule=optim.Schedule(
-            base_rate=optim.scaled_rate(config.optim.lr, config.loop.batch_size),
-            warmup_steps=round(config.optim.warmup_epochs * steps_per_epoch),
-            total_steps=config.loop.epochs * steps_per_epoch,
-            decay=config.optim.decay,
-        ),
-        weight_decay=config.optim.weight_decay,
-        clip_norm=config.optim.clip_norm,
-        validate_every_epochs=config.loop.validate_every_epochs,
-        select="retrieval_at_1",
-    )
 
 
 def _export(

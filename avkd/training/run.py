@@ -1,14 +1,34 @@
-"""One run of any stage: its folder, its log, the loop, and the best state at the end."""
+"""One run of any stage: its plan, its folder, its log, the loop, and the best state at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from avkd.config.training_config import LoopConfig, OptimConfig
 from avkd.runtime import Runtime
 from avkd.training import resume, run_folder
 from avkd.training.loop import Batch, Plan, Progress, TrainingStep, fit
+from avkd.training.optim import Schedule, scaled_rate
 from avkd.training.run_log import RunLog
+
+
+def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, select: str) -> Plan:
+    """What the optimiser and loop settings mean for a stream of so many batches an epoch."""
+    return Plan(
+        epochs=loop.epochs,
+        steps_per_epoch=steps_per_epoch,
+        schedule=Schedule(
+            base_rate=scaled_rate(optim.lr, loop.batch_size),
+            warmup_steps=round(optim.warmup_epochs * steps_per_epoch),
+            total_steps=loop.epochs * steps_per_epoch,
+            decay=optim.decay,
+        ),
+        weight_decay=optim.weight_decay,
+        clip_norm=optim.clip_norm,
+        validate_every_epochs=loop.validate_every_epochs,
+        select=select,
+    )
 
 
 def train(

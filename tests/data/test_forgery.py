@@ -158,3 +158,12 @@ def test_wrong_requests_are_named(prepared, forged, tmp_path):
         forgery.forge(corpus, sources, tmp_path, strength=(0.9, 0.1))
     with pytest.raises(ValueError, match="other settings"):
         forgery.forge(corpus, sources, forged.manifest.root, methods=METHODS, seed=4)
+
+
+def test_few_clips_of_each_person_are_the_first_by_id(prepared, tmp_path):
+    sources, corpus = prepared
+    made = forgery.forge(
+        corpus, sources, tmp_path, methods=("sound_shifted",), clips_per_identity=1
+    )
+    reals = [s.sample_id for s in made.manifest.samples if s.label == REAL]
+    assert sorted(reals) == [f"made_forged/real/{person}__0" for person in sorted(PEOPLE)]
