@@ -5,7 +5,6 @@ Nothing heavy is imported before a verb is known, so `avkd --help` answers at on
 
 from __future__ import annotations
 
-import errno
 import importlib
 import logging
 import sys
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from avkd import __version__
+from avkd import __version__, durable
 
 if TYPE_CHECKING:
     from avkd.runtime import Outcome
@@ -131,7 +130,7 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
     except FloatingPointError as error:
         return _fail(f"avkd {name}: {error}", ExitCode.BUG)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EDQUOT):
+        if error.errno in durable.NO_ROOM_ERRNOS:
             return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)
         raise
     print(outcome.text)

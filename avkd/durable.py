@@ -6,6 +6,7 @@ and at worst a temporary file ``.NAME.*.tmp`` beside it.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+NO_ROOM_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""`OSError.errno` where a place takes no more bytes: full, over quota or limit, or read-only."""
 _READ_BYTES = 1 << 20
 
 

@@ -14,15 +14,13 @@ import torchaudio
 from einops import rearrange
 from torch import Tensor
 
-SAMPLE_RATE_HZ = 16_000
-VIDEO_FRAMES_PER_SECOND = 25
-SAMPLES_PER_VIDEO_FRAME = SAMPLE_RATE_HZ // VIDEO_FRAMES_PER_SECOND  # 640 = 40 ms
+from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 HOP_SAMPLES = 160  # 10 ms
 WINDOW_SAMPLES = 320  # 20 ms Hann
 FFT_SAMPLES = 512
 MEL_BINS = 80  # HTK scale, 0 Hz to the Nyquist frequency
-MEL_FRAMES_PER_VIDEO_FRAME = SAMPLES_PER_VIDEO_FRAME // HOP_SAMPLES  # 4
+MEL_FRAMES_PER_VIDEO_FRAME = SAMPLES_PER_FRAME // HOP_SAMPLES  # 4
 
 FLOOR_DB = -80.0  # below the clip's own maximum
 SILENT_POWER = 1e-8  # a clip whose loudest mel cell is below this is digital silence
@@ -58,10 +56,9 @@ def log_mel(waveform: Tensor) -> Tensor:
         ValueError: S is not a whole number of video frames.
     """
     num_samples = waveform.shape[-1]
-    if num_samples == 0 or num_samples % SAMPLES_PER_VIDEO_FRAME:
+    if num_samples == 0 or num_samples % SAMPLES_PER_FRAME:
         raise ValueError(
-            f"{num_samples} samples are not a whole number of video frames of "
-            f"{SAMPLES_PER_VIDEO_FRAME}"
+            f"{num_samples} samples are not a whole number of video frames of {SAMPLES_PER_FRAME}"
         )
     with torch.autocast(waveform.device.type, enabled=False):  # a matrix product
         power = _mel_spectrogram(waveform.device)(waveform.float())

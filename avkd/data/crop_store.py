@@ -1,4 +1,4 @@
-"""A prepared corpus on disk: append-only shards of face crops and sound, with a journal as index.
+"""A prepared corpus on disk, and its reader: append-only shards with a journal as index.
 
 A record is one face track: JPEG frames (quality 95, 4:4:4), int16 sound at 16 kHz, and per-frame
 geometry, laid end to end. Its index line is written only after its bytes are on the disk, so what
@@ -10,37 +10,29 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 from einops import rearrange
-from numpy.typing import ArrayLike
 from PIL import Image
 
-from avkd import durable
+from avkd.data.clock import SAMPLES_PER_FRAME
+from avkd.data.journal import read_journal
 
-FRAMES_PER_SECOND = 25
-SAMPLE_RATE_HZ = 16_000
-SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_SECOND
-TRACKS_PER_SHARD = 256
 JPEG_QUALITY = 95
 
 # After the JPEG frames and the sound: per-frame arrays, in this order.
-_GEOMETRY: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+GEOMETRY: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("frame_bytes", "<u4", ()),
     ("source_frame_indices", "<i4", ()),
     ("source_times_seconds", "<f8", ()),
     ("landmarks", "<f4", (5, 2)),
     ("transforms", "<f4", (2, 3)),
 )
-_COPY_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +84,7 @@ class CropRecord:
 
 def _geometry_bytes() -> int:
     """Bytes of per-frame arrays for one frame."""
-    return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for _, kind, shape in _GEOMETRY)
+    return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for _, kind, shape in GEOMETRY)
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:
@@ -116,146 +108,6 @@ def as_stored(image: np.ndarray) -> np.ndarray:
     """``image``, uint8 RGB (H, W, 3), as a reader of the store will see it: after compression."""
     decoded: np.ndarray = decode_jpegs([encode_jpeg(image)])[0]
     return decoded
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackedTrack:
-    """A record in a file of its own, ready to be appended to a shard.
-
-    Plain values only: it travels from a worker process to the one writer.
-    """
-
-    file: Path
-    path: str
-    jpeg_bytes: int
-    num_frames: int
-    num_samples: int
-    crop_size: int
-    sha256: str
-    source_path: str
-    source_sha256: str
-    source_start_frame: int
-
-
-class TrackPacker:
-    """Writes one record to a file, frame by frame, so that no track has to fit in memory."""
-
-    def __init__(self, file: Path) -> None:
-        self._path = file
-        self._file = file.open("wb")
-        self._digest = hashlib.sha256()
-        self._frame_bytes: list[int] = []
-        self._crop_size = 0
-
-    def add_frame(self, crop: np.ndarray) -> None:
-        """Append one crop, uint8 RGB (S, S, 3)."""
-        self._crop_size = len(crop)
-        content = encode_jpeg(crop)
-        self._frame_bytes.append(len(content))
-        self._write(content)
-
-    def finish(
-        self,
-        *,
-        path: str,
-        waveform: np.ndarray | None,
-        source_path: str,
-        source_sha256: str,
-        source_start_frame: int,
-        geometry: Mapping[str, ArrayLike],
-    ) -> PackedTrack:
-        """Append sound (int16 (S,)) and geometry (see `CropRecord`) and close the file."""
-        sound = np.zeros(0, "<i2") if waveform is None else waveform.astype("<i2")
-        self._write(sound.tobytes())
-        arrays = {**geometry, "frame_bytes": np.array(self._frame_bytes)}
-        for name, kind, shape in _GEOMETRY:
-            values = np.asarray(arrays[name]).astype(kind)
-            assert values.shape == (len(self._frame_bytes), *shape), f"{name}: {values.shape}"
-            self._write(values.tobytes())
-        self._file.close()
-        return PackedTrack(
-            file=self._path,
-            path=path,
-            jpeg_bytes=sum(self._frame_bytes),
-            num_frames=len(self._frame_bytes),
-            num_samples=len(sound),
-            crop_size=self._crop_size,
-            sha256=self._digest.hexdigest(),
-            source_path=source_path,
-            source_sha256=source_sha256,
-            source_start_frame=source_start_frame,
-        )
-
-    def _write(self, content: bytes) -> None:
-        self._file.write(content)
-        self._digest.update(content)
-
-
-class CropWriter:
-    """Appends packed tracks to shards; picks up where a killed run stopped.
-
-    Args:
-        root: The corpus folder.
-        settings_fingerprint: Of the settings the crops are made with.
-        part: Prefix of this writer's files; one writer per part at a time.
-    """
-
-    def __init__(self, root: Path, *, settings_fingerprint: str, part: str = "") -> None:
-        self._root = root
-        self._fingerprint = settings_fingerprint
-        self._part = part
-        (root / "shards").mkdir(parents=True, exist_ok=True)
-        self._index = root / f"{part}index.jsonl"
-        rows = [IndexRow(**row) for row in read_journal(self._index, repair=True)]
-        self._cut_unindexed_bytes(rows)
-        self._shard_number = len({row.shard for row in rows}) - 1 if rows else 0
-        self._tracks_in_shard = sum(row.shard == self._shard_name() for row in rows)
-
-    def append(self, tracks: Iterable[PackedTrack]) -> None:
-        """Add tracks durably: bytes are synced before their index lines; packed files are removed.
-
-        Raises:
-            OSError: the disk is full or read-only; what was indexed before stays good.
-        """
-        tracks = list(tracks)
-        rows = []
-        for track in tracks:
-            if self._tracks_in_shard >= TRACKS_PER_SHARD:
-                self._shard_number += 1
-                self._tracks_in_shard = 0
-            rows.append(self._copy_into_shard(track))
-            self._tracks_in_shard += 1
-        append_journal(self._index, [asdict(row) for row in rows])
-        for track in tracks:
-            track.file.unlink()
-
-    def _copy_into_shard(self, track: PackedTrack) -> IndexRow:
-        shard = self._root / "shards" / self._shard_name()
-        with shard.open("ab") as target, track.file.open("rb") as source:
-            offset = target.tell()
-            while block := source.read(_COPY_BYTES):
-                target.write(block)
-            target.flush()
-            os.fsync(target.fileno())
-        values = {name: value for name, value in asdict(track).items() if name != "file"}
-        return IndexRow(
-            shard=shard.name, offset=offset, settings_fingerprint=self._fingerprint, **values
-        )
-
-    def _shard_name(self) -> str:
-        return f"{self._part}{self._shard_number:05d}.bin"
-
-    def _cut_unindexed_bytes(self, rows: list[IndexRow]) -> None:
-        """Remove what a killed run appended without getting to write its index line."""
-        ends: dict[str, int] = {}
-        for row in rows:
-            ends[row.shard] = max(ends.get(row.shard, 0), row.offset + row.num_bytes)
-        for shard in (self._root / "shards").glob(f"{self._part}[0-9]*.bin"):
-            if not shard.name.removeprefix(self._part).removesuffix(".bin").isdigit():
-                continue  # another part's
-            end = ends.get(shard.name, 0)
-            if shard.stat().st_size > end:
-                os.truncate(shard, end)
 
 
 class CropStore:
@@ -348,7 +200,7 @@ class CropStore:
 
     def _geometry(self, row: IndexRow, wanted: str) -> np.ndarray:
         start = row.jpeg_bytes + 2 * row.num_samples
-        for name, kind, shape in _GEOMETRY:
+        for name, kind, shape in GEOMETRY:
             length = row.num_frames * np.dtype(kind).itemsize * int(np.prod(shape))
             if name == wanted:
                 flat = np.frombuffer(self._read(row, start, length), kind)
@@ -366,35 +218,3 @@ class CropStore:
         if len(content) != length:
             raise ValueError(f"{shard}: shorter than its index says; prepare the corpus again")
         return content
-
-
-def append_journal(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Append JSON lines and sync them; a kill in the middle leaves at most one broken line."""
-    text = "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows)
-    with path.open("ab") as file:
-        file.write(text.encode("ascii"))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def read_journal(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
-    """Whole lines of a journal; a half-written last one is ignored.
-
-    Args:
-        path: The journal; none yet is an empty one.
-        repair: Also cut the half line off, so that the next append starts on a fresh line.
-
-    Raises:
-        ValueError: a line before the last is broken; names file and line.
-    """
-    content = path.read_bytes() if path.exists() else b""
-    whole = content[: content.rfind(b"\n") + 1]
-    if repair and len(whole) < len(content):
-        durable.write_bytes(path, whole)
-    rows = []
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: broken ({error}); prepare again") from error
-    return rows

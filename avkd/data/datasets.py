@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from avkd.data.audio_features import SAMPLES_PER_VIDEO_FRAME
+from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crop_store import CropStore
+from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import INPUTS_NAME, read_failures
 from avkd.data.sampling import ClipBatch, ClipKey
-from avkd.data.transforms import CLIP_FRAMES, CROP_PIXELS, Augmentation, center_views, draw_view
+from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
 from avkd.data.windows import Window, windows_covering
 
 FRAME_BYTES = 3 * CROP_PIXELS**2  # of a decoded crop
@@ -218,7 +219,7 @@ def training_loader(
 
 def _waveform(item: ClipItem, start_frame: int) -> Tensor:
     """(1, 16000) int16 from the first frame's own instant; zeros after the end of the sound."""
-    num_samples = CLIP_FRAMES * SAMPLES_PER_VIDEO_FRAME
+    num_samples = CLIP_FRAMES * SAMPLES_PER_FRAME
     waveform = item.store.waveform(item.sample.path, start_frame, num_samples)
     assert waveform is not None and len(waveform) == num_samples
     return torch.from_numpy(waveform)[None]

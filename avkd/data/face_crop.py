@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-CROP_SIZE = 150
+CROP_PIXELS = 150
 """Side of the square crop in pixels."""
 
 # A mean face, left/right symmetric about x = 75, from mid-forehead to just above the chin tip
@@ -29,7 +29,9 @@ TEMPLATE = np.array(
 """Left eye, right eye, nose tip, left and right mouth corner in the crop, (5, 2)."""
 
 
-def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def similarity_transform(
+    source: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None
+) -> np.ndarray:
     """The rotation, scale and shift (no mirror) that bring points closest to their targets.
 
     Least squares after Umeyama, "Least-squares estimation of transformation parameters between two
@@ -38,6 +40,7 @@ def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     Args:
         source: Points (..., P, 2).
         target: Where they belong, (P, 2).
+        weights: How much each point counts, (P,); None = all alike.
 
     Returns:
         Matrices (..., 2, 3): ``target ~ matrix[:, :2] @ point + matrix[:, 2]``.
@@ -45,14 +48,15 @@ def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: all source points of a set coincide.
     """
-    source_mean = source.mean(axis=-2, keepdims=True)
-    target_mean = target.mean(axis=-2)
+    source_mean = np.average(source, axis=-2, weights=weights)[..., None, :]
+    target_mean = np.average(target, axis=-2, weights=weights)
     centred, wanted = source - source_mean, target - target_mean
-    spread = (centred**2).sum(axis=(-2, -1))
+    weighted = centred if weights is None else centred * weights[:, None]
+    spread = (weighted * centred).sum(axis=(-2, -1))
     if np.any(spread <= 0):
         raise ValueError("the landmarks of a face coincide in one point: no face can be aligned")
-    cosine = (centred * wanted).sum(axis=(-2, -1)) / spread
-    sine = (centred[..., 0] * wanted[:, 1] - centred[..., 1] * wanted[:, 0]).sum(-1) / spread
+    cosine = (weighted * wanted).sum(axis=(-2, -1)) / spread
+    sine = (weighted[..., 0] * wanted[:, 1] - weighted[..., 1] * wanted[:, 0]).sum(-1) / spread
     turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
     shift = target_mean - np.einsum("...ij,...j->...i", turn, source_mean[..., 0, :])
     return np.concatenate([turn, shift[..., None]], axis=-1)
@@ -67,7 +71,7 @@ def align_to_template(landmarks: np.ndarray) -> np.ndarray:
     return similarity_transform(np.asarray(landmarks, np.float64), TEMPLATE)
 
 
-def resize_to_crop(width: int, height: int, *, size: int = CROP_SIZE) -> np.ndarray:
+def resize_to_crop(width: int, height: int, *, size: int = CROP_PIXELS) -> np.ndarray:
     """Transform (2, 3) that brings the central square of a picture to the whole crop."""
     scale = size / min(width, height)
     shift = [(size - width * scale) / 2, (size - height * scale) / 2]
@@ -86,7 +90,7 @@ def inverse_transform(matrix: np.ndarray) -> np.ndarray:
 
 
 def needed_window(
-    matrix: np.ndarray, width: int, height: int, *, size: int = CROP_SIZE
+    matrix: np.ndarray, width: int, height: int, *, size: int = CROP_PIXELS
 ) -> tuple[int, int, int, int] | None:
     """The part of a frame that a crop looks at: left, top, right, bottom; None if all outside."""
     corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], np.float64)
@@ -101,7 +105,7 @@ def needed_window(
 
 
 def warp(
-    window: np.ndarray, matrix: np.ndarray, *, origin: tuple[int, int], size: int = CROP_SIZE
+    window: np.ndarray, matrix: np.ndarray, *, origin: tuple[int, int], size: int = CROP_PIXELS
 ) -> np.ndarray:
     """One bilinear warp of a window of a frame to the crop; black outside the window.
 

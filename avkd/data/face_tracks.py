@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from avkd import durable
+from avkd.data.clock import FRAMES_PER_SECOND
 
 MAX_GAP_FRAMES = 10
 """Longest run of frames without a face that is filled in; a longer one splits the track."""
@@ -260,8 +261,6 @@ def write_face_sidecar(
     boxes: np.ndarray,
     landmarks: np.ndarray,
     size: tuple[int, int],
-    *,
-    frames_per_second: float = 25.0,
 ) -> None:
     """Write one known face per frame beside a video, for ``detector="boxes"``.
 
@@ -270,14 +269,13 @@ def write_face_sidecar(
         boxes: (T, 4) x0 y0 x1 y1 in pixels, one row a frame of the 25 per second stream.
         landmarks: (T, 5, 2) in pixels.
         size: Width and height of the video.
-        frames_per_second: Must be 25, the rate frames are counted at.
     """
     rows = zip(np.round(boxes, 2).tolist(), np.round(landmarks, 2).tolist(), strict=True)
     faces = [
         {"frame": number, "box": box, "landmarks": points}
         for number, (box, points) in enumerate(rows)
     ]
-    sidecar = {"frames_per_second": frames_per_second, "size": list(size), "faces": faces}
+    sidecar = {"frames_per_second": FRAMES_PER_SECOND, "size": list(size), "faces": faces}
     durable.write_text(face_sidecar_path(video_path), json.dumps(sidecar) + "\n")
 
 
@@ -291,8 +289,8 @@ def read_face_sidecar(video_path: Path) -> Faces:
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
         rows = sidecar["faces"]
-        if sidecar["frames_per_second"] != 25.0:
-            raise ValueError("frames must be counted at 25 per second")
+        if sidecar["frames_per_second"] != FRAMES_PER_SECOND:
+            raise ValueError(f"frames must be counted at {FRAMES_PER_SECOND} per second")
         boxes = np.array([row["box"] for row in rows], np.float64).reshape(len(rows), 4)
         points = np.array([row["landmarks"] for row in rows], np.float64).reshape(len(rows), 5, 2)
         frame = np.array([row["frame"] for row in rows], np.int64)

@@ -22,8 +22,10 @@ from tqdm import tqdm
 
 from avkd import durable
 from avkd.data import face_tracks, forgery_methods, media, worker_pool
-from avkd.data.crop_store import CropStore, append_journal, read_journal
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
+from avkd.data.crop_store import CropStore
 from avkd.data.forgery_methods import FORGERIES, Clip
+from avkd.data.journal import append_journal, read_journal
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
 
 _REGION_MARGIN = 2.2
@@ -291,7 +293,7 @@ class _Source:
     @classmethod
     def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> _Source:
         record = store.record(sample.path)
-        num_frames = min(record.num_frames, int(max_seconds * media.FRAMES_PER_SECOND))
+        num_frames = min(record.num_frames, int(max_seconds * FRAMES_PER_SECOND))
         path = sources / record.source_path
         if not np.isfinite(record.landmarks).all():
             raise ValueError(f"{path}: has no landmarks (input came cropped); prepare the videos")
@@ -336,7 +338,7 @@ class _Source:
     ) -> Iterator[np.ndarray]:
         """Whole frames one by one, with ``changed`` (T, h, w, 3) put where ``window`` says."""
         stop = self.start_frame + self.num_frames
-        frames = media.iter_frames(self.path, max_seconds=stop / media.FRAMES_PER_SECOND)
+        frames = media.iter_frames(self.path, max_seconds=stop / FRAMES_PER_SECOND)
         for index, frame in enumerate(itertools.islice(frames, self.start_frame, stop)):
             image = frame.image[: self.height, : self.width].copy()
             if window is not None and changed is not None:
@@ -345,10 +347,7 @@ class _Source:
             yield image
 
     def waveform(self, store: CropStore) -> np.ndarray | None:
-        num_samples = round(
-            self.num_frames / media.FRAMES_PER_SECOND * forgery_methods.SAMPLE_RATE_HZ
-        )
-        stored = store.waveform(self.track, 0, num_samples)
+        stored = store.waveform(self.track, 0, self.num_frames * SAMPLES_PER_FRAME)
         return None if stored is None else stored.astype(np.float32) / 32768
 
 

@@ -15,18 +15,20 @@ from einops import rearrange
 from scipy.ndimage import gaussian_filter
 
 from avkd.data.bilinear import sample_bilinear
+from avkd.data.clock import SAMPLE_RATE_HZ
+from avkd.data.face_patch import (
+    PATCH_SIZE,
+    PATCH_X,
+    PATCH_Y,
+    change_patches,
+    cut_patch,
+    ellipse,
+)
 
-SAMPLE_RATE_HZ = 16_000
-
-PATCH_SIZE = 128
-"""Side in pixels of the aligned face patch that the methods work on."""
-# Where the five landmarks lie in the patch: proportions of an average face (method.md 2.2), placed
-# so that the patch holds it from the middle of the forehead to below the chin.
-_TEMPLATE = np.array([(45.5, 50), (82.5, 50), (64, 68), (48.5, 93), (79.5, 93)])
+# Of the ellipses that are changed, in pixels of the patch.
 _FACE_CENTRE, _FACE_AXES = (64.0, 69.0), (37.0, 46.0)
 _LOWER_CENTRE, _LOWER_AXES = (64.0, 95.0), (27.0, 20.0)
 _SHIFT_SECONDS = (0.12, 0.8)
-_PATCH_X, _PATCH_Y = np.meshgrid(*2 * (np.arange(PATCH_SIZE, dtype=np.float32),))
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def self_blended(
     def change(patch: np.ndarray, _: int) -> np.ndarray:
         copy = sample_bilinear(
             patch,
-            (_PATCH_X - middle) * zoom + middle + move[0],
-            (_PATCH_Y - middle) * zoom + middle + move[1],
+            (PATCH_X - middle) * zoom + middle + move[0],
+            (PATCH_Y - middle) * zoom + middle + move[1],
         )
         soft = gaussian_filter(copy, (1.2, 1.2, 0))
         copy = copy + sharpness * (copy - soft)
@@ -102,18 +104,10 @@ def face_swap(
 
     Colours are matched by mean and deviation (Reinhard et al. 2001, here per RGB channel and once
     per clip). Up to strength 0.5 the donor fades in; beyond that it covers fully and its own
-    colours come through.
+    colours come through, at most by half.
     """
     donor = _needed(donor, "face_swap")
-    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng) * min(1.0, 2 * strength)
-    match = 1 - max(0.0, strength - 0.5)
-    order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
-    transfer = _colour_transfer(target, donor, mask, match)
-
-    def change(patch: np.ndarray, index: int) -> np.ndarray:
-        return transfer(_patch(donor, order[index]))
-
-    return _change_face(target, change, mask)
+    return _paste_donor(target, donor, _FACE_CENTRE, _FACE_AXES, strength, rng)
 
 
 def mouth_reenactment(
@@ -121,19 +115,12 @@ def mouth_reenactment(
 ) -> Forged:
     """The lower face of another sentence of the same speaker, laid over the target's.
 
-    Aligned by eyes and nose only, so that the donor's jaw and lips move as they did; the mouth then
-    says what is not in the sound. Strength as in `face_swap`.
+    Aligned mainly by eyes and nose, so that the donor's jaw and lips move as they did; the mouth
+    then says what is not in the sound. Strength as in `face_swap`: beyond 0.5 it only adds a
+    difference in colour.
     """
     donor = _needed(donor, "mouth_reenactment")
-    mask = _mask(_LOWER_CENTRE, _LOWER_AXES, rng) * min(1.0, 2 * strength)
-    match = 1 - max(0.0, strength - 0.5)
-    order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
-    transfer = _colour_transfer(target, donor, mask, match)
-
-    def change(patch: np.ndarray, index: int) -> np.ndarray:
-        return transfer(_patch(donor, order[index]))
-
-    return _change_face(target, change, mask)
+    return _paste_donor(target, donor, _LOWER_CENTRE, _LOWER_AXES, strength, rng)
 
 
 def texture_resynthesis(
@@ -165,17 +152,17 @@ def warped_geometry(
     """Features grown, shrunk and moved by a smooth local warp, as face-editing filters do."""
     move = _displacement(rng, smooth=14) * 1.5
     for (x, y), radius in (((45.5, 50), 13), ((82.5, 50), 13), ((64, 70), 14), ((64, 93), 17)):
-        away_x, away_y = _PATCH_X - x, _PATCH_Y - y
+        away_x, away_y = PATCH_X - x, PATCH_Y - y
         near = np.exp(-0.5 * (away_x**2 + away_y**2) / radius**2)
         size = rng.choice([-1, 1]) * rng.uniform(0.15, 0.3)
         shift = rng.uniform(-2, 2, 2)
         move += np.stack([near * (size * away_x + shift[0]), near * (size * away_y + shift[1])])
     # The warp dies out before the border, so that nothing is torn there.
-    move *= strength * _ellipse(_FACE_CENTRE, _FACE_AXES, softness=0.45)
-    mask = _ellipse(_FACE_CENTRE, (44.0, 54.0), softness=0.25)
+    move *= strength * ellipse(_FACE_CENTRE, _FACE_AXES, softness=0.45)
+    mask = ellipse(_FACE_CENTRE, (44.0, 54.0), softness=0.25)
 
     def change(patch: np.ndarray, _: int) -> np.ndarray:
-        return sample_bilinear(patch, _PATCH_X + move[0], _PATCH_Y + move[1])
+        return sample_bilinear(patch, PATCH_X + move[0], PATCH_Y + move[1])
 
     return _change_face(target, change, mask)
 
@@ -267,85 +254,44 @@ def boxes_around(landmarks: np.ndarray) -> np.ndarray:
     return np.concatenate([centre - half, centre + half], 1)
 
 
+def _paste_donor(
+    target: Clip,
+    donor: Clip,
+    centre: tuple[float, float],
+    axes: tuple[float, float],
+    strength: float,
+    rng: np.random.Generator,
+) -> Forged:
+    """Lay an ellipse of the donor's aligned face over the target's; strength as in `face_swap`."""
+    mask = _mask(centre, axes, rng) * min(1.0, 2 * strength)
+    match = 1 - max(0.0, strength - 0.5)
+    order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
+    transfer = _colour_transfer(target, donor, mask, match)
+
+    def change(patch: np.ndarray, index: int) -> np.ndarray:
+        return transfer(_patch(donor, order[index]))
+
+    return _change_face(target, change, mask)
+
+
 def _change_face(
     target: Clip, change: Callable[[np.ndarray, int], np.ndarray], mask: np.ndarray
 ) -> Forged:
-    """Replace each frame's aligned face patch by ``change(patch, index)`` where ``mask`` says.
-
-    Only the *difference* is carried back to the frame, so unchanged texture is not blurred by the
-    two resamplings, and pixels beyond the patch stay bit for bit.
-    """
-    frames = target.frames.copy()
-    for index, image in enumerate(frames):
-        to_frame = _patch_to_frame(target.landmarks[index])
-        patch = _cut(image, to_frame)
-        difference = mask[..., None] * (change(patch, index) - patch)
-        rows, columns, x, y = _frame_region(to_frame, image.shape)
-        region = image[rows, columns]
-        difference[0] = difference[-1] = 0
-        difference[:, 0] = difference[:, -1] = 0
-        changed = region + sample_bilinear(difference, x, y)
-        image[rows, columns] = np.clip(np.rint(changed), 0, 255)
-    return Forged(frames, target.waveform)
-
-
-def _patch_to_frame(landmarks: np.ndarray) -> np.ndarray:
-    """Similarity (2, 3) from patch to frame coordinates, by least squares over five points.
-
-    Mouth corners weigh little: they move with speech and would make the patch breathe.
-    """
-    weights = np.array([1.0, 1.0, 0.5, 0.35, 0.35])
-    weights /= weights.sum()
-    mean_from, mean_to = weights @ _TEMPLATE, weights @ landmarks
-    centred, wanted = _TEMPLATE - mean_from, landmarks - mean_to
-    power = (weights[:, None] * centred**2).sum()
-    cosine = (weights[:, None] * centred * wanted).sum() / power
-    cross = centred[:, 0] * wanted[:, 1] - centred[:, 1] * wanted[:, 0]
-    sine = (weights * cross).sum() / power
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    return np.concatenate([linear, (mean_to - linear @ mean_from)[:, None]], 1)
-
-
-def _cut(image: np.ndarray, to_frame: np.ndarray) -> np.ndarray:
-    x = to_frame[0, 0] * _PATCH_X + to_frame[0, 1] * _PATCH_Y + to_frame[0, 2]
-    y = to_frame[1, 0] * _PATCH_X + to_frame[1, 1] * _PATCH_Y + to_frame[1, 2]
-    return sample_bilinear(image, x, y)
+    """The target with its face changed where ``mask`` says, and its own sound."""
+    return Forged(change_patches(target.frames, target.landmarks, change, mask), target.waveform)
 
 
 def _patch(clip: Clip, index: int) -> np.ndarray:
-    return _cut(clip.frames[index], _patch_to_frame(clip.landmarks[index]))
-
-
-def _frame_region(
-    to_frame: np.ndarray, shape: tuple[int, ...]
-) -> tuple[slice, slice, np.ndarray, np.ndarray]:
-    """The part of the frame under the patch, and its pixels' coordinates in the patch."""
-    corners = np.array([(0, 0), (PATCH_SIZE, 0), (0, PATCH_SIZE), (PATCH_SIZE, PATCH_SIZE)])
-    placed = corners @ to_frame[:, :2].T + to_frame[:, 2]
-    left, top = np.clip(np.floor(placed.min(0)).astype(int), 0, (shape[1], shape[0]))
-    right, bottom = np.clip(np.ceil(placed.max(0)).astype(int), 0, (shape[1], shape[0]))
-    x, y = np.meshgrid(np.arange(left, right) - to_frame[0, 2], np.arange(top, bottom) * 1.0)
-    y = y - to_frame[1, 2]
-    inverse = np.linalg.inv(to_frame[:, :2])
-    patch_x = inverse[0, 0] * x + inverse[0, 1] * y
-    patch_y = inverse[1, 0] * x + inverse[1, 1] * y
-    return slice(top, bottom), slice(left, right), patch_x, patch_y
-
-
-def _ellipse(centre: tuple[float, float], axes: tuple[float, float], softness: float) -> np.ndarray:
-    """1 inside, 0 outside, falling smoothly over the outer ``softness`` share of the radius."""
-    radius = np.hypot((_PATCH_X - centre[0]) / axes[0], (_PATCH_Y - centre[1]) / axes[1])
-    share = np.clip((1 - radius) / softness, 0, 1)
-    return share**2 * (3 - 2 * share)
+    return cut_patch(clip.frames[index], clip.landmarks[index])
 
 
 def _mask(
     centre: tuple[float, float], axes: tuple[float, float], rng: np.random.Generator
 ) -> np.ndarray:
     """An ellipse with a border of random softness and slightly random course."""
-    mask = _ellipse(centre, axes, softness=rng.uniform(0.15, 0.4))
+    mask = ellipse(centre, axes, softness=rng.uniform(0.15, 0.4))
     move = _displacement(rng, smooth=12) * 2
-    bent = sample_bilinear(mask[..., None], _PATCH_X + move[0], _PATCH_Y + move[1])
+    bent = sample_bilinear(mask[..., None], PATCH_X + move[0], PATCH_Y + move[1])
     return bent[..., 0]
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from avkd.data.media import FRAMES_PER_SECOND, MAX_PIXELS, MediaError
+from avkd.data.clock import FRAMES_PER_SECOND
+from avkd.data.media import MAX_PIXELS, MediaError
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}

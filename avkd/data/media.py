@@ -24,9 +24,7 @@ from einops import rearrange
 from scipy.signal import resample_poly
 
 from avkd import durable
-
-FRAMES_PER_SECOND = 25.0
-SAMPLE_RATE_HZ = 16_000
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
 
 MAX_PIXELS = 7680 * 4320
 """Largest picture decoded (8K); a larger header is refused before the first decode."""
@@ -34,6 +32,8 @@ MAX_HOLD_SECONDS = 10.0
 """Longest time one frame may stand still; a longer jump of the timestamps ends the video."""
 _AUDIO_GAP_SECONDS = 0.02
 """Sound packets closer to their expected time than this are joined without a seam."""
+_MAX_AUDIO_RATE_HZ = 768_000
+"""A larger rate in a header is a lie that would size the resampling filter."""
 _OPEN_TIMEOUT_SECONDS = 10.0
 
 # Demuxers, not file suffixes. Playlists (hls, concat, dash) and image2 are absent on purpose: they
@@ -417,6 +417,8 @@ def _placed_sound(
     rate = 0
     filled = 0  # samples on the time line so far
     for frame in frames:
+        if not 0 < frame.sample_rate <= _MAX_AUDIO_RATE_HZ:
+            continue
         rate = rate or frame.sample_rate
         mono = _mono(frame)
         if frame.sample_rate != rate:
@@ -429,7 +431,8 @@ def _placed_sound(
             # One seamless stream unless there is a true hole: timestamps are only rounded times.
             if pieces and abs(position - filled) < _AUDIO_GAP_SECONDS * rate:
                 position = filled
-        if position > filled + MAX_HOLD_SECONDS * rate and pieces:
+        # A first piece may come late, but only as far as somebody asked for sound.
+        if position > filled + MAX_HOLD_SECONDS * rate and (pieces or limit_seconds is None):
             break
         if limit_seconds is not None and max(position, filled) > (limit_seconds + 1) * rate:
             break

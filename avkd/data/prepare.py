@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from avkd import durable
 from avkd.data import crop_store, face_crop, face_tracks, image_files
-from avkd.data.crop_store import CropWriter, PackedTrack, TrackPacker, append_journal, read_journal
+from avkd.data.crop_writer import CropWriter, PackedTrack, TrackPacker
+from avkd.data.journal import append_journal, read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
 from avkd.data.track_extraction import (
@@ -54,7 +55,7 @@ class PrepareSettings:
     detect_every_frames: int
     min_frames: int
     max_seconds: float | None
-    crop_size: int = face_crop.CROP_SIZE
+    crop_size: int = face_crop.CROP_PIXELS
     jpeg_quality: int = crop_store.JPEG_QUALITY
     version: int = 1
     """Raised whenever the code makes other crops from the same settings."""
@@ -137,7 +138,7 @@ def prepare(
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use.
         ModuleNotFoundError: the detector's weights are not installed.
-        OSError: the disk is full; nothing half-written counts as done.
+        OSError: no room on the disk; nothing half-written counts as done.
     """
     started = time.monotonic()
     index, count = shard
@@ -275,7 +276,7 @@ def _prepare_file(job: _Job) -> _Done:
     except ValueError as error:
         row |= {"status": "bad_input", "message": str(error)}
     except OSError as error:
-        code = _DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io_error"
+        code = _DISK_FULL if error.errno in durable.NO_ROOM_ERRNOS else "io_error"
         row |= {"status": code, "message": str(error)}
     row["seconds"] = round(time.monotonic() - started, 3)
     return _Done(row, tracks)
@@ -360,10 +361,16 @@ def _commit(outcome: Outcome[_Job, _Done], writer: CropWriter, report: Path) -> 
         row |= {"status": _POOL_CODES[outcome.status], "message": outcome.message}
         append_journal(report, [row | {"seconds": round(outcome.seconds, 3)}])
         return
-    if done.row["status"] == _DISK_FULL:
-        raise OSError(errno.ENOSPC, "disk full: free some space and run the same command again")
-    writer.append(done.tracks)
-    append_journal(report, [done.row])
+    try:
+        if done.row["status"] == _DISK_FULL:
+            raise OSError(errno.ENOSPC, done.row["message"])
+        writer.append(done.tracks)
+        append_journal(report, [done.row])
+    except OSError as error:
+        if error.errno not in durable.NO_ROOM_ERRNOS:
+            raise
+        cure = "no room for more crops: free some space and run the same command again"
+        raise OSError(error.errno, f"{cure} ({error.strerror})", str(report.parent)) from error
     if done.row["status"] != "ok":
         _log.warning("%s: %s", done.row["status"], done.row["message"])
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-SAMPLE_RATE_HZ = 16_000
-VIDEO_FRAMES_PER_SECOND = 25.0
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+
 MOUTH_PARAMETERS = ("opening", "rounding", "teeth", "tongue")
 
 _ARTICULATION_RATE_HZ = 1_000
@@ -161,7 +161,7 @@ def speak(
         rng: source of every random choice (durations, loudness, pitch, noise).
         start: time of the first sound; may be negative, then the beginning is cut off.
     """
-    num_samples = round(num_frames / VIDEO_FRAMES_PER_SECOND * SAMPLE_RATE_HZ)
+    num_samples = num_frames * SAMPLES_PER_FRAME
     track, activity = _articulate(script, voice, num_samples / SAMPLE_RATE_HZ, rng, start)
     track_times = (np.arange(len(track)) + 0.5) / _ARTICULATION_RATE_HZ
     sample_times = np.arange(num_samples) / SAMPLE_RATE_HZ
@@ -172,7 +172,7 @@ def speak(
     waveform += 0.002 * rng.standard_normal(num_samples)  # the room
     waveform *= _PEAK_LEVEL / max(float(np.abs(waveform).max()), 1e-3)
 
-    frame_times = (np.arange(num_frames) + 0.5) / VIDEO_FRAMES_PER_SECOND
+    frame_times = (np.arange(num_frames) + 0.5) / FRAMES_PER_SECOND
     mouth = np.stack([np.interp(frame_times, track_times, track[:, 4 + i]) for i in range(4)], 1)
     return Utterance(waveform.astype(np.float32), mouth.astype(np.float32))
 

@@ -26,6 +26,7 @@ from avkd.data import (
     talking_face,
     worker_pool,
 )
+from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.forgery_methods import Clip
 
 WORDS = ("ABOUT", "BEFORE", "CHANGE", "DURING", "EVENING", "FAMILY", "GROUND", "HUNDRED")
@@ -115,7 +116,7 @@ def synth(
         "crf": crf,
     }
     _claim(out, settings)
-    num_frames = round(seconds * speech_synthesis.VIDEO_FRAMES_PER_SECOND)
+    num_frames = round(seconds * FRAMES_PER_SECOND)
     jobs = [
         *_lrw_like(num_identities, clips_per_identity, num_words),
         *_faceforensics_like(out, num_identities, num_frames),
@@ -248,7 +249,7 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
 def _film(seed: int, take: _Take) -> Clip:
     """Film a take; a real clip and its forgeries are neighbours in the list and share it."""
     rng = _rng(seed, take.person, take.clip)
-    seconds = take.num_frames / speech_synthesis.VIDEO_FRAMES_PER_SECOND
+    seconds = take.num_frames / FRAMES_PER_SECOND
     voice, start = _voice(seed, take.person), float(rng.uniform(-0.4, 0.0))
     script = speech_synthesis.random_script(rng, 1.4 * seconds + 0.5)
     if take.word is not None:

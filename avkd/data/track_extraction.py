@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 
 from avkd.data import face_crop, face_tracks, image_files, media
+from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.face_tracks import FaceDetector
 from avkd.data.media import MediaError
 
-SAMPLES_PER_FRAME = round(media.SAMPLE_RATE_HZ / media.FRAMES_PER_SECOND)
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
 
@@ -208,7 +208,7 @@ def cut_crops(
 def _crop(frame: Frame, transform: np.ndarray) -> np.ndarray:
     window = face_crop.needed_window(transform, frame.width, frame.height)
     if window is None:  # the smoothed face lies wholly outside the picture
-        return np.zeros((face_crop.CROP_SIZE, face_crop.CROP_SIZE, 3), np.uint8)
+        return np.zeros((face_crop.CROP_PIXELS, face_crop.CROP_PIXELS, 3), np.uint8)
     return face_crop.warp(frame.region(*window), transform, origin=window[:2])
 
 

@@ -20,11 +20,11 @@ from torch.nn import functional
 
 from avkd.data import masking
 from avkd.data.audio_features import MASK_VALUE, MEL_BINS, MEL_FRAMES_PER_VIDEO_FRAME
+from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.windows import WINDOW_FRAMES
 
 CLIP_FRAMES = WINDOW_FRAMES  # training sees what evaluation sees
-CROP_PIXELS = 150  # side of a stored face crop
-VIEW_PIXELS = 140  # side of the window cut from it
+VIEW_PIXELS = 140  # side of the window cut from a stored crop
 CENTER_OFFSET = (CROP_PIXELS - VIEW_PIXELS) // 2
 CHANNEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as every published backbone expects
 CHANNEL_STD = (0.229, 0.224, 0.225)

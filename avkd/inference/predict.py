@@ -21,8 +21,9 @@ from tqdm import tqdm
 from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import transforms
+from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.crop_store import as_stored
-from avkd.data.media import FRAMES_PER_SECOND, MediaError
+from avkd.data.media import MediaError
 from avkd.data.track_extraction import (
     DETECT_EVERY_FRAMES,
     FilePlan,

@@ -8,10 +8,10 @@ import torch
 from avkd.data import audio_features
 from avkd.data.audio_features import (
     MEL_FRAMES_PER_VIDEO_FRAME,
-    SAMPLES_PER_VIDEO_FRAME,
     SILENCE_VALUE,
     log_mel,
 )
+from avkd.data.clock import SAMPLES_PER_FRAME
 
 CLIP_SAMPLES = 16_000
 
@@ -52,8 +52,8 @@ def as_batch(waveform: np.ndarray) -> torch.Tensor:
 
 
 def test_the_constants_tie_sound_to_pictures():
-    assert SAMPLES_PER_VIDEO_FRAME == 640 and MEL_FRAMES_PER_VIDEO_FRAME == 4
-    assert audio_features.HOP_SAMPLES * MEL_FRAMES_PER_VIDEO_FRAME == SAMPLES_PER_VIDEO_FRAME
+    assert SAMPLES_PER_FRAME == 640 and MEL_FRAMES_PER_VIDEO_FRAME == 4
+    assert audio_features.HOP_SAMPLES * MEL_FRAMES_PER_VIDEO_FRAME == SAMPLES_PER_FRAME
 
 
 @pytest.mark.parametrize("first_frame", [0, 1, 4, 37])

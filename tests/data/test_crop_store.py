@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avkd.data import crop_store
-from avkd.data.crop_store import CropStore, CropWriter, PackedTrack, TrackPacker
+from avkd.data import crop_writer
+from avkd.data.crop_store import CropStore
+from avkd.data.crop_writer import CropWriter, PackedTrack, TrackPacker
 
 
 def smooth_crops(count: int, seed: int) -> np.ndarray:
@@ -107,7 +108,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
 def test_shards_are_closed_when_full_and_the_later_of_two_records_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crop_store, "TRACKS_PER_SHARD", 2)
+    monkeypatch.setattr(crop_writer, "TRACKS_PER_SHARD", 2)
     for name, count in (("a/0", 1), ("b/0", 1), ("c/0", 1), ("a/0", 3)):
         writer = CropWriter(tmp_path, settings_fingerprint="f")
         writer.append([packed(tmp_path, name, smooth_crops(count, 0), None)])

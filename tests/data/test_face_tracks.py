@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avkd.data import face_detector_mtcnn, face_tracks
+from avkd.data import face_detector_mtcnn, face_tracks, mtcnn_weights
 from avkd.data.face_crop import TEMPLATE
 from avkd.data.face_tracks import Faces
 
@@ -112,13 +112,15 @@ def test_a_sidecar_gives_back_what_was_written(tmp_path: Path) -> None:
 
 
 def test_weights_are_read_without_unpickling_and_only_if_they_are_the_published_ones(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A swapped file must be refused before a byte of it is interpreted."""
     path = tmp_path / "pnet.lz4"
     path.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    pytest.importorskip("lz4.frame", reason="needs avkd[face]")
+    monkeypatch.setattr(mtcnn_weights, "_weights_file", lambda name: path)
     with pytest.raises(ValueError, match="not the published weights"):
-        face_detector_mtcnn._read_arrays(path, "pnet", [1])
+        mtcnn_weights.read_weights("pnet", [1])
 
 
 def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:

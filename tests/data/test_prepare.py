@@ -15,6 +15,7 @@ from PIL import Image
 from avkd.data import face_tracks, media
 from avkd.data.crop_store import CropStore
 from avkd.data.face_crop import TEMPLATE
+from avkd.data.journal import read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
 from avkd.data.prepare import prepare
@@ -134,6 +135,51 @@ def test_a_killed_run_resumes_to_the_same_corpus(tmp_path: Path) -> None:
     assert done >= 3 and resumed.num_new == 8 - done and resumed.num_ok == 8
     store = CropStore(out)
     assert len(store) == 8 and all(map(store.verify, store.paths()))
+
+
+_LIMITED_DRIVER = """
+import resource
+import sys
+from pathlib import Path
+from avkd.data.manifest import Manifest
+from avkd.data.prepare import prepare
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), detector="boxes", workers=1)
+"""
+
+
+@pytest.mark.parametrize(("room_for_tracks", "stored"), [(2.5, 2), (0.5, 0)])
+def test_a_full_disk_stops_the_run_with_a_cure_and_leaves_only_whole_records(
+    tmp_path: Path, room_for_tracks: float, stored: int
+) -> None:
+    """Files may not grow past a limit: hit in the shard (2.5 tracks) or in a worker (0.5)."""
+    root, out = tmp_path / "source", tmp_path / "out"
+    for number in range(4):
+        write_toy(root / f"v{number}.mp4", 30)
+    manifest = Manifest(root=root, samples=tuple(sample(f"v{n}.mp4") for n in range(4)))
+    manifest.save(root / "manifest.jsonl")
+    prepare(manifest, tmp_path / "whole", detector="boxes", workers=1)
+    track_bytes = (tmp_path / "whole/shards/00000.bin").stat().st_size / 4
+    (tmp_path / "driver.py").write_text(_LIMITED_DRIVER)
+    command = [sys.executable, "driver.py", str(root / "manifest.jsonl"), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    full = subprocess.run(
+        [*command, str(int(room_for_tracks * track_bytes))],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert full.returncode != 0 and "free some space and run the same command" in full.stderr
+    named = [row["path"] for row in read_journal(out / "index.jsonl")]
+    assert len(named) == stored and all(CropStore(out).verify(path) for path in named)
+
+    resumed = prepare(manifest, out, detector="boxes", workers=1)
+    assert resumed.num_new == 4 - stored and resumed.num_ok == 4
+    store = CropStore(out)
+    assert len(store) == 4 and all(map(store.verify, store.paths()))
+    assert (out / "shards/00000.bin").stat().st_size == 4 * track_bytes
 
 
 def test_folders_of_frames_and_pictures_become_crops_too(tmp_path: Path) -> None:

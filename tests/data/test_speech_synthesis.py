@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from avkd.data import speech_synthesis as speech
+from avkd.data.clock import SAMPLES_PER_FRAME
 
 FRAMES = 50
-SAMPLES_PER_FRAME = 640
 
 
 def _say(seed, script=None, **arguments):

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from avkd.data import transforms
+from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.transforms import (
     CHANNEL_MEAN,
     CHANNEL_STD,
     CLIP_FRAMES,
-    CROP_PIXELS,
     VIEW_PIXELS,
     Augmentation,
     Views,
