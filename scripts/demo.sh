@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole path on generated talking faces: corpus, preparation, both stages, the table, a verdict.
-# Usage: scripts/demo.sh [FOLDER]   (default runs/demo; about ten minutes on two cores)
+# Usage: scripts/demo.sh [FOLDER]   (default runs/demo; about fifteen core-minutes)
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 cd "$AVKD_ROOT"
@@ -49,5 +49,5 @@ Try next:
   tensorboard --logdir $demo
   avkd predict YOUR_VIDEO.mp4 --model $demo/stage2/model.safetensors
     (it has seen drawn faces only, so its verdict on a real one means nothing)
-  scripts/train_on_clips.sh FOLDER_OF_YOUR_CLIPS      the same on real faces, forging its own fakes
+  scripts/train_on_clips.sh YOUR_CLIPS OUT      the same on real faces, forging its own fakes
 END

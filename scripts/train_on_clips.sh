@@ -13,12 +13,15 @@ if [ $# -lt 2 ]; then sed -n '2,9s/^# //p' "$0" >&2; exit 2; fi
 clips="$1" out="$2"; shift 2
 configs="$AVKD_ROOT/configs/real_clips"
 step() { echo; echo "== $(date +%H:%M:%S) $* =="; }
+# Exit code 3 means that some inputs were skipped and reported: no reason to stop.
+avkd_or_skips() { local code=0; avkd "$@" || code=$?; [ $code -eq 3 ] || return $code; }
 
 step "prepare the real clips"
-avkd prepare --config "$configs/prepare_clips.yaml" --source "$clips" --out "$out/prepared/clips"
+avkd_or_skips prepare --config "$configs/prepare_clips.yaml" --source "$clips" \
+  --out "$out/prepared/clips"
 pretraining=("$out/prepared/clips")
 if [ -n "${EXTRA_CLIPS:-}" ]; then
-  avkd prepare --config "$configs/prepare_extra.yaml" --source "$EXTRA_CLIPS" \
+  avkd_or_skips prepare --config "$configs/prepare_extra.yaml" --source "$EXTRA_CLIPS" \
     --out "$out/prepared/extra"
   pretraining+=("$out/prepared/extra")
 fi
@@ -27,20 +30,21 @@ step "pretrain (speakers held out)"
 avkd pretrain --config "$configs/pretrain.yaml" --data "${pretraining[@]}" --run "$out/stage1"
 
 step "forge"
-avkd forge --config "$configs/forge.yaml" --data "$out/prepared/clips" --out "$out/forged"
-avkd prepare --layout manifest --source "$out/forged" --out "$out/prepared/forged" --detector boxes
+avkd_or_skips forge --config "$configs/forge.yaml" --data "$out/prepared/clips" --out "$out/forged"
+avkd_or_skips prepare --layout manifest --source "$out/forged" --out "$out/prepared/forged" \
+  --detector boxes
 
 for weight in 0 0.3; do
   step "finetune and evaluate, ssl_weight $weight"
   avkd finetune --config "$configs/finetune.yaml" --ssl_weight "$weight" \
     --data "$out/prepared/forged" --pretrained "$out/stage1/model.safetensors" \
     --run "$out/stage2_ssl_$weight"
-  avkd evaluate --model "$out/stage2_ssl_$weight/model.safetensors" \
+  avkd_or_skips evaluate --model "$out/stage2_ssl_$weight/model.safetensors" \
     --data "$out/prepared/forged" --out "$out/evaluation_ssl_$weight"
 done
 
 if [ $# -gt 0 ]; then
   step "predict"
-  avkd predict "$@" --model "$out/stage2_ssl_0.3/model.safetensors" \
-    --out "$out/verdicts.jsonl" || [ $? -eq 3 ]
+  avkd_or_skips predict "$@" --model "$out/stage2_ssl_0.3/model.safetensors" \
+    --out "$out/verdicts.jsonl"
 fi

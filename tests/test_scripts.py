@@ -20,14 +20,14 @@ SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
 README = REPOSITORY / "README.md"
 
 # Writes each argument on a line of its own, then an empty line; `synth` leaves the one file that
-# the demo looks for. With AVKD_STUB_FAILS the verb named there ends with exit code 4.
+# the demo looks for. The verbs named in AVKD_STUB_FAILS end with AVKD_STUB_CODE, unset = 4.
 STUB = """#!/usr/bin/env bash
 printf '%s\\n' "${0##*/}" "$@" '' >> "$CALLS"
 if [ "${1:-}" = synth ]; then
   mkdir -p "$3/celebdf_like/Celeb-synthesis"
   touch "$3/celebdf_like/Celeb-synthesis/id0 id1.mp4"
 fi
-if [ "${1:-}" = "${AVKD_STUB_FAILS:-nothing}" ]; then exit 4; fi
+case " ${AVKD_STUB_FAILS:-} " in *" ${1:-nothing} "*) exit "${AVKD_STUB_CODE:-4}" ;; esac
 """
 
 
@@ -178,6 +178,21 @@ def test_training_on_ones_own_clips_fits_together(
     assert predicted.files == (Path("one file.mp4"), Path("two.mp4"))
     assert predicted.model == calls["finetune"][1].run / "model.safetensors"
     assert pretrained.run.parent == out
+
+
+def test_skipped_inputs_do_not_stop_the_training_on_ones_own_clips(stage: Stage) -> None:
+    """Exit code 3 is a report, not a failure: GRID itself has clips no forgery can be made from."""
+    skipping = {"AVKD_STUB_FAILS": "prepare forge evaluate predict", "AVKD_STUB_CODE": "3"}
+    assert stage.run("train_on_clips.sh", "clips", "out", "one.mp4", **skipping) == 0, stage.output
+    assert stage.calls[-1][1] == "predict"
+
+
+@pytest.mark.parametrize(
+    "verb", ["prepare", "pretrain", "forge", "finetune", "evaluate", "predict"]
+)
+def test_a_failure_stops_the_training_on_ones_own_clips(stage: Stage, verb: str) -> None:
+    failed = stage.run("train_on_clips.sh", "clips", "out", "one.mp4", AVKD_STUB_FAILS=verb)
+    assert failed == 4 and stage.calls[-1][1] == verb
 
 
 def test_training_on_ones_own_clips_explains_itself(stage: Stage) -> None:
