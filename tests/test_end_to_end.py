@@ -21,15 +21,18 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from avkd import cli
+from avkd import cli, runtime
 from avkd.config.load import parse
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data import build
+from avkd.data.datasets import Corpus
 from avkd.data.manifest import Manifest
 from avkd.data.sampling import MixedBatches
 from avkd.evaluation.scores import OK, read_scores
 from avkd.evaluation.summary import pool_videos
 from avkd.models.model_file import load_model, read_header
+from avkd.stages import finetune
+from avkd.training.resume import load_state
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXCLUDED = "FaceSwap"
@@ -266,6 +269,34 @@ def test_the_weight_of_the_auxiliary_task_reaches_the_backbone(
         moved = (tensors[name] - start[f"video_student.{name}"]).norm()
         assert 0 < moved < 0.5 * tensors[name].norm(), f"{weight}: did not start from stage one"
         assert any(n.startswith("auxiliary") for n in tensors) == (weight > 0)
+
+
+def test_the_teacher_of_stage_two_stays_what_stage_one_left(
+    stage_one: Path, stage_two: Path
+) -> None:
+    """An unfrozen teacher, or one whose normalisation drifts, would teach its own student's past."""
+    state = load_state(stage_two / "checkpoints/last.safetensors")["model"]
+    teacher = {n.removeprefix("teacher."): t for n, t in state.items() if n.startswith("teacher.")}
+    before = load_file(stage_one / "model.safetensors")
+    expected = {n: t for n, t in before.items() if n.startswith("video_teacher.")}
+    assert {f"video_teacher.{name}" for name in teacher} == set(expected)
+    for name, tensor in teacher.items():
+        assert torch.equal(tensor, expected[f"video_teacher.{name}"]), name
+
+
+def test_a_validation_with_a_window_without_number_is_none(
+    corpora: Corpora, stage_two: Path
+) -> None:
+    detector = load_model(stage_two / "model.safetensors", kind="detector").model
+    torch.nn.init.constant_(detector.classifier.weight, float("nan"))
+    step = finetune.FinetuneStep(
+        detector, None, ssl_weight=0.0, fake_fraction=0.5, image_size=32
+    ).eval()
+    corpus = Corpus.open(corpora.seen)
+    items = corpus.items(s for s in corpus.manifest.samples if s.split == "val")
+    machine = runtime.start(device="cpu", threads=1)
+    with pytest.raises(FloatingPointError, match="logit_not_finite"):
+        finetune._score(step, items, machine)
 
 
 def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Reads crop stores only, never a source video. Every random choice is a function 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from avkd.data.crop_store import CropStore
 from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import INPUTS_NAME, read_failures
-from avkd.data.sampling import ClipBatch, ClipKey
+from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
 from avkd.data.windows import Window, windows_covering
 
@@ -133,6 +133,11 @@ class TrainingClips(Dataset[ClipBatch]):
             sample_ids=(item.sample.sample_id,),
         )
 
+    def first_clips(self, count: int) -> ClipBatch:
+        """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures."""
+        keys = [ClipKey(0, index, index) for index in range(min(count, len(self)))]
+        return ClipBatch.collate([self[key] for key in keys])
+
     def _frames(self, index: int, start: int) -> np.ndarray:
         """(25, 150, 150, 3) uint8, from memory where the track is or fits."""
         item = self.items[index]
@@ -196,25 +201,25 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
 
 
 def training_loader(
-    dataset: TrainingClips,
-    keys: Iterable[list[ClipKey]],
-    *,
-    workers: int,
-    pin_memory: bool,
-) -> Iterable[ClipBatch]:
-    """Loader over batches of keys; the number of workers changes nothing but the speed.
+    dataset: TrainingClips, batches: EpochBatches, *, workers: int, pin_memory: bool
+) -> Callable[[int, int], Iterable[ClipBatch]]:
+    """Loaders by (epoch, first batch); the number of workers changes nothing but the speed.
 
-    It has its own generator: making a loader's iterator draws from one, and drawing from the
+    Each has its own generator: making a loader's iterator draws from one, and drawing from the
     global one would shift every dropout mask after a resume.
     """
-    return DataLoader(
-        dataset,
-        batch_sampler=list(keys),
-        num_workers=workers,
-        collate_fn=ClipBatch.collate,
-        pin_memory=pin_memory,
-        generator=torch.Generator().manual_seed(0),
-    )
+
+    def rest_of_epoch(epoch: int, first: int) -> Iterable[ClipBatch]:
+        return DataLoader(
+            dataset,
+            batch_sampler=list(batches.epoch(epoch, first)),
+            num_workers=workers,
+            collate_fn=ClipBatch.collate,
+            pin_memory=pin_memory,
+            generator=torch.Generator().manual_seed(0),
+        )
+
+    return rest_of_epoch
 
 
 def _waveform(item: ClipItem, start_frame: int) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -86,6 +86,13 @@ class ClipBatch:
             teacher=Views.cat([clip.teacher for clip in clips]),
             sample_ids=tuple(sample_id for clip in clips for sample_id in clip.sample_ids),
         )
+
+
+class EpochBatches(Protocol):
+    """A stream of batches that can be entered anywhere."""
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
+        """Batches ``first`` .. last of an epoch."""
 
 
 class ShuffledBatches:

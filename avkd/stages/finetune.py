@@ -8,6 +8,7 @@ the teacher is loaded strictly, and the model is selected on validation data onl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from avkd.config.load import to_yaml
 from avkd.config.training_config import FinetuneConfig, VideoModelConfig
 from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import ClipItem, TrainingClips, training_loader
-from avkd.data.sampling import ClipBatch, ClipKey, MixedBatches
+from avkd.data.sampling import ClipBatch, MixedBatches
 from avkd.evaluation import calibration, figure, metrics, scores
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.scores import ClipScore
@@ -138,16 +139,15 @@ def finetune(config: FinetuneConfig) -> Outcome:
     step = _step(config, arguments, batches.fake_fraction).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
 
-    def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
-        return training_loader(
-            data.training,
-            batches.epoch(epoch, first),
-            workers=config.loop.workers,
-            pin_memory=machine.device.type == "cuda",
-        )
+    loader = training_loader(
+        data.training,
+        batches,
+        workers=config.loop.workers,
+        pin_memory=machine.device.type == "cuda",
+    )
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        videos = pool_videos(_score(step, data.validation, machine, UNCALIBRATED))
+        videos = pool_videos(_score(step, data.validation, machine))
         log.image(steps - 1, "views/detector", _picture(step, data.training, machine))
         log.image(
             steps - 1,
@@ -219,19 +219,26 @@ def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: floa
     )
 
 
-def _score(
-    step: FinetuneStep, items: list[ClipItem], machine: Runtime, rule: DecisionRule
-) -> list[ClipScore]:
-    return list(
+def _score(step: FinetuneStep, items: list[ClipItem], machine: Runtime) -> list[ClipScore]:
+    """Scores of every window, not yet calibrated.
+
+    Raises:
+        FloatingPointError: a window got no finite logit; a selection on the others would be none.
+    """
+    rows = list(
         score_items(
             step.detector,
             items,
             image_size=step.image_size,
-            rule=rule,
+            rule=UNCALIBRATED,
             machine=machine,
             batch_size=8,
         )
     )
+    for row in rows:
+        if not row.is_scored:
+            raise FloatingPointError(f"{row.sample_id}: {row.status}; lower optim.lr")
+    return rows
 
 
 def _validation_values(videos: Iterable[VideoScore]) -> dict[str, float]:
@@ -249,8 +256,13 @@ def _validation_values(videos: Iterable[VideoScore]) -> dict[str, float]:
 
 
 def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(video.label, video.logit) for video in videos if video.logit is not None]
+    pairs = [(video.label, video.logit) for video in videos]
     return np.array([label for label, _ in pairs]), np.array([logit for _, logit in pairs])
+
+
+def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:
+    assert row.logit is not None, "`_score` refuses windows without a logit"
+    return replace(row, probability=rule.probability(row.logit))
 
 
 def _export(
@@ -262,9 +274,8 @@ def _export(
     machine: Runtime,
 ) -> Outcome:
     """Fit the decision rule on the validation scores, write them and the model file."""
-    labels, logits = _labels_and_logits(
-        pool_videos(_score(step, validation, machine, UNCALIBRATED))
-    )
+    rows = _score(step, validation, machine)
+    labels, logits = _labels_and_logits(pool_videos(rows))
     fitted = calibration.calibrate(labels, logits)
     margin = min(fitted.threshold, 1.0 - fitted.threshold)
     rule = DecisionRule(
@@ -274,7 +285,7 @@ def _export(
         uncertain_half_width=min(_UNCERTAIN_HALF_WIDTH, 0.5 * margin),
         source=f"best balanced accuracy on {len(labels)} validation files of this training",
     )
-    rows = _score(step, validation, machine, rule)
+    rows = [_calibrated(row, rule) for row in rows]
     scores.write_scores(config.run / "scores" / "validation.csv", rows)
     values = _validation_values(pool_videos(rows))
     path = config.run / "model.safetensors"
@@ -301,8 +312,7 @@ def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 def _picture(step: FinetuneStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
     """What the detector sees of a few training clips of epoch 0."""
-    keys = [ClipKey(0, index, index) for index in range(min(_CLIPS_IN_PICTURE, len(clips)))]
-    batch = ClipBatch.collate([clips[key] for key in keys]).to(machine.device)
+    batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
     seen = transforms.apply_video(batch.frames, batch.student, step.image_size)
     masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
     return view_strip.draw_strip(seen, masks, step.detector(seen).importance)

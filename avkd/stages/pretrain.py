@@ -7,7 +7,7 @@ worth keeping: a model at chance retrieval is not written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from avkd.config.load import to_yaml
 from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms, view_strip
 from avkd.data.datasets import ClipItem, TrainingClips, WindowClips, training_loader
-from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
+from avkd.data.sampling import ClipBatch, ShuffledBatches
 from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
@@ -100,13 +100,12 @@ def pretrain(config: PretrainConfig) -> Outcome:
     step = PretrainStep(build_cross_modal_network(**arguments), config).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
 
-    def loader(epoch: int, first: int) -> Iterable[ClipBatch]:
-        return training_loader(
-            data.training,
-            batches.epoch(epoch, first),
-            workers=config.loop.workers,
-            pin_memory=machine.device.type == "cuda",
-        )
+    loader = training_loader(
+        data.training,
+        batches,
+        workers=config.loop.workers,
+        pin_memory=machine.device.type == "cuda",
+    )
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         values = measure(step, data.validation, machine, config.loop.batch_size)
@@ -226,8 +225,7 @@ def _at_chance(values: Mapping[str, float], num_looks: int) -> bool:
 
 def _picture(step: PretrainStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
     """What the student sees of a few training clips of epoch 0."""
-    keys = [ClipKey(0, index, index) for index in range(min(_CLIPS_IN_PICTURE, len(clips)))]
-    batch = ClipBatch.collate([clips[key] for key in keys]).to(machine.device)
+    batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
     seen = transforms.apply_video(batch.frames, batch.student, step.config.video.image_size)
     masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
     importance = step.network.video_student.encoder(seen).importance
