@@ -38,6 +38,8 @@ setup(
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboard>=2.18",
+        # Older ones were not tried; needed are head_hidden_size and reinit_non_persistent_buffers.
+        "timm>=1.0.31",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

@@ -64,15 +64,30 @@ VERBS: dict[str, Verb] = {
         "avkd.stages.finetune:finetune",
         "stage two: real/fake with the auxiliary task weighed by --ssl_weight",
     ),
+    "distill": Verb(
+        "avkd.config.image_config:DistillConfig",
+        "avkd.stages.distill:distill",
+        "train an image detector from labels, or from labels and a teacher",
+    ),
     "evaluate": Verb(
         "avkd.config.evaluation_config:EvaluateConfig",
         "avkd.evaluation.evaluate:evaluate",
         "score corpora and write the cross-dataset table",
     ),
+    "compare": Verb(
+        "avkd.config.study_config:CompareConfig",
+        "avkd.studies.compare:compare",
+        "train and test a list of image models on a list of sets",
+    ),
+    "bench": Verb(
+        "avkd.config.study_config:BenchConfig",
+        "avkd.studies.throughput:bench",
+        "frames per second of image models, each against the first",
+    ),
     "predict": Verb(
         "avkd.config.evaluation_config:PredictConfig",
         "avkd.inference.predict:predict",
-        "judge video files",
+        "judge videos and pictures",
         positional="files",
     ),
 }

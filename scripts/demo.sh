@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The whole path on generated talking faces: corpus, preparation, both stages, the table, a verdict.
-# Usage: scripts/demo.sh [FOLDER]   (default runs/demo; about fifteen core-minutes)
+# The whole path on generated talking faces: corpus, preparation, both stages, the table, a frame
+# student of the detector, verdicts.
+# Usage: scripts/demo.sh [FOLDER]   (default runs/demo; about sixteen core-minutes)
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 cd "$AVKD_ROOT"
@@ -11,10 +12,10 @@ if [ -e "$demo" ]; then
 fi
 step() { echo; echo "== $* =="; }
 
-step "1/6 generate a talking-face corpus"
+step "1/7 generate a talking-face corpus"
 avkd synth --out "$demo/corpus" --identities 48 --clips_per_identity 4
 
-step "2/6 crop, align and store the faces"
+step "2/7 crop, align and store the faces"
 avkd prepare --layout lrw --source "$demo/corpus/lrw_like/lipread_mp4" \
   --out "$demo/prepared/talking" --detector boxes --options.clips_per_word 0
 avkd prepare --layout faceforensics --source "$demo/corpus/faceforensics_like" \
@@ -22,29 +23,37 @@ avkd prepare --layout faceforensics --source "$demo/corpus/faceforensics_like" \
 avkd prepare --layout celebdf --source "$demo/corpus/celebdf_like" \
   --out "$demo/prepared/unseen" --detector boxes --dataset generated_unseen --split test
 
-step "3/6 stage one: students and teachers across sound and picture"
+step "3/7 stage one: students and teachers across sound and picture"
 avkd pretrain --config configs/demo/pretrain.yaml \
   --data "$demo/prepared/talking" --run "$demo/stage1"
 
-step "4/6 stage two: real or fake, with the auxiliary task"
+step "4/7 stage two: real or fake, with the auxiliary task"
 avkd finetune --config configs/demo/finetune.yaml --ssl_weight 0.3 \
   --data "$demo/prepared/seen" \
   --pretrained "$demo/stage1/model.safetensors" --run "$demo/stage2"
 
-step "5/6 the table: unseen identities, then an unseen corpus with an unseen method"
+step "5/7 the table: unseen identities, then an unseen corpus with an unseen method"
 avkd evaluate --model "$demo/stage2/model.safetensors" --out "$demo/evaluation" \
   --data "$demo/prepared/seen" "$demo/prepared/unseen"
 
-step "6/6 a verdict on one file"
-avkd predict --model "$demo/stage2/model.safetensors" --detector boxes \
-  "$(find "$demo/corpus/celebdf_like/Celeb-synthesis" -name '*.mp4' | sort | head -n 1)"
+step "6/7 distillation: the detector teaches single frames to a network of 0.1 M parameters"
+avkd distill --config configs/demo/distill.yaml --data "$demo/prepared/seen" \
+  --teacher "$demo/stage2/model.safetensors" --run "$demo/student"
+avkd evaluate --model "$demo/student/model.safetensors" --out "$demo/evaluation_student" \
+  --data "$demo/prepared/seen" "$demo/prepared/unseen"
+
+step "7/7 verdicts on one file: the detector's and its student's"
+file="$(find "$demo/corpus/celebdf_like/Celeb-synthesis" -name '*.mp4' | sort | head -n 1)"
+avkd predict --model "$demo/stage2/model.safetensors" --detector boxes "$file"
+avkd predict --model "$demo/student/model.safetensors" --detector boxes "$file"
 
 cat <<END
 
 Made in $demo:
   corpus/                     generated clips in the trees of LRW, FaceForensics++ and Celeb-DF
-  stage1/ stage2/             runs: config, log.jsonl, checkpoints, model.safetensors
-  evaluation/report.md        the table; report.png its picture; scores/ every window's score
+  stage1/ stage2/ student/    runs: config, log.jsonl, checkpoints, model.safetensors
+  evaluation/report.md        the table; report.png, confusion.png pictures; scores/ every score
+  evaluation_student/         the same of the frame student
 Try next:
   tensorboard --logdir $demo
   avkd predict YOUR_VIDEO.mp4 --model $demo/stage2/model.safetensors

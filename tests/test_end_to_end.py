@@ -27,11 +27,12 @@ from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data import build
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import Manifest
+from avkd.data.model_input import ModelInput
 from avkd.data.sampling import MixedBatches
 from avkd.evaluation.scores import OK, read_scores
 from avkd.evaluation.summary import pool_videos
+from avkd.evaluation.validation import Validation
 from avkd.models.model_file import load_model, read_header
-from avkd.stages import finetune
 from avkd.training.resume import load_state
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -206,7 +207,7 @@ def test_an_excluded_method_is_neither_learnt_nor_selected_on(
     trained += [s for s in talking if s.split == "train"]
     assert provenance["training_clips"] == len(trained)
     arguments = finetune_arguments(corpora, stage_one, stage_two, 0.3)
-    data = build.finetune_data(parse("finetune", FinetuneConfig, arguments))
+    data = build.finetune_data(parse("finetune", FinetuneConfig, arguments), image_size=32)
     assert {i.sample.sample_id for i in data.training.items} == {s.sample_id for s in trained}
     validated = {row.sample_id for row in read_scores(stage_two / "scores/validation.csv")}
     expected = {s.sample_id for s in seen if s.split == "val" and s.method != EXCLUDED}
@@ -218,7 +219,7 @@ def test_the_prior_in_the_model_file_is_what_the_batches_really_hold(
 ) -> None:
     arguments = finetune_arguments(corpora, stage_one, stage_two, 0.3)
     config = parse("finetune", FinetuneConfig, arguments)
-    data = build.finetune_data(config)
+    data = build.finetune_data(config, image_size=32)
     batches = MixedBatches(
         [item.sample.label for item in data.forgeries],
         data.sources,
@@ -274,7 +275,7 @@ def test_the_weight_of_the_auxiliary_task_reaches_the_backbone(
 def test_the_teacher_of_stage_two_stays_what_stage_one_left(
     stage_one: Path, stage_two: Path
 ) -> None:
-    """An unfrozen teacher, or one whose normalisation drifts, would teach its own student's past."""
+    """An unfrozen teacher, or one whose normalisation drifts, teaches something else each step."""
     state = load_state(stage_two / "checkpoints/last.safetensors")["model"]
     teacher = {n.removeprefix("teacher."): t for n, t in state.items() if n.startswith("teacher.")}
     before = load_file(stage_one / "model.safetensors")
@@ -289,14 +290,22 @@ def test_a_validation_with_a_window_without_number_is_none(
 ) -> None:
     detector = load_model(stage_two / "model.safetensors", kind="detector").model
     torch.nn.init.constant_(detector.classifier.weight, float("nan"))
-    step = finetune.FinetuneStep(
-        detector, None, ssl_weight=0.0, fake_fraction=0.5, image_size=32
-    ).eval()
     corpus = Corpus.open(corpora.seen)
     items = corpus.items(s for s in corpus.manifest.samples if s.split == "val")
     machine = runtime.start(device="cpu", threads=1)
     with pytest.raises(FloatingPointError, match="logit_not_finite"):
-        finetune._score(step, items, machine)
+        Validation.of(detector, items, ModelInput.of_video(32), machine)
+
+
+def test_nothing_but_the_validation_side_can_select(corpora: Corpora, stage_two: Path) -> None:
+    """The standard benchmark keeps the checkpoint that is best on its test sets."""
+    detector = load_model(stage_two / "model.safetensors", kind="detector").model
+    corpus = Corpus.open(corpora.seen)
+    machine = runtime.start(device="cpu", threads=1)
+    for side in ("test", "train"):
+        items = corpus.items(s for s in corpus.manifest.samples if s.split == side)
+        with pytest.raises(ValueError, match=f"is on side '{side}'.*only validation files"):
+            Validation.of(detector, items, ModelInput.of_video(32), machine)
 
 
 def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_path: Path) -> None:
@@ -320,7 +329,8 @@ def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_pa
 def test_every_expected_file_is_a_row_scored_or_with_its_reason(
     corpora: Corpora, evaluation: Path
 ) -> None:
-    assert names(evaluation) == {"scores", "report.md", "report.csv", "report.png"}
+    made = {"scores", "report.md", "report.csv", "report.png", "confusion.png"}
+    assert names(evaluation) == made
     assert names(evaluation / "scores") == {"faceforensics.csv", "celebdf.csv"}
     for folder, name in ((corpora.seen, "faceforensics"), (corpora.unseen, "celebdf")):
         expected = Manifest.load(folder / "inputs.jsonl").of_split("test").samples

@@ -24,10 +24,14 @@ MAY_IMPORT = {
     "training": {"runtime", "config"},
     "evaluation": {"runtime", "config", "data", "models"},
     "inference": {"runtime", "config", "data", "models"},
-    "stages": {"runtime", "config", "objectives", "data", "models", "training", "evaluation"},
+    "teachers": {"runtime", "data", "models"},
+    "stages": {
+        *("runtime", "config", "objectives", "data", "models", "teachers", "training"),
+        "evaluation",
+    },
     "studies": {
-        *("runtime", "config", "objectives", "data", "models", "training", "evaluation"),
-        *("inference", "stages"),
+        *("runtime", "config", "objectives", "data", "models", "teachers", "training"),
+        *("evaluation", "inference", "stages"),
     },
     "cli": {"config", "runtime", "data", "stages", "studies", "evaluation", "inference"},
     "__main__": {"cli"},
@@ -40,7 +44,10 @@ ALSO = {"avkd/data/build.py": {"config"}, "avkd/models/build.py": {"config"}}
 
 # A report needs no model and no torch: these files import each other and `durable`, nothing else.
 REPORT_FILES = {
-    f"avkd/evaluation/{name}.py" for name in ("scores", "metrics", "summary", "report", "figure")
+    f"avkd/evaluation/{name}.py"
+    for name in (
+        *("scores", "bootstrap", "metrics", "threshold_metrics", "summary", "report", "figure"),
+    )
 }
 REPORT_MODULES = {path.removesuffix(".py").replace("/", ".") for path in REPORT_FILES}
 
@@ -55,6 +62,7 @@ DOORS = {
     "torchvision": ("avkd/data/",),
     "timm": ("avkd/models/image_teacher.py",),
     "transformers": ("avkd/models/image_teacher.py",),
+    "huggingface_hub": ("avkd/models/image_teacher.py",),
     "adamp": ("avkd/training/optim.py",),
     "tensorboard": ("avkd/training/run_log.py",),
     "torch.utils.tensorboard": ("avkd/training/run_log.py",),

@@ -100,7 +100,8 @@ def test_a_script_is_sound_bash_and_says_what_it_is_for(script: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "verb"), [("pretrain_av.sh", "pretrain"), ("finetune_detect.sh", "finetune")]
+    ("script", "verb"),
+    [("pretrain_av.sh", "pretrain"), ("finetune_detect.sh", "finetune"), ("distill.sh", "distill")],
 )
 def test_every_argument_is_passed_on_and_wins(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, script: str, verb: str
@@ -134,10 +135,14 @@ def test_the_demo_goes_the_whole_path(stage: Stage, monkeypatch: pytest.MonkeyPa
     out = stage.folder / "the demo"
     assert stage.run("demo.sh", str(out)) == 0, stage.output
     verbs = [call[1] for call in stage.calls]
-    assert verbs == ["synth", *["prepare"] * 3, "pretrain", "finetune", "evaluate", "predict"]
+    assert verbs == [
+        *("synth", *["prepare"] * 3, "pretrain", "finetune", "evaluate"),
+        *("distill", "evaluate", "predict", "predict"),
+    ]
     # It changes to the repository itself, so that its configs are found from anywhere.
     configs = [config_of(call, REPOSITORY, monkeypatch) for call in stage.calls]
-    _, talking, seen, unseen, pretrained, finetuned, evaluated, predicted = configs
+    _, talking, seen, unseen, pretrained, finetuned, evaluated, *image_branch = configs
+    distilled, student_evaluated, predicted, student_predicted = image_branch
     assert pretrained.data == (talking.out,)
     assert finetuned.data == (seen.out,) and finetuned.real_data == ()
     assert finetuned.pretrained == pretrained.run / "model.safetensors"
@@ -145,6 +150,11 @@ def test_the_demo_goes_the_whole_path(stage: Stage, monkeypatch: pytest.MonkeyPa
     assert evaluated.model == predicted.model == finetuned.run / "model.safetensors"
     assert evaluated.data == (seen.out, unseen.out)
     assert all(path.is_file() for path in predicted.files) and len(predicted.files) == 1
+    assert distilled.teacher == finetuned.run / "model.safetensors"
+    assert distilled.data == (seen.out,)
+    assert student_evaluated.model == distilled.run / "model.safetensors"
+    assert student_predicted.model == student_evaluated.model
+    assert student_predicted.files == predicted.files
 
 
 def test_the_demo_does_not_write_over_another(stage: Stage) -> None:
@@ -198,6 +208,24 @@ def test_a_failure_stops_the_training_on_ones_own_clips(stage: Stage, verb: str)
 def test_training_on_ones_own_clips_explains_itself(stage: Stage) -> None:
     assert stage.run("train_on_clips.sh") == 2
     assert "Usage: scripts/train_on_clips.sh CLIPS OUT" in stage.output and stage.calls == []
+
+
+def test_comparing_ones_own_pictures_fits_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["my pictures", "out put", "--seeds", "0", "4"]
+    skipped = {"AVKD_STUB_FAILS": "prepare", "AVKD_STUB_CODE": "3"}
+    pattern = r"(?P<identity>id\d+)"
+    assert stage.run("compare_images.sh", *arguments, IDENTITY=pattern, **skipped) == 0
+    monkeypatch.chdir(stage.folder)
+    prepared, compared = (config_of(call, stage.folder, monkeypatch) for call in stage.calls)
+    assert prepared.source == Path("my pictures")
+    assert prepared.options.identity_pattern == pattern
+    assert compared.sets[0].data == (prepared.out,)
+    assert compared.seeds == (0, 4) and compared.out == Path("out put/compare")
+    assert stage.run("compare_images.sh", *arguments, AVKD_STUB_FAILS="prepare") == 4
+    assert [call[1] for call in stage.calls] == ["prepare"]
+    assert stage.run("compare_images.sh", "only one") == 2 and stage.calls == []
 
 
 def test_the_test_script_chooses_the_tier(stage: Stage) -> None:

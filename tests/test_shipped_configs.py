@@ -72,8 +72,29 @@ def test_stage_two_starts_from_a_shipped_stage_one(path: Path) -> None:
 
 
 def test_runs_do_not_write_over_each_other() -> None:
-    runs = [load(path).run for path in CONFIGS if verb_of(path) in ("pretrain", "finetune")]
+    verbs = ("pretrain", "finetune", "distill")
+    runs = [load(path).run for path in CONFIGS if verb_of(path) in verbs]
+    runs += [load(path).out for path in CONFIGS if verb_of(path) == "compare"]
     assert len(set(runs)) == len(runs)
+
+
+@pytest.mark.parametrize("path", [p for p in CONFIGS if verb_of(p) == "distill"], ids=str)
+def test_a_teacher_is_the_model_of_a_shipped_training(path: Path) -> None:
+    config = load(path)
+    trained = [p for p in CONFIGS if verb_of(p) in ("finetune", "distill") and p != path]
+    made = {load(p).run / "model.safetensors": p for p in trained}
+    assert config.teacher is None or config.teacher in made, f"nothing makes {config.teacher}"
+
+
+def test_the_published_distillation_differs_in_the_teacher_and_the_soft_loss_alone() -> None:
+    folder = Path("configs/image")
+    labels, kl, mse = (load(folder / f"distill_resnet8_{n}.yaml") for n in ("labels", "kl", "mse"))
+    assert (labels.teacher, kl.soft, mse.soft) == (None, "kl", "mse")
+    assert kl.teacher == mse.teacher is not None and kl.temperature == 4.0
+    assert kl.soft_weight == mse.soft_weight == 0.4
+    apart = ("run", "teacher", "soft", "alpha", "temperature", "teacher_outputs")
+    common = [{k: v for k, v in vars(c).items() if k not in apart} for c in (labels, kl, mse)]
+    assert common[0] == common[1] == common[2]
 
 
 def test_evaluation_reads_what_stage_two_and_preparation_write() -> None:

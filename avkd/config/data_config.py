@@ -56,15 +56,20 @@ class LayoutConfig:
     clips_per_word: int | None = None
     """lrw: training clips of every word, 0 = all; unset = 10, i.e. 5,000 over 500 words."""
     seed: int | None = None
-    """lrw, talking_faces, real_fake: draws the subset or the split; unset = 0."""
+    """Draws the subset (lrw) or the split; unset = 0. Without effect on an official split."""
     speaker_pattern: str | None = None
     """talking_faces: regular expression with a group `speaker`; unset = the first folder."""
     identity_pattern: str | None = None
-    """real_fake: regular expression with a group `identity`; unset = the file's stem."""
+    """real_fake, real_fake_images: regular expression with a group `identity`; unset = the file's
+    stem."""
+    label_pattern: str | None = None
+    """real_fake, real_fake_images, redface: regular expression with a group `label` (a name), and
+    `method`, `platform`, `identity`, `split` where paths tell them; unset = by folder names."""
     val_fraction: float | None = None
-    """talking_faces, real_fake: share of the videos on the validation side; unset = 0.1."""
+    """Share of the files on the validation side; unset = 0.1. kaggle_*: give it together with
+    test_fraction to set the official split aside. wilddeepfake: share of the training side."""
     test_fraction: float | None = None
-    """talking_faces, real_fake: share of the videos on the test side; unset = 0.1."""
+    """Share of the files on the test side; unset = 0.1. With val_fraction 0.2 that is 7:2:1."""
     val_speakers: tuple[str, ...] | None = None
     """talking_faces: speakers of the validation side; unset = drawn by seed."""
     test_speakers: tuple[str, ...] | None = None
@@ -82,7 +87,20 @@ class PrepareConfig:
     source: Path
     """The dataset as downloaded: its folder, or a manifest file (.jsonl) of `avkd forge`."""
     layout: Literal[
-        "lrw", "faceforensics", "faceshifter", "celebdf", "talking_faces", "real_fake", "manifest"
+        "lrw",
+        "faceforensics",
+        "faceshifter",
+        "celebdf",
+        "talking_faces",
+        "real_fake",
+        "manifest",
+        "kaggle_deepfake_dataset",
+        "kaggle_140k",
+        "kaggle_real_images",
+        "deepfake_faces",
+        "wilddeepfake",
+        "redface",
+        "real_fake_images",
     ]
     """Which folder tree it is."""
     out: Path
@@ -97,6 +115,8 @@ class PrepareConfig:
     """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
     detect_every_frames: int | None = None
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
+    crop_pixels: int = 150
+    """Side of the stored crops; 150 for the video detector, 256 for pictures."""
     max_seconds: float | None = None
     """Read only so much of each file; unset = all of it."""
     timeout_seconds: float = 600.0
@@ -108,6 +128,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         check_detection(self.detector, self.detect_every_frames, self.max_seconds)
+        _require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
         _require(self.workers >= 1, "workers must be at least 1")
         _require(self.timeout_seconds > 0, "timeout_seconds must be positive")
         index, count = self.shard_numbers

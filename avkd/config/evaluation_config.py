@@ -17,17 +17,17 @@ class EvaluateConfig:
     """Score prepared corpora with a detector and write the cross-dataset table."""
 
     model: Path
-    """Model file of `avkd finetune`."""
+    """Model file of `avkd finetune` or `avkd distill`."""
     data: tuple[Path, ...]
     """Prepared corpora, one block of the table each."""
     out: Path
-    """Folder for scores, report.md, report.csv and report.png."""
+    """Folder for scores, report.md, report.csv, report.png and confusion.png."""
     split: Literal["train", "val", "test"] = "test"
     """Side of the split to score."""
     methods: tuple[str, ...] | None = None
     """Score only these forgery methods (and the reals); unset = all."""
     bootstrap_resamples: int = 2000
-    """Resamples of the videos behind each 95 % interval."""
+    """Resamples of the files behind each 95 % interval."""
     batch_size: int = 8
     """Clips scored at once."""
     device: str = "auto"
@@ -48,18 +48,20 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """Judge video files: faces, windows of 25 frames, a probability of forgery for each."""
+    """Judge videos and pictures: faces, clips of frames, a probability of forgery for each."""
 
     files: tuple[Path, ...]
-    """Videos to judge."""
+    """Videos and pictures to judge; a folder stands for all that lie in it."""
     model: Path
-    """Model file of `avkd finetune`."""
+    """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures)."""
     out: Path | None = None
-    """Also write the verdicts as JSON lines to this file."""
+    """Also write the verdicts to this file: all of them as JSON lines, or a table if it ends in
+    .csv (file, P(fake), label, status)."""
     json: bool = False
     """Print JSON lines instead of text."""
-    detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
-    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
+    detector: Literal["mtcnn", "boxes", "none"] | None = None
+    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped; unset =
+    as the model was trained, detected or already cropped."""
     detect_every_frames: int | None = None
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     max_seconds: float | None = None
@@ -74,6 +76,6 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("no file to judge: avkd predict FILE... --model MODEL")
-        check_detection(self.detector, self.detect_every_frames, self.max_seconds)
+        check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
         if self.batch_size < 1:
             raise ValueError("batch_size must be at least 1")

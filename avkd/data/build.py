@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from avkd.config.data_config import ForgeConfig, PrepareConfig, SynthConfig
+from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConfig
 from avkd.data import forgery, synthetic
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips
 from avkd.data.forgery_methods import FORGERIES
 from avkd.data.layouts import LAYOUTS, lrw
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
+from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
 from avkd.data.prepare import prepare, source_root
+from avkd.data.selection import undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.runtime import ExitCode, Outcome
@@ -50,6 +53,15 @@ class FinetuneData:
     """For each of them, the place of the real it was made from; None = not there, or a real."""
     num_real_items: int
     """How many further real items follow them."""
+    validation: list[ClipItem]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DistillData:
+    """What an image detector learns from and is selected on."""
+
+    training: TrainingClips
     validation: list[ClipItem]
     provenance: dict[str, Any]
 
@@ -86,6 +98,7 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         timeout_seconds=config.timeout_seconds,
         workers=config.workers,
         shard=config.shard_numbers,
+        crop_pixels=config.crop_pixels,
     )
     failed = report.num_inputs - report.num_ok
     lines = [
@@ -165,6 +178,7 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
     return PretrainData(
         training=TrainingClips(
             training,
+            model_input=ModelInput.of_video(config.video.image_size, _faces(corpora)),
             seed=config.loop.seed,
             augmentation=_augmentation(config.views),
             with_sound=True,
@@ -175,8 +189,8 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
     )
 
 
-def finetune_data(config: FinetuneConfig) -> FinetuneData:
-    """Open the corpora of stage two.
+def finetune_data(config: FinetuneConfig, *, image_size: int) -> FinetuneData:
+    """Open the corpora of stage two, for a detector with an input of ``image_size`` pixels.
 
     Raises:
         ValueError: an identity is on two sides, an excluded method is in no corpus, or a class is
@@ -185,12 +199,7 @@ def finetune_data(config: FinetuneConfig) -> FinetuneData:
     forgery_corpora = [Corpus.open(folder) for folder in config.data]
     real_corpora = [Corpus.open(folder) for folder in config.real_data]
     _check_all_identities([*forgery_corpora, *real_corpora])
-    methods = {s.method for corpus in forgery_corpora for s in corpus.manifest.samples}
-    if unknown := sorted(set(config.exclude_methods) - (methods - {REAL_METHOD})):
-        raise ValueError(
-            f"exclude_methods: no {unknown[0]!r} in {_names(config.data)}; methods there: "
-            f"{', '.join(sorted(methods - {REAL_METHOD}))}"
-        )
+    _check_excluded(forgery_corpora, config.exclude_methods)
 
     def items(corpora: Sequence[Corpus], split: str, only_real: bool) -> list[ClipItem]:
         return [
@@ -205,18 +214,10 @@ def finetune_data(config: FinetuneConfig) -> FinetuneData:
     training = items(forgery_corpora, "train", only_real=False)
     further = items(real_corpora, "train", only_real=True)
     validation = items(forgery_corpora, "val", only_real=False)
-    for side, side_items in (("train", training), ("val", validation)):
-        labels = {item.sample.label for item in side_items}
-        if len(labels) < 2:
-            raise ValueError(
-                f"the {side} side of {_names(config.data)} holds "
-                f"{'no clip' if not labels else 'one class only'}; both reals and fakes are needed"
-            )
+    _check_both_classes(training, validation, config.data)
     logger.info(
         "stage two: %s for training, %d further real clips, %d files for validation",
-        ", ".join(
-            f"{n} {m}" for m, n in sorted(Counter(i.sample.method for i in training).items())
-        ),
+        _by_method(training),
         len(further),
         len(validation),
     )
@@ -227,9 +228,11 @@ def finetune_data(config: FinetuneConfig) -> FinetuneData:
     )
     provenance["training_methods"] = sorted({item.sample.method for item in training})
     provenance["excluded_methods"] = sorted(config.exclude_methods)
+    faces = _faces([*forgery_corpora, *real_corpora])
     return FinetuneData(
         training=TrainingClips(
             [*training, *further],
+            model_input=ModelInput.of_video(image_size, faces),
             seed=config.loop.seed,
             augmentation=_augmentation(config.views),
             with_sound=False,
@@ -238,6 +241,66 @@ def finetune_data(config: FinetuneConfig) -> FinetuneData:
         forgeries=training,
         sources=_sources(training),
         num_real_items=len(further),
+        validation=validation,
+        provenance=provenance,
+    )
+
+
+def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) -> DistillData:
+    """Open the corpora of the image branch: pictures, or frames of prepared videos.
+
+    Args:
+        config: Which corpora, how they are thinned out and seen.
+        clip_frames: Consecutive frames the network judges at once.
+        landmarks: Whether it is told where eyes, nose and mouth are.
+
+    Raises:
+        ValueError: an identity is on two sides, a class is missing on one of them, or the corpora
+            hold different kinds or sizes of crops.
+    """
+    corpora = [Corpus.open(folder) for folder in config.data]
+    _check_all_identities(corpora)
+    _check_excluded(corpora, config.select.exclude_methods)
+
+    def items(split: str, size: int | None) -> list[ClipItem]:
+        found = [
+            item
+            for corpus in corpora
+            for item in corpus.items(_long_enough(corpus.manifest.samples, clip_frames))
+            if item.sample.split == split
+            and item.sample.method not in config.select.exclude_methods
+        ]
+        return undersample(
+            found,
+            ratio=config.select.parts,
+            size=size,
+            seed=config.loop.seed,
+            key=lambda item: item.sample,
+        )
+
+    training, validation = items("train", config.select.size), items("val", None)
+    _check_both_classes(training, validation, config.data)
+    logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
+    provenance = _provenance(corpora, config.data, len(training))
+    provenance["training_methods"] = sorted({item.sample.method for item in training})
+    provenance["excluded_methods"] = sorted(config.select.exclude_methods)
+    return DistillData(
+        training=TrainingClips(
+            training,
+            model_input=ModelInput(
+                clip_frames=clip_frames,
+                crop_pixels=training[0].crop_pixels,
+                view_share=IMAGE_VIEW_SHARE,
+                image_size=config.model.image_size,
+                windows_per_file=config.frames_per_file,
+                landmarks=landmarks,
+                faces=_faces(corpora),
+            ),
+            seed=config.loop.seed,
+            augmentation=Augmentation(**vars(config.views)),
+            with_sound=False,
+            cache_bytes=round(config.loop.cache_gigabytes * 1e9),
+        ),
         validation=validation,
         provenance=provenance,
     )
@@ -262,13 +325,50 @@ def _check_all_identities(corpora: Sequence[Corpus]) -> None:
         logger.info("%d samples have no known identity; their split could not be checked", unknown)
 
 
-def _long_enough(samples: Sequence[Sample]) -> list[Sample]:
-    long = [s for s in samples if s.num_frames is not None and s.num_frames >= CLIP_FRAMES]
+def _long_enough(samples: Sequence[Sample], num_frames: int = CLIP_FRAMES) -> list[Sample]:
+    long = [s for s in samples if s.num_frames is not None and s.num_frames >= num_frames]
     if len(long) < len(samples):
         logger.info(
-            "left out %d clips shorter than %d frames", len(samples) - len(long), CLIP_FRAMES
+            "left out %d clips shorter than %d frames", len(samples) - len(long), num_frames
         )
     return long
+
+
+def _faces(corpora: Sequence[Corpus]) -> Faces:
+    """What the crops of all corpora show.
+
+    Raises:
+        ValueError: one holds aligned faces, another whole pictures: the kind would tell the label.
+    """
+    for corpus in corpora[1:]:
+        corpus.require_faces(corpora[0].faces, str(corpora[0].folder))
+    return corpora[0].faces
+
+
+def _check_excluded(corpora: Sequence[Corpus], excluded: Sequence[str]) -> None:
+    methods = {s.method for corpus in corpora for s in corpus.manifest.samples} - {REAL_METHOD}
+    if unknown := sorted(set(excluded) - methods):
+        raise ValueError(
+            f"exclude_methods: no {unknown[0]!r} in {_names([c.folder for c in corpora])}; "
+            f"methods there: {', '.join(sorted(methods))}"
+        )
+
+
+def _check_both_classes(
+    training: Sequence[ClipItem], validation: Sequence[ClipItem], folders: Sequence[Path]
+) -> None:
+    for side, items in (("train", training), ("val", validation)):
+        labels = {item.sample.label for item in items}
+        if len(labels) < 2:
+            raise ValueError(
+                f"the {side} side of {_names(folders)} holds "
+                f"{'no clip' if not labels else 'one class only'}; both reals and fakes are needed"
+            )
+
+
+def _by_method(items: Sequence[ClipItem]) -> str:
+    counts = Counter(item.sample.method for item in items)
+    return ", ".join(f"{number} {method}" for method, number in sorted(counts.items()))
 
 
 def _spread(items: list[ClipItem], most: int) -> list[ClipItem]:

@@ -140,6 +140,21 @@ class CropStore:
         """Names of all stored tracks, those that are no sample's primary track included."""
         return list(self._rows)
 
+    def crop_pixels(self, path: str) -> int:
+        """Side of a track's crops in pixels.
+
+        Raises:
+            ValueError: the track is not stored.
+        """
+        return self._row(path).crop_size
+
+    def landmarks(self, path: str) -> np.ndarray:
+        """(T, 5, 2) float32, x and y in pixels of the crops; NaN where they are not known."""
+        row = self._row(path)
+        points = self._geometry(row, "landmarks")
+        matrices = self._geometry(row, "transforms")
+        return np.einsum("tij,tpj->tpi", matrices[:, :, :2], points) + matrices[:, None, :, 2]
+
     def frames(self, path: str, start: int, count: int) -> np.ndarray:
         """Crops ``start`` to ``start + count`` of a track, uint8 RGB (count, S, S, 3).
 

@@ -17,14 +17,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crop_store import CropStore
-from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.prepare import INPUTS_NAME, read_failures
+from avkd.data.model_input import Faces, ModelInput
+from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
-from avkd.data.windows import Window, windows_covering
-
-FRAME_BYTES = 3 * CROP_PIXELS**2  # of a decoded crop
+from avkd.data.windows import Window
 
 # Names of the random streams of one clip; their numbers must never change.
 _START, _STUDENT, _TEACHER = range(3)
@@ -34,6 +32,7 @@ _START, _STUDENT, _TEACHER = range(3)
 class Corpus:
     """A prepared corpus: its samples, the store their crops lie in, and the files that failed."""
 
+    folder: Path
     manifest: Manifest
     """Prepared samples."""
     store: CropStore
@@ -41,6 +40,8 @@ class Corpus:
     """Every file that was to be prepared, usable or not."""
     failures: Mapping[str, tuple[str, str]]
     """Code and message of every file that is not there, by sample id."""
+    faces: Faces
+    """What its crops show."""
 
     @classmethod
     def open(cls, folder: Path) -> Corpus:
@@ -56,11 +57,26 @@ class Corpus:
                 "make one with `avkd prepare --out` that folder"
             )
         return cls(
+            folder=folder,
             manifest=Manifest.load(path),
             store=CropStore(folder),
             expected=Manifest.load(folder / INPUTS_NAME).samples,
             failures=read_failures(folder),
+            faces="whole" if face_detector(folder) == "none" else "aligned",
         )
+
+    def require_faces(self, faces: Faces, asked_by: str) -> None:
+        """Refuse crops that show something else than ``asked_by`` was trained on.
+
+        Raises:
+            ValueError: names the corpus and the cure.
+        """
+        if self.faces != faces:
+            cure = "--detector none" if faces == "whole" else "--detector mtcnn (or boxes)"
+            raise ValueError(
+                f"{self.folder}: its crops are {self.faces} pictures, {asked_by} knows {faces} "
+                f"ones; prepare it with {cure} into another folder"
+            )
 
     def items(self, samples: Iterable[Sample]) -> list[ClipItem]:
         """Samples of this corpus together with where to read them."""
@@ -80,12 +96,18 @@ class ClipItem:
         assert self.sample.num_frames is not None, "a prepared sample knows its length"
         return self.sample.num_frames
 
+    @property
+    def crop_pixels(self) -> int:
+        """Side of its stored crops."""
+        return self.store.crop_pixels(self.sample.path)
+
 
 class TrainingClips(Dataset[ClipBatch]):
-    """One random clip of 25 real frames for each key.
+    """One random clip of consecutive real frames for each key.
 
     Args:
-        items: Tracks of at least 25 frames; shorter ones are left out by the caller.
+        items: Tracks long enough for a clip; shorter ones are left out by the caller.
+        model_input: Length of a clip and size of a view; the items' crops must be of its size.
         seed: Of clip starts and views.
         augmentation: Of the student's view.
         with_sound: Also read the sound; every item must have it.
@@ -93,24 +115,35 @@ class TrainingClips(Dataset[ClipBatch]):
             network's step on few cores. Every loader process has a cache of its own.
 
     Raises:
-        ValueError: an item is shorter than a clip or lacks the sound asked for; names it.
+        ValueError: an item is shorter than a clip, lacks the sound asked for, or is stored at
+            another size; names it.
     """
 
     def __init__(
         self,
         items: Sequence[ClipItem],
         *,
+        model_input: ModelInput,
         seed: int,
         augmentation: Augmentation,
         with_sound: bool,
         cache_bytes: int = 0,
     ) -> None:
         for item in items:
-            if item.num_frames < CLIP_FRAMES:
-                raise ValueError(f"{item.sample.sample_id}: shorter than {CLIP_FRAMES} frames")
+            if item.num_frames < model_input.clip_frames:
+                raise ValueError(
+                    f"{item.sample.sample_id}: shorter than {model_input.clip_frames} frames"
+                )
+            if item.crop_pixels != model_input.crop_pixels:
+                raise ValueError(
+                    f"{item.sample.sample_id}: its crops have {item.crop_pixels} pixels where "
+                    f"{model_input.crop_pixels} are wanted; prepare its corpus with "
+                    f"--crop_pixels {model_input.crop_pixels}"
+                )
             if with_sound and not item.sample.has_audio:
                 raise ValueError(f"{item.sample.sample_id}: has no sound")
         self.items = list(items)
+        self.model_input = model_input
         self.seed = seed
         self.augmentation = augmentation
         self.with_sound = with_sound
@@ -122,16 +155,23 @@ class TrainingClips(Dataset[ClipBatch]):
 
     def __getitem__(self, key: ClipKey) -> ClipBatch:
         """The clip of ``key`` as a batch of one."""
-        item = self.items[key.item]
-        start = int(self._stream(key, _START).integers(0, item.num_frames - CLIP_FRAMES + 1))
+        item, start = self.items[key.item], self.start_frame(key)
+        length, slack = self.model_input.clip_frames, self.model_input.slack(item.crop_pixels)
         return ClipBatch(
             frames=torch.from_numpy(self._frames(key.item, start))[None],
             waveform=_waveform(item, start) if self.with_sound else None,
+            landmarks=_landmarks(item, start, length) if self.model_input.landmarks else None,
             labels=torch.tensor([float(item.sample.label)]),
-            student=draw_view(self._stream(key, _STUDENT), self.augmentation),
-            teacher=draw_view(self._stream(key, _TEACHER), Augmentation()),
+            student=draw_view(self._stream(key, _STUDENT), self.augmentation, slack),
+            teacher=draw_view(self._stream(key, _TEACHER), Augmentation(), slack),
             sample_ids=(item.sample.sample_id,),
+            draws=torch.tensor([[key.epoch, key.item, start]]),
         )
+
+    def start_frame(self, key: ClipKey) -> int:
+        """First frame of the clip of ``key``."""
+        places = self.items[key.item].num_frames - self.model_input.clip_frames + 1
+        return int(self._stream(key, _START).integers(0, places))
 
     def first_clips(self, count: int) -> ClipBatch:
         """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures."""
@@ -139,14 +179,15 @@ class TrainingClips(Dataset[ClipBatch]):
         return ClipBatch.collate([self[key] for key in keys])
 
     def _frames(self, index: int, start: int) -> np.ndarray:
-        """(25, 150, 150, 3) uint8, from memory where the track is or fits."""
-        item = self.items[index]
+        """(L, S, S, 3) uint8, from memory where the track is or fits."""
+        item, length = self.items[index], self.model_input.clip_frames
         if index not in self._decoded:
-            if self._room_bytes < item.num_frames * FRAME_BYTES:
-                return item.store.frames(item.sample.path, start, CLIP_FRAMES)
+            track_bytes = item.num_frames * 3 * item.crop_pixels**2
+            if self._room_bytes < track_bytes:
+                return item.store.frames(item.sample.path, start, length)
             self._decoded[index] = item.store.frames(item.sample.path, 0, item.num_frames)
-            self._room_bytes -= item.num_frames * FRAME_BYTES
-        return self._decoded[index][start : start + CLIP_FRAMES]
+            self._room_bytes -= track_bytes
+        return self._decoded[index][start : start + length]
 
     def _stream(self, key: ClipKey, view: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, key.epoch, key.position, view])
@@ -157,18 +198,25 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
 
     Args:
         items: Tracks of any length; a short one gives one padded window.
+        model_input: Which windows there are, and of which size.
         with_sound: Also read the sound; every item must have it.
         only_middle: One window from the middle of each item instead of all.
     """
 
     def __init__(
-        self, items: Sequence[ClipItem], *, with_sound: bool = False, only_middle: bool = False
+        self,
+        items: Sequence[ClipItem],
+        model_input: ModelInput,
+        *,
+        with_sound: bool = False,
+        only_middle: bool = False,
     ) -> None:
         self.items = list(items)
+        self.model_input = model_input
         self.with_sound = with_sound
         self.places: list[tuple[int, Window]] = []
         for index, item in enumerate(self.items):
-            of_item = windows_covering(item.num_frames)
+            of_item = model_input.windows(item.num_frames)
             chosen = of_item[len(of_item) // 2 :][:1] if only_middle else of_item
             self.places += [(index, window) for window in chosen]
 
@@ -180,13 +228,20 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         index, window = self.places[place]
         item = self.items[index]
         frames = item.store.frames(item.sample.path, window.start_frame, window.num_frames)
+        shown = window.frame_indices - window.start_frame
+        landmarks = None
+        if self.model_input.landmarks:
+            landmarks = _landmarks(item, window.start_frame, window.num_frames)[:, shown]
+        view = center_views(1, self.model_input.slack(item.crop_pixels))
         clip = ClipBatch(
-            frames=torch.from_numpy(frames[window.frame_indices - window.start_frame])[None],
+            frames=torch.from_numpy(frames[shown])[None],
             waveform=_waveform(item, window.start_frame) if self.with_sound else None,
+            landmarks=landmarks,
             labels=torch.tensor([float(item.sample.label)]),
-            student=center_views(1),
-            teacher=center_views(1),
+            student=view,
+            teacher=view,
             sample_ids=(item.sample.sample_id,),
+            draws=torch.tensor([[0, index, window.start_frame]]),
         )
         return clip, index, window
 
@@ -228,6 +283,11 @@ def _waveform(item: ClipItem, start_frame: int) -> Tensor:
     waveform = item.store.waveform(item.sample.path, start_frame, num_samples)
     assert waveform is not None and len(waveform) == num_samples
     return torch.from_numpy(waveform)[None]
+
+
+def _landmarks(item: ClipItem, start_frame: int, count: int) -> Tensor:
+    """(1, count, 5, 2) in pixels of the crop; NaN where the picture came already cropped."""
+    return torch.from_numpy(item.store.landmarks(item.sample.path)[start_frame:][:count])[None]
 
 
 def _collate_windows(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 CROP_PIXELS = 150
-"""Side of the square crop in pixels."""
+"""Side of the square crop of a video in pixels; pictures may be stored larger."""
 
 # A mean face, left/right symmetric about x = 75, from mid-forehead to just above the chin tip
 # (shared/method.md 2.2, after the framing of RealForensics). Eye *centres* are the means of the
@@ -62,13 +62,14 @@ def similarity_transform(
     return np.concatenate([turn, shift[..., None]], axis=-1)
 
 
-def align_to_template(landmarks: np.ndarray) -> np.ndarray:
+def align_to_template(landmarks: np.ndarray, *, size: int = CROP_PIXELS) -> np.ndarray:
     """Transforms (T, 2, 3) from frame to crop for landmarks (T, 5, 2) in frame pixels.
 
     The window is fixed in the template: nothing recentres on the jaw, which would move the crop
-    with speech.
+    with speech. A crop of another ``size`` shows the same window.
     """
-    return similarity_transform(np.asarray(landmarks, np.float64), TEMPLATE)
+    target = TEMPLATE * (size / CROP_PIXELS)
+    return similarity_transform(np.asarray(landmarks, np.float64), target)
 
 
 def resize_to_crop(width: int, height: int, *, size: int = CROP_PIXELS) -> np.ndarray:

@@ -1,23 +1,27 @@
 """Pictures on disk as frames: one image, or a folder of numbered frames at 25 per second.
 
-Knows pixels and file names only; nothing of video, faces or labels.
+The folder may lie in an archive (`picture_archive`). Knows pixels and file names only; nothing of
+video, faces or labels.
 """
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from avkd import durable
+from avkd.data import picture_archive
 from avkd.data.clock import FRAMES_PER_SECOND
+from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.media import MAX_PIXELS, MediaError
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,43 @@ def read_image(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise MediaError("not_found", path, "no such picture; check the path")
+    return _decode(path, path)
+
+
+def iter_images(path: Path) -> Iterator[ImageFrame]:
+    """One picture, or the pictures of a folder in the natural order of their names.
+
+    Raises:
+        MediaError: a picture cannot be read, the folder holds none (``no_frames``), or it lies in
+            an archive that cannot be read.
+    """
+    inside = picture_archive.split_path(path)
+    if inside is None:
+        images = (read_image(file) for file in _files(path))
+    else:
+        pictures = picture_archive.iter_pictures(*inside)
+        images = (_decode(BytesIO(content), path / name) for name, content in pictures)
+    for number, image in enumerate(images):
+        yield ImageFrame(number, number / FRAMES_PER_SECOND, image)
+
+
+def picture_digests(path: Path) -> list[str]:
+    """SHA-256 of every file that `iter_images` reads, in the same order.
+
+    Raises:
+        MediaError: the folder holds no picture, or lies in an archive that cannot be read.
+    """
+    inside = picture_archive.split_path(path)
+    if inside is None:
+        return [durable.sha256_of_file(file) for file in _files(path)]
+    pictures = picture_archive.iter_pictures(*inside)
+    return [hashlib.sha256(content).hexdigest() for _, content in pictures]
+
+
+def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:
+    """Upright pixels of a picture that is called ``path``."""
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        with Image.open(source, formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise MediaError("too_large", path, "larger than 8K; scale it down first")
             return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
@@ -63,32 +102,11 @@ def read_image(path: Path) -> np.ndarray:
         raise MediaError("not_media", path, f"broken picture ({error}); copy it again") from error
 
 
-def iter_images(path: Path) -> Iterator[ImageFrame]:
-    """One picture, or the pictures of a folder in the natural order of their names.
-
-    Raises:
-        MediaError: a picture cannot be read, or the folder holds none (``no_frames``).
-    """
-    files = image_files(path)
-    for number, file in enumerate(files):
-        yield ImageFrame(number, number / FRAMES_PER_SECOND, read_image(file))
-
-
-def image_files(path: Path) -> list[Path]:
-    """The picture itself, or a folder's pictures, ``frame2`` before ``frame10``.
-
-    Raises:
-        MediaError: the folder holds no picture.
-    """
+def _files(path: Path) -> list[Path]:
+    """The picture itself, or a folder's pictures in natural order."""
     if not path.is_dir():
         return [path]
-    files = [file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES]
+    files = [file for file in path.iterdir() if is_picture_name(file.name)]
     if not files:
         raise MediaError("no_frames", path, "the folder holds no JPEG, PNG, BMP or WebP picture")
-    return sorted(files, key=lambda file: _natural_key(file.name))
-
-
-def _natural_key(name: str) -> list[tuple[int, str]]:
-    """Digits compare as numbers, all else as text."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return sorted(files, key=lambda file: natural_key(file.name))

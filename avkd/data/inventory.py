@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,7 @@ VIDEO_SUFFIXES = frozenset(
     {".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm"}
     | {".wmv"}
 )
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 _ARCHIVER_LEFTOVER = "__MACOSX"  # macOS puts a shadow of every file there when it zips a folder
 _NAMES_SHOWN = 8
@@ -29,10 +30,10 @@ _FOLDERS_SEARCHED = 200  # enough to find the right folder near a wrong one with
 class Listing:
     """The files below one folder."""
 
-    videos: tuple[str, ...]
+    files: tuple[str, ...]
     """POSIX paths relative to the dataset's root, sorted, so independent of the file system."""
     other_suffixes: Counter[str]
-    """How many files of which suffix were passed over because they are not video."""
+    """How many files of which suffix were passed over because they are not what was looked for."""
     hidden: int
     """How many entries were passed over because their name starts with a dot or is `__MACOSX`."""
     links: tuple[str, ...]
@@ -43,7 +44,7 @@ class Listing:
         notes = []
         if self.other_suffixes:
             kinds = ", ".join(f"{n} {kind}" for kind, n in self.other_suffixes.most_common())
-            notes.append(f"passed over, not video: {kinds}")
+            notes.append(f"passed over, other kinds of file: {kinds}")
         if self.hidden:
             notes.append(f"passed over, hidden: {self.hidden}")
         if self.links:
@@ -55,14 +56,27 @@ class Listing:
 
 
 def list_videos(root: Path, folder: str = "", *, recursive: bool = True) -> Listing:
+    """`list_files` for videos."""
+    return list_files(root, folder, suffixes=VIDEO_SUFFIXES, recursive=recursive)
+
+
+def list_files(
+    root: Path, folder: str = "", *, suffixes: Collection[str], recursive: bool = True
+) -> Listing:
     """List ``root / folder``, by default with everything below it.
 
     That folder may itself be a link (data spread over disks); below it none is followed.
 
+    Args:
+        root: The dataset's folder.
+        folder: Where in it to look.
+        suffixes: Which files to list, in lower case with the dot.
+        recursive: Whether to look into the folders below.
+
     Raises:
         OSError: a folder cannot be read; a corpus with silent holes would be worse.
     """
-    videos: list[str] = []
+    files: list[str] = []
     other_suffixes: Counter[str] = Counter()
     hidden = 0
     links: list[str] = []
@@ -72,23 +86,39 @@ def list_videos(root: Path, folder: str = "", *, recursive: bool = True) -> List
         prefix = f"{current}/" if current else ""
         with os.scandir(root / current) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name == _ARCHIVER_LEFTOVER:
+                if is_hidden(entry.name):
                     hidden += 1
                 elif entry.is_symlink():
                     links.append(prefix + entry.name)
                 elif entry.is_dir(follow_symlinks=False):
                     if recursive:
                         pending.append(prefix + entry.name)
-                elif is_video_name(entry.name) and entry.is_file(follow_symlinks=False):
-                    videos.append(prefix + entry.name)
+                elif _suffix_of(entry.name) in suffixes and entry.is_file(follow_symlinks=False):
+                    files.append(prefix + entry.name)
                 else:
                     other_suffixes[_suffix_of(entry.name) or "no suffix"] += 1
-    return Listing(tuple(sorted(videos)), other_suffixes, hidden, tuple(sorted(links)))
+    return Listing(tuple(sorted(files)), other_suffixes, hidden, tuple(sorted(links)))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the dataset's own."""
+    return name.startswith(".") or name == _ARCHIVER_LEFTOVER
 
 
 def is_video_name(name: str) -> bool:
     """Whether a file of this name is taken for a video."""
     return _suffix_of(name) in VIDEO_SUFFIXES
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name is taken for a picture."""
+    return _suffix_of(name) in PICTURE_SUFFIXES
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts ``frame2`` before ``frame10``: digits compare as numbers, all else as text."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 def compare(what: str, found: int, official: int) -> str:

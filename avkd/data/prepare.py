@@ -55,7 +55,7 @@ class PrepareSettings:
     detect_every_frames: int
     min_frames: int
     max_seconds: float | None
-    crop_size: int = face_crop.CROP_PIXELS
+    crop_size: int
     jpeg_quality: int = crop_store.JPEG_QUALITY
     version: int = 1
     """Raised whenever the code makes other crops from the same settings."""
@@ -116,6 +116,7 @@ def prepare(
     timeout_seconds: float = 600.0,
     shard: tuple[int, int] = (0, 1),
     retry_failed: bool = False,
+    crop_pixels: int = face_crop.CROP_PIXELS,
 ) -> PrepareReport:
     """Find, follow, align and store the faces of every file of a manifest.
 
@@ -134,6 +135,7 @@ def prepare(
         shard: (i, n): do the i-th of n parts; parts may run at once, also on several machines, into
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
         retry_failed: Try files again that failed in an earlier run.
+        crop_pixels: Side of the stored crops.
 
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use.
@@ -153,6 +155,7 @@ def prepare(
         detect_every_frames=detect_every_frames,
         min_frames=min_frames,
         max_seconds=max_seconds,
+        crop_size=crop_pixels,
     )
     part = "" if count == 1 else f"part-{index}-of-{count}-"
     mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
@@ -245,10 +248,24 @@ def source_root(out: Path) -> Path:
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
+    return Path(_read_description(out)["source_root"])
+
+
+def _read_description(out: Path) -> dict[str, Any]:
     path = out / "prepare.json"
     if not path.is_file():
         raise FileNotFoundError(f"{out}: no prepared corpus here; run `avkd prepare` first")
-    return Path(json.loads(path.read_text(encoding="utf-8"))["source_root"])
+    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return description
+
+
+def face_detector(out: Path) -> str:
+    """Where the faces of a corpus came from: ``mtcnn``, ``boxes`` or ``none``.
+
+    Raises:
+        FileNotFoundError: ``out`` is no prepared corpus.
+    """
+    return str(_read_description(out)["settings"]["detector"])
 
 
 def read_failures(out: Path) -> dict[str, tuple[str, str]]:
@@ -304,6 +321,7 @@ def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
         detect_every_frames=settings.detect_every_frames,
         min_frames=settings.min_frames,
         max_seconds=settings.max_seconds,
+        crop_pixels=settings.crop_size,
     )
     packers = [
         TrackPacker(job.work.with_name(f"{job.work.name}-{number}.track"))
@@ -347,10 +365,9 @@ def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
 
 def _sha256_of_source(path: Path) -> str:
     """Of a file's bytes; of a folder, of its pictures' digests in order."""
-    if not path.is_dir():
+    if path.is_file():
         return durable.sha256_of_file(path)
-    digests = [durable.sha256_of_file(file) for file in image_files.image_files(path)]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
+    return hashlib.sha256("".join(image_files.picture_digests(path)).encode()).hexdigest()
 
 
 def _commit(outcome: Outcome[_Job, _Done], writer: CropWriter, report: Path) -> None:

@@ -6,6 +6,7 @@ it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -33,12 +34,14 @@ class ClipKey:
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """B clips of T = 25 frames, as they leave the loader."""
+    """B clips of T frames, as they leave the loader: T = 25 for videos, mostly 1 for pictures."""
 
     frames: Tensor
-    """(B, T, 150, 150, 3) uint8 RGB."""
+    """(B, T, S, S, 3) uint8 RGB, stored crops; S = 150 for videos."""
     waveform: Tensor | None
     """(B, 640 T) int16 at 16 kHz, starting exactly at the first frame; None = no sound asked."""
+    landmarks: Tensor | None
+    """(B, T, 5, 2) float, x and y in pixels of the crop, NaN = not known; None = not asked."""
     labels: Tensor
     """(B,) float, 1 = fake."""
     student: Views
@@ -47,45 +50,56 @@ class ClipBatch:
     """Clean views, cropped and flipped on their own draw."""
     sample_ids: tuple[str, ...]
     """(B,) ids of the samples, for error messages and pictures."""
+    draws: Tensor
+    """(B, 3) int: epoch and item of each clip's key, and its first frame."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     def to(self, device: torch.device) -> ClipBatch:
         """The same batch on ``device``."""
-        return ClipBatch(
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        return dataclasses.replace(
+            self,
             frames=self.frames.to(device, non_blocking=True),
-            waveform=None if self.waveform is None else self.waveform.to(device, non_blocking=True),
+            waveform=moved(self.waveform),
+            landmarks=moved(self.landmarks),
             labels=self.labels.to(device, non_blocking=True),
             student=self.student.to(device),
             teacher=self.teacher.to(device),
-            sample_ids=self.sample_ids,
+            draws=self.draws.to(device, non_blocking=True),
         )
 
     def pin_memory(self) -> ClipBatch:
         """Called by the loader so that copies to a GPU overlap."""
-        return ClipBatch(
+        return dataclasses.replace(
+            self,
             frames=self.frames.pin_memory(),
             waveform=None if self.waveform is None else self.waveform.pin_memory(),
-            labels=self.labels,
-            student=self.student,
-            teacher=self.teacher,
-            sample_ids=self.sample_ids,
         )
 
     @staticmethod
     def collate(clips: Sequence[ClipBatch]) -> ClipBatch:
         """Join clips of one (B = 1) into a batch."""
-        waveforms = [clip.waveform for clip in clips if clip.waveform is not None]
-        assert len(waveforms) in (0, len(clips)), "all clips of a batch come with sound, or none"
         return ClipBatch(
             frames=torch.cat([clip.frames for clip in clips]),
-            waveform=torch.cat(waveforms) if waveforms else None,
+            waveform=_joined([clip.waveform for clip in clips]),
+            landmarks=_joined([clip.landmarks for clip in clips]),
             labels=torch.cat([clip.labels for clip in clips]),
             student=Views.cat([clip.student for clip in clips]),
             teacher=Views.cat([clip.teacher for clip in clips]),
             sample_ids=tuple(sample_id for clip in clips for sample_id in clip.sample_ids),
+            draws=torch.cat([clip.draws for clip in clips]),
         )
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    assert len(there) in (0, len(parts)), "all clips of a batch come with it, or none"
+    return torch.cat(there) if there else None
 
 
 class EpochBatches(Protocol):
@@ -126,6 +140,40 @@ class ShuffledBatches:
                 ClipKey(epoch, start + offset, int(item))
                 for offset, item in enumerate(order[start : start + self.batch_size])
             ]
+
+
+class RecurringBatches:
+    """Every item once per epoch, each in one of a bounded number of views that come again.
+
+    A clip's draw depends on its item and the number of its view alone, not on where it stands, so
+    what a teacher says of it can be computed once (`ShuffledBatches` names draws by position).
+
+    Args:
+        num_items: Size of the dataset.
+        batch_size: Clips in a batch; if there are fewer items, all of them. The last batch of an
+            epoch is left out if it is not full.
+        seed: Of the order.
+        num_views: Epoch e shows view e modulo this; None = a new view every epoch.
+
+    Raises:
+        ValueError: there is no item.
+    """
+
+    def __init__(self, num_items: int, *, batch_size: int, seed: int, num_views: int | None):
+        self._shuffled = ShuffledBatches(num_items, batch_size=batch_size, seed=seed)
+        self._num_views = num_views
+
+    def __len__(self) -> int:
+        return len(self._shuffled)
+
+    def view_of(self, epoch: int) -> int:
+        """Which view of the items an epoch shows."""
+        return epoch if self._num_views is None else epoch % self._num_views
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
+        """Batches ``first`` .. last of an epoch."""
+        for batch in self._shuffled.epoch(epoch, first):
+            yield [ClipKey(self.view_of(epoch), key.item, key.item) for key in batch]
 
 
 class MixedBatches:

@@ -44,6 +44,8 @@ class TrackPlan:
     """(T, 2, 3) from frame pixels to crop pixels."""
     score: float
     """Mean detection score in [0, 1]; 1 where no face was searched."""
+    crop_pixels: int = face_crop.CROP_PIXELS
+    """Side of the crops."""
 
     def __len__(self) -> int:
         return len(self.transforms)
@@ -118,6 +120,7 @@ def plan_tracks(
     detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = None,
+    crop_pixels: int = face_crop.CROP_PIXELS,
 ) -> FilePlan:
     """First pass: find the faces of a file.
 
@@ -129,6 +132,7 @@ def plan_tracks(
         detect_every_frames: Frames from one search to the next.
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         max_seconds: Look at no more than this much of the file.
+        crop_pixels: Side of the crops.
 
     Raises:
         MediaError: unusable file; or ``no_face``, or ``face_too_brief``.
@@ -137,11 +141,11 @@ def plan_tracks(
     counts: Counter[str] = Counter()
     frames = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
     if detector == "none":
-        plan = _whole_picture_plan(frames)
+        plan = _whole_picture_plan(frames, crop_pixels)
         found, num_frames = [plan], len(plan)
     else:
         tracks, num_frames = _known_or_found(path, frames, detector, detect_every_frames)
-        found = [_plan_of(track) for track in tracks]
+        found = [_plan_of(track, crop_pixels) for track in tracks]
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
     kept = [plan for plan in found if len(plan) >= min(min_frames, num_frames)]
@@ -179,15 +183,18 @@ def _known_or_found(
     return face_tracks.find_tracks(frames, finder, detect_every_frames=detect_every_frames)
 
 
-def _plan_of(track: face_tracks.FaceTrack) -> TrackPlan:
-    transforms = face_crop.align_to_template(track.landmarks)
-    return TrackPlan(int(track.frame_indices[0]), track.landmarks, transforms, track.score)
+def _plan_of(track: face_tracks.FaceTrack, crop_pixels: int) -> TrackPlan:
+    transforms = face_crop.align_to_template(track.landmarks, size=crop_pixels)
+    start = int(track.frame_indices[0])
+    return TrackPlan(start, track.landmarks, transforms, track.score, crop_pixels)
 
 
-def _whole_picture_plan(frames: Iterable[Frame]) -> TrackPlan:
+def _whole_picture_plan(frames: Iterable[Frame], crop_pixels: int) -> TrackPlan:
     """The pictures are crops already: every frame is only brought to the crop's size."""
-    transforms = np.stack([face_crop.resize_to_crop(f.width, f.height) for f in frames])
-    return TrackPlan(0, np.full((len(transforms), 5, 2), np.nan), transforms, 1.0)
+    transforms = np.stack(
+        [face_crop.resize_to_crop(f.width, f.height, size=crop_pixels) for f in frames]
+    )
+    return TrackPlan(0, np.full((len(transforms), 5, 2), np.nan), transforms, 1.0, crop_pixels)
 
 
 def cut_crops(
@@ -196,20 +203,20 @@ def cut_crops(
     """Second pass: the crops of all tracks in order of time, one frame held at a time.
 
     Yields:
-        Number of the track, the frame, and its crop, uint8 RGB (150, 150, 3).
+        Number of the track, the frame, and its crop, uint8 RGB (S, S, 3).
     """
     for number, frame in enumerate(frames):
         for track_number, plan in enumerate(plans):
             t = number - plan.start_frame
             if 0 <= t < len(plan):
-                yield track_number, frame, _crop(frame, plan.transforms[t])
+                yield track_number, frame, _crop(frame, plan.transforms[t], plan.crop_pixels)
 
 
-def _crop(frame: Frame, transform: np.ndarray) -> np.ndarray:
-    window = face_crop.needed_window(transform, frame.width, frame.height)
+def _crop(frame: Frame, transform: np.ndarray, size: int) -> np.ndarray:
+    window = face_crop.needed_window(transform, frame.width, frame.height, size=size)
     if window is None:  # the smoothed face lies wholly outside the picture
-        return np.zeros((face_crop.CROP_PIXELS, face_crop.CROP_PIXELS, 3), np.uint8)
-    return face_crop.warp(frame.region(*window), transform, origin=window[:2])
+        return np.zeros((size, size, 3), np.uint8)
+    return face_crop.warp(frame.region(*window), transform, origin=window[:2], size=size)
 
 
 def read_sound(path: Path, kind: FileKind, num_frames: int) -> np.ndarray | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,14 +23,15 @@ from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.windows import WINDOW_FRAMES
 
 CLIP_FRAMES = WINDOW_FRAMES  # training sees what evaluation sees
-VIEW_PIXELS = 140  # side of the window cut from a stored crop
-CENTER_OFFSET = (CROP_PIXELS - VIEW_PIXELS) // 2
+VIEW_PIXELS = 140  # side of the window cut from a stored crop of a video
+VIDEO_VIEW_SHARE = VIEW_PIXELS / CROP_PIXELS
 CHANNEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as every published backbone expects
 CHANNEL_STD = (0.229, 0.224, 0.225)
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 _ERASED_AREA = (0.02, 0.33)
 _ERASED_ASPECT = (0.3, 3.3)
+_SMALLEST_SHRINK = 0.25
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Views:
     """How each of B clips is seen; every field is a tensor with leading axis B."""
 
     crop: Tensor
-    """(B, 2) int: top and left of the 140-pixel window, 0..10."""
+    """(B, 2) int: top and left of the window in the stored crop, in its pixels."""
     flip: Tensor
     """(B,) bool: mirrored left to right."""
     grayscale: Tensor
@@ -50,6 +50,10 @@ class Views:
     """(B, 2) int: first masked video frame and number of masked frames."""
     mel_mask: Tensor
     """(B, 2) int: first masked mel bin and number of masked bins."""
+    tone: Tensor
+    """(B, 2) float: contrast factor about mid grey, then brightness added, in 0..1; 1, 0 = none."""
+    shrink: Tensor
+    """(B,) float: share of the resolution that is kept, in (0, 1]; 1 = all."""
 
     def to(self, device: torch.device) -> Views:
         """The same views on ``device``."""
@@ -70,82 +74,130 @@ _FIELDS = dataclasses.fields(Views)
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How likely each change of a student's view is; all zero = only cropped and flipped."""
+    """How likely each change of a student's view is; by default it is only cropped and flipped."""
 
+    crop: bool = True
+    """The window lies anywhere in the stored crop; else in its centre."""
+    flip: float = 0.5
     grayscale: float = 0.0
     erasing: float = 0.0
     time_mask: float = 0.0
     frequency_mask_max: int = 0
+    tone: float = 0.0
+    """Largest change of contrast (as a factor) and of brightness (in 0..1)."""
+    shrink: float = 0.0
+    """Probability that the view loses resolution, down to a quarter."""
 
 
-def preprocessing(image_size: int) -> dict[str, Any]:
-    """What a model file must remember about its picture input."""
-    return {
-        "clip_frames": CLIP_FRAMES,
-        "crop_pixels": CROP_PIXELS,
-        "view_pixels": VIEW_PIXELS,
-        "image_size": image_size,
-        "channel_mean": list(CHANNEL_MEAN),
-        "channel_std": list(CHANNEL_STD),
-    }
+def slack_pixels(crop_pixels: int, view_share: float) -> int:
+    """How far a view may be moved about in a stored crop of ``crop_pixels``."""
+    return crop_pixels - round(crop_pixels * view_share)
 
 
-def draw_view(rng: np.random.Generator, augmentation: Augmentation) -> Views:
-    """Draw one view (B = 1). The same generator state gives the same view."""
-    crop = rng.integers(0, CROP_PIXELS - VIEW_PIXELS + 1, size=2)
+def draw_view(
+    rng: np.random.Generator,
+    augmentation: Augmentation,
+    slack: int = CROP_PIXELS - VIEW_PIXELS,
+) -> Views:
+    """Draw one view (B = 1). The same generator state gives the same view.
+
+    Args:
+        rng: Advanced by the same number of draws whatever comes out.
+        augmentation: What may be drawn.
+        slack: Pixels by which the window may be moved in the stored crop (`slack_pixels`).
+    """
+    crop = rng.integers(0, slack + 1, size=2)
+    if not augmentation.crop:
+        crop = np.full(2, slack // 2)
     flip, grayscale, erase, mask = rng.random(4) < (
-        0.5,
+        augmentation.flip,
         augmentation.grayscale,
         augmentation.erasing,
         augmentation.time_mask,
     )
     time_mask = masking.draw_run(rng, masking.MAX_TIME_MASK_FRAMES, CLIP_FRAMES) if mask else (0, 0)
     mel_mask = masking.draw_run(rng, augmentation.frequency_mask_max, MEL_BINS)
+    erased = _draw_rectangle(rng) if erase else (0.0, 0.0, 0.0, 0.0)
+    contrast, brightness = augmentation.tone * rng.uniform(-1.0, 1.0, size=2)
+    shrinks, kept = rng.random(2)
+    shrink = _SMALLEST_SHRINK**kept if shrinks < augmentation.shrink else 1.0
     return Views(
         crop=torch.from_numpy(crop)[None],
         flip=torch.tensor([bool(flip)]),
         grayscale=torch.tensor([bool(grayscale)]),
-        erased=torch.tensor([_draw_rectangle(rng) if erase else (0.0, 0.0, 0.0, 0.0)]),
+        erased=torch.tensor([erased]),
         time_mask=torch.tensor([time_mask]),
         mel_mask=torch.tensor([mel_mask]),
+        tone=torch.tensor([(1.0 + contrast, brightness)], dtype=torch.float32),
+        shrink=torch.tensor([shrink], dtype=torch.float32),
     )
 
 
-def center_views(num_clips: int) -> Views:
+def center_views(num_clips: int, slack: int = CROP_PIXELS - VIEW_PIXELS) -> Views:
     """The view of evaluation: central window, nothing else changed."""
     none = torch.zeros(num_clips, dtype=torch.bool)
     return Views(
-        crop=torch.full((num_clips, 2), CENTER_OFFSET),
+        crop=torch.full((num_clips, 2), slack // 2),
         flip=none,
         grayscale=none,
         erased=torch.zeros(num_clips, 4),
         time_mask=torch.zeros(num_clips, 2, dtype=torch.long),
         mel_mask=torch.zeros(num_clips, 2, dtype=torch.long),
+        tone=torch.tensor([[1.0, 0.0]]).repeat(num_clips, 1),
+        shrink=torch.ones(num_clips),
     )
 
 
-def apply_video(frames: Tensor, views: Views, image_size: int) -> Tensor:
-    """Crop, flip, decolour, normalise, erase and mask, in this order.
+def apply_video(
+    frames: Tensor, views: Views, image_size: int, view_share: float = VIDEO_VIEW_SHARE
+) -> Tensor:
+    """Crop, flip, shrink, decolour, change the tone, normalise, erase and mask, in this order.
 
     Args:
-        frames: (B, T, 150, 150, 3) uint8 RGB.
+        frames: (B, T, S, S, 3) uint8 RGB, stored crops.
         views: B views on the same device.
         image_size: Side of the result in pixels.
+        view_share: Side of the window as a share of S.
 
     Returns:
         (B, 3, T, image_size, image_size) float, normalised by ImageNet mean and deviation;
         0 (the mean colour) where erased or masked.
     """
     assert frames.dtype == torch.uint8
-    clip = _cropped(frames, views, image_size)
+    clip = _cropped(frames, views, image_size, round(frames.shape[2] * view_share))
+    for index in (views.shrink < 1).nonzero().flatten().tolist():
+        clip[index] = _shrunk(clip[index], float(views.shrink[index]))
     luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
     mean = rearrange(torch.tensor(CHANNEL_MEAN, device=clip.device), "c -> 1 c 1 1 1")
     std = rearrange(torch.tensor(CHANNEL_STD, device=clip.device), "c -> 1 c 1 1 1")
     for index in views.grayscale.nonzero().flatten().tolist():
         clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
+    for index in (views.tone != views.tone.new_tensor([1.0, 0.0])).any(1).nonzero().flatten():
+        contrast, brightness = views.tone[index]
+        clip[index] = ((clip[index] - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
     kept = ~rearrange(_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
     kept = kept & ~rearrange(run_mask(views.time_mask, frames.shape[1]), "b t -> b 1 t 1 1")
     return (clip - mean) / std * kept
+
+
+def apply_to_points(
+    points: Tensor, views: Views, crop_pixels: int, view_share: float = VIDEO_VIEW_SHARE
+) -> Tensor:
+    """Where points of stored crops lie in a view.
+
+    Args:
+        points: (B, T, P, 2) x and y in pixels of the stored crop; NaN = not known.
+        views: B views on the same device.
+        crop_pixels: Side of the stored crop.
+        view_share: Side of the window as a share of it.
+
+    Returns:
+        (B, T, P, 2) in shares of the view's side, outside 0..1 where the window does not reach.
+    """
+    corner = rearrange(views.crop.flip(1), "b xy -> b 1 1 xy")
+    shares = (points - corner) / round(crop_pixels * view_share)
+    mirrored = torch.stack([1.0 - shares[..., 0], shares[..., 1]], dim=-1)
+    return torch.where(rearrange(views.flip, "b -> b 1 1 1"), mirrored, shares)
 
 
 def apply_audio(mel: Tensor, views: Views) -> Tensor:
@@ -171,15 +223,15 @@ def run_mask(runs: Tensor, total: int) -> Tensor:
     return (positions >= start) & (positions < start + length)
 
 
-def _cropped(frames: Tensor, views: Views, image_size: int) -> Tensor:
-    """(B, T, 150, 150, 3) uint8 -> (B, 3, T, s, s) float in 0..1, cropped, mirrored and resized.
+def _cropped(frames: Tensor, views: Views, image_size: int, view_pixels: int) -> Tensor:
+    """(B, T, S, S, 3) uint8 -> (B, 3, T, s, s) float in 0..1, cropped, mirrored and resized.
 
     The result lies in memory as (B, T, s, s, 3), which is what 3D convolutions like best.
     """
     windows = []
     places = zip(frames, views.crop.tolist(), views.flip.tolist(), strict=True)
     for clip, (top, left), flip in places:
-        window = clip[:, top : top + VIEW_PIXELS, left : left + VIEW_PIXELS]
+        window = clip[:, top : top + view_pixels, left : left + view_pixels]
         windows.append(window.flip(2) if flip else window)
     images = rearrange(torch.stack(windows), "b t h w c -> (b t) c h w")
     # On a CPU whole grey levels are resized, 14 times faster than floats (measured, 2 threads);
@@ -191,6 +243,13 @@ def _cropped(frames: Tensor, views: Views, image_size: int) -> Tensor:
         images, size=(image_size, image_size), mode="bilinear", antialias=True
     )
     return rearrange(resized.float() / 255.0, "(b t) c h w -> b c t h w", b=frames.shape[0])
+
+
+def _shrunk(clip: Tensor, share: float) -> Tensor:
+    """(3, T, s, s) brought down to a share of its resolution and back up."""
+    size = max(1, round(clip.shape[-1] * share))
+    small = functional.interpolate(clip, size=(size, size), mode="bilinear", antialias=True)
+    return functional.interpolate(small, size=clip.shape[-2:], mode="bilinear")
 
 
 def _erased_pixels(rectangles: Tensor, image_size: int) -> Tensor:

@@ -64,3 +64,28 @@ def windows_covering(num_frames: int, *, size_frames: int = WINDOW_FRAMES) -> tu
     return tuple(
         Window(index, start, size_frames, size_frames) for index, start in enumerate(starts)
     )
+
+
+def windows_spread(num_frames: int, *, most: int, size_frames: int = 1) -> tuple[Window, ...]:
+    """At most ``most`` windows, spread evenly over the whole file (not its first frames).
+
+    The middle of the i-th of n equal parts is the middle of window i, so neither end is favoured.
+    (The standard benchmark keeps the first frames: shared/protocols.md 1, item 1.)
+
+    Args:
+        num_frames: length of the file in frames, at least 1.
+        most: windows wanted, at least 1; a file with fewer places gives each place once.
+        size_frames: frames in a window, at least 1.
+
+    Raises:
+        ValueError: there is no frame to look at.
+    """
+    assert most >= 1, most
+    if num_frames <= size_frames:
+        return windows_covering(num_frames, size_frames=size_frames)
+    places = num_frames - size_frames + 1
+    count = min(most, places)
+    starts = [(2 * index + 1) * places // (2 * count) for index in range(count)]
+    return tuple(
+        Window(index, start, size_frames, size_frames) for index, start in enumerate(starts)
+    )

@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from avkd import runtime
 from avkd.config.evaluation_config import EvaluateConfig
-from avkd.data import transforms
 from avkd.data.datasets import ClipItem, Corpus, WindowClips
 from avkd.data.manifest import REAL, Sample
+from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.evaluation import figure, report, scores
 from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import ModelHeader, load_model
+from avkd.models.model_file import ModelHeader, load_detector
 from avkd.runtime import ExitCode, Outcome, Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
@@ -38,7 +38,7 @@ def score_items(
     model: nn.Module,
     items: Sequence[ClipItem],
     *,
-    image_size: int,
+    model_input: ModelInput,
     rule: DecisionRule,
     machine: Runtime,
     batch_size: int,
@@ -49,19 +49,19 @@ def score_items(
     Args:
         model: A detector in eval mode on the device.
         items: Tracks of any length.
-        image_size: Side of the detector's input in pixels.
+        model_input: What the detector looks at.
         rule: Calibration of the probabilities; `UNCALIBRATED` before there is one.
         machine: Device; scoring always runs in fp32, because half precision makes ties.
         batch_size: Windows at once.
         show_progress: A bar over the windows.
     """
-    clips = WindowClips(items)
+    clips = WindowClips(items, model_input)
     bar = tqdm(total=len(clips), desc="score", unit="window", disable=not show_progress)
     for batch, places in clips.batches(batch_size):
         bar.update(len(batch))
         batch = batch.to(machine.device)
-        view = transforms.apply_video(batch.frames, batch.student, image_size)
-        for (index, window), logit in zip(places, model(view).logit.tolist(), strict=True):
+        logits = model(*model_input.see(batch, batch.student)).logit.tolist()
+        for (index, window), logit in zip(places, logits, strict=True):
             yield _scored(items[index].sample, window, logit, rule)
 
 
@@ -70,16 +70,17 @@ def evaluate(config: EvaluateConfig) -> Outcome:
 
     Raises:
         ModelFileError: the model file is not a detector, or is damaged.
-        ValueError: two corpora bear the same name, or a corpus has nothing on that side.
+        ValueError: two corpora bear the same name, or a corpus has nothing on that side or other
+            crops than the model knows.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
-    model, header = load_model(config.model, kind="detector")
-    image_size = header.image_size(config.model)
-    header.require_preprocessing(transforms.preprocessing(image_size), config.model)
+    model, header = load_detector(config.model)
+    model_input = header.input_of(ModelInput.read, config.model)
     model.to(machine.device)
     rows: list[ClipScore] = []
     for folder in config.data:
         corpus = Corpus.open(folder)
+        corpus.require_faces(model_input.faces, str(config.model))
         wanted = [s for s in corpus.expected if _is_wanted(s, config)]
         if not wanted:
             raise ValueError(f"{folder}: nothing to score on its {config.split} side")
@@ -91,7 +92,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
         scored = score_items(
             model,
             corpus.items(s for s in corpus.manifest.samples if _is_wanted(s, config)),
-            image_size=image_size,
+            model_input=model_input,
             rule=header.decision or UNCALIBRATED,
             machine=machine,
             batch_size=config.batch_size,
@@ -137,11 +138,16 @@ def _report(config: EvaluateConfig, header: ModelHeader, rows: list[ClipScore]) 
         notes=_notes(header, summary),
     )
     markdown, table = report.write_report(config.out, summary, provenance=provenance)
-    picture = config.out / "report.png"
-    figure.draw_auc(summary, picture, title=f"{config.model.parent.name}: video AUC, 95 % interval")
+    pictures = [config.out / "report.png"]
+    name = config.model.parent.name
+    figure.draw_auc(summary, pictures[0], title=f"{name}: AUC, 95 % interval")
+    if threshold is not None:
+        path = config.out / "confusion.png"
+        pictures += figure.draw_confusion(summary, path, title=f"{name}: verdicts")
+    written = ", ".join(map(str, (markdown, table, *pictures)))
     skipped = sum(not row.is_scored for row in rows)
     return Outcome(
-        f"{report.to_text(summary)}\nwrote {markdown}, {table}, {picture} and scores/",
+        f"{report.to_text(summary)}\nwrote {written} and scores/",
         ExitCode.SOME_SKIPPED if skipped else ExitCode.DONE,
     )
 

@@ -1,10 +1,11 @@
-"""The one figure of a report: AUC with its interval for each dataset and forgery method.
+"""The figures of a report: AUC with its interval for each row, and the verdicts of each dataset.
 
-The only file that knows matplotlib. It draws summary rows and computes nothing.
+The only file that knows matplotlib. It draws summary rows and computes nothing but shares.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -15,8 +16,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avkd import durable
-from avkd.evaluation.metrics import FloatArray
+from avkd.evaluation.bootstrap import FloatArray
 from avkd.evaluation.summary import SummaryRow
+from avkd.evaluation.threshold_metrics import Confusion
 
 CHANCE = 0.5
 
@@ -25,6 +27,14 @@ _METHOD_COLOUR, _POOLED_COLOUR, _CHANCE_COLOUR = "#0072B2", "#D55E00", "#333333"
 _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.36, 1.35, 8.5
 _GAP_ROWS = 0.7  # between datasets
 _LONGEST_NAME = 28
+
+MATRICES_PER_PAGE = 12
+_MATRICES_PER_LINE = 4
+_PANEL_WIDTH_INCHES, _PANEL_HEIGHT_INCHES, _HEADER_INCHES = 2.5, 2.95, 0.8
+_NARROWEST_INCHES = 4.4  # one matrix alone still needs room for the heading
+_RIGHT_COLOUR, _WRONG_COLOUR = np.array([0, 114, 178]) / 255, np.array([213, 94, 0]) / 255
+_BRIGHTNESS = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue, Rec. 709
+_DARK_BELOW = 0.42  # brightness below which white text has more contrast than black
 
 
 def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
@@ -39,9 +49,6 @@ def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
         ValueError: another file ending.
     """
     assert rows
-    file_format = path.suffix.lower().lstrip(".")
-    if file_format not in ("png", "svg", "pdf"):
-        raise ValueError(f"{path}: a figure must end in .png, .svg or .pdf")
     positions = _positions(rows)
     height = _MARGIN_INCHES + _ROW_INCHES * (positions[-1] + 1)
     figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
@@ -50,8 +57,36 @@ def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
     for row, position in zip(rows, positions, strict=True):
         _draw_row(axes, row, position)
     _dress(axes, rows, positions, title)
-    with durable.replacing(path) as temporary:
-        figure.savefig(temporary, format=file_format, dpi=150)
+    _save(figure, path)
+
+
+def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tuple[Path, ...]:
+    """Draw the confusion matrix of each dataset: truth by rows, verdict by columns.
+
+    Each cell has its count and its share of the row; what is right is blue and what is wrong is
+    orange, the deeper the larger the share.
+
+    Args:
+        rows: as `summary.summarise` gives them with a threshold; only the pooled ones are drawn,
+            at least one.
+        path: ``.png``, ``.svg`` or ``.pdf``; written atomically. After `MATRICES_PER_PAGE` matrices
+            comes a second file, ``NAME_2.png``, and so on.
+        title: heading of the figure.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ValueError: another file ending.
+    """
+    drawn = [(row, row.confusion) for row in rows if row.is_pooled and row.confusion is not None]
+    assert drawn, "a confusion needs a threshold and a pooled row"
+    paths = []
+    for first in range(0, len(drawn), MATRICES_PER_PAGE):
+        page = first // MATRICES_PER_PAGE + 1
+        paths.append(path if page == 1 else path.with_stem(f"{path.stem}_{page}"))
+        _draw_page(drawn[first : first + MATRICES_PER_PAGE], paths[-1], title)
+    return tuple(paths)
 
 
 def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> np.ndarray:
@@ -105,7 +140,7 @@ def _dress(axes: Axes, rows: Sequence[SummaryRow], positions: list[float], title
     axes.text(CHANCE, -0.75, "chance", ha="center", va="bottom", fontsize=9, color=_CHANCE_COLOUR)
     axes.set_yticks(positions, [_name(row) for row in rows], fontsize=10)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("Video AUC with 95 % interval   (diamond: all forgeries of the dataset)")
+    axes.set_xlabel("AUC over files with 95 % interval   (diamond: all forgeries of the dataset)")
     axes.set_title(_plain(title, 80), fontsize=12, pad=18)
     axes.grid(axis="x", color="#D9D9D9", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -139,3 +174,63 @@ def _plain(text: str, longest: int) -> str:
     """``text`` on one line, bounded, and without matplotlib's formula sign."""
     text = " ".join(text.split()).replace("$", r"\$")
     return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _save(figure: Figure, path: Path) -> None:
+    file_format = path.suffix.lower().lstrip(".")
+    if file_format not in ("png", "svg", "pdf"):
+        raise ValueError(f"{path}: a figure must end in .png, .svg or .pdf")
+    with durable.replacing(path) as temporary:
+        figure.savefig(temporary, format=file_format, dpi=150)
+
+
+def _draw_page(drawn: Sequence[tuple[SummaryRow, Confusion]], path: Path, title: str) -> None:
+    num_columns = min(len(drawn), _MATRICES_PER_LINE)
+    num_lines = -(-len(drawn) // num_columns)
+    width = max(num_columns * _PANEL_WIDTH_INCHES, _NARROWEST_INCHES)
+    height = _HEADER_INCHES + num_lines * _PANEL_HEIGHT_INCHES
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(num_lines, num_columns, squeeze=False).flat
+    for (row, confusion), axes in zip(drawn, panels, strict=False):
+        _draw_matrix(axes, row, confusion)
+    for axes in list(panels):  # what is left of the last line
+        axes.set_axis_off()
+    figure.suptitle(_wrapped(title, int(9 * width), lines=3), fontsize=12)
+    figure.supxlabel("rows: truth, columns: verdict; % of the row", fontsize=9)
+    _save(figure, path)
+
+
+def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
+    counts = np.array(
+        [
+            [confusion.true_real, confusion.false_fake],
+            [confusion.false_real, confusion.true_fake],
+        ]
+    )
+    num_files = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(num_files, 1)
+    hues = np.where(np.eye(2)[..., None] == 1, _RIGHT_COLOUR, _WRONG_COLOUR)
+    colours = 1.0 - shares[..., None] * (1.0 - hues)
+    axes.imshow(colours)
+    for (truth, verdict), count in np.ndenumerate(counts):
+        share = f"{100 * shares[truth, verdict]:.1f} %" if num_files[truth, 0] else "none scored"
+        colour = "white" if colours[truth, verdict] @ _BRIGHTNESS < _DARK_BELOW else "black"
+        axes.text(verdict, truth - 0.1, f"{count}", ha="center", fontsize=15, color=colour)
+        axes.text(verdict, truth + 0.22, share, ha="center", fontsize=9, color=colour)
+    axes.set_xticks([0, 1], ["called real", "called fake"], fontsize=9)
+    axes.set_yticks([0, 1], ["real", "fake"], fontsize=9, rotation=90, va="center")
+    axes.tick_params(length=0)
+    axes.axhline(0.5, color="white", linewidth=3)
+    axes.axvline(0.5, color="white", linewidth=3)
+    dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
+    accuracy = row.accuracy.reason
+    if row.accuracy.value is not None:
+        accuracy = f"accuracy {100 * row.accuracy.value:.1f} %"
+    axes.set_title(f"{_wrapped(dataset, _LONGEST_NAME, lines=2)}\n{accuracy}", fontsize=10)
+
+
+def _wrapped(text: str, longest: int, *, lines: int) -> str:
+    """``text`` on so many lines at most, each bounded; names break after an underscore too."""
+    parts = textwrap.wrap(text.replace("_", "_ "), longest, max_lines=lines, placeholder="...")
+    return "\n".join(part.replace("_ ", "_").replace("$", r"\$") for part in parts)

@@ -1,4 +1,4 @@
-"""Numbers from labels and scores: ranking, operating points, calibration, intervals.
+"""Numbers from labels and scores: ranking, the best threshold, calibration, the AUC's interval.
 
 Knows arrays only, not files, windows or models. Label 1 = fake; a higher score means fake; a file
 is called fake when its score is at or above the threshold. Scores are raw logits: a sigmoid in
@@ -9,17 +9,13 @@ e.g. with one class only, it is None with the reason, never 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-ResamplingUnit = Literal["videos", "groups"]
+from avkd.evaluation.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
 
 CALIBRATION_BINS = 15
-_CELLS_AT_ONCE = 4_000_000  # bounds the memory of the bootstrap to about 100 MB
 
 
 @dataclass(frozen=True)
@@ -27,19 +23,6 @@ class Metric:
     """A number, or the reason why there is none."""
 
     value: float | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A 95 % percentile bootstrap interval, or the reason why there is none."""
-
-    low: float | None
-    high: float | None
-    resamples: int
-    seed: int
-    unit: ResamplingUnit
-    """What was drawn with replacement: videos, or groups of videos (identities)."""
     reason: str = ""
 
 
@@ -62,8 +45,8 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: scores are in half precision, not finite, or not one per label.
     """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
         return Metric(None, reason)
     real, fake = _counts_per_level(labels, scores)
     return Metric(_auc_of_levels(real, fake))
@@ -77,8 +60,8 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: as `auc`.
     """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
         return Metric(None, reason)
     real, fake = (counts[::-1] for counts in _counts_per_level(labels, scores))
     precision = np.cumsum(fake) / np.cumsum(real + fake)
@@ -95,8 +78,8 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: as `auc`.
     """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
         return Metric(None, reason)
     real, fake = _counts_per_level(labels, scores)
     # Entry k: the threshold lies just below level k; the last entry calls everything real.
@@ -115,25 +98,12 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatAr
     Raises:
         ValueError: as `auc`, or one class is missing.
     """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
         raise ValueError(f"no ROC curve: {reason}")
     real, fake = _counts_per_level(labels, scores)
     rates = [np.concatenate([[0.0], np.cumsum(c[::-1]) / c.sum()]) for c in (real, fake)]
     return rates[0], rates[1]
-
-
-def balanced_accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Metric:
-    """Mean of the shares of reals and of fakes that are called right at ``threshold``.
-
-    Raises:
-        ValueError: as `auc`.
-    """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
-        return Metric(None, reason)
-    called_fake = scores >= threshold
-    return Metric(float((called_fake[labels == 1].mean() + (~called_fake[labels == 0]).mean()) / 2))
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
@@ -145,8 +115,8 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     Raises:
         ValueError: as `auc`.
     """
-    labels, scores = _checked(labels, scores)
-    if reason := _one_class(labels):
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
         return OperatingPoint(None, None, reason)
     levels = np.unique(scores)
     real, fake = _counts_per_level(labels, scores)
@@ -171,7 +141,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> M
     Raises:
         ValueError: as `auc`, or a probability outside [0, 1].
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = checked(labels, probabilities)
     if not labels.size:
         return Metric(None, "no scored file")
     if probabilities.min() < 0.0 or probabilities.max() > 1.0:
@@ -189,39 +159,26 @@ def auc_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """95 % percentile bootstrap interval of the AUC over videos.
-
-    Without ``groups``, reals and fakes are drawn separately, each class keeping its number. With
-    ``groups``, whole groups (identities: one face in ten videos is not ten facts) are drawn,
-    separately among those that hold only reals, only fakes, and both.
+    """95 % percentile bootstrap interval of the AUC over files; `Resampling` says what is drawn.
 
     When all pairs are in order every resample gives 1: such an interval of width zero says that
     the test set is too easy or too small to tell, not that the AUC is known.
 
     Args:
-        labels: (N,) one per video.
+        labels: (N,) one per file.
         scores: (N,) pooled raw logits.
-        groups: (N,) group name of each video.
+        groups: (N,) group name of each file.
         resamples: number of bootstrap draws, at least 1.
         seed: of the draws; the same seed gives the same interval.
 
     Raises:
-        ValueError: as `auc`.
+        ValueError: as `auc`, or not one group per label.
     """
-    assert resamples >= 1, resamples
-    labels, scores = _checked(labels, scores)
-    unit: ResamplingUnit = "videos" if groups is None else "groups"
-    names = np.arange(labels.size) if groups is None else np.asarray(groups)
-    if names.shape != labels.shape:
-        raise ValueError(f"{names.size} groups for {labels.size} videos")
-    group_of_video = np.unique(names, return_inverse=True)[1].reshape(-1)
-    if reason := _one_class(labels) or _too_few_groups(labels, group_of_video, unit):
-        return Interval(None, None, resamples, seed, unit, reason)
-    draws = _resampled_aucs(
-        labels, scores, group_of_video, resamples=resamples, random=np.random.default_rng(seed)
-    )
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Interval(float(low), float(high), resamples, seed, unit)
+    labels, scores = checked(labels, scores)
+    plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
+    if plan.reason:
+        return plan.no_interval(plan.reason)
+    return plan.interval(_resampled_aucs(labels, scores, plan))
 
 
 def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> FloatArray:
@@ -247,7 +204,13 @@ def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> Flo
     return np.asarray(total[seen] / holders[seen])
 
 
-def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]:
+def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]:
+    """(N,) labels and (N,) scores in double precision, fit to compute with.
+
+    Raises:
+        ValueError: scores are in half precision, not finite, or not one per label; a label is
+            neither 0 nor 1.
+    """
     label_array, score_array = np.asarray(labels), np.asarray(scores)
     if label_array.shape != score_array.shape or label_array.ndim != 1:
         raise ValueError(f"{label_array.shape} labels for {score_array.shape} scores")
@@ -259,22 +222,6 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray
     if not np.isin(label_array, (0, 1)).all():
         raise ValueError("labels must be 0 (real) or 1 (fake)")
     return label_array.astype(np.int64), score_array
-
-
-def _one_class(labels: IntArray) -> str:
-    """Why ranking the two classes makes no sense, or an empty string."""
-    if not labels.size:
-        return "no scored file"
-    if labels.all():
-        return "no scored real file"
-    return "" if labels.any() else "no scored fake file"
-
-
-def _too_few_groups(labels: IntArray, group_of_video: IntArray, unit: ResamplingUnit) -> str:
-    for label, name in ((0, "real"), (1, "fake")):
-        if np.unique(group_of_video[labels == label]).size < 2:
-            return f"fewer than two {unit} with a {name} file"
-    return ""
 
 
 def _counts_per_level(labels: IntArray, scores: FloatArray) -> tuple[IntArray, IntArray]:
@@ -292,38 +239,17 @@ def _auc_of_levels(real: IntArray, fake: IntArray) -> float:
     return float(twice / (2 * real.sum() * fake.sum()))
 
 
-def _resampled_aucs(
-    labels: IntArray,
-    scores: FloatArray,
-    group_of_video: IntArray,
-    *,
-    resamples: int,
-    random: np.random.Generator,
-) -> FloatArray:
-    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each video."""
+def _resampled_aucs(labels: IntArray, scores: FloatArray, plan: Resampling) -> FloatArray:
+    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each file."""
     order = np.argsort(scores, kind="stable")
-    labels, scores, group_of_video = labels[order], scores[order], group_of_video[order]
+    labels, scores, group_of_file = labels[order], scores[order], plan.group_of_file[order]
     level_starts = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
-    num_groups = int(group_of_video.max()) + 1
-    holds_real = np.bincount(group_of_video, weights=labels == 0, minlength=num_groups) > 0
-    holds_fake = np.bincount(group_of_video, weights=labels == 1, minlength=num_groups) > 0
-    strata = [np.flatnonzero(kind) for kind in _kinds(holds_real, holds_fake) if kind.any()]
-    chunk = max(1, _CELLS_AT_ONCE // labels.size)
     values = []
-    for first in range(0, resamples, chunk):
-        num_draws = min(chunk, resamples - first)
-        group_weights = np.zeros((num_draws, num_groups), dtype=np.int64)
-        for members in strata:
-            shares = np.full(members.size, 1.0 / members.size)
-            group_weights[:, members] = random.multinomial(members.size, shares, size=num_draws)
-        weights = group_weights[:, group_of_video]
+    for group_weights in plan.group_weights():
+        weights = group_weights[:, group_of_file]
         real = np.add.reduceat(weights * (labels == 0), level_starts, axis=1)
         fake = np.add.reduceat(weights * (labels == 1), level_starts, axis=1)
         reals_below = np.cumsum(real, axis=1) - real
         pairs = real.sum(axis=1) * fake.sum(axis=1)
         values.append(np.sum(fake * (2 * reals_below + real), axis=1) / (2 * pairs))
     return np.concatenate(values)
-
-
-def _kinds(holds_real: NDArray[np.bool_], holds_fake: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    return [holds_real & ~holds_fake, holds_fake & ~holds_real, holds_real & holds_fake]

@@ -1,4 +1,4 @@
-"""The cross-dataset table as Markdown for readers, CSV for programs and text for a terminal.
+"""The cross-dataset tables as Markdown for readers, CSV for programs and text for a terminal.
 
 Knows summary rows only: it computes nothing and reads no clock; the caller passes the date.
 """
@@ -6,19 +6,23 @@ Knows summary rows only: it computes nothing and reads no clock; the caller pass
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import durable
-from avkd.evaluation.metrics import Interval, Metric
+from avkd.evaluation.bootstrap import Interval
+from avkd.evaluation.metrics import Metric
 from avkd.evaluation.summary import POOLING_RULE, SummaryRow, Threshold
+from avkd.evaluation.threshold_metrics import Confusion
 
 _UNIT_MEANING = {
-    "videos": "videos, reals and fakes apart",
-    "groups": "groups of videos (identities)",
+    "files": "files, reals and fakes apart",
+    "groups": "groups of files (identities)",
 }
+_Columns = dict[str, Callable[[SummaryRow], str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +42,12 @@ class Provenance:
 
 
 def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
-    """The table with how to read it, what made it, and what could not be scored."""
-    columns = _markdown_columns()
+    """The tables with how to read them, what made them, and what could not be scored."""
     lines = [f"# Evaluation of {_inline(provenance.model)}", ""]
-    lines.append("| " + " | ".join(columns) + " |")
-    lines.append("|" + "|".join([" --- ", " --- ", *[" ---: "] * (len(columns) - 2)]) + "|")
-    for row in rows:
-        lines.append("| " + " | ".join(cell(row) for cell in columns.values()) + " |")
+    lines += _markdown_table(rows, _NAME_COLUMNS | _RANKING_COLUMNS)
+    if provenance.threshold is not None:
+        lines += ["", "## At the threshold chosen on validation data", ""]
+        lines += _markdown_table(rows, _NAME_COLUMNS | _THRESHOLD_COLUMNS)
     lines += ["", "## How to read it", "", *(f"- {line}" for line in _legend(rows, provenance))]
     if reasons := _undefined(rows):
         lines += ["", "## Numbers that are not defined", "", *(f"- {line}" for line in reasons)]
@@ -55,7 +58,7 @@ def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
 
 def to_text(rows: Sequence[SummaryRow]) -> str:
     """The main columns, aligned for a terminal; one line per row under a heading."""
-    columns = _text_columns()
+    columns = _text_columns(with_accuracy=any(row.confusion is not None for row in rows))
     cells = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -89,21 +92,30 @@ def write_report(
     return paths
 
 
-_METRIC_COLUMNS: dict[str, Callable[[SummaryRow], Metric]] = {
+_RANKING_METRICS: dict[str, Callable[[SummaryRow], Metric]] = {
     "video_auc": lambda row: row.auc,
     "video_auc_missing_neutral": lambda row: row.auc_missing_neutral,
     "clip_auc": lambda row: row.clip_auc,
     "frame_auc": lambda row: row.frame_auc,
     "equal_error_rate": lambda row: row.equal_error_rate,
     "average_precision": lambda row: row.average_precision,
-    "balanced_accuracy": lambda row: row.balanced_accuracy,
     "expected_calibration_error": lambda row: row.calibration_error,
 }
+_THRESHOLD_METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval]]] = {
+    "accuracy": lambda row: (row.accuracy, row.accuracy_interval),
+    "balanced_accuracy": lambda row: (row.balanced_accuracy, row.balanced_accuracy_interval),
+    "precision": lambda row: (row.precision, row.precision_interval),
+    "recall": lambda row: (row.recall, row.recall_interval),
+    "f1": lambda row: (row.f1, row.f1_interval),
+}
+_COUNTS = tuple(field.name for field in dataclasses.fields(Confusion))
 
 CSV_COLUMNS = (
     *("dataset", "split", "method", "is_pooled"),
     *("scored_real", "expected_real", "scored_fake", "expected_fake", "coverage"),
-    *("scored_windows", "video_auc_low", "video_auc_high", *_METRIC_COLUMNS),
+    *("scored_windows", "video_auc_low", "video_auc_high", *_RANKING_METRICS),
+    *(f"{name}{end}" for name in _THRESHOLD_METRICS for end in ("", "_low", "_high")),
+    *_COUNTS,
     *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
     *("pooling", "model", "model_fingerprint", "date"),
 )
@@ -124,7 +136,8 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
         "scored_windows": row.num_windows,
         "video_auc_low": interval.low,
         "video_auc_high": interval.high,
-        **{name: metric(row).value for name, metric in _METRIC_COLUMNS.items()},
+        **{name: metric(row).value for name, metric in _RANKING_METRICS.items()},
+        **_csv_cells_at_threshold(row),
         "threshold_logit": threshold.logit if threshold else None,
         "threshold_origin": threshold.origin if threshold else None,
         "interval_unit": interval.unit,
@@ -137,36 +150,61 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
     }
 
 
-def _markdown_columns() -> dict[str, Callable[[SummaryRow], str]]:
-    return {
-        "Dataset": lambda row: _inline(
-            f"{row.dataset} ({row.split})" if row.split else row.dataset
-        ),
-        "Forgery": lambda row: (
-            f"**{_inline(row.method)}**" if row.is_pooled else _inline(row.method)
-        ),
-        "Video AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
-        "Scored / expected": lambda row: (
-            f"{row.num_real + row.num_fake} / {row.expected_real + row.expected_fake}"
-            f" ({_percent_down(row.coverage)})"
-        ),
-        "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
-        "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
-        "AUC %, missing neutral": lambda row: _percent(row.auc_missing_neutral),
-        "Clip AUC %": lambda row: _percent(row.clip_auc),
-        "Frame AUC %": lambda row: _percent(row.frame_auc),
-        "EER %": lambda row: _percent(row.equal_error_rate),
-        "AP %": lambda row: _percent(row.average_precision),
-        "Balanced acc. %": lambda row: _percent(row.balanced_accuracy),
-        "ECE %": lambda row: _percent(row.calibration_error),
-    }
+def _csv_cells_at_threshold(row: SummaryRow) -> dict[str, float | None]:
+    cells: dict[str, float | None] = {}
+    for name, find in _THRESHOLD_METRICS.items():
+        metric, interval = find(row)
+        cells |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return cells if row.confusion is None else cells | dataclasses.asdict(row.confusion)
 
 
-def _text_columns() -> dict[str, Callable[[SummaryRow], str]]:
+_NAME_COLUMNS: _Columns = {
+    "Dataset": lambda row: _inline(f"{row.dataset} ({row.split})" if row.split else row.dataset),
+    "Forgery": lambda row: f"**{_inline(row.method)}**" if row.is_pooled else _inline(row.method),
+}
+_RANKING_COLUMNS: _Columns = {
+    "AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+    "Scored / expected": lambda row: (
+        f"{row.num_real + row.num_fake} / {row.expected_real + row.expected_fake}"
+        f" ({_percent_down(row.coverage)})"
+    ),
+    "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
+    "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
+    "AUC %, missing neutral": lambda row: _percent(row.auc_missing_neutral),
+    "Clip AUC %": lambda row: _percent(row.clip_auc),
+    "Frame AUC %": lambda row: _percent(row.frame_auc),
+    "EER %": lambda row: _percent(row.equal_error_rate),
+    "AP %": lambda row: _percent(row.average_precision),
+    "ECE %": lambda row: _percent(row.calibration_error),
+}
+_THRESHOLD_COLUMNS: _Columns = {
+    "Accuracy % [95 % interval]": lambda row: _measured(row, "accuracy"),
+    "Balanced acc. %": lambda row: _measured(row, "balanced_accuracy"),
+    "Precision %": lambda row: _measured(row, "precision"),
+    "Recall %": lambda row: _measured(row, "recall"),
+    "F1 %": lambda row: _measured(row, "f1"),
+    "TN": lambda row: _count(row, "true_real"),
+    "FP": lambda row: _count(row, "false_fake"),
+    "FN": lambda row: _count(row, "false_real"),
+    "TP": lambda row: _count(row, "true_fake"),
+}
+
+
+def _markdown_table(rows: Sequence[SummaryRow], columns: _Columns) -> list[str]:
+    """Lines of a table whose first columns are the names."""
+    marks = [" --- "] * len(_NAME_COLUMNS) + [" ---: "] * (len(columns) - len(_NAME_COLUMNS))
+    cells = [columns, *([cell(row) for cell in columns.values()] for row in rows)]
+    lines = ["| " + " | ".join(line) + " |" for line in cells]
+    return [lines[0], "|" + "|".join(marks) + "|", *lines[1:]]
+
+
+def _text_columns(*, with_accuracy: bool) -> _Columns:
+    accuracy: _Columns = {"accuracy %": lambda row: _percent(row.accuracy)}
     return {
         "dataset": lambda row: _one_line(row.dataset),
         "forgery": lambda row: _one_line(row.method),
-        "video AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+        "AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+        **(accuracy if with_accuracy else {}),
         "EER %": lambda row: _percent(row.equal_error_rate),
         "scored/expected": lambda row: (
             f"{row.num_real + row.num_fake}/{row.expected_real + row.expected_fake}"
@@ -175,28 +213,41 @@ def _text_columns() -> dict[str, Callable[[SummaryRow], str]]:
 
 
 def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
-    threshold = provenance.threshold
     intervals = sorted({(i.resamples, i.seed, i.unit) for i in (row.auc_interval for row in rows)})
     return [
         "Label 1 = fake. Each row sets the forgeries of one method against all real files of the "
         "dataset; **bold** rows hold all its forgeries.",
-        f"Video numbers: {POOLING_RULE}; AUC counts ties one half.",
+        f"Unless a column says clip or frame it is over files (videos or images): {POOLING_RULE}; "
+        "AUC counts ties one half.",
         *(
             f"Intervals: 95 % percentile bootstrap, {resamples} resamples of "
-            f"{_UNIT_MEANING[unit]}, seed {seed}. An interval of no width means that every pair "
-            "was in order, not that the value is known exactly."
+            f"{_UNIT_MEANING[unit]}, seed {seed}."
             for resamples, seed, unit in intervals
         ),
+        "An interval of no width means that no resample differed (for AUC: that every pair was in "
+        "order), not that the value is known exactly. A resample in which nothing is called fake "
+        "has no precision: it counts as 0 for the lower end and as 1 for the upper.",
         "All numbers are over the scored files, except 'missing neutral', where each pair of a "
         "fake and a real with an unscored member counts one half.",
-        "Frame AUC: a window's score stands for its frames; a frame in two windows has their mean.",
-        f"Balanced accuracy: fake when the video's logit is at least {threshold.logit:.4g} "
-        f"({_inline(threshold.origin)})."
-        if threshold
-        else "Balanced accuracy: not given, for there is no validation threshold.",
-        "AP and ECE depend on the share of fakes: compare them within one test set only.",
+        "Clip AUC: over windows. Frame AUC: a window's score stands for its frames; a frame in two "
+        "windows has their mean. Where every file is a single image both equal the AUC.",
+        *_threshold_legend(provenance.threshold),
+        "Accuracy, precision, F1, AP and ECE depend on the share of fakes: compare them within one "
+        "test set only.",
         f"Model file `{_inline(provenance.model_fingerprint)}`, evaluated {provenance.date}.",
         *(_inline(note) for note in provenance.notes),
+    ]
+
+
+def _threshold_legend(threshold: Threshold | None) -> list[str]:
+    if threshold is None:
+        return ["Accuracy, precision, recall, F1: not given, for there is no validation threshold."]
+    return [
+        f"At the threshold: fake when the file's logit is at least {threshold.logit:.4g} "
+        f"({_inline(threshold.origin)}). Fake is the positive class: TN = reals called real, FP = "
+        "reals called fake, FN = fakes called real, TP = fakes called fake.",
+        "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
+        "accuracy = the mean of recall and TN / (TN + FP).",
     ]
 
 
@@ -204,8 +255,10 @@ def _undefined(rows: Sequence[SummaryRow]) -> list[str]:
     """Each reason once, with the rows it holds for."""
     rows_of: dict[str, list[str]] = {}
     for row in rows:
-        found = {metric(row).reason for metric in _METRIC_COLUMNS.values()}
-        for reason in sorted((found | {row.auc_interval.reason}) - {""}):
+        measured = [(row.auc, row.auc_interval), *(f(row) for f in _THRESHOLD_METRICS.values())]
+        found = {metric(row).reason for metric in _RANKING_METRICS.values()}
+        found |= {part.reason for pair in measured for part in pair}
+        for reason in sorted(found - {""}):
             rows_of.setdefault(reason, []).append(f"{row.dataset} ({row.method})")
     return [_inline(f"{reason}: {', '.join(names)}") for reason, names in rows_of.items()]
 
@@ -224,6 +277,14 @@ def _with_interval(metric: Metric, interval: Interval) -> str:
     if interval.low is None or interval.high is None:
         return _percent(metric)
     return f"{_percent(metric)} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def _measured(row: SummaryRow, name: str) -> str:
+    return _with_interval(*_THRESHOLD_METRICS[name](row))
+
+
+def _count(row: SummaryRow, cell: str) -> str:
+    return "not defined" if row.confusion is None else str(getattr(row.confusion, cell))
 
 
 def _percent(metric: Metric) -> str:

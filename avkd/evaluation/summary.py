@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avkd.evaluation import metrics
-from avkd.evaluation.metrics import FloatArray, Interval, Metric
+from avkd.evaluation import metrics, threshold_metrics
+from avkd.evaluation.bootstrap import FloatArray, Interval
+from avkd.evaluation.metrics import Metric
 from avkd.evaluation.scores import REAL_METHOD, ClipScore
+from avkd.evaluation.threshold_metrics import Confusion
 
 ALL_METHODS = "all"
-POOLING_RULE = "a video's score is the mean of the raw logits of its scored windows"
+POOLING_RULE = "a file's score is the mean of the raw logits of its scored windows"
 
 # log(p / (1 - p)) is kept finite: a probability of exactly 0 or 1 is a rounded one.
 _PROBABILITY_MARGIN = 1e-15
@@ -27,7 +29,7 @@ class Threshold:
     """The operating point to judge with, chosen elsewhere, never on the scores being judged."""
 
     logit: float
-    """A video is called fake when its pooled logit is at or above this."""
+    """A file is called fake when its pooled logit is at or above this."""
     origin: str
     """Where it was chosen, e.g. ``best balanced accuracy on faceforensics val``."""
 
@@ -57,11 +59,11 @@ class SummaryRow:
     num_windows: int
     """Scored windows."""
     auc: Metric
-    """Video AUC; the pooling rule is `POOLING_RULE`."""
+    """AUC over files; the pooling rule is `POOLING_RULE`."""
     auc_interval: Interval
     """95 % interval of ``auc``."""
     auc_missing_neutral: Metric
-    """Video AUC over all expected files: a pair with an unscored file counts one half, as if
+    """AUC over all expected files: a pair with an unscored file counts one half, as if
     judged by a coin. (Giving it probability 0.5 instead can help: where all logits are high it
     makes a missing real file the most real of all.)"""
     clip_auc: Metric
@@ -69,13 +71,28 @@ class SummaryRow:
     frame_auc: Metric
     """AUC over frames, each with the mean logit of the windows that hold it."""
     average_precision: Metric
-    """Average precision over videos; depends on the share of fakes."""
+    """Average precision over files; depends on the share of fakes."""
     equal_error_rate: Metric
-    """Equal error rate over videos."""
-    balanced_accuracy: Metric
-    """Balanced accuracy over videos at the threshold that was given."""
+    """Equal error rate over files."""
     calibration_error: Metric
-    """Expected calibration error over videos; a video's probability has the mean log-odds."""
+    """Expected calibration error over files; a file's probability has the mean log-odds."""
+    confusion: Confusion | None
+    """Verdicts over files at the threshold that was given; None without one."""
+    accuracy: Metric
+    """Share of the files that are called right."""
+    accuracy_interval: Interval
+    balanced_accuracy: Metric
+    """Mean of the shares of reals and of fakes that are called right."""
+    balanced_accuracy_interval: Interval
+    precision: Metric
+    """Share of fakes among what is called fake; depends on the share of fakes."""
+    precision_interval: Interval
+    recall: Metric
+    """Share of the fakes that are called fake."""
+    recall_interval: Interval
+    f1: Metric
+    """Harmonic mean of precision and recall; depends on the share of fakes."""
+    f1_interval: Interval
     unscored: tuple[tuple[str, int], ...]
     """Reason codes of the unscored files and their numbers, most frequent first."""
 
@@ -132,11 +149,11 @@ def summarise(
 
     Within a dataset (and side of its split) each method comes by name, then all of them pooled;
     where there is one method its row is the pooled one. Intervals resample the groups of the
-    scores when every video of the row has one, else videos (``auc_interval.unit`` says which).
+    scores when every file of the row has one, else files (``auc_interval.unit`` says which).
 
     Args:
         scores: rows of any number of datasets; expected files are those with at least one row.
-        threshold: for the balanced accuracy; without one that number has a reason instead.
+        threshold: for the confusion and its numbers; without one they have a reason instead.
         resamples: bootstrap draws per row.
         seed: of the bootstrap.
 
@@ -208,10 +225,14 @@ def _row(
     groups = np.array([video.group for video in covered]) if all(v.group for v in covered) else None
     expected = Counter(video.label for video in videos)
     auc = metrics.auc(labels, logits)
-    if threshold is None:
-        balanced_accuracy = Metric(None, "no validation threshold was given")
-    else:
-        balanced_accuracy = metrics.balanced_accuracy(labels, logits, threshold.logit)
+    at_threshold = threshold_metrics.at_threshold(
+        labels,
+        logits,
+        None if threshold is None else threshold.logit,
+        groups=groups,
+        resamples=resamples,
+        seed=seed,
+    )
     return SummaryRow(
         dataset=videos[0].dataset,
         split=videos[0].split,
@@ -231,9 +252,9 @@ def _row(
         frame_auc=_auc_of_parts(covered, [_frame_logits(video) for video in covered]),
         average_precision=metrics.average_precision(labels, logits),
         equal_error_rate=metrics.equal_error_rate(labels, logits),
-        balanced_accuracy=balanced_accuracy,
         calibration_error=metrics.expected_calibration_error(labels, probabilities),
         unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
+        **vars(at_threshold),  # its fields bear the names of the row's
     )
 
 
@@ -258,7 +279,7 @@ def _frame_logits(video: VideoScore) -> FloatArray:
 
 
 def _auc_of_parts(videos: Sequence[VideoScore], parts: Sequence[FloatArray]) -> Metric:
-    """AUC over windows or frames, each with the label of its video."""
+    """AUC over windows or frames, each with the label of its file."""
     if not videos:
         return metrics.auc([], [])
     labels = np.repeat([video.label for video in videos], [part.size for part in parts])

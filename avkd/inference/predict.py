@@ -1,7 +1,9 @@
-"""Judges files: faces, aligned crops, windows of 25 frames that cover every frame, a verdict.
+"""Judges files: faces, aligned crops, the windows the model looks at, a verdict.
 
-Streams: whatever a file's length, only the last second of each face and one batch of windows are
-held. A file that cannot be judged is `cannot_tell` with its reason, never `real`.
+A video detector sees windows that cover every frame, an image detector single frames spread over
+the file, or a picture. Streams: whatever a file's length, only the last frames of each face and one
+batch of windows are held. A file that cannot be judged is `cannot_tell` with its reason, never
+`real`.
 """
 
 from __future__ import annotations
@@ -20,22 +22,27 @@ from tqdm import tqdm
 
 from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data import transforms
+from avkd.data import face_crop, inventory, transforms
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.crop_store import as_stored
+from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_picture_name
 from avkd.data.media import MediaError
+from avkd.data.model_input import ModelInput
 from avkd.data.track_extraction import (
     DETECT_EVERY_FRAMES,
+    MIN_FRAMES,
+    FileKind,
     FilePlan,
+    TrackPlan,
     cut_crops,
     iter_file,
-    load_detector,
     plan_tracks,
 )
-from avkd.data.windows import Window, windows_covering
-from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
+from avkd.data.track_extraction import load_detector as load_face_detector
+from avkd.data.windows import Window
+from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, to_csv
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import ModelFileError, load_model
+from avkd.models.model_file import ModelFileError, load_detector
 from avkd.runtime import ExitCode, Outcome, Runtime
 
 _FLAG_MESSAGES = {
@@ -50,50 +57,62 @@ class Judge:
 
     model: nn.Module
     rule: DecisionRule
-    image_size: int
+    input: ModelInput
     fingerprint: str
     machine: Runtime
 
     @classmethod
     def load(cls, path: Path, machine: Runtime) -> Judge:
-        """Read a model file of `avkd finetune`.
+        """Read a model file of `avkd finetune` or `avkd distill`.
 
         Raises:
             ModelFileError: damaged, not a detector, without decision rule, or for another input.
         """
-        model, header = load_model(path, kind="detector")
+        model, header = load_detector(path)
         if header.decision is None:
-            raise ModelFileError(f"{path}: has no decision rule; finetune it with this avkd")
-        image_size = header.image_size(path)
-        header.require_preprocessing(transforms.preprocessing(image_size), path)
+            raise ModelFileError(f"{path}: has no decision rule; train it with this avkd")
         return cls(
             model=model.to(machine.device),
             rule=header.decision,
-            image_size=image_size,
+            input=header.input_of(ModelInput.read, path),
             fingerprint=header.sha256[:16],
             machine=machine,
         )
 
     @torch.no_grad()
-    def logits(self, clips: np.ndarray) -> list[float]:
-        """(B, 25, 150, 150, 3) uint8 crops -> B raw logits, always in fp32."""
-        frames = torch.from_numpy(clips).to(self.machine.device)
-        views = transforms.center_views(len(clips)).to(self.machine.device)
-        logit = self.model(transforms.apply_video(frames, views, self.image_size)).logit
-        return [float(value) for value in logit]
+    def logits(self, crops: np.ndarray, landmarks: np.ndarray) -> list[float]:
+        """B raw logits, always in fp32, of uint8 crops (B, L, S, S, 3) and (B, L, 5, 2) points."""
+        device = self.machine.device
+        views = transforms.center_views(len(crops), self.input.slack(crops.shape[2])).to(device)
+        seen = self.input.view(
+            torch.from_numpy(crops).to(device), torch.from_numpy(landmarks).to(device), views
+        )
+        return [float(value) for value in self.model(*seen).logit]
+
+    def face_detector(self, config: PredictConfig) -> str:
+        """Where faces come from: as the user says, else as in training."""
+        return config.detector or ("none" if self.input.faces == "whole" else "mtcnn")
 
 
 def predict(config: PredictConfig) -> Outcome:
-    """`avkd predict`: one verdict for each file, in order."""
+    """`avkd predict`: one verdict for each file, in order.
+
+    Raises:
+        ValueError: a folder holds no video and no picture.
+    """
     machine = runtime.start(device=config.device, threads=config.threads)
     judge_of_files = Judge.load(config.model, machine)
-    if config.detector not in ("boxes", "none"):
-        load_detector(config.detector)  # fails here, once, if its weights are missing
-    files = tqdm(config.files, desc="predict", unit="file", disable=len(config.files) < 2)
+    face_detector = judge_of_files.face_detector(config)
+    if face_detector not in ("boxes", "none"):
+        load_face_detector(face_detector)  # fails here, once, if its weights are missing
+    paths = [path for named in config.files for path in _files_of(named)]
+    files = tqdm(paths, desc="predict", unit="file", disable=len(paths) < 2)
     verdicts = [judge_file(path, judge_of_files, config) for path in files]
     lines = [verdict.to_json() for verdict in verdicts]
     if config.out is not None:
-        durable.write_text(config.out, "".join(line + "\n" for line in lines))
+        is_table = config.out.suffix.lower() == ".csv"
+        text = to_csv(verdicts) if is_table else "".join(line + "\n" for line in lines)
+        durable.write_text(config.out, text)
     text = "\n".join(lines if config.json else [verdict.to_text() for verdict in verdicts])
     unjudged = sum(verdict.decision == "cannot_tell" for verdict in verdicts)
     if unjudged == len(verdicts):
@@ -103,17 +122,25 @@ def predict(config: PredictConfig) -> Outcome:
 
 def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
     """Judge one file; whatever is wrong with it becomes the verdict's reason."""
+    kind: FileKind = "image" if is_picture_name(path.name) else "video"
     try:
+        if kind == "image" and detector.input.clip_frames > 1:
+            detail = "a picture, but this model judges videos; give one of `avkd distill`"
+            raise MediaError("single_picture", path, detail)
         plan = plan_tracks(
             path,
-            detector=config.detector,
+            kind=kind,
+            detector=detector.face_detector(config),
             detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
+            # An image detector has no use for a face that stays: every glimpse is judged.
+            min_frames=MIN_FRAMES if detector.input.clip_frames > 1 else 1,
             max_seconds=config.max_seconds,
+            crop_pixels=detector.input.crop_pixels,
         )
     except ValueError as error:  # also what is wrong with a sidecar
         return _cannot_tell(path, error, detector)
     try:
-        windows = list(_windows(path, plan, detector, config))
+        windows = list(_windows(path, kind, plan, detector, config))
     except MediaError as error:
         return _cannot_tell(path, error, detector)
     scores = [window for window in windows if window is not None]
@@ -121,6 +148,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         str(path),
         scores,
         num_frames=plan.num_frames,
+        face_frames=_face_frames(plan, {window.track for window in scores}),
         probability_of=detector.rule.probability,
         answer_of=detector.rule.decide,
         threshold=detector.rule.threshold,
@@ -146,12 +174,13 @@ def _cannot_tell(path: Path, error: ValueError, detector: Judge) -> Verdict:
 
 
 def _windows(
-    path: Path, plan: FilePlan, detector: Judge, config: PredictConfig
+    path: Path, kind: FileKind, plan: FilePlan, detector: Judge, config: PredictConfig
 ) -> Iterator[WindowScore | None]:
     """Every window with its score; None where the detector gave no finite number."""
-    clips = _clips(path, plan, config)
+    clips = _clips(path, kind, plan, detector.input, config.max_seconds)
     while batch := list(islice(clips, config.batch_size)):
-        logits = detector.logits(np.stack([crops for _, _, crops in batch]))
+        points = [_landmarks(plan.tracks[track], window) for track, window, _ in batch]
+        logits = detector.logits(np.stack([crops for _, _, crops in batch]), np.stack(points))
         for (track, window, _), logit in zip(batch, logits, strict=True):
             start_frame = plan.tracks[track].start_frame + window.start_frame
             yield _scored(track, start_frame, window, logit, detector.rule)
@@ -175,20 +204,42 @@ def _scored(
 
 
 def _clips(
-    path: Path, plan: FilePlan, config: PredictConfig
+    path: Path, kind: FileKind, plan: FilePlan, seen: ModelInput, max_seconds: float | None
 ) -> Iterator[tuple[int, Window, np.ndarray]]:
-    """(track, window, (25, 150, 150, 3) crops) as soon as a window's last frame has come."""
-    pending = [deque(windows_covering(len(track))) for track in plan.tracks]
-    recent: list[deque[np.ndarray]] = [deque(maxlen=transforms.CLIP_FRAMES) for _ in plan.tracks]
-    seen = Counter[int]()
-    frames = iter_file(path, "video", max_seconds=config.max_seconds, counts=Counter())
+    """(track, window, (L, S, S, 3) crops) as soon as a window's last frame has come."""
+    pending = [deque(seen.windows(len(track))) for track in plan.tracks]
+    wanted = [{frame for window in of_track for frame in _frames(window)} for of_track in pending]
+    recent: list[deque[np.ndarray]] = [deque(maxlen=seen.clip_frames) for _ in plan.tracks]
+    passed = Counter[int]()
+    frames = iter_file(path, kind, max_seconds=max_seconds, counts=Counter())
     for track, _, crop in cut_crops(frames, plan.tracks):
-        # Training and evaluation saw compressed crops; sharper ones move the logits.
-        recent[track].append(as_stored(crop))
-        seen[track] += 1
-        while pending[track] and _end(pending[track][0]) == seen[track]:
+        if passed[track] in wanted[track]:
+            # Training and evaluation saw compressed crops; sharper ones move the logits.
+            recent[track].append(as_stored(crop))
+        passed[track] += 1
+        while pending[track] and _end(pending[track][0]) == passed[track]:
             window = pending[track].popleft()
             yield track, window, _stacked(recent[track], window)
+
+
+def _landmarks(track: TrackPlan, window: Window) -> np.ndarray:
+    """(L, 5, 2) float32 in pixels of the crop; NaN where no face was searched."""
+    points = [
+        face_crop.apply_transform(track.transforms[frame], track.landmarks[frame])
+        for frame in window.frame_indices
+    ]
+    return np.stack(points).astype(np.float32)
+
+
+def _face_frames(plan: FilePlan, judged: set[int]) -> int:
+    """Frames of the file that lie in a judged track."""
+    tracks = [plan.tracks[number] for number in judged]
+    spans = (range(track.start_frame, track.start_frame + len(track)) for track in tracks)
+    return len(set().union(*spans))
+
+
+def _frames(window: Window) -> range:
+    return range(window.start_frame, _end(window))
 
 
 def _end(window: Window) -> int:
@@ -201,11 +252,25 @@ def _stacked(recent: Iterable[np.ndarray], window: Window) -> np.ndarray:
     return last[window.frame_indices - window.start_frame]
 
 
+def _files_of(path: Path) -> list[Path]:
+    """A file itself, or all videos and pictures below a folder, by name; links are not followed.
+
+    Raises:
+        ValueError: the folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    listing = inventory.list_files(path, suffixes=VIDEO_SUFFIXES | PICTURE_SUFFIXES)
+    if not listing.files:
+        raise ValueError(f"{path}: holds no video and no picture; {'; '.join(listing.notes())}")
+    return [path / name for name in listing.files]
+
+
 def _skipped(plan: FilePlan, *, num_not_finite: int) -> list[Note]:
     messages = {
         "face_too_brief": (
             plan.num_dropped_tracks,
-            "further face(s) were seen for less than one second",
+            "further face(s) were seen too briefly for this model",
         ),
         "logit_not_finite": (num_not_finite, "window(s) to which the detector gave no number"),
     }

@@ -10,7 +10,9 @@ track is listed. A file that could not be judged is ``cannot_tell`` with its rea
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import math
 from collections import defaultdict
@@ -21,7 +23,8 @@ from typing import Literal, get_args
 Answer = Literal["real", "fake", "uncertain"]
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
 
-MIN_COVERAGE = 0.5  # of the file's frames inside a scored window, or the verdict carries a warning
+MIN_COVERAGE = 0.5  # of the file's frames with a judged face, or the verdict carries a warning
+CSV_COLUMNS = ("file", "probability_fake", "label", "status", "message")
 _NUM_WINDOWS_SHOWN = 8
 
 
@@ -192,6 +195,7 @@ def judge(
     windows: Sequence[WindowScore],
     *,
     num_frames: int,
+    face_frames: int,
     probability_of: Callable[[float], float],
     answer_of: Callable[[float], Answer],
     threshold: float,
@@ -209,6 +213,7 @@ def judge(
         file: as the user named it.
         windows: scored windows of all tracks in any order; none gives ``cannot_tell``.
         num_frames: frames of the whole file at 25 per second.
+        face_frames: in how many of them a face was that the windows speak for.
         probability_of: calibrated P(fake) of a pooled raw logit; must not fall.
         answer_of: decision for a P(fake); must agree with ``threshold``.
         threshold: P(fake) from which on a file counts as fake.
@@ -235,8 +240,27 @@ def judge(
         tracks=tracks,
         windows=tuple(sorted(windows, key=lambda w: (w.track, w.start_frame))),
         skipped=tuple(skipped),
-        warnings=(*_own_warnings(windows, tracks, num_frames), *warnings),
+        warnings=(*_own_warnings(windows, tracks, num_frames, face_frames), *warnings),
     )
+
+
+def to_csv(verdicts: Sequence[Verdict]) -> str:
+    """One line a file: its name, P(fake), the label and a status; none is left out.
+
+    ``probability_fake`` and ``label`` (real, fake, uncertain) are empty where ``status`` is not
+    ``ok`` but the code of the reason, with the reason in ``message``.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for verdict in verdicts:
+        name = printable(verdict.file)
+        if verdict.probability is None:
+            status = verdict.skipped[0].code if verdict.skipped else "not_judged"
+            writer.writerow([name, "", "", status, printable(verdict.reason)])
+        else:
+            writer.writerow([name, repr(verdict.probability), verdict.decision, "ok", ""])
+    return text.getvalue()
 
 
 def printable(text: str) -> str:
@@ -274,7 +298,10 @@ def _pool_tracks(
 
 
 def _own_warnings(
-    windows: Sequence[WindowScore], tracks: Sequence[TrackScore], num_frames: int
+    windows: Sequence[WindowScore],
+    tracks: Sequence[TrackScore],
+    num_frames: int,
+    face_frames: int,
 ) -> list[Note]:
     notes = []
     num_filled_up = sum(window.num_repeated > 0 for window in windows)
@@ -284,13 +311,8 @@ def _own_warnings(
     if len(tracks) > 1:
         message = f"{len(tracks)} faces; the number is that of the most suspicious one"
         notes.append(Note(code="several_faces", message=message))
-    seen = {
-        frame
-        for window in windows
-        for frame in range(window.start_frame, window.start_frame + window.num_frames)
-    }
-    if len(seen) < MIN_COVERAGE * num_frames:
-        message = f"a face was judged in only {len(seen)} of {num_frames} frames"
+    if face_frames < MIN_COVERAGE * num_frames:
+        message = f"a face was judged in only {face_frames} of {num_frames} frames"
         notes.append(Note(code="low_coverage", message=message))
     return notes
 

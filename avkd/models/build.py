@@ -7,15 +7,29 @@ global generator: seed it first.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from avkd.models.audio_resnet18 import AudioResNet18
 from avkd.models.cross_modal_network import AudioStudent, CrossModalNetwork, VideoStudent
 from avkd.models.detector import AuxiliaryHead, CosineClassifier, Detector
 from avkd.models.encoders import AudioEncoder, VideoEncoder
+from avkd.models.image_addnet import AddNet2d, AddNet3d
+from avkd.models.image_detector import ImageDetector
+from avkd.models.image_network import ImageNetwork
+from avkd.models.image_resnet8 import ImageResNet8
+from avkd.models.image_small_cnn import SmallCnn
+from avkd.models.image_teacher import (
+    ALIASES,
+    TIMM_PREFIX,
+    TimmNetwork,
+    close_names,
+    did_you_mean,
+)
 from avkd.models.pooling import AttentionPooling, MeanPooling
 from avkd.models.predictor import Predictor
 from avkd.models.projector import Projector
@@ -31,9 +45,20 @@ VIDEO_ENCODERS: dict[str, Callable[..., VideoEncoder]] = {
     "csn101": ChannelSeparatedNetwork,
 }
 AUDIO_ENCODERS: dict[str, Callable[..., AudioEncoder]] = {"resnet18": AudioResNet18}
+IMAGE_NETWORKS: dict[str, Callable[..., ImageNetwork]] = {
+    "resnet8": ImageResNet8,
+    # What the published student's code builds, whatever its paper counts (174,673 parameters).
+    "resnet8_published": partial(ImageResNet8, widths=(16, 32, 64), blocks=2),
+    # A fourth stage and an early quarter of the size, in the same budget (137,769 parameters).
+    "resnet8_fast": partial(ImageResNet8, widths=(16, 32, 48, 72), stem_stride=2, stem_pool=True),
+    "small_cnn": SmallCnn,
+    "addnet2d": AddNet2d,
+    "addnet3d": AddNet3d,
+}
 POOLS = ("mean", "attn")
 
 MAX_SIZE = 8192  # of a width, an image side ...: no network of ours comes near
+MAX_STAGES = 8
 MAX_DEPTH = 64  # of a list entry: layers per stage
 
 
@@ -135,6 +160,33 @@ def build_detector(
     )
 
 
+def build_image_detector(*, name: str, image_size: int = 224, **options: Any) -> ImageDetector:
+    """A detector of single pictures, or of a few frames. Never fetches or reads weights.
+
+    Args:
+        name: one of ``IMAGE_NETWORKS``, a short name of ``image_teacher.ALIASES``, or
+            ``timm/NAME`` with any name timm has.
+        image_size: side of the pictures in pixels.
+        **options: the network's own keyword arguments.
+
+    Raises:
+        ValueError: the name or an option is unknown, or a value is out of range.
+    """
+    _check_value("name", name, like="")
+    _check_value("image_size", image_size, like=224)
+    if name in IMAGE_NETWORKS:
+        network = _build_encoder(IMAGE_NETWORKS, "image network", name, options)
+        return ImageDetector(network=network, image_size=image_size)
+    if not (name in ALIASES or name.startswith(TIMM_PREFIX)):
+        close = difflib.get_close_matches(name, IMAGE_NETWORKS, n=3) + close_names(name)
+        raise ValueError(
+            f"there is no image network {name!r}{did_you_mean(close)}; choose one of "
+            f"{', '.join((*IMAGE_NETWORKS, *ALIASES))} or {TIMM_PREFIX}NAME"
+        )
+    network = _build_timm(name, image_size, options)
+    return ImageDetector(network=network, mean=network.mean, std=network.std, image_size=image_size)
+
+
 def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], what: str) -> None:
     """Refuse arguments that ``function`` does not take, or that it needs and does not get.
 
@@ -142,10 +194,12 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any], 
         ValueError: names the first wrong argument and the ones there are.
     """
     parameters = inspect.signature(function).parameters
+    named = {n: p for n, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    passes_on = len(named) < len(parameters)  # to a function that checks them itself
     for name in arguments:
-        if name not in parameters:
-            raise ValueError(f"{what} has no option {name!r}; it takes {', '.join(parameters)}")
-    for name, parameter in parameters.items():
+        if name not in named and not passes_on:
+            raise ValueError(f"{what} has no option {name!r}; it takes {', '.join(named)}")
+    for name, parameter in named.items():
         if parameter.default is inspect.Parameter.empty and name not in arguments:
             raise ValueError(f"{what} needs {name!r}")
 
@@ -161,6 +215,17 @@ def _build_encoder(
     for option, value in options.items():
         _check_value(option, value, like=parameters[option].default)
     return constructor(**options)
+
+
+def _build_timm(name: str, image_size: int, options: Mapping[str, Any]) -> TimmNetwork:
+    likes = {"head_dim": 512, "head_dropout": 0.0}
+    for option, value in options.items():
+        if option not in likes:
+            raise ValueError(
+                f"image network {name!r} has no option {option!r}; it takes {', '.join(likes)}"
+            )
+        _check_value(option, value, like=likes[option])
+    return TimmNetwork(name=name, image_size=image_size, **options)
 
 
 def _head(
@@ -209,8 +274,12 @@ def _check_value(name: str, value: Any, *, like: Any) -> None:
         good, wanted = isinstance(value, str), "a word"
     else:
         assert isinstance(like, tuple), f"no rule for {name} = {like!r}"
-        good = isinstance(value, list | tuple) and len(value) == len(like)
-        good = good and all(is_size(size, MAX_DEPTH) for size in value)
-        wanted = f"{len(like)} whole numbers from 1 to {MAX_DEPTH}"
+        # Channels per stage, of any number of stages; or layers per stage, of all of them.
+        lengths = range(1, MAX_STAGES + 1) if name == "widths" else (len(like),)
+        largest = MAX_SIZE if name == "widths" else MAX_DEPTH
+        good = isinstance(value, list | tuple) and len(value) in lengths
+        good = good and all(is_size(size, largest) for size in value)
+        count = f"1 to {MAX_STAGES}" if name == "widths" else len(like)
+        wanted = f"{count} whole numbers from 1 to {largest}"
     if not good:
         raise ValueError(f"{name} must be {wanted}, got {value!r}")

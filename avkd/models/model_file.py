@@ -20,7 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avkd.durable import replacing
-from avkd.models.build import build_cross_modal_network, build_detector, check_arguments
+from avkd.models.build import (
+    build_cross_modal_network,
+    build_detector,
+    build_image_detector,
+    check_arguments,
+)
 from avkd.models.cross_modal_network import CrossModalNetwork, VideoTeacher
 from avkd.models.decision import DecisionRule
 from avkd.models.encoders import flatten_recurrent_parameters
@@ -29,9 +34,11 @@ from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
 
 __all__ = [
     "BUILDERS",
+    "DETECTOR_KINDS",
     "LoadedModel",
     "ModelFileError",
     "ModelHeader",
+    "load_detector",
     "load_model",
     "load_strict",
     "load_student_encoder",
@@ -43,7 +50,9 @@ __all__ = [
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "cross_modal": build_cross_modal_network,
     "detector": build_detector,
+    "image_detector": build_image_detector,
 }
+DETECTOR_KINDS = ("detector", "image_detector")
 _METADATA_KEY = "avkd"
 _TENSOR_BYTES_PER_HASH_STEP = 1 << 24
 
@@ -144,6 +153,16 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
     model.to_empty(device="cpu")
     load_strict(model, tensors, source=str(path))
     return LoadedModel(model.eval(), header)
+
+
+def load_detector(path: Path) -> LoadedModel:
+    """Rebuild whatever detector is in ``path``, of videos or of images; as ``load_model``.
+
+    Raises:
+        ModelFileError: as ``load_model``; also when ``path`` holds no detector.
+    """
+    kind = read_header(path).kind
+    return load_model(path, kind=kind if kind in DETECTOR_KINDS else DETECTOR_KINDS[0])
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -6,15 +6,16 @@ Knows no network, tensor or file: which kinds there are and whether the argument
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from avkd.models.decision import DecisionRule
 from avkd.models.tensor_layout import ModelFileError
 
 FORMAT_VERSION = 1
+Input = TypeVar("Input")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,29 +37,17 @@ class ModelHeader:
     format_version: int = FORMAT_VERSION
     """Version of this layout."""
 
-    def image_size(self, source: Path) -> int:
-        """Side of the network's input in pixels.
+    def input_of(self, read: Callable[[Mapping[str, Any]], Input], source: Path) -> Input:
+        """What the network looks at, as ``read`` understands the preprocessing.
 
         Raises:
-            ModelFileError: the header does not say.
+            ModelFileError: ``read`` refuses it (ValueError): the network was trained on other
+                inputs than it would be given now.
         """
-        image_size = self.preprocessing.get("image_size")
-        if not isinstance(image_size, int):
-            raise ModelFileError(f"{source}: does not say how large its input is; train it again")
-        return image_size
-
-    def require_preprocessing(self, expected: Mapping[str, Any], source: Path) -> None:
-        """Refuse a network that was trained on other inputs than it would be given now.
-
-        Raises:
-            ModelFileError: names the first setting that differs.
-        """
-        for name, value in expected.items():
-            if self.preprocessing.get(name) != value:
-                raise ModelFileError(
-                    f"{source}: was trained with {name} = {self.preprocessing.get(name)!r}, this "
-                    f"avkd would give it {value!r}; use the avkd version that made it"
-                )
+        try:
+            return read(self.preprocessing)
+        except ValueError as error:
+            raise ModelFileError(f"{source}: {error}") from error
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as stored."""

@@ -7,8 +7,7 @@ the teacher is loaded strictly, and the model is selected on validation data onl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,13 @@ from avkd import runtime
 from avkd.config.load import to_yaml
 from avkd.config.training_config import FinetuneConfig, VideoModelConfig
 from avkd.data import build, transforms, view_strip
-from avkd.data.datasets import ClipItem, TrainingClips, training_loader
+from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
-from avkd.evaluation import calibration, figure, metrics, scores
-from avkd.evaluation.evaluate import UNCALIBRATED, score_items
-from avkd.evaluation.scores import ClipScore
-from avkd.evaluation.summary import VideoScore, pool_videos
+from avkd.evaluation import figure, metrics, scores
+from avkd.evaluation.validation import Validation
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
-from avkd.models.decision import DecisionRule
 from avkd.models.detector import Detector
 from avkd.models.model_file import (
     ModelHeader,
@@ -48,7 +45,6 @@ from avkd.training.run_log import RunLog
 # Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
 # one step of AUC: FF++'s 140 real and 560 fake validation files step by 1.3e-5.
 _TIE_BREAK = 1e-6
-_UNCERTAIN_HALF_WIDTH = 0.1
 _CLIPS_IN_PICTURE = 4
 
 
@@ -60,7 +56,7 @@ class FinetuneStep(nn.Module):
         teacher: Frozen stage-one video teacher; None exactly if ``ssl_weight`` is 0.
         ssl_weight: Weight of the agreement.
         fake_fraction: Expected share of fakes in a batch, from the sampler.
-        image_size: Side of the input in pixels.
+        model_input: What the detector looks at.
     """
 
     def __init__(
@@ -70,7 +66,7 @@ class FinetuneStep(nn.Module):
         *,
         ssl_weight: float,
         fake_fraction: float,
-        image_size: int,
+        model_input: ModelInput,
     ) -> None:
         super().__init__()
         assert (teacher is None) == (ssl_weight == 0)
@@ -78,11 +74,12 @@ class FinetuneStep(nn.Module):
         self.teacher = teacher
         self.ssl_weight = ssl_weight
         self.fake_fraction = fake_fraction
-        self.image_size = image_size
+        self.model_input = model_input
 
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch of forgery clips and further real clips."""
-        output = self.detector(transforms.apply_video(batch.frames, batch.student, self.image_size))
+        image_size = self.model_input.image_size
+        output = self.detector(transforms.apply_video(batch.frames, batch.student, image_size))
         classification = prior_corrected_cross_entropy(
             output.logit, batch.labels, self.fake_fraction
         )
@@ -92,9 +89,7 @@ class FinetuneStep(nn.Module):
             return StepOutput(classification, terms)
         with torch.no_grad():
             target = self.teacher(
-                transforms.apply_video(
-                    batch.frames[real], batch.teacher.where(real), self.image_size
-                )
+                transforms.apply_video(batch.frames[real], batch.teacher.where(real), image_size)
             )
         agreement = negative_cosine(
             self.detector.auxiliary_prediction(output.features[real]), target
@@ -125,7 +120,8 @@ def finetune(config: FinetuneConfig) -> Outcome:
         device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
     )
     runtime.seed_everything(config.loop.seed)
-    data = build.finetune_data(config)
+    arguments = _arguments(config, parent)
+    data = build.finetune_data(config, image_size=arguments["video"]["image_size"])
     batches = MixedBatches(
         [item.sample.label for item in data.forgeries],
         data.sources,
@@ -135,8 +131,8 @@ def finetune(config: FinetuneConfig) -> Outcome:
         balance=config.class_balance,
         seed=config.loop.seed,
     )
-    arguments = _arguments(config, parent)
-    step = _step(config, arguments, batches.fake_fraction).to(machine.device)
+    step = _step(config, arguments, data.training.model_input, batches.fake_fraction)
+    step = step.to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
 
     loader = training_loader(
@@ -147,14 +143,13 @@ def finetune(config: FinetuneConfig) -> Outcome:
     )
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        videos = pool_videos(_score(step, data.validation, machine))
+        validation = _validation(step, data, machine)
+        roc = metrics.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/detector", _picture(step, data.training, machine))
-        log.image(
-            steps - 1,
-            "validation/roc",
-            figure.roc_image(*metrics.roc_curve(*_labels_and_logits(videos))),
-        )
-        return _validation_values(videos)
+        log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
+        values = validation.values()
+        selection = values["video_auc"] - _TIE_BREAK * min(values["cross_entropy"], 1.0)
+        return {**values, "selection": selection}
 
     progress = train(
         step,
@@ -174,7 +169,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         "seed": config.loop.seed,
         "best_step": progress.best_step,
     }
-    return _export(config, step, arguments, provenance, data.validation, machine)
+    return _export(config, step, arguments, provenance, _validation(step, data, machine))
 
 
 def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
@@ -201,7 +196,12 @@ def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, 
     }
 
 
-def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: float) -> FinetuneStep:
+def _step(
+    config: FinetuneConfig,
+    arguments: dict[str, Any],
+    model_input: ModelInput,
+    fake_fraction: float,
+) -> FinetuneStep:
     detector = build_detector(**arguments)
     teacher = None
     if config.pretrained is not None:
@@ -215,54 +215,12 @@ def _step(config: FinetuneConfig, arguments: dict[str, Any], fake_fraction: floa
         teacher,
         ssl_weight=config.ssl_weight,
         fake_fraction=fake_fraction,
-        image_size=arguments["video"]["image_size"],
+        model_input=model_input,
     )
 
 
-def _score(step: FinetuneStep, items: list[ClipItem], machine: Runtime) -> list[ClipScore]:
-    """Scores of every window, not yet calibrated.
-
-    Raises:
-        FloatingPointError: a window got no finite logit; a selection on the others would be none.
-    """
-    rows = list(
-        score_items(
-            step.detector,
-            items,
-            image_size=step.image_size,
-            rule=UNCALIBRATED,
-            machine=machine,
-            batch_size=8,
-        )
-    )
-    for row in rows:
-        if not row.is_scored:
-            raise FloatingPointError(f"{row.sample_id}: {row.status}; lower optim.lr")
-    return rows
-
-
-def _validation_values(videos: Iterable[VideoScore]) -> dict[str, float]:
-    labels, logits = _labels_and_logits(videos)
-    auc = metrics.auc(labels, logits).value
-    assert auc is not None, "the val side holds both classes; this was checked with the data"
-    cross_entropy = prior_corrected_cross_entropy(
-        torch.from_numpy(logits), torch.from_numpy(labels), fake_fraction=0.5
-    ).item()
-    return {
-        "video_auc": auc,
-        "cross_entropy": cross_entropy,
-        "selection": auc - _TIE_BREAK * min(cross_entropy, 1.0),
-    }
-
-
-def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(video.label, video.logit) for video in videos]
-    return np.array([label for label, _ in pairs]), np.array([logit for _, logit in pairs])
-
-
-def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:
-    assert row.logit is not None, "`_score` refuses windows without a logit"
-    return replace(row, probability=rule.probability(row.logit))
+def _validation(step: FinetuneStep, data: build.FinetuneData, machine: Runtime) -> Validation:
+    return Validation.of(step.detector, data.validation, step.model_input, machine)
 
 
 def _export(
@@ -270,36 +228,25 @@ def _export(
     step: FinetuneStep,
     arguments: dict[str, Any],
     provenance: dict[str, Any],
-    validation: list[ClipItem],
-    machine: Runtime,
+    validation: Validation,
 ) -> Outcome:
     """Fit the decision rule on the validation scores, write them and the model file."""
-    rows = _score(step, validation, machine)
-    labels, logits = _labels_and_logits(pool_videos(rows))
-    fitted = calibration.calibrate(labels, logits)
-    margin = min(fitted.threshold, 1.0 - fitted.threshold)
-    rule = DecisionRule(
-        calibration_scale=fitted.scale,
-        calibration_offset=fitted.offset,
-        threshold=fitted.threshold,
-        uncertain_half_width=min(_UNCERTAIN_HALF_WIDTH, 0.5 * margin),
-        source=f"best balanced accuracy on {len(labels)} validation files of this training",
-    )
-    rows = [_calibrated(row, rule) for row in rows]
+    rule, rows = validation.decision()
     scores.write_scores(config.run / "scores" / "validation.csv", rows)
-    values = _validation_values(pool_videos(rows))
+    values = validation.values()
     path = config.run / "model.safetensors"
     save_model(
         path,
         step.detector,
         kind="detector",
         arguments=arguments,
-        preprocessing=transforms.preprocessing(step.image_size),
+        preprocessing=step.model_input.describe(),
         provenance={**provenance, "validation": values},
         decision=rule,
     )
+    num_files = len(validation.labels_and_logits[0])
     return Outcome(
-        f"validation video AUC {values['video_auc']:.3f} over {len(labels)} files "
+        f"validation video AUC {values['video_auc']:.3f} over {num_files} files "
         f"(the model was selected on them)\nwrote {path}"
     )
 
@@ -313,6 +260,6 @@ def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:
 def _picture(step: FinetuneStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
     """What the detector sees of a few training clips of epoch 0."""
     batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
-    seen = transforms.apply_video(batch.frames, batch.student, step.image_size)
+    (seen,) = step.model_input.see(batch, batch.student)
     masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
     return view_strip.draw_strip(seen, masks, step.detector(seen).importance)

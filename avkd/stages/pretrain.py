@@ -19,6 +19,7 @@ from avkd.config.load import to_yaml
 from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms, view_strip
 from avkd.data.datasets import ClipItem, TrainingClips, WindowClips, training_loader
+from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ShuffledBatches
 from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
@@ -108,7 +109,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
     )
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        values = measure(step, data.validation, machine, config.loop.batch_size)
+        values = measure(step, data.validation, data.training.model_input, machine)
         log.image(steps - 1, "views/student", _picture(step, data.training, machine))
         if values["position_only_share"] > _ALARMING_POSITION_SHARE and _at_chance(values, 1):
             log.say("the targets encode the frame index, not content: set --target_center per_step")
@@ -124,13 +125,13 @@ def pretrain(config: PretrainConfig) -> Outcome:
         batches=loader,
         validate=validate,
     )
-    values = measure(step, data.validation, machine, config.loop.batch_size)
-    return _export(config, step, arguments, data.provenance, values)
+    values = measure(step, data.validation, data.training.model_input, machine)
+    return _export(config, step, arguments, data, values)
 
 
 @torch.no_grad()
 def measure(
-    step: PretrainStep, items: list[ClipItem], machine: Runtime, batch_size: int
+    step: PretrainStep, items: list[ClipItem], model_input: ModelInput, machine: Runtime
 ) -> dict[str, float]:
     """Held-out meters on one middle clip of each item, clean views (see `representation_health`).
 
@@ -139,10 +140,10 @@ def measure(
     """
     predictions: dict[str, list[Tensor]] = {"video": [], "audio": []}
     targets: dict[str, list[Tensor]] = {"video": [], "audio": []}
-    clips = WindowClips(items, with_sound=True, only_middle=True)
-    for batch, _ in clips.batches(batch_size):
+    clips = WindowClips(items, model_input, with_sound=True, only_middle=True)
+    for batch, _ in clips.batches(step.config.loop.batch_size):
         batch = batch.to(machine.device)
-        view = transforms.apply_video(batch.frames, batch.student, step.config.video.image_size)
+        (view,) = model_input.see(batch, batch.student)
         mel = _log_mel(batch)
         with machine.autocast():
             output = step.network(view, view, mel, mel)
@@ -187,7 +188,7 @@ def _export(
     config: PretrainConfig,
     step: PretrainStep,
     arguments: dict[str, Any],
-    provenance: dict[str, Any],
+    data: build.PretrainData,
     values: dict[str, float],
 ) -> Outcome:
     """Write the model file, unless the meters say that nothing was learnt."""
@@ -210,10 +211,10 @@ def _export(
         kind="cross_modal",
         arguments=arguments,
         preprocessing={
-            **transforms.preprocessing(config.video.image_size),
+            **data.training.model_input.describe(),
             **audio_features.preprocessing(),
         },
-        provenance={**provenance, "seed": config.loop.seed, "validation": values},
+        provenance={**data.provenance, "seed": config.loop.seed, "validation": values},
     )
     return Outcome(f"{found}\nwrote {path}")
 
@@ -226,7 +227,7 @@ def _at_chance(values: Mapping[str, float], num_looks: int) -> bool:
 def _picture(step: PretrainStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
     """What the student sees of a few training clips of epoch 0."""
     batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
-    seen = transforms.apply_video(batch.frames, batch.student, step.config.video.image_size)
+    (seen,) = clips.model_input.see(batch, batch.student)
     masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
     importance = step.network.video_student.encoder(seen).importance
     return view_strip.draw_strip(seen, masks, importance)

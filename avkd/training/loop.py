@@ -10,9 +10,9 @@ import math
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,10 @@ class Plan:
     validate_every_epochs: int
     select: str
     """Validation value whose maximum is kept as best."""
+    algorithm: Literal["adamp", "adam"] = "adamp"
+    """Optimiser."""
+    patience: int | None = None
+    """Stop after so many validations without a new best; None = never."""
 
     @property
     def total_steps(self) -> int:
@@ -97,6 +101,17 @@ class Progress:
     owes its validation."""
     best_value: float = float("-inf")
     best_step: int = -1
+    validations: list[float] = field(default_factory=list)
+    """Value of `Plan.select` at every validation so far."""
+
+    def is_over(self, plan: Plan) -> bool:
+        """Whether all epochs are done, or nothing got better for too long."""
+        if self.finished_epochs >= plan.epochs:
+            return True
+        if plan.patience is None or not self.validations:
+            return False
+        since_best = len(self.validations) - 1 - self.validations.index(max(self.validations))
+        return since_best >= plan.patience
 
 
 def fit(
@@ -127,17 +142,20 @@ def fit(
         Stopped: a signal came; the state is saved.
     """
     optimizer = optim.make_optimizer(
-        step.parameter_groups(), rate=plan.schedule.base_rate, weight_decay=plan.weight_decay
+        step.parameter_groups(),
+        rate=plan.schedule.base_rate,
+        weight_decay=plan.weight_decay,
+        algorithm=plan.algorithm,
     )
     progress = Progress()
     if resumed is not None:
         _restore(resumed, step, optimizer, progress)
     with _stop_requests() as stop_signal:
-        while progress.finished_epochs < plan.epochs:
+        while not progress.is_over(plan):
             epoch = progress.finished_epochs
             step.train()
             for batch in batches(epoch, progress.step - epoch * plan.steps_per_epoch):
-                _update(step, plan, optimizer, batch, runtime, log, progress.step)
+                _update(step, plan, optimizer, batch, runtime, log, progress)
                 progress.step += 1
                 if stop_signal():
                     resume.save_state(checkpoints.last, _state(step, optimizer, progress))
@@ -157,9 +175,10 @@ def _update(
     batch: Batch,
     runtime: Runtime,
     log: RunLog,
-    number: int,
+    progress: Progress,
 ) -> None:
-    rate = optim.set_rate(optimizer, plan.schedule, number)
+    number = progress.step
+    rate = optim.set_rate(optimizer, plan.schedule, number, progress.validations)
     with runtime.autocast():
         output: StepOutput = step(batch.to(runtime.device))
     loss = output.loss.item()
@@ -203,6 +222,7 @@ def _finish_epoch(
         log.scalars(progress.step - 1, {f"validation/{name}": v for name, v in values.items()})
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         log.say(f"epoch {epoch}/{plan.epochs}  {shown}")
+        progress.validations.append(values[plan.select])
         if values[plan.select] > progress.best_value:
             progress.best_value, progress.best_step = values[plan.select], progress.step
             resume.save_state(checkpoints.best, _state(step, optimizer, progress))

@@ -1,14 +1,16 @@
-"""AdamP and its learning-rate schedule; the only file that imports adamp.
+"""Optimisers and learning-rate schedules; the only file that imports adamp.
 
-AdamP (Heo et al. 2021) removes the radial part of the update for scale-invariant weights. The
-schedule is a pure function of the step and is set before the step, so step 0 is already warm-up.
+AdamP (Heo et al. 2021) removes the radial part of the update for scale-invariant weights. A
+schedule is a pure function of the step and of the validations so far, and is set before the step,
+so step 0 is already warm-up and a resumed run needs no state of it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from adamp import AdamP
@@ -29,8 +31,19 @@ class ParameterGroup:
     """False keeps the base rate throughout (predictors of stage one)."""
 
 
+class Schedule(Protocol):
+    """The learning rate of every step."""
+
+    @property
+    def base_rate(self) -> float:
+        """Rate of parameters that do not follow the schedule."""
+
+    def rate(self, step: int, validations: Sequence[float]) -> float:
+        """Rate of ``step``, after ``validations`` of the selection value (higher is better)."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Schedule:
+class WarmupSchedule:
     """Linear warm-up to ``base_rate``, then cosine to 1 % of it, or constant."""
 
     base_rate: float
@@ -38,8 +51,8 @@ class Schedule:
     total_steps: int
     decay: Literal["cosine", "constant"]
 
-    def rate(self, step: int) -> float:
-        """Learning rate of step 0 .. total_steps - 1."""
+    def rate(self, step: int, validations: Sequence[float] = ()) -> float:
+        """Learning rate of step 0 .. total_steps - 1; validations play no part."""
         if step < self.warmup_steps:
             return self.base_rate * (step + 1) / self.warmup_steps
         if self.decay == "constant":
@@ -48,6 +61,31 @@ class Schedule:
         progress = min(1.0, (step - self.warmup_steps) / span)
         share = _FLOOR_SHARE + (1 - _FLOOR_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
         return self.base_rate * share
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlateauSchedule:
+    """Multiplied by ``factor`` after more than ``patience`` validations without a new best.
+
+    The rule of torch's ReduceLROnPlateau (mode max, absolute threshold 0, no cooldown), computed
+    from the history instead of kept as state.
+    """
+
+    base_rate: float
+    factor: float
+    patience: int
+
+    def rate(self, step: int, validations: Sequence[float]) -> float:
+        """Learning rate after ``validations``."""
+        best, waited, rate = -math.inf, 0, self.base_rate
+        for value in validations:
+            if value > best:
+                best, waited = value, 0
+            else:
+                waited += 1
+            if waited > self.patience:
+                rate, waited = rate * self.factor, 0
+        return rate
 
 
 def scaled_rate(rate: float, batch_size: int) -> float:
@@ -96,31 +134,42 @@ class _AnyLayoutAdamP(AdamP):
 
 
 def make_optimizer(
-    groups: list[ParameterGroup], *, rate: float, weight_decay: float
+    groups: list[ParameterGroup],
+    *,
+    rate: float,
+    weight_decay: float,
+    algorithm: Literal["adamp", "adam"] = "adamp",
 ) -> torch.optim.Optimizer:
-    """AdamP over the groups; empty groups are left out."""
+    """The optimiser over the groups; empty groups are left out.
+
+    ``adamp`` decays weights apart from the gradient; ``adam`` (Kingma and Ba 2015) adds the decay
+    to the gradient, as its authors wrote it.
+    """
+    described = [
+        {
+            "params": list(group.parameters),
+            "weight_decay": weight_decay if group.decayed else 0.0,
+            "name": group.name,
+            "scheduled": group.scheduled,
+        }
+        for group in groups
+        if group.parameters
+    ]
+    if algorithm == "adam":
+        return torch.optim.Adam(described, lr=rate, betas=(0.9, 0.999), eps=1e-8)
     return _AnyLayoutAdamP(
-        [
-            {
-                "params": list(group.parameters),
-                "weight_decay": weight_decay if group.decayed else 0.0,
-                "name": group.name,
-                "scheduled": group.scheduled,
-            }
-            for group in groups
-            if group.parameters
-        ],
-        lr=rate,
-        betas=(0.9, 0.999),
-        eps=1e-8,
-        delta=0.1,
-        wd_ratio=0.1,
+        described, lr=rate, betas=(0.9, 0.999), eps=1e-8, delta=0.1, wd_ratio=0.1
     )
 
 
-def set_rate(optimizer: torch.optim.Optimizer, schedule: Schedule, step: int) -> float:
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    step: int,
+    validations: Sequence[float] = (),
+) -> float:
     """Set every group's learning rate for ``step``; returns the scheduled one."""
-    rate = schedule.rate(step)
+    rate = schedule.rate(step, validations)
     for group in optimizer.param_groups:
         group["lr"] = rate if group["scheduled"] else schedule.base_rate
     return rate

@@ -9,7 +9,7 @@ from avkd.config.training_config import LoopConfig, OptimConfig
 from avkd.runtime import Runtime
 from avkd.training import resume, run_folder
 from avkd.training.loop import Batch, Plan, Progress, TrainingStep, fit
-from avkd.training.optim import Schedule, scaled_rate
+from avkd.training.optim import WarmupSchedule, scaled_rate
 from avkd.training.run_log import RunLog
 
 
@@ -18,7 +18,7 @@ def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, selec
     return Plan(
         epochs=loop.epochs,
         steps_per_epoch=steps_per_epoch,
-        schedule=Schedule(
+        schedule=WarmupSchedule(
             base_rate=scaled_rate(optim.lr, loop.batch_size),
             warmup_steps=round(optim.warmup_epochs * steps_per_epoch),
             total_steps=loop.epochs * steps_per_epoch,

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from avkd.data import face_tracks, media
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips, WindowClips, training_loader
 from avkd.data.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.data.transforms import Augmentation, Views, center_views
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
+VIDEO = ModelInput.of_video(112)
 EVERYTHING = Augmentation(grayscale=1.0, erasing=1.0, time_mask=1.0, frequency_mask_max=26)
 
 
@@ -62,7 +65,8 @@ def item(corpus: Corpus, name: str) -> ClipItem:
 
 
 def training_clips(corpus: Corpus, **changes) -> TrainingClips:
-    settings = {"seed": 0, "augmentation": EVERYTHING, "with_sound": True, **changes}
+    settings = {"model_input": VIDEO, "seed": 0, "augmentation": EVERYTHING, "with_sound": True}
+    settings |= changes
     return TrainingClips([item(corpus, n) for n in ("long", "twin", "second")], **settings)
 
 
@@ -214,7 +218,7 @@ def test_the_clips_for_pictures_are_those_epoch_0_draws(corpus: Corpus) -> None:
 
 
 def test_clips_too_short_or_without_sound_are_refused_by_name(corpus: Corpus) -> None:
-    settings = {"seed": 0, "augmentation": Augmentation()}
+    settings = {"model_input": VIDEO, "seed": 0, "augmentation": Augmentation()}
     with pytest.raises(ValueError, match=r"toy/short: shorter than 25"):
         TrainingClips([item(corpus, "short")], with_sound=False, **settings)
     silent = item(corpus, "long")
@@ -230,7 +234,7 @@ def test_clips_too_short_or_without_sound_are_refused_by_name(corpus: Corpus) ->
 def test_windows_show_every_frame_of_every_item_in_order(corpus: Corpus) -> None:
     items = corpus.items(corpus.manifest.samples)
     shown: dict[str, list[list[int]]] = {}
-    batches = list(WindowClips(items).batches(batch_size=2))
+    batches = list(WindowClips(items, VIDEO).batches(batch_size=2))
     assert [len(clips) for clips, _ in batches] == [2] * 4
     for clips, places in batches:
         assert clips.waveform is None and same_views(clips.student, center_views(2))
@@ -247,10 +251,117 @@ def test_windows_show_every_frame_of_every_item_in_order(corpus: Corpus) -> None
 
 
 def test_only_the_middle_window_where_one_is_enough(corpus: Corpus) -> None:
-    clips = WindowClips([item(corpus, "long"), item(corpus, "second")], only_middle=True)
+    clips = WindowClips([item(corpus, "long"), item(corpus, "second")], VIDEO, only_middle=True)
     assert [window.start_frame for _, window in clips.places] == [25, 0]
-    with_sound = WindowClips([item(corpus, "long")], with_sound=True)
+    with_sound = WindowClips([item(corpus, "long")], VIDEO, with_sound=True)
     clip, _, window = with_sound[2]
     sound = with_sound.items[0].store.waveform(with_sound.items[0].sample.path, 35, 16000)
     assert window.start_frame == 35 and clip.waveform is not None
     np.testing.assert_array_equal(clip.waveform.numpy()[0], sound)
+
+
+# Pictures, and frames of videos as pictures
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """Two pictures made square at 64 pixels, one of them with a bright right half."""
+    root = tmp_path_factory.mktemp("pictures")
+    samples = []
+    for name, label in (("real", 0), ("fake", 1)):
+        image = np.zeros((100, 120, 3), np.uint8)
+        image[:, 60:] = 200 * label
+        Image.fromarray(image).save(root / f"{name}.png")
+        samples.append(
+            Sample(
+                sample_id=f"toy/{name}",
+                path=f"{name}.png",
+                kind="image",
+                label=label,
+                dataset="toy",
+                method="real" if label == 0 else "made",
+                split="train",
+            )
+        )
+    out = tmp_path_factory.mktemp("prepared_pictures")
+    prepare(Manifest(root, tuple(samples)), out, detector="none", crop_pixels=64, workers=1)
+    return Corpus.open(out)
+
+
+def picture_input(**changes) -> ModelInput:
+    settings = {
+        "clip_frames": 1,
+        "crop_pixels": 64,
+        "view_share": 0.875,
+        "image_size": 28,
+        "windows_per_file": 4,
+        "faces": "whole",
+    }
+    return ModelInput(**{**settings, **changes})
+
+
+def test_a_picture_is_a_clip_of_one_frame(pictures: Corpus) -> None:
+    assert pictures.faces == "whole"
+    items = pictures.items(pictures.manifest.samples)
+    assert [item.crop_pixels for item in items] == [64, 64]
+    clips = TrainingClips(
+        items,
+        model_input=picture_input(),
+        seed=0,
+        augmentation=Augmentation(crop=False, flip=0.0),
+        with_sound=False,
+    )
+    batch = ClipBatch.collate([clips[ClipKey(3, 1, 1)], clips[ClipKey(5, 0, 0)]])
+    assert batch.frames.shape == (2, 1, 64, 64, 3)
+    assert batch.draws.tolist() == [[3, 1, 0], [5, 0, 0]]
+    assert batch.labels.tolist() == [1.0, 0.0]
+    (seen,) = clips.model_input.see(batch, batch.student)
+    assert seen.shape == (2, 3, 1, 28, 28)
+    assert seen[0, 0, 0, 14, 24] > 1 and seen[0, 0, 0, 14, 3] < -1  # the right half is bright
+    windows = list(WindowClips(items, picture_input()).batches(batch_size=2))
+    assert len(windows) == 1 and torch.equal(windows[0][0].frames[0], batch.frames[1])
+
+
+def test_frames_of_a_video_are_pictures_spread_over_it(corpus: Corpus) -> None:
+    items = [item(corpus, "long"), item(corpus, "second")]
+    seen = picture_input(crop_pixels=150, windows_per_file=5, faces="aligned", landmarks=True)
+    ((batch, places),) = WindowClips(items, seen).batches(batch_size=20)
+    assert [(index, w.start_frame) for index, w in places] == [
+        *((0, frame) for frame in (6, 18, 30, 42, 54)),
+        *((1, frame) for frame in (2, 7, 12, 17, 22)),
+    ]
+    np.testing.assert_allclose(
+        frame_numbers(batch)[:, 0], [w.start_frame for _, w in places], atol=0.6
+    )
+    assert batch.draws[:, 2].tolist() == [w.start_frame for _, w in places]
+    # The sidecar has the template's points, so they lie where the template says.
+    expected = torch.from_numpy(TEMPLATE).float().expand(10, 1, 5, 2)
+    torch.testing.assert_close(batch.landmarks, expected, atol=0.05, rtol=0)
+    clips = TrainingClips(
+        items, model_input=seen, seed=0, augmentation=Augmentation(), with_sound=False
+    )
+    drawn = {clips[ClipKey(e, 0, 0)].draws[0, 2].item() for e in range(200)}
+    assert len(drawn) > 50 and drawn <= set(range(60))  # any frame, not the first ones
+    clip = clips[ClipKey(0, 0, 0)]
+    assert frame_numbers(clip)[0, 0] == pytest.approx(clip.draws[0, 2].item(), abs=0.6)
+
+
+def test_crops_of_another_size_are_refused_with_the_cure(pictures: Corpus) -> None:
+    with pytest.raises(ValueError, match=r"64 pixels where 256 are wanted.*--crop_pixels 256"):
+        TrainingClips(
+            pictures.items(pictures.manifest.samples),
+            model_input=picture_input(crop_pixels=256),
+            seed=0,
+            augmentation=Augmentation(),
+            with_sound=False,
+        )
+
+
+def test_whole_pictures_and_aligned_faces_are_not_taken_for_each_other(
+    pictures: Corpus, corpus: Corpus
+) -> None:
+    pictures.require_faces("whole", "model")
+    with pytest.raises(ValueError, match="crops are whole pictures, model knows aligned"):
+        pictures.require_faces("aligned", "model")
+    with pytest.raises(ValueError, match="--detector none"):
+        corpus.require_faces("whole", "model")

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from avkd.data.manifest import FAKE, REAL
-from avkd.data.sampling import ClipBatch, ClipKey, MixedBatches, ShuffledBatches
+from avkd.data.sampling import (
+    ClipBatch,
+    ClipKey,
+    MixedBatches,
+    RecurringBatches,
+    ShuffledBatches,
+)
 from avkd.data.transforms import Augmentation, draw_view
 from avkd.objectives.classification import log_prior_odds
 
@@ -38,6 +44,7 @@ STREAMS = {
     "shuffled": lambda seed: ShuffledBatches(53, 8, seed),
     "balanced": lambda seed: mixed(seed=seed, num_real_items=7, real_ratio=2),
     "natural": lambda seed: mixed(seed=seed, balance="natural"),
+    "recurring": lambda seed: RecurringBatches(53, batch_size=8, seed=seed, num_views=None),
 }
 
 
@@ -86,6 +93,22 @@ def test_what_one_epoch_leaves_out_comes_in_others():
     batches = ShuffledBatches(53, 8, seed=0)
     seen = {item for epoch in range(10) for item in items(list(batches.epoch(epoch)))}
     assert seen == set(range(53))
+
+
+def test_views_come_again_with_the_same_draws_wherever_the_item_stands():
+    """What a teacher said of (view, item) once must hold for every later batch with it."""
+    batches = RecurringBatches(20, batch_size=5, seed=0, num_views=3)
+    seen = [
+        {(key.epoch, key.position, key.item) for batch in batches.epoch(e) for key in batch}
+        for e in range(7)
+    ]
+    assert seen[0] == {(0, item, item) for item in range(20)}
+    assert seen[0] == seen[3] == seen[6] and seen[1] == seen[4] != seen[0]
+    orders = [items(list(batches.epoch(e))) for e in (0, 3)]
+    assert orders[0] != orders[1]
+    endless = RecurringBatches(20, batch_size=5, seed=0, num_views=None)
+    assert [batches.view_of(e) for e in (0, 2, 3, 7)] == [0, 2, 0, 1]
+    assert endless.view_of(7) == 7
 
 
 def test_fewer_items_than_a_batch_are_one_batch_of_all():
@@ -219,10 +242,12 @@ def clip(index: int, with_sound: bool = True) -> ClipBatch:
     return ClipBatch(
         frames=torch.full((1, 25, 4, 4, 3), index, dtype=torch.uint8),
         waveform=torch.full((1, 16_000), index, dtype=torch.int16) if with_sound else None,
+        landmarks=torch.full((1, 25, 5, 2), float(index)) if with_sound else None,
         labels=torch.tensor([float(index % 2)]),
         student=view(),
         teacher=view(),
         sample_ids=(f"clip{index}",),
+        draws=torch.tensor([[0, index, 0]]),
     )
 
 
@@ -233,6 +258,8 @@ def test_clips_become_a_batch_in_their_order():
     assert batch.waveform is not None and batch.waveform[:, 0].tolist() == [0, 1, 2]
     assert batch.labels.tolist() == [0.0, 1.0, 0.0]
     assert batch.student.crop.shape == (3, 2)
+    assert batch.draws[:, 1].tolist() == [0, 1, 2]
+    assert batch.landmarks is not None and batch.landmarks[:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_a_batch_without_sound_has_none_and_a_mixture_is_our_bug():
@@ -247,6 +274,11 @@ def test_moving_a_batch_keeps_everything():
     assert moved.sample_ids == batch.sample_ids
     assert torch.equal(moved.frames, batch.frames) and torch.equal(moved.labels, batch.labels)
     assert batch.to(torch.device("meta")).student.flip.device.type == "meta"
+    assert torch.equal(moved.draws, batch.draws)
+    away = batch.to(torch.device("meta"))
+    assert all(
+        tensor.device.type == "meta" for tensor in (away.draws, away.landmarks, away.waveform)
+    )
     assert clip(0, False).to(torch.device("cpu")).waveform is None
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from avkd.data import transforms
 from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.transforms import (
     CHANNEL_MEAN,
@@ -17,10 +16,12 @@ from avkd.data.transforms import (
     Augmentation,
     Views,
     apply_audio,
+    apply_to_points,
     apply_video,
     center_views,
     draw_view,
     run_mask,
+    slack_pixels,
 )
 
 STUDENT = Augmentation(grayscale=0.5, erasing=0.5, time_mask=1.0, frequency_mask_max=26)
@@ -74,6 +75,8 @@ def test_a_views_fields_have_their_shapes_and_types():
         "erased": (40, 4),
         "time_mask": (40, 2),
         "mel_mask": (40, 2),
+        "tone": (40, 2),
+        "shrink": (40,),
     }
     assert views.flip.dtype == views.grayscale.dtype == torch.bool
     assert views.erased.dtype == torch.float32
@@ -282,7 +285,69 @@ def test_a_run_becomes_a_mask():
     assert mask.int().tolist() == [[0] * 5, [1, 1, 0, 0, 0], [0, 0, 0, 1, 1], [0, 1, 1, 1, 0]]
 
 
-def test_a_model_file_can_remember_its_input():
-    remembered = transforms.preprocessing(112)
-    assert remembered["clip_frames"] == 25 and remembered["view_pixels"] == 140
-    assert remembered["image_size"] == 112 and remembered["channel_mean"] == list(CHANNEL_MEAN)
+# Pictures: other crops, other windows
+
+
+def test_a_window_is_a_share_of_whatever_was_stored():
+    """256-pixel pictures are seen through 224 pixels, 150-pixel crops through 131."""
+    for stored, window in ((256, 224), (150, 131), (64, 56)):
+        assert slack_pixels(stored, 0.875) == stored - window
+        ramp = torch.arange(stored, dtype=torch.uint8).expand(1, 1, 1, stored, stored)
+        frames = ramp.movedim(2, -1).expand(1, 1, stored, stored, 3)
+        slack = slack_pixels(stored, 0.875)
+        seen = in_pixels(apply_video(frames, center_views(1, slack), window, 0.875))
+        expected = torch.arange(slack // 2, slack // 2 + window) / 255
+        torch.testing.assert_close(seen[0, 0, 0, 0], expected, atol=2e-3, rtol=0)
+
+
+def test_a_fixed_view_is_the_centre_whatever_is_drawn():
+    fixed = Augmentation(crop=False, flip=0.0)
+    expected = apply_video(clips(1), center_views(1), 32)
+    for seed in range(20):
+        view = draw_view(np.random.default_rng(seed), fixed)
+        assert torch.equal(apply_video(clips(1), view, 32), expected)
+
+
+def test_tone_and_resolution_change_only_where_drawn_and_stay_in_range():
+    views = draw_many(Augmentation(tone=0.3, shrink=0.5), 400)
+    contrast, brightness = views.tone.unbind(1)
+    assert 0.7 <= contrast.min() < 0.75 and 1.25 < contrast.max() <= 1.3
+    assert -0.3 <= brightness.min() < -0.25 and 0.25 < brightness.max() <= 0.3
+    assert 0.4 < (views.shrink < 1).float().mean() < 0.6 and views.shrink.min() >= 0.25
+    plain = draw_many(STUDENT, 40)
+    assert torch.equal(plain.tone, torch.tensor([[1.0, 0.0]]).repeat(40, 1))
+    assert torch.equal(plain.shrink, torch.ones(40))
+
+
+def test_tone_is_applied_about_mid_grey_and_clamped():
+    frames = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).reshape(1, 4, 1, 1, 1)
+    frames = frames.expand(1, 4, CROP_PIXELS, CROP_PIXELS, 3)
+    view = changed(center_views(1), tone=[[1.2, 0.1]])
+    seen = in_pixels(apply_video(frames, view, 32))[0, 0, :, 16, 16]
+    grey = torch.tensor([0, 64, 128, 255]) / 255
+    torch.testing.assert_close(seen, ((grey - 0.5) * 1.2 + 0.6).clamp(0, 1), atol=1e-5, rtol=0)
+
+
+def test_a_shrunk_view_loses_detail_and_keeps_its_mean():
+    fine = torch.randint(0, 256, (2, 1, 150, 150, 3), generator=torch.Generator().manual_seed(0))
+    views = changed(center_views(2), shrink=[1.0, 0.25])
+    sharp, soft = in_pixels(apply_video(fine.to(torch.uint8), views, 112))
+    torch.testing.assert_close(soft.mean(), sharp.mean(), atol=0.02, rtol=0)
+    assert soft.std() < 0.5 * sharp.std()
+
+
+def test_points_move_with_the_pixels_they_mark():
+    """A bright dot is where its landmark says, after window, flip and resize."""
+    frames = torch.zeros(3, 1, 256, 256, 3, dtype=torch.uint8)
+    frames[:, 0, 100:108, 60:68] = 255
+    points = torch.full((3, 1, 5, 2), float("nan"))
+    points[:, 0, 0] = torch.tensor([64.0, 104.0])
+    crops = [[16, 16], [0, 32], [5, 7]]
+    views = changed(center_views(3), crop=crops, flip=[False, True, True])
+    seen = in_pixels(apply_video(frames, views, 112, 0.875))
+    shares = apply_to_points(points, views, 256, 0.875)
+    assert torch.isnan(shares[:, :, 1:]).all()
+    for clip, (x, y) in zip(seen, shares[:, 0, 0].tolist(), strict=True):
+        rows, columns = (clip[0, 0] > 0.5).nonzero().float().mean(0).tolist()
+        assert (columns + 0.5) / 112 == pytest.approx(x, abs=0.01)
+        assert (rows + 0.5) / 112 == pytest.approx(y, abs=0.01)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.data.windows import WINDOW_FRAMES, windows_covering
+from avkd.data.windows import WINDOW_FRAMES, windows_covering, windows_spread
 
 
 @pytest.mark.parametrize("size_frames", [7, WINDOW_FRAMES])
@@ -36,3 +36,28 @@ def test_only_a_short_file_repeats_its_last_frame_and_says_so() -> None:
 def test_a_file_without_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="0 frames"):
         windows_covering(0)
+
+
+@pytest.mark.parametrize("size_frames", [1, 8])
+@pytest.mark.parametrize("most", [1, 5, 32])
+def test_spread_windows_reach_evenly_over_the_whole_file(size_frames: int, most: int) -> None:
+    """The standard benchmark keeps the first frames: the end of a file is then never looked at."""
+    for num_frames in range(1, 400):
+        windows = windows_spread(num_frames, most=most, size_frames=size_frames)
+        starts = [window.start_frame for window in windows]
+        places = max(1, num_frames - size_frames + 1)
+        assert len(set(starts)) == len(windows) == min(most, places), num_frames
+        assert [window.index for window in windows] == list(range(len(windows)))
+        assert all(len(window.frame_indices) == size_frames for window in windows)
+        assert starts[-1] + windows[-1].num_frames <= num_frames
+        front, back = starts[0], places - 1 - starts[-1]
+        assert abs(front - back) <= 1, (num_frames, starts)  # neither end is favoured
+        gaps = np.diff(starts)
+        assert not len(gaps) or gaps.max() - gaps.min() <= 1
+
+
+def test_all_frames_are_taken_where_there_are_fewer_than_wanted() -> None:
+    assert [window.start_frame for window in windows_spread(4, most=32)] == [0, 1, 2, 3]
+    assert windows_spread(3, most=4, size_frames=8)[0].num_repeated == 5
+    with pytest.raises(ValueError, match="no window"):
+        windows_spread(0, most=4)

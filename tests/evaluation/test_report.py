@@ -70,7 +70,7 @@ def test_markdown_states_what_made_the_numbers() -> None:
         "0123456789abcdef",
         "2026-11-21",
         "mean of the raw logits",
-        "200 resamples of videos",
+        "200 resamples of files",
         "seed 11",
         "at least 0.4 (best balanced accuracy on ff++ val)",
         "Label 1 = fake",
@@ -82,12 +82,18 @@ def test_markdown_states_what_made_the_numbers() -> None:
         assert fact in text, fact
 
 
+def tables(markdown: str) -> list[list[str]]:
+    """Lines of the ranking table and of the one at the threshold."""
+    blocks = [[line for line in part.splitlines() if line] for part in markdown.split("\n\n")]
+    return [lines for lines in blocks if lines[0].startswith("|")]
+
+
 def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() -> None:
     rows = make_rows()
-    lines = report.to_markdown(rows, provenance=PROVENANCE).splitlines()
-    table = [line for line in lines if line.startswith("|")]
-    assert len(table) == 2 + len(rows)
-    assert len({line.count("|") for line in table}) == 1
+    table, judged = tables(report.to_markdown(rows, provenance=PROVENANCE))
+    for lines in (table, judged):
+        assert len(lines) == 2 + len(rows)
+        assert len({line.count("|") for line in lines}) == 1
     swap = next(line for line in table if "| swap |" in line and "celebdf" in line)
     low, high = rows[1].auc_interval.low, rows[1].auc_interval.high
     assert f"{100 * rows[1].auc.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]" in swap
@@ -97,18 +103,47 @@ def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() 
     assert "| 0.0 |" not in lonely
 
 
+def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts() -> None:
+    rows = make_rows()
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "## At the threshold chosen on validation data\n" in text
+    header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[1])
+    for line, row in zip(lines, rows, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        counts = dataclasses.astuple(row.confusion)
+        assert tuple(int(cells[name]) for name in ("TN", "FP", "FN", "TP")) == counts
+        for name, title in (("precision", "Precision %"), ("recall", "Recall %"), ("f1", "F1 %")):
+            metric, interval = getattr(row, name), getattr(row, f"{name}_interval")
+            expected = "not defined"
+            if metric.value is not None:
+                ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+                expected = f"{100 * metric.value:.1f} {ends}"
+            assert cells[title] == expected
+
+
+def test_the_words_fit_images_as_well_as_videos() -> None:
+    rows = make_rows()
+    legend = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "files (videos or images)" in legend
+    for word in ("video's", "video AUC", "of videos", "over videos"):
+        assert word not in (legend + report.to_text(rows)).replace("Video", "video")
+
+
 def test_without_a_threshold_the_report_says_so() -> None:
     bare = dataclasses.replace(PROVENANCE, threshold=None)
-    assert "no validation threshold" in report.to_markdown(make_rows(), provenance=bare)
+    text = report.to_markdown(make_rows(), provenance=bare)
+    assert "no validation threshold" in text
+    assert len(tables(text)) == 1
+    assert "At the threshold" not in text
 
 
 def test_a_name_cannot_break_the_table() -> None:
     rows = make_rows(method="a|b\nc<script>", dataset="x | y")
-    lines = report.to_markdown(rows, provenance=PROVENANCE).splitlines()
-    table = [line.replace("\\|", "") for line in lines if line.startswith("|")]
-    assert len(table) == 2 + len(rows)
-    assert len({line.count("|") for line in table}) == 1
-    assert "<script>" not in "\n".join(lines)
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    for table in tables(text):
+        assert len(table) == 2 + len(rows)
+        assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    assert "<script>" not in text
 
 
 def test_the_text_for_a_terminal_is_aligned_and_safe() -> None:
@@ -120,6 +155,16 @@ def test_the_text_for_a_terminal_is_aligned_and_safe() -> None:
     assert [line[column:] for line in lines[1:]] == ["60/61", "60/60", "90/91", "0/1"]
     assert f"{100 * rows[0].auc.value:.1f} [" in lines[1]
     assert "not defined" in lines[-1]
+
+
+def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
+    rows = make_rows(method="NeuralTextures", dataset="faceforensics")
+    lines = report.to_text(rows).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "accuracy %" in lines[0]
+    assert f" {100 * rows[0].accuracy.value:.1f} " in lines[1]
+    without = [dataclasses.replace(row, confusion=None) for row in rows]
+    assert "accuracy" not in report.to_text(without)
 
 
 def test_csv_reads_back_to_the_same_numbers() -> None:
@@ -137,6 +182,13 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
         assert line["video_auc"] == ("" if row.auc.value is None else repr(row.auc.value))
         low = row.auc_interval.low
         assert line["video_auc_low"] == ("" if low is None else repr(low))
+        for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
+            metric, interval = getattr(row, name), getattr(row, f"{name}_interval")
+            numbers = (metric.value, interval.low, interval.high)
+            cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+            assert cells == tuple("" if value is None else repr(value) for value in numbers)
+        for name, count in dataclasses.asdict(row.confusion).items():
+            assert line[name] == str(count)
 
 
 def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:

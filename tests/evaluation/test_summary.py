@@ -8,6 +8,7 @@ import pytest
 from avkd.evaluation import metrics
 from avkd.evaluation.scores import ClipScore, unscored
 from avkd.evaluation.summary import SummaryRow, Threshold, pool_videos, summarise
+from avkd.evaluation.threshold_metrics import Confusion
 
 
 def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
@@ -190,6 +191,39 @@ def test_balanced_accuracy_needs_a_threshold_from_elsewhere() -> None:
     assert found == pytest.approx(np.mean(right))
 
 
+def test_verdicts_are_counted_over_pooled_files_at_the_given_threshold() -> None:
+    """A window's verdict, or the label's side swapped, would show in a cell."""
+    rows = made_up_scores()
+    row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val"))["swap"]
+    fake, real = video_means(rows, "swap") >= 0.25, video_means(rows, "real") >= 0.25
+    counts = Confusion(int((~real).sum()), int(real.sum()), int((~fake).sum()), int(fake.sum()))
+    assert row.confusion == counts
+    assert min(dataclasses.astuple(counts)) > 0 and counts.false_fake != counts.false_real
+    assert row.accuracy.value == (counts.true_real + counts.true_fake) / 24
+    assert row.recall.value == counts.true_fake / 12
+    assert row.precision.value == counts.true_fake / (counts.true_fake + counts.false_fake)
+    for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
+        interval = getattr(row, f"{name}_interval")
+        assert interval.low < getattr(row, name).value < interval.high, name
+        assert (interval.resamples, interval.seed) == (100, 0)
+
+
+def test_intervals_at_the_threshold_draw_the_same_units_as_the_auc() -> None:
+    rows = made_up_scores()
+    grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
+    for given, unit in ((rows, "files"), (grouped, "groups")):
+        row = summarise_quickly(given, threshold=Threshold(logit=0.25, origin="val"))["all"]
+        assert row.accuracy_interval.unit == row.auc_interval.unit == unit
+
+
+def test_without_a_threshold_the_verdicts_have_a_reason_instead() -> None:
+    row = summarise_quickly(made_up_scores())["all"]
+    assert row.confusion is None
+    assert row.f1.value is None
+    assert "no validation threshold" in row.f1.reason
+    assert "no validation threshold" in row.f1_interval.reason
+
+
 def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
     def calibrated(logit: float) -> float:
         return float(1 / (1 + np.exp(-(0.3 * logit - 1.0))))
@@ -207,10 +241,10 @@ def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
 def test_intervals_draw_groups_only_when_every_video_has_one() -> None:
     rows = made_up_scores()
     grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
-    assert {row.auc_interval.unit for row in summarise(rows, resamples=50)} == {"videos"}
+    assert {row.auc_interval.unit for row in summarise(rows, resamples=50)} == {"files"}
     assert {row.auc_interval.unit for row in summarise(grouped, resamples=50)} == {"groups"}
     half = [dataclasses.replace(row, group="") if row.label else row for row in grouped]
-    assert {row.auc_interval.unit for row in summarise(half, resamples=50)} == {"videos"}
+    assert {row.auc_interval.unit for row in summarise(half, resamples=50)} == {"files"}
 
 
 def test_datasets_and_splits_are_never_mixed() -> None:

@@ -18,6 +18,7 @@ from avkd.data import face_tracks, media
 from avkd.data.crop_store import CropStore
 from avkd.data.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.inference.predict import Judge, judge_file
@@ -62,7 +63,7 @@ def judge(reader: NumberReader) -> Callable[..., Verdict]:
     detector = Judge(
         model=reader,
         rule=RULE,
-        image_size=32,
+        input=ModelInput.of_video(32),
         fingerprint="stand-in",
         machine=Runtime(device=torch.device("cpu"), precision="fp32"),
     )
@@ -173,7 +174,7 @@ def test_what_is_judged_is_what_a_prepared_corpus_holds(
     plain = Judge.logits
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Judge, "logits", lambda self, clips: shown.append(clips) or plain(self, clips)
+            Judge, "logits", lambda self, clips, at: shown.append(clips) or plain(self, clips, at)
         )
         judge(path)
     np.testing.assert_array_equal(shown[0][0], stored)
@@ -314,3 +315,58 @@ def test_windows_without_a_finite_score_are_told_and_not_judged(
         assert codes(verdict.skipped) == ["logit_not_finite"]
         assert verdict.decision == ("fake" if kept else "cannot_tell")
         assert kept or "no number" in verdict.reason
+
+
+# An image detector on videos
+
+
+class FrameReader(nn.Module):
+    """Notes level and landmarks of every single frame it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels: list[float] = []
+        self.landmarks: list[np.ndarray] = []
+
+    def forward(self, clip: Tensor, landmarks: Tensor) -> SimpleNamespace:
+        assert clip.shape[1:] == (3, 1, 32, 32) and landmarks.shape[1:] == (1, 5, 2)
+        levels = clip[:, 0, 0, 12:20, 12:20].mean(dim=(1, 2)) * CHANNEL_STD[0] + CHANNEL_MEAN[0]
+        self.levels += (255 * levels).tolist()
+        self.landmarks += list(landmarks[:, 0].numpy())
+        return SimpleNamespace(logit=levels)
+
+
+def test_an_image_detector_sees_frames_spread_over_every_face(tmp_path: Path) -> None:
+    path = tmp_path / "two.mp4"
+    write_faces(path, 60, left=range(60), right=range(20, 30))  # the right one is soon gone
+    reader = FrameReader()
+    seen = ModelInput(
+        clip_frames=1,
+        crop_pixels=300,
+        view_share=0.875,
+        image_size=32,
+        windows_per_file=4,
+        landmarks=True,
+    )
+    machine = Runtime(device=torch.device("cpu"), precision="fp32")
+    detector = Judge(model=reader, rule=RULE, input=seen, fingerprint="x", machine=machine)
+    config = PredictConfig(files=(path,), model=Path("unused"), detector="boxes")
+    verdict = judge_file(path, detector, config)
+    assert [(w.track, w.start_frame, w.num_frames) for w in verdict.windows] == [
+        *((0, frame, 1) for frame in (7, 22, 37, 52)),
+        *((1, frame, 1) for frame in (21, 23, 26, 28)),
+    ]
+    expected = [left_level(f) for f in (7, 22, 37, 52)] + [right_level(f) for f in (21, 23, 26, 28)]
+    np.testing.assert_allclose(sorted(reader.levels), sorted(expected), atol=1.5)
+    # The template's points, of a 300-pixel crop seen through its middle 262 pixels.
+    shares = (TEMPLATE * 2 - 19) / 262
+    np.testing.assert_allclose(reader.landmarks, [shares] * 8, atol=0.01)
+    assert codes(verdict.warnings) == ["several_faces"]
+
+
+def test_a_video_model_says_of_a_picture_that_it_cannot_tell(judge, tmp_path: Path) -> None:
+    path = tmp_path / "picture.PNG"
+    path.write_text("not even opened")
+    verdict = judge(path)
+    assert verdict.decision == "cannot_tell" and codes(verdict.skipped) == ["single_picture"]
+    assert "avkd distill" in verdict.reason

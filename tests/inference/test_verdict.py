@@ -1,11 +1,21 @@
 """A verdict: never softer than its worst face, never `real` by accident, safe to print."""
 
+import csv
+import io
 import json
 import math
 
 import pytest
 
-from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, printable
+from avkd.inference.verdict import (
+    Note,
+    Verdict,
+    WindowScore,
+    cannot_tell,
+    judge,
+    printable,
+    to_csv,
+)
 
 
 def sigmoid(logit: float) -> float:
@@ -30,12 +40,18 @@ def make_window(track: int, start_frame: int, logit: float, num_frames: int = 25
 
 
 def make_verdict(
-    windows: list[WindowScore], *, num_frames: int = 50, file: str = "clip.mp4", **options: object
+    windows: list[WindowScore],
+    *,
+    num_frames: int = 50,
+    face_frames: int = 50,
+    file: str = "clip.mp4",
+    **options: object,
 ) -> Verdict:
     return judge(
         file,
         windows,
         num_frames=num_frames,
+        face_frames=face_frames,
         probability_of=sigmoid,
         answer_of=answer_of,
         threshold=0.6,
@@ -111,16 +127,26 @@ def test_cannot_tell_needs_a_reason() -> None:
 
 def test_warnings_name_short_tracks_and_low_coverage_and_keep_the_callers() -> None:
     own = Note(code="out_of_training", message="8 frames per second")
-    verdict = make_verdict([make_window(0, 0, 1.0, num_frames=10)], num_frames=21, warnings=[own])
+    windows = [make_window(0, 0, 1.0, num_frames=10)]
+    verdict = make_verdict(windows, num_frames=21, face_frames=10, warnings=[own])
     assert [note.code for note in verdict.warnings] == ["short", "low_coverage", "out_of_training"]
     assert "10 of 21 frames" in verdict.warnings[1].message
-    assert make_verdict([make_window(0, 0, 1.0)], num_frames=50).warnings == ()
+    assert make_verdict([make_window(0, 0, 1.0)], num_frames=50, face_frames=25).warnings == ()
 
 
-def test_overlapping_windows_cover_a_frame_once() -> None:
-    windows = [make_window(0, 0, 1.0), make_window(0, 5, 1.0)]
-    verdict = make_verdict(windows, num_frames=61)
-    assert "30 of 61" in verdict.warnings[0].message
+def test_a_table_has_a_row_for_every_file_judged_or_not() -> None:
+    note = Note(code="no_face", message="no face found, in any frame")
+    verdicts = [
+        make_verdict([make_window(0, 0, 3.0)], file="a, b.mp4"),
+        cannot_tell("c\n.jpg", reason=note.message, skipped=(note,), model_fingerprint="abc"),
+        make_verdict([make_window(0, 0, -3.0)], file="d.mp4"),
+    ]
+    rows = list(csv.DictReader(io.StringIO(to_csv(verdicts))))
+    assert [row["file"] for row in rows] == ["a, b.mp4", "c\\n.jpg", "d.mp4"]
+    assert [row["status"] for row in rows] == ["ok", "no_face", "ok"]
+    assert [row["label"] for row in rows] == ["fake", "", "real"]
+    assert float(rows[0]["probability_fake"]) == verdicts[0].probability
+    assert rows[1]["probability_fake"] == "" and rows[1]["message"] == note.message
 
 
 @pytest.mark.parametrize("name", ["\x1b[2Jx.mp4", "a\nREAL b", "\u202egpm", "\x7f\x9b", "\udcff"])
@@ -154,7 +180,7 @@ def test_json_holds_every_field_and_every_bit() -> None:
 
 def test_the_text_begins_with_the_verdict_in_one_line() -> None:
     windows = [make_window(0, 25 * k, 2.0 if k == 12 else 0.5) for k in range(20)]
-    verdict = make_verdict(windows, num_frames=500)
+    verdict = make_verdict(windows, num_frames=500, face_frames=500)
     lines = verdict.to_text().splitlines()
     assert lines[0] == verdict.summary_line()
     assert lines[0].startswith("FAKE  clip.mp4: P(fake) 0.6")

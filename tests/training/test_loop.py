@@ -82,6 +82,8 @@ def train(
     epochs: int = EPOCHS,
     validate_every_epochs: int = 1,
     clip_norm: float = 1.0,
+    schedule: optim.Schedule | None = None,
+    patience: int | None = None,
 ) -> ToyStep:
     torch.manual_seed(123 if resume else 7)  # a resumed run must not depend on its own seed
     step = ToyStep()
@@ -92,10 +94,12 @@ def train(
     plan = Plan(
         epochs=epochs,
         steps_per_epoch=STEPS,
-        schedule=optim.Schedule(
+        schedule=schedule
+        or optim.WarmupSchedule(
             base_rate=0.05, warmup_steps=4, total_steps=epochs * STEPS, decay="cosine"
         ),
         weight_decay=0.01,
+        patience=patience,
         clip_norm=clip_norm,
         validate_every_epochs=validate_every_epochs,
         select="score",
@@ -314,6 +318,36 @@ def test_validation_comes_every_n_epochs_and_always_at_the_end(tmp_path):
     assert logged == [9, 19, 24]
 
 
+def test_it_stops_when_nothing_got_better_for_so_many_validations(tmp_path):
+    seen: list[dict] = []
+    train(tmp_path, patience=2, validate=scripted([0.3, 0.7, 0.5, 0.6, 0.9, 1.0], seen))
+    assert [entry["number"] for entry in seen] == [5, 10, 15, 20]
+    last = load_state(Checkpoints(tmp_path / "checkpoints").last)
+    assert last["progress"]["best_step"] == 10
+    train(tmp_path, patience=2, resume=True)  # it is over: nothing more is trained
+    assert load_state(Checkpoints(tmp_path / "checkpoints").last)["progress"]["step"] == 20
+
+
+def test_the_rate_falls_on_a_plateau_also_across_a_resume(tmp_path):
+    plateau = optim.PlateauSchedule(base_rate=0.01, factor=0.1, patience=0)
+    values = [0.5, 0.4, 0.6, 0.5, 0.5, 0.7]
+
+    def stop_once(number: int) -> float:
+        if number == 12 and not (tmp_path / "stopped").exists():
+            (tmp_path / "stopped").touch()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return 1.0
+
+    seen: list[dict] = []
+    validate = scripted(values, seen)
+    with pytest.raises(Stopped):
+        train(tmp_path, schedule=plateau, at_step=stop_once, validate=validate)
+    train(tmp_path, schedule=plateau, resume=True, validate=validate)
+    rates = [row["optim/rate"] for row in rows(tmp_path) if "optim/rate" in row]
+    expected = [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-5]
+    assert rates == pytest.approx([rate for rate in expected for _ in range(STEPS)])
+
+
 # Each step
 
 
@@ -321,7 +355,7 @@ def test_every_step_logs_its_rate_loss_and_norm_and_tells_its_progress(straight,
     step = train(tmp_path)
     steps = [row for row in rows(tmp_path) if "loss/total" in row]
     assert [row["step"] for row in steps] == list(range(EPOCHS * STEPS))
-    schedule = optim.Schedule(
+    schedule = optim.WarmupSchedule(
         base_rate=0.05, warmup_steps=4, total_steps=EPOCHS * STEPS, decay="cosine"
     )
     assert [row["optim/rate"] for row in steps] == [schedule.rate(n) for n in range(30)]

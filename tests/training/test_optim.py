@@ -9,7 +9,8 @@ from torch import nn
 
 from avkd.training.optim import (
     ParameterGroup,
-    Schedule,
+    PlateauSchedule,
+    WarmupSchedule,
     groups_of,
     make_optimizer,
     scaled_rate,
@@ -19,9 +20,9 @@ from avkd.training.optim import (
 RATE, DECAY = 0.01, 0.05
 
 
-def schedule(**changes) -> Schedule:
+def schedule(**changes) -> WarmupSchedule:
     settings = {"base_rate": 1.0, "warmup_steps": 10, "total_steps": 100, "decay": "cosine"}
-    return Schedule(**{**settings, **changes})
+    return WarmupSchedule(**{**settings, **changes})
 
 
 def optimizer_of(*parameters: torch.Tensor, decayed: bool = True, rate: float = RATE):
@@ -258,3 +259,34 @@ def test_convolutions_laid_out_channels_last_can_be_optimised():
     convolution(torch.randn(1, 3, 4, 8, 8)).sum().backward()
     optimizer.step()
     assert not torch.equal(convolution.weight.detach(), before)
+
+
+# The plateau
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("patience", "factor"), [(0, 0.5), (1, 0.1), (3, 0.1)])
+def test_the_plateau_is_torchs_own_rule(seed: int, patience: int, factor: float) -> None:
+    """Computed from the history alone, so that a resumed run needs no state of it."""
+    values = np.random.default_rng(seed).integers(0, 6, size=30).astype(float).tolist()
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode="max", factor=factor, patience=patience, threshold=0.0, eps=0.0
+    )
+    ours = PlateauSchedule(base_rate=0.3, factor=factor, patience=patience)
+    assert ours.rate(0, []) == 0.3
+    for count in range(1, len(values) + 1):
+        theirs.step(values[count - 1])
+        expected = optimizer.param_groups[0]["lr"]
+        assert ours.rate(17 * count, values[:count]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_adam_is_torchs_adam_with_the_groups_of_the_step() -> None:
+    module = nn.Linear(3, 2)
+    groups = groups_of(module, "net")
+    optimizer = make_optimizer(groups, rate=1e-2, weight_decay=0.1, algorithm="adam")
+    assert type(optimizer) is torch.optim.Adam
+    decays = {g["name"]: g["weight_decay"] for g in optimizer.param_groups}
+    assert decays == {"net_decayed": 0.1, "net_plain": 0.0}
+    assert set_rate(optimizer, PlateauSchedule(base_rate=0.5, factor=0.1, patience=0), 3, [1, 0])
+    assert {g["lr"] for g in optimizer.param_groups} == {0.05}

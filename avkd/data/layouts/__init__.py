@@ -1,8 +1,18 @@
-"""One file per dataset: walk its folder tree as downloaded, yield a Manifest; opens no media."""
+"""One file per dataset: walk its folder tree as downloaded, yield a Manifest; decodes no media."""
 
 from collections.abc import Callable, Mapping
 
-from avkd.data.layouts import celebdf, faceforensics, lrw, real_fake, talking_faces
+from avkd.data.layouts import (
+    celebdf,
+    deepfake_faces,
+    faceforensics,
+    kaggle_faces,
+    lrw,
+    real_fake,
+    redface,
+    talking_faces,
+    wilddeepfake,
+)
 from avkd.data.manifest import Manifest
 
 LAYOUTS: Mapping[str, Callable[..., Manifest]] = {
@@ -13,4 +23,11 @@ LAYOUTS: Mapping[str, Callable[..., Manifest]] = {
     "talking_faces": talking_faces.find,
     "real_fake": real_fake.find,
     "manifest": real_fake.find_listed,
+    "kaggle_deepfake_dataset": kaggle_faces.find_deepfake_dataset,
+    "kaggle_140k": kaggle_faces.find_140k,
+    "kaggle_real_images": kaggle_faces.find_real_images,
+    "deepfake_faces": deepfake_faces.find,
+    "wilddeepfake": wilddeepfake.find,
+    "redface": redface.find,
+    "real_fake_images": real_fake.find_images,
 }

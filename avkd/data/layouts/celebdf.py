@@ -54,7 +54,7 @@ def find(root: Path, *, dataset: str = "celebdf") -> Manifest:
         if folder.lower() in FOLDERS:
             listing = inventory.list_videos(root, folder)
             notes += [f"{folder}: {note}" for note in listing.notes()]
-            for path in listing.videos:
+            for path in listing.files:
                 key = (folder.lower(), inventory.stem_of(path))
                 if key in paths:
                     raise ValueError(f"{root}: {paths[key]!r} and {path!r} are the same video")

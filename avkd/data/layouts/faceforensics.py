@@ -63,13 +63,13 @@ def find(
         raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
     side_of = _read_splits(root)
     originals, notes = _list_class(root, _REAL_BASES, "original", compression)
-    samples = [_original(path, dataset, side_of) for path in originals.videos]
+    samples = [_original(path, dataset, side_of) for path in originals.files]
     known = {sample.sample_id for sample in samples}
     notes += [*_compare("original", samples, side_of), *originals.notes()]
     for method in methods:
         bases = [base.format(method=method) for base in _FAKE_BASES]
         forgeries, remarks = _list_class(root, bases, method, compression)
-        found = [_forgery(path, method, dataset, side_of, known) for path in forgeries.videos]
+        found = [_forgery(path, method, dataset, side_of, known) for path in forgeries.files]
         notes += [*remarks, *_compare(method, found, side_of), *forgeries.notes()]
         samples += found
     return Manifest(root=root, samples=tuple(samples), notes=tuple(notes))
@@ -125,7 +125,7 @@ def _list_class(
                 if not (root / folder).is_dir():
                     continue
                 listing = inventory.list_videos(root, folder, recursive=False)
-                if listing.videos:
+                if listing.files:
                     unsure = (
                         f"{what}: the tree does not tell the compression; {compression} as asked"
                     )

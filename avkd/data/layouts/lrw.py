@@ -49,7 +49,7 @@ def find(root: Path, *, clips_per_word: int | None = 10, seed: int = 0) -> Manif
     listing = inventory.list_videos(root)
     clips: _Clips = {side: defaultdict(list) for side in _SIDES}
     strangers = []
-    for path in listing.videos:
+    for path in listing.files:
         match = _CLIP.fullmatch(path)
         if match is None:
             strangers.append(path)

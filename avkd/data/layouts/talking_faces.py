@@ -6,7 +6,6 @@ of words, alignments or sound, and opens no video.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import get_args
 
 from avkd.data import inventory
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.splits import split_groups
 
 FIRST_FOLDER = r"^(?P<speaker>[^/]+)/"
 
@@ -53,17 +53,17 @@ def find(
     if not root.is_dir():
         raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
     listing = inventory.list_videos(root)
-    if not listing.videos:
+    if not listing.files:
         raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
     speakers: dict[str, str] = {}
-    for path in listing.videos:
+    for path in listing.files:
         match = expression.search(path)
         if match and match["speaker"]:
             speakers[path] = match["speaker"]
     held_out = bool(val_speakers or test_speakers or val_fraction or test_fraction)
     if held_out and not speakers:
         raise ValueError(
-            f"{root}: {speaker_pattern!r} finds no speaker in {listing.videos[0]!r} or any other "
+            f"{root}: {speaker_pattern!r} finds no speaker in {listing.files[0]!r} or any other "
             "path: give a pattern that does, put each speaker's videos into a folder, or hold "
             "nobody out (val_fraction=0, test_fraction=0)"
         )
@@ -79,55 +79,10 @@ def find(
         _sample(path, dataset, speakers.get(path), sides[speakers[path]])
         if path in speakers
         else _sample(path, dataset, None, side_of_unknown)
-        for path in listing.videos
+        for path in listing.files
     ]
     notes = [*_describe(samples, sides), *listing.notes()]
     return Manifest(root=root, samples=tuple(samples), notes=tuple(notes))
-
-
-def split_groups(
-    sizes: Mapping[str, int], *, fractions: Mapping[Split, float], seed: int
-) -> dict[str, Split]:
-    """Deal whole groups out to the sides, so that no group stands on two.
-
-    Groups come in an order that depends on their names and ``seed`` only. A side takes each group
-    that still fits into its share, and the smallest one if none does; train gets the rest.
-
-    Args:
-        sizes: Number of videos of each group (a speaker, or people who meet in forgeries).
-        fractions: Share of the videos for each side but train, each in [0, 1).
-        seed: Shuffles the groups.
-
-    Raises:
-        ValueError: a share out of range, or too few groups to fill every side.
-    """
-    if any(not 0 <= share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
-        raise ValueError(f"fractions {dict(fractions)}: each from 0 to below 1, in sum below 1")
-    waiting = sorted(sizes, key=lambda name: _rank(name, seed))
-    total = sum(sizes.values())
-    sides: dict[str, Split] = {}
-    for side, share in fractions.items():
-        room = share * total
-        taken = []
-        for name in waiting:
-            if sizes[name] <= room:
-                room -= sizes[name]
-                taken.append(name)
-        if share and waiting and not taken:
-            taken = [min(waiting, key=lambda name: sizes[name])]
-        if share and len(taken) == len(waiting):
-            raise ValueError(
-                f"{len(sizes)} separate people or groups of people cannot fill "
-                f"{1 + sum(map(bool, fractions.values()))} sides of a split with fractions "
-                f"{dict(fractions)}: add data, or set the fractions of unneeded sides to 0"
-            )
-        sides |= dict.fromkeys(taken, side)
-        waiting = [name for name in waiting if name not in sides]
-    return sides | dict.fromkeys(waiting, "train")
-
-
-def _rank(name: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{inventory.plain_id(name)}".encode()).digest()
 
 
 def _recognises(folder: Path) -> bool:
@@ -156,7 +111,7 @@ def _sides(
                 raise ValueError(f"{side}_speakers: no speaker {name!r} here; there are: {known}")
             if sides.setdefault(name, side) != side:
                 raise ValueError(f"speaker {name!r} is in val_speakers and in test_speakers")
-    others = {name: size for name, size in sizes.items() if name not in sides}
+    others = {name: {REAL: size} for name, size in sizes.items() if name not in sides}
     open_shares = {side: share for side, share in fractions.items() if not chosen[side]}
     return sides | split_groups(others, fractions=open_shares, seed=seed)
 

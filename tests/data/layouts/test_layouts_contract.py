@@ -4,10 +4,12 @@ import builtins
 import io
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from avkd.data import picture_archive
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import REAL, Manifest, Sample
 
@@ -37,6 +39,26 @@ def plant_manifest(root: Path, plant) -> None:
     )
 
 
+def plant_deepfake_faces(root: Path, plant) -> None:
+    names = [f"video{n}" for n in range(20)]
+    plant(f"faces_224/{name}.jpg" for name in names)
+    rows = [
+        f"{name}.mp4,1,1,{'FAKE,video0.mp4' if n in (1, 2) else 'FAKE,' if n % 2 else 'REAL,'}"
+        for n, name in enumerate(names)
+    ]
+    header = "videoname,original_width,original_height,label,original"
+    (root / "metadata.csv").write_text("\n".join([header, *rows]) + "\n")
+
+
+def plant_wilddeepfake(root: Path, plant) -> None:
+    parts = ("real_train", "real_test", "fake_train")
+    plant(f"{part}/{n}/{part[:4]}/{s}/0.png" for part in parts for n in range(4) for s in "ab")
+    (root / "fake_test").mkdir()
+    with tarfile.open(root / "fake_test/0.tar.gz", "w:gz") as archive:
+        for name in ("0/fake/7/0.png", "0/fake/7/1.png", "0/fake/8/0.png"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+
+
 TREES = {
     "lrw": lambda root, plant: plant(
         f"{word}/{side}/{word}_00001.mp4"
@@ -51,6 +73,33 @@ TREES = {
         f"{kind}/{n}.mp4" for n in range(5) for kind in ("real", "fake/X")
     ),
     "manifest": plant_manifest,
+    "kaggle_deepfake_dataset": lambda root, plant: plant(
+        f"{side}/{kind}/{n}.jpg"
+        for side in ("train", "valid", "test")
+        for kind in ("Fake", "Real")
+        for n in range(2)
+    ),
+    "kaggle_140k": lambda root, plant: plant(
+        f"real_vs_fake/real-vs-fake/{side}/{kind}/{n}.jpg"
+        for side in ("train", "valid", "test")
+        for kind in ("fake", "real")
+        for n in range(2)
+    ),
+    "kaggle_real_images": lambda root, plant: plant(
+        f"Dataset/{side}/{kind}/{kind}_{n}.jpg"
+        for side in ("Train", "Validation", "Test")
+        for kind in ("Fake", "Real")
+        for n in range(2)
+    ),
+    "deepfake_faces": plant_deepfake_faces,
+    "wilddeepfake": plant_wilddeepfake,
+    "redface": lambda root, plant: plant(
+        [f"{kind}/site/{n}.png" for n in range(5) for kind in ("Real", "Fake_faces")]
+        + [f"Fake_faces/site/video{n}.mp4" for n in range(5)]
+    ),
+    "real_fake_images": lambda root, plant: plant(
+        f"{kind}/{n}.png" for n in range(5) for kind in ("real", "fake/X")
+    ),
 }
 
 
@@ -67,14 +116,29 @@ def root(layout, plant) -> Path:
     return folder
 
 
-def test_samples_lie_where_they_say_and_are_videos(layout, root):
+def test_samples_lie_where_they_say_and_are_what_they_say(layout, root):
     manifest = LAYOUTS[layout](root)
     assert manifest.root == root
     assert manifest.samples
     for sample in manifest.samples:
-        assert sample.kind == "video"
-        assert manifest.absolute_path(sample).is_file()
+        path = manifest.absolute_path(sample)
+        inside = picture_archive.split_path(path)
+        if inside is not None:
+            assert sample.kind == "frames"
+            assert inside[1] in picture_archive.list_pictures(inside[0]).folders
+        elif sample.kind == "frames":
+            assert path.is_dir()
+        else:
+            assert sample.kind == ("video" if path.suffix == ".mp4" else "image")
+            assert path.is_file()
         assert "\\" not in sample.path
+
+
+def test_nothing_is_left_without_a_side_unless_the_dataset_says_so(layout, root):
+    """A sample without a side takes part in nothing."""
+    sides = {sample.split for sample in LAYOUTS[layout](root).samples}
+    if layout not in ("celebdf", "manifest"):
+        assert None not in sides
 
 
 def test_nobody_stands_on_two_sides(layout, root):
@@ -103,12 +167,12 @@ def test_second_walk_and_saved_copy_are_equal(layout, root, tmp_path):
     assert loaded.fingerprint == manifest.fingerprint
 
 
-def test_no_video_is_opened(layout, root, monkeypatch):
-    """An empty file is no video; a layout that opened it would be caught here, not at prepare."""
+def test_no_video_and_no_picture_is_opened(layout, root, monkeypatch):
+    """An empty file is neither; a layout that opened it would be caught here, not at prepare."""
     really_open = io.open
 
     def guarded(file, *args, **kwargs):
-        assert not str(file).endswith(".mp4")
+        assert not str(file).endswith((".mp4", ".jpg", ".png"))
         return really_open(file, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "open", guarded)

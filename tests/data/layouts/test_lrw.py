@@ -64,7 +64,7 @@ def test_missing_clips_and_words_and_strangers_are_told(plant):
     assert "val clips: 6 found, 25000 official, difference -24994" in notes
     assert "train: 1 words with fewer than 1 clips: 'YOUNG'" in notes
     assert "left out, not named as LRW clips are: 1" in notes
-    assert "passed over, not video: 24 .txt" in notes
+    assert "passed over, other kinds of file: 24 .txt" in notes
 
 
 def test_words_with_too_few_clips_are_named(plant):

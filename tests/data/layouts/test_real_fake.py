@@ -9,6 +9,7 @@ from avkd.data.layouts import real_fake
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 
 ID = r"(?P<identity>id\d+)"
+KINDS = ("real", "fake/A")
 
 
 def plain_tree(people=20):
@@ -44,7 +45,7 @@ def test_folders_of_the_split_are_taken_as_they_are(plant):
         "Testing/FAKE/a.mp4": "test",
     }
     assert "test: 0 real, 1 fake" in manifest.notes
-    assert any("4 of 4 videos without a known identity" in note for note in manifest.notes)
+    assert any("4 of 4 files without a known identity" in note for note in manifest.notes)
 
 
 def test_same_person_in_two_split_folders_is_caught_by_the_check(plant):
@@ -55,7 +56,7 @@ def test_same_person_in_two_split_folders_is_caught_by_the_check(plant):
 
 
 def test_videos_beside_the_split_folders_are_refused(plant):
-    with pytest.raises(ValueError, match=r"1 of 2 videos lie outside .* 'fake/b.mp4'"):
+    with pytest.raises(ValueError, match=r"1 of 2 files lie outside .* 'fake/b.mp4'"):
         real_fake.find(plant(["train/real/a.mp4", "fake/b.mp4"]))
 
 
@@ -143,6 +144,38 @@ def test_wrong_root_names_the_right_one(plant, wrong):
 def test_real_and_fake_folders_without_videos_are_refused(plant):
     with pytest.raises(ValueError, match="found 'fake', 'real'"):
         real_fake.find(plant(["real/a.txt", "fake/b.txt"]))
+
+
+def test_pictures_are_found_the_same_way(plant):
+    root = plant([*(f"{kind}/{n}.PNG" for n in range(20) for kind in ("real", "fake/A")), "a.mp4"])
+    manifest = real_fake.find_images(root, val_fraction=0.2, test_fraction=0.1)
+    counts = Counter((sample.split, sample.label) for sample in manifest.samples)
+    assert [counts[side, REAL] for side in ("train", "val", "test")] == [14, 4, 2]
+    assert [counts[side, FAKE] for side in ("train", "val", "test")] == [14, 4, 2]
+    assert {sample.kind for sample in manifest.samples} == {"image"}
+    assert "passed over, other kinds of file: 1 .mp4" in manifest.notes
+
+
+def test_frames_of_a_video_stay_together_by_pattern(plant):
+    root = plant(f"{kind}/v{n}/{f}.jpg" for n in range(9) for f in range(3) for kind in KINDS)
+    manifest = real_fake.find_images(root, identity_pattern=r"/(?P<identity>v\d+)/")
+    assert manifest.check_identities() == 0
+    assert {len(sample.identities) for sample in manifest.samples} == {1}
+
+
+def test_label_pattern_reads_other_trees(plant):
+    root = plant(f"clip{n}/{kind}_{n}.mp4" for n in range(5) for kind in ("genuine", "forged"))
+    manifest = real_fake.find(root, label_pattern=r"/(?P<label>[a-z]+)_", val_fraction=0.2)
+    assert labels(manifest)["clip3/genuine_3.mp4"] == (REAL, "real")
+    assert labels(manifest)["clip3/forged_3.mp4"] == (FAKE, "fake")
+
+
+def test_both_classes_get_their_share_where_people_have_unequal_many_forgeries(plant):
+    reals = [f"real/id{n}.mp4" for n in range(60)]
+    fakes = [f"fake/X/id{n}_{m}.mp4" for n in range(60) for m in range(n % 6)]
+    manifest = real_fake.find(plant([*reals, *fakes]), identity_pattern=ID, val_fraction=0.2)
+    val = Counter(sample.label for sample in manifest.of_split("val").samples)
+    assert val == {REAL: 12, FAKE: 30}
 
 
 @pytest.fixture

@@ -1,0 +1,214 @@
+"""Knobs of the image branch: `avkd distill`, which trains an image detector.
+
+Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
+Defaults are those of the published distillation of EfficientNet-B7 into a ResNet8 (T = 4,
+alpha = 0.4, Adam 1e-4, batch 32, at most 20 epochs, resize 256, crop 224, no augmentation).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from avkd.config.training_config import LoopConfig
+
+MOST_CACHED_VIEWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageModelConfig:
+    """The image network; unset options take the network's own default."""
+
+    name: str = "resnet8"
+    """resnet8, resnet8_fast, resnet8_published, small_cnn, addnet2d, addnet3d; vgg19, resnet152,
+    efficientnet_b7, resnet50, resnext50, resnext101, xception, vit, convnextv2; or timm/NAME."""
+    image_size: int = 224
+    """Side of the square input in pixels."""
+    widths: tuple[int, ...] | None = None
+    """resnet8: channels of each stage; unset = 22 44 88."""
+    blocks: int | None = None
+    """resnet8: residual blocks a stage; unset = 1."""
+    frames: int | None = None
+    """addnet3d: consecutive frames it judges together; unset = 8."""
+    head_dim: int | None = None
+    """timm networks: hidden units of a two-layer head; unset = one linear layer."""
+    head_dropout: float | None = None
+    """timm networks: dropout before the last layer; unset = 0."""
+    weights: str | None = None
+    """timm networks: a local .safetensors file, or `hub` to fetch timm's own; unset = random."""
+    trainable: str = "all"
+    """all; head; or blocks:K = the head and the last K blocks."""
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.image_size <= 1024:
+            raise ValueError(f"model.image_size {self.image_size}: want 16..1024")
+        kind, _, count = self.trainable.partition(":")
+        if not (self.trainable in ("all", "head") or (kind == "blocks" and count.isdigit())):
+            raise ValueError(
+                f"model.trainable {self.trainable!r}: want all, head or blocks:K, e.g. blocks:2"
+            )
+        if self.trainable != "all" and self.weights is None:
+            raise ValueError(
+                f"model.trainable {self.trainable} would freeze random weights; give "
+                "model.weights, or train all"
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """Plain keyword arguments of `models.build.build_image_detector`."""
+        apart = ("weights", "trainable")
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+            if value is not None and name not in apart
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageViewConfig:
+    """What the network sees in training; student and teacher always see the very same view."""
+
+    crop: bool = False
+    """The window lies anywhere in the stored crop, else in its centre."""
+    flip: float = 0.0
+    """Probability of a mirrored picture."""
+    grayscale: float = 0.0
+    """Probability that a picture loses its colour."""
+    erasing: float = 0.0
+    """Probability of one erased rectangle."""
+    tone: float = 0.0
+    """Largest change of contrast and brightness, e.g. 0.2."""
+    shrink: float = 0.0
+    """Probability that a picture loses resolution, down to a quarter."""
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "grayscale", "erasing", "tone", "shrink"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"views.{name}: want 0..1")
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every epoch shows a picture the same way."""
+        return self == ImageViewConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptimConfig:
+    """Adam at a rate that falls when validation stops getting better."""
+
+    algorithm: Literal["adam", "adamp"] = "adam"
+    """Optimiser."""
+    lr: float = 1e-4
+    """Rate at the start, as given (not scaled by the batch)."""
+    weight_decay: float = 0.0
+    """Norms and biases are excluded."""
+    patience: int = 3
+    """Validations without a new best after which the rate is multiplied by the factor."""
+    factor: float = 0.1
+    """What the rate is multiplied by."""
+    stop_after: int | None = None
+    """Stop after so many validations without a new best; unset = train all epochs."""
+    clip_norm: float = 5.0
+    """Largest gradient norm."""
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or self.weight_decay < 0 or self.clip_norm <= 0:
+            raise ValueError("optim: want lr > 0, weight_decay >= 0, clip_norm > 0")
+        if self.patience < 0 or not 0.0 < self.factor < 1.0:
+            raise ValueError("optim: want patience >= 0 and factor between 0 and 1")
+        if self.stop_after is not None and self.stop_after < 1:
+            raise ValueError("optim.stop_after must be at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionConfig:
+    """Which of the training and validation samples are used; test sides are never thinned."""
+
+    ratio: str | None = None
+    """real:fake, e.g. 1:1 or 1:2, reached by leaving out; unset = as they come."""
+    size: int | None = None
+    """Training samples that stay, in all; unset = as many as there are."""
+    exclude_methods: tuple[str, ...] = ()
+    """Forgery methods never trained or selected on, to be tested as unseen."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 2:
+            raise ValueError("select.size must be at least 2")
+        _ = self.parts
+
+    @property
+    def parts(self) -> tuple[int, int] | None:
+        """(real, fake) of `ratio`."""
+        if self.ratio is None:
+            return None
+        real, colon, fake = self.ratio.partition(":")
+        if not (colon and real.isdigit() and fake.isdigit() and int(real) and int(fake)):
+            raise ValueError(f"select.ratio {self.ratio!r}: want real:fake, e.g. 1:1 or 1:2")
+        return int(real), int(fake)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """Train an image detector from labels, or from labels and a teacher.
+
+    loss = alpha x soft (agreement with the teacher) + (1 - alpha) x hard (the labels).
+    """
+
+    data: tuple[Path, ...]
+    """Prepared corpora of pictures or videos; train side learnt from, val side selects."""
+    run: Path
+    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    teacher: Path | None = None
+    """Model file of an image detector (`distill`) or a video detector (`finetune`)."""
+    alpha: float | None = None
+    """Weight of the soft loss, 0..1; unset = 0.4 with a teacher."""
+    soft: Literal["kl", "mse"] | None = None
+    """kl: divergence of softened probabilities; mse: of raw logits; unset = kl with a teacher."""
+    temperature: float | None = None
+    """kl: softens both logits; unset = 4."""
+    cached_views: int | None = None
+    """Ask the teacher once for so many views of every sample; unset = 1 where every epoch shows the
+    same, else ask it at every step. A video teacher is always asked once, for every frame."""
+    teacher_outputs: Path | None = None
+    """Folder of the computed answers, to share them between runs; unset = in the run folder."""
+    model: ImageModelConfig = field(default_factory=ImageModelConfig)
+    """The network that is trained."""
+    select: SelectionConfig = field(default_factory=SelectionConfig)
+    """Under-sampling of the training samples."""
+    views: ImageViewConfig = field(default_factory=ImageViewConfig)
+    """Augmentation."""
+    optim: ImageOptimConfig = field(default_factory=ImageOptimConfig)
+    """Optimiser and schedule."""
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=20, batch_size=32))
+    """Length, batch, device, seed."""
+    frames_per_file: int = 32
+    """Frames spread over a video that are judged, in validation and later."""
+    resume: bool = False
+    """Continue the run in this folder."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        if self.teacher is None:
+            for name in ("alpha", "soft", "temperature", "cached_views", "teacher_outputs"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} has no effect without a teacher: give --teacher")
+        if self.alpha is not None and not 0.0 < self.alpha <= 1.0:
+            raise ValueError(f"alpha {self.alpha}: want 0..1, not 0: then leave out teacher")
+        if self.soft == "mse" and self.temperature is not None:
+            raise ValueError("temperature has no effect on soft=mse; remove it")
+        if self.temperature is not None and self.temperature <= 0:
+            raise ValueError("temperature must be positive")
+        if self.cached_views is not None and not 1 <= self.cached_views <= MOST_CACHED_VIEWS:
+            raise ValueError(f"cached_views: want 1..{MOST_CACHED_VIEWS}")
+        if self.loop.batch_size < 2:
+            raise ValueError("loop.batch_size: batch normalisation needs 2 or more")
+        if self.frames_per_file < 1:
+            raise ValueError("frames_per_file must be at least 1")
+
+    @property
+    def soft_weight(self) -> float:
+        """alpha, with its default; 0 without a teacher."""
+        if self.teacher is None:
+            return 0.0
+        return 0.4 if self.alpha is None else self.alpha

@@ -1,0 +1,133 @@
+"""What a detector looks at: how many frames, which window of the crop, at which size.
+
+Written into the model file by the stage that trained it, read back by whoever uses the model, so
+that both see the same pixels. Knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from torch import Tensor
+
+from avkd.data import transforms
+from avkd.data.face_crop import CROP_PIXELS
+from avkd.data.sampling import ClipBatch
+from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD, CLIP_FRAMES, VIDEO_VIEW_SHARE, Views
+from avkd.data.windows import Window, windows_covering, windows_spread
+
+IMAGE_VIEW_SHARE = 224 / 256  # resize to 256, crop 224: what every published image model expects
+FRAMES_PER_FILE = 32  # the field's convention for image detectors on videos
+
+Faces = Literal["aligned", "whole"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """How a detector sees a face."""
+
+    clip_frames: int
+    """L: consecutive frames it is given at once; 1 = an image model."""
+    crop_pixels: int
+    """Side of the stored crops it was trained on."""
+    view_share: float
+    """Side of its window as a share of a stored crop's, in (0, 1]."""
+    image_size: int
+    """Side of its input in pixels."""
+    windows_per_file: int | None
+    """Clips spread over a file, at most; None = as many as cover every frame."""
+    landmarks: bool = False
+    """Whether it is told where eyes, nose and mouth are."""
+    faces: Faces = "aligned"
+    """What a crop is: a face brought to the template, or the whole picture made square."""
+
+    @classmethod
+    def of_video(cls, image_size: int, faces: Faces = "aligned") -> ModelInput:
+        """Input of the video detectors: clips of 25 frames that cover every frame."""
+        return cls(
+            clip_frames=CLIP_FRAMES,
+            crop_pixels=CROP_PIXELS,
+            view_share=VIDEO_VIEW_SHARE,
+            image_size=image_size,
+            windows_per_file=None,
+            faces=faces,
+        )
+
+    @classmethod
+    def read(cls, preprocessing: Mapping[str, Any]) -> ModelInput:
+        """The input that a model file describes (`describe`).
+
+        Raises:
+            ValueError: it describes none, or one that this avkd cannot give.
+        """
+        fields: dict[str, Any] = {name: preprocessing.get(name) for name in _IS_GOOD}
+        for name, is_good in _IS_GOOD.items():
+            if not is_good(fields[name]):
+                raise ValueError(f"its input is not described: {name} is {fields[name]!r}")
+        found = cls(**fields)
+        for name, value in found.describe().items():
+            if preprocessing.get(name) != value:
+                raise ValueError(
+                    f"it was trained with {name} = {preprocessing.get(name)!r}, this avkd would "
+                    f"give it {value!r}; use the avkd version that made it"
+                )
+        return found
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for a model file."""
+        return {
+            **vars(self),
+            "channel_mean": list(CHANNEL_MEAN),
+            "channel_std": list(CHANNEL_STD),
+        }
+
+    def windows(self, num_frames: int) -> Sequence[Window]:
+        """Which stretches of a file of ``num_frames`` frames are looked at."""
+        if self.windows_per_file is None:
+            return windows_covering(num_frames, size_frames=self.clip_frames)
+        return windows_spread(num_frames, most=self.windows_per_file, size_frames=self.clip_frames)
+
+    def slack(self, crop_pixels: int) -> int:
+        """How far a view may be moved in a stored crop of ``crop_pixels``."""
+        return transforms.slack_pixels(crop_pixels, self.view_share)
+
+    def see(self, batch: ClipBatch, views: Views) -> tuple[Tensor, ...]:
+        """What the network is called with for the clips of a batch; see `view`."""
+        return self.view(batch.frames, batch.landmarks, views)
+
+    def view(self, frames: Tensor, landmarks: Tensor | None, views: Views) -> tuple[Tensor, ...]:
+        """What the network is called with.
+
+        Args:
+            frames: (B, L, S, S, 3) uint8 RGB, stored crops.
+            landmarks: (B, L, 5, 2) in pixels of the crop; may be None if they are not wanted.
+            views: B views.
+
+        Returns:
+            (B, 3, L, s, s) pictures; and, if wanted, (B, L, 5, 2) landmarks in shares of the view,
+            NaN where they are not known.
+        """
+        clip = transforms.apply_video(frames, views, self.image_size, self.view_share)
+        if not self.landmarks:
+            return (clip,)
+        assert landmarks is not None, "a dataset for this input reads the landmarks"
+        seen = transforms.apply_to_points(landmarks, views, frames.shape[2], self.view_share)
+        return clip, seen
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 1
+
+
+# A model file is untrusted: every field is checked before anything is made from it.
+_IS_GOOD: Mapping[str, Callable[[Any], bool]] = {
+    "clip_frames": _is_count,
+    "crop_pixels": _is_count,
+    "view_share": lambda value: type(value) is float and 0.0 < value <= 1.0,
+    "image_size": _is_count,
+    "windows_per_file": lambda value: value is None or _is_count(value),
+    "landmarks": lambda value: type(value) is bool,
+    "faces": lambda value: value in get_args(Faces),
+}

@@ -1,0 +1,101 @@
+"""Under-sampling: fewer samples of the class there are too many of, and fewer in all.
+
+Nothing is ever shown twice; which samples stay depends on their ids and a seed only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Sample
+from avkd.data.splits import seeded_rank
+
+Item = TypeVar("Item")
+
+
+def _itself(sample: Sample) -> Sample:
+    return sample
+
+
+def undersample(
+    items: Iterable[Item],
+    *,
+    ratio: tuple[int, int] | None,
+    size: int | None,
+    seed: int,
+    key: Callable[[Any], Sample] = _itself,
+) -> list[Item]:
+    """Leave samples out until the classes stand in a ratio and the whole has a size.
+
+    Methods keep their shares among the fakes as nearly as whole samples allow.
+
+    Args:
+        items: Samples, or anything that has one.
+        ratio: real:fake, e.g. (1, 2), reached by leaving out of the class there are too many of;
+            None = as they come.
+        size: How many stay in all; None = as many as there are.
+        seed: Chooses which.
+        key: The sample of an item.
+
+    Returns:
+        Those that stay, in their order in ``items``.
+
+    Raises:
+        ValueError: a class is missing or has too few for the ratio, or there are fewer than
+            ``size``.
+    """
+    items = list(items)
+    if ratio is None and size is None:
+        return items
+    samples = [key(item) for item in items]
+    labels = Counter(sample.label for sample in samples)
+    num_reals, num_fakes = _class_sizes(labels[REAL], labels[FAKE], ratio, size)
+    methods = Counter(sample.method for sample in samples if sample.label == FAKE)
+    room = {REAL_METHOD: num_reals, **_quotas(methods, num_fakes)}
+    kept = set()
+    ranked = sorted(range(len(items)), key=lambda i: seeded_rank(samples[i].sample_id, seed))
+    for index in ranked:
+        if room[samples[index].method]:
+            room[samples[index].method] -= 1
+            kept.add(index)
+    return [item for index, item in enumerate(items) if index in kept]
+
+
+def _class_sizes(
+    num_reals: int, num_fakes: int, ratio: tuple[int, int] | None, size: int | None
+) -> tuple[int, int]:
+    """How many reals and how many fakes stay."""
+    there = f"there are {num_reals} real and {num_fakes} fake"
+    if not (num_reals and num_fakes):
+        raise ValueError(f"{there}: add samples of the other class, or select by neither")
+    real_parts, fake_parts = ratio or (num_reals, num_fakes)
+    if real_parts < 1 or fake_parts < 1:
+        raise ValueError(f"ratio {real_parts}:{fake_parts}: both parts must be at least 1")
+    most_reals = min(num_reals, num_fakes * real_parts // fake_parts)
+    most_fakes = min(num_fakes, num_reals * fake_parts // real_parts)
+    if not (most_reals and most_fakes):
+        raise ValueError(
+            f"{there}: too few for real:fake = {real_parts}:{fake_parts}; add samples, or ask for "
+            "a ratio nearer to 1:1"
+        )
+    most = most_reals + most_fakes
+    if size is None:
+        return most_reals, most_fakes
+    if not 2 <= size <= most:
+        at_ratio = f", {most} of them at {real_parts}:{fake_parts}" if ratio else ""
+        raise ValueError(f"size {size}: {there}{at_ratio}; ask for 2 to {most}, or give no size")
+    wanted = round(size * real_parts / (real_parts + fake_parts))
+    reals = min(max(wanted, size - most_fakes, 1), most_reals, size - 1)
+    return reals, size - reals
+
+
+def _quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:
+    """``total`` shared out in proportion to ``counts``, by largest remainders."""
+    whole = sum(counts.values())
+    quotas = {name: total * count // whole for name, count in counts.items()}
+    by_remainder = sorted(counts, key=lambda name: (-(total * counts[name] % whole), name))
+    for name in by_remainder[: total - sum(quotas.values())]:
+        quotas[name] += 1
+    return quotas

@@ -1,0 +1,282 @@
+"""`addnet2d` and `addnet3d`: Xception whose early stages look at the face only.
+
+ADDNet (Zi et al. 2020, "WildDeepfake", arXiv 2101.01456, figures 1 to 3): the picture and the
+outputs of the first four stages are multiplied by a mask of the face, five times in all. Gating
+has no parameters, and a mask of ones leaves Xception (Chollet 2017). The figures give no widths:
+they are Xception's. Legend: see ``image_network.py``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, reduce
+from torch import Tensor, nn
+from torch.nn import functional
+
+from avkd.models.attention_mask import attention_mask
+from avkd.models.image_network import LogitHead
+
+_MIDDLE_BLOCKS = 8
+_MIDDLE_BLOCKS_3D = 2
+_HEAD_REDUCTION = 4  # features over hidden units of the two-layer head
+
+
+class _Layers(NamedTuple):
+    """The layers that differ between pictures and clips; nothing of ours strides over time."""
+
+    convolution: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    pool: Callable[..., nn.Module]
+    whole: tuple[int, ...]
+    """Kernel or stride that changes no size."""
+    half: tuple[int, ...]
+    """Stride that halves height and width."""
+    window: tuple[int, ...]
+    """Kernel of 3x3 pixels, and one frame."""
+    margin: tuple[int, ...]
+    """Padding that goes with it."""
+
+
+_FLAT = _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, (1, 1), (2, 2), (3, 3), (1, 1))
+_DEEP = _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, (1, 1, 1), (1, 2, 2), (1, 3, 3), (0, 1, 1))
+
+
+class _Widths(NamedTuple):
+    stem: tuple[int, int]
+    early: tuple[int, int, int]
+    exit: tuple[int, int, int]
+
+
+def _widths(divisor: int) -> _Widths:
+    """Xception's channels, divided.
+
+    Raises:
+        ValueError: nothing would be left of the stem.
+    """
+    if not 1 <= divisor <= 32:
+        raise ValueError(f"addnet: width_divisor {divisor} must be from 1 to 32")
+    return _Widths(
+        (32 // divisor, 64 // divisor),
+        (128 // divisor, 256 // divisor, 728 // divisor),
+        (1024 // divisor, 1536 // divisor, 2048 // divisor),
+    )
+
+
+class AddNet2d(nn.Module):
+    """The gated early stages, Xception's middle and exit, a head of two 1x1 convolutions.
+
+    Args:
+        width_divisor: all of Xception's widths are divided by it.
+        middle_pool: middle blocks as drawn in figure 2c, two separable convolutions and a maximum
+            over 3x3 pixels (at stride 1, or the shortcut would not fit); else Xception's own three
+            convolutions without one.
+    """
+
+    frames = 1
+    uses_landmarks = True
+
+    def __init__(self, *, width_divisor: int = 1, middle_pool: bool = False) -> None:
+        super().__init__()
+        widths = _widths(width_divisor)
+        middle = widths.early[-1]
+        self.gated = GatedStages(widths)
+        self.middle = nn.Sequential(
+            *(
+                _Block(
+                    _FLAT,
+                    (middle,) * (3 if middle_pool else 4),
+                    halves=False,
+                    pools=middle_pool,
+                )
+                for _ in range(_MIDDLE_BLOCKS)
+            )
+        )
+        self.exit = _exit_flow(_FLAT, widths)
+        self.num_features = widths.exit[-1]
+        self.head = _head(self.num_features)
+
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Map (B, C, h, w) of ``image`` (B, 3, H, W); without landmarks nothing is gated."""
+        mask = _mask(landmarks, frames=1, like=image)
+        gated = self.gated(image, rearrange(mask, "b 1 1 h w -> b 1 h w"))
+        return self.exit(self.middle(gated))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Mean (B, 1, C) over the pixels of ``features`` (B, C, h, w)."""
+        return reduce(features, "b c h w -> b 1 c", "mean")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (B,) of ``features`` (B, C, h, w)."""
+        return self.head(self.pool(features))
+
+    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Logits (B,) of ``image`` (B, 3, H, W), ``landmarks`` (B, 1, 5, 2) in shares of it."""
+        return self.forward_head(self.forward_features(image, landmarks))
+
+    def depth_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of every stage of the gated part, of every middle block and of the exit."""
+        return [list(p.parameters()) for p in (*self.gated.stages, *self.middle, self.exit)]
+
+
+class AddNet3d(nn.Module):
+    """The gated stages on every frame, then separable 3D blocks over all of them.
+
+    The figure leaves the 3D part open: two middle blocks and the exit of Xception with 3x3x3
+    kernels are **our interpretation**. Time keeps its length, so every frame has its feature.
+
+    Args:
+        frames: frames L that are judged together, at least 2.
+        width_divisor: all of Xception's widths are divided by it.
+
+    Raises:
+        ValueError: fewer than two frames.
+    """
+
+    uses_landmarks = True
+
+    def __init__(self, *, frames: int = 8, width_divisor: int = 1) -> None:
+        super().__init__()
+        if frames < 2:
+            raise ValueError(f"addnet3d: frames {frames} must be at least 2; use addnet2d for one")
+        widths = _widths(width_divisor)
+        middle = widths.early[-1]
+        self.frames = frames
+        self.gated = GatedStages(widths)
+        self.middle = nn.Sequential(
+            *(_Block(_DEEP, (middle,) * 4, halves=False) for _ in range(_MIDDLE_BLOCKS_3D))
+        )
+        self.exit = _exit_flow(_DEEP, widths)
+        self.num_features = widths.exit[-1]
+        self.head = _head(self.num_features)
+
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Map (B, C, L, h, w) of ``image`` (B, 3, L, H, W); without landmarks nothing is gated."""
+        mask = _mask(landmarks, frames=self.frames, like=image)
+        gated = self.gated(
+            rearrange(image, "b c l h w -> (b l) c h w"),
+            rearrange(mask, "b l 1 h w -> (b l) 1 h w"),
+        )
+        return self.exit(self.middle(rearrange(gated, "(b l) c h w -> b c l h w", l=self.frames)))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Mean (B, L, C) over the pixels of ``features`` (B, C, L, h, w)."""
+        return reduce(features, "b c l h w -> b l c", "mean")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (B,) of ``features`` (B, C, L, h, w)."""
+        return self.head(self.pool(features))
+
+    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Logits (B,) of ``image`` (B, 3, L, H, W), ``landmarks`` (B, L, 5, 2) in shares of it."""
+        return self.forward_head(self.forward_features(image, landmarks))
+
+    def depth_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of every stage of the gated part, of every middle block and of the exit."""
+        return [list(p.parameters()) for p in (*self.gated.stages, *self.middle, self.exit)]
+
+
+class GatedStages(nn.Module):
+    """The "ADD block": the picture and each of the first four stages' outputs times the mask."""
+
+    def __init__(self, widths: _Widths) -> None:
+        super().__init__()
+        first, second = widths.stem
+        stem = nn.Sequential(
+            nn.Conv2d(3, first, 3, stride=2, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3, bias=False),
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+        )
+        low, mid, high = widths.early
+        self.stages = nn.ModuleList(
+            (
+                stem,
+                _Block(_FLAT, (second, low, low), activates_input=False),
+                _Block(_FLAT, (low, mid, mid)),
+                _Block(_FLAT, (mid, high, high)),
+            )
+        )
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Map (N, C, h, w) of ``image`` (N, 3, H, W) and ``mask`` (N, 1, H, W) in [0, 1]."""
+        maps = image * mask
+        for stage in self.stages:
+            maps = stage(maps)
+            mask = functional.adaptive_avg_pool2d(mask, maps.shape[-2:])
+            maps = maps * mask.to(maps.dtype)
+        return maps
+
+
+class _Block(nn.Module):
+    """Separable convolutions around a shortcut; halves the picture unless told otherwise."""
+
+    def __init__(
+        self,
+        layers: _Layers,
+        widths: tuple[int, ...],
+        *,
+        halves: bool = True,
+        pools: bool = False,
+        activates_input: bool = True,
+    ) -> None:
+        super().__init__()
+        step = layers.half if halves else layers.whole
+        self.shortcut: nn.Module = nn.Identity()
+        if halves:
+            # Every other pixel first: see the shortcut of ``image_resnet8.py``.
+            self.shortcut = nn.Sequential(
+                layers.pool(layers.whole, stride=step),
+                layers.convolution(widths[0], widths[-1], layers.whole, bias=False),
+                layers.norm(widths[-1]),
+            )
+        branch: list[nn.Module] = []
+        for channels_in, channels_out in itertools.pairwise(widths):
+            branch += [nn.ReLU(), *_separable(layers, channels_in, channels_out)]
+        if halves or pools:
+            branch.append(layers.pool(layers.window, stride=step, padding=layers.margin))
+        self.branch = nn.Sequential(*branch[0 if activates_input else 1 :])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.shortcut(maps) + self.branch(maps)
+
+
+def _separable(layers: _Layers, channels_in: int, channels_out: int) -> list[nn.Module]:
+    """A convolution per channel, one across channels, and BatchNorm; 3D ones see three frames."""
+    return [
+        layers.convolution(channels_in, channels_in, 3, padding=1, groups=channels_in, bias=False),
+        layers.convolution(channels_in, channels_out, 1, bias=False),
+        layers.norm(channels_out),
+    ]
+
+
+def _exit_flow(layers: _Layers, widths: _Widths) -> nn.Sequential:
+    middle = widths.early[-1]
+    first, second, third = widths.exit
+    return nn.Sequential(
+        _Block(layers, (middle, middle, first)),
+        *_separable(layers, first, second),
+        nn.ReLU(),
+        *_separable(layers, second, third),
+        nn.ReLU(),
+    )
+
+
+def _head(num_features: int) -> LogitHead:
+    """A 1x1 convolution of a 1x1 map is a linear layer; ReLU between and 1/4 width are ours."""
+    return LogitHead(pooled_dim=num_features, hidden_dim=max(1, num_features // _HEAD_REDUCTION))
+
+
+def _mask(landmarks: Tensor | None, *, frames: int, like: Tensor) -> Tensor:
+    """(B, L, 1, H, W) for pictures ``like`` these, H = W."""
+    size = like.shape[-1]
+    if landmarks is None:
+        return torch.ones(like.shape[0], frames, 1, *like.shape[-2:], device=like.device)
+    expected = (like.shape[0], frames, 5, 2)
+    assert landmarks.shape == expected, f"want landmarks {expected}, got {tuple(landmarks.shape)}"
+    return attention_mask(landmarks, size)

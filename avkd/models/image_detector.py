@@ -1,0 +1,124 @@
+"""The forgery detector of the image branch: any image network, given the input it was made for.
+
+The only place that changes normalisation: everything before it is normalised by ImageNet's mean
+and deviation. Knows no loss, label or config. Legend: see ``image_network.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from avkd.models.detector import DetectorOutput
+from avkd.models.encoders import check_clip
+from avkd.models.fine_tuning import hold_frozen_parts, set_trainable
+from avkd.models.image_network import IMAGENET_MEAN, IMAGENET_STD, ImageNetwork
+from avkd.models.image_teacher import TimmNetwork, load_pretrained
+
+
+class ImageDetector(nn.Module):
+    """An image network behind the interface of the video detector.
+
+    Args:
+        network: any image network.
+        mean: of red, green and blue (0..1), by which the network wants its input normalised.
+        std: deviation, likewise.
+        image_size: height and width of the pictures in pixels.
+    """
+
+    scale: Tensor | None
+    shift: Tensor | None
+
+    def __init__(
+        self,
+        *,
+        network: ImageNetwork,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        image_size: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.image_size = image_size
+        # (x s + m - mean) / std for x normalised by m and s. Stored with the weights: what timm
+        # says of a network's normalisation may change with its version.
+        given = list(zip(IMAGENET_MEAN, IMAGENET_STD, mean, std, strict=True))
+        is_same = tuple(mean) == IMAGENET_MEAN and tuple(std) == IMAGENET_STD
+        scale = torch.tensor([s / wanted_s for _, s, _, wanted_s in given])
+        shift = torch.tensor([(m - wanted_m) / wanted_s for m, _, wanted_m, wanted_s in given])
+        self.register_buffer("scale", None if is_same else scale)
+        self.register_buffer("shift", None if is_same else shift)
+
+    @property
+    def frames(self) -> int:
+        """Frames L of the clips it judges."""
+        return self.network.frames
+
+    @property
+    def uses_landmarks(self) -> bool:
+        """Whether it looks at the landmarks it is given."""
+        return self.network.uses_landmarks
+
+    def forward(self, clip: Tensor, landmarks: Tensor | None = None) -> DetectorOutput:
+        """Judge pictures, or clips as one.
+
+        Args:
+            clip: (B, 3, L, S, S), normalised by ImageNet's mean and deviation (0 = mean colour),
+                L = ``frames``, S = ``image_size``.
+            landmarks: (B, L, 5, 2) in shares of the picture, NaN or None where they are not known;
+                looked at only where ``uses_landmarks``.
+
+        Returns:
+            Logits in float32, pooled features (B, L, D) in float32, no importance.
+        """
+        check_clip(clip, self.image_size)
+        assert clip.shape[2] == self.frames, (
+            f"expected clips of {self.frames} frame(s), got {clip.shape[2]}"
+        )
+        if self.scale is not None and self.shift is not None:
+            clip = clip * _per_channel(self.scale) + _per_channel(self.shift)
+        image = clip if self.frames > 1 else rearrange(clip, "b c 1 h w -> b c h w")
+        inputs = (image, landmarks) if self.uses_landmarks else (image,)
+        features = self.network.forward_features(*inputs)
+        # Half precision makes ties of confident logits and breaks the ranking (method 0.6).
+        with torch.autocast(device_type=clip.device.type, enabled=False):
+            pooled = self.network.pool(features.float())
+            logit = self.network.head(pooled)
+        return DetectorOutput(logit, pooled, None)
+
+    def set_trainable(self, part: str) -> None:
+        """Train ``part`` only: ``all``, ``head`` or ``blocks:K``; the rest stays as it is.
+
+        Raises:
+            ValueError: there is no such part.
+        """
+        set_trainable(self.network, part)
+        self.train(self.training)
+
+    def load_pretrained(self, source: str) -> None:
+        """Load published weights into the trunk: a local ``.safetensors``, or ``hub``.
+
+        Raises:
+            ValueError: the network has none, or ``source`` cannot be used.
+            OSError: the file cannot be read.
+        """
+        if not isinstance(self.network, TimmNetwork):
+            raise ValueError(
+                f"weights {source!r}: there are published weights for the networks of timm only; "
+                "leave it out, this one is trained from scratch"
+            )
+        load_pretrained(self.network, source)
+
+    def train(self, mode: bool = True) -> ImageDetector:
+        """Set the mode of all parts but the frozen ones, which stay in eval mode."""
+        super().train(mode)
+        for part in self.children():
+            hold_frozen_parts(part)
+        return self
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return rearrange(values, "c -> 1 c 1 1 1")

@@ -1,0 +1,117 @@
+"""`resnet8`: the light student, a residual network of three stages in 0.146 M parameters.
+
+He et al. 2016, the CIFAR form: a 3x3 stem, one residual stage per width, global mean, one logit.
+The defaults are the honest reading of the "0.145 M" of the published student (145,839 parameters);
+its published code builds widths 16/32/64 with two blocks per stage (174,673), see ``build.py`` for
+the names of both. Legend: see ``image_network.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from einops import reduce
+from torch import Tensor, nn
+
+from avkd.models.image_network import LogitHead
+
+_MAX_BLOCKS = 16  # per stage; more is a mistake, and slow to build
+
+
+class ImageResNet8(nn.Module):
+    """Stem, one residual stage per width (each but the first halves the map), mean, logit.
+
+    Args:
+        widths: channels of the stages; the stem has those of the first.
+        blocks: residual blocks per stage.
+        stem_stride: step of the stem, 1, 2 or 4.
+        stem_pool: halve the map once more after the stem, by 3x3 maxima.
+
+    Raises:
+        ValueError: ``blocks`` or ``stem_stride`` is out of range.
+    """
+
+    frames = 1
+    uses_landmarks = False
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (22, 44, 88),
+        blocks: int = 1,
+        stem_stride: int = 1,
+        stem_pool: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 1 <= blocks <= _MAX_BLOCKS:
+            raise ValueError(f"resnet8: blocks {blocks} must be from 1 to {_MAX_BLOCKS}")
+        if stem_stride not in (1, 2, 4):
+            raise ValueError(f"resnet8: stem_stride {stem_stride} must be 1, 2 or 4")
+        channels = widths[0]
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, channels, 3, stride=stem_stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1) if stem_pool else nn.Identity(),
+        )
+        stages: list[nn.Module] = []
+        for index, width in enumerate(widths):
+            residual_blocks: list[nn.Module] = []
+            for block in range(blocks):
+                stride = 2 if index > 0 and block == 0 else 1
+                residual_blocks.append(_BasicBlock(channels, width, stride=stride))
+                channels = width
+            stages.append(nn.Sequential(*residual_blocks))
+        self.stages = nn.Sequential(*stages)
+        self.num_features = channels
+        self.head = LogitHead(pooled_dim=channels)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d):
+                nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        """Map (B, C, h, w) of ``image`` (B, 3, H, W)."""
+        return self.stages(self.stem(image))
+
+    def pool(self, features: Tensor) -> Tensor:
+        """Mean (B, 1, C) over the pixels of ``features`` (B, C, h, w)."""
+        return reduce(features, "b c h w -> b 1 c", "mean")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (B,) of ``features`` (B, C, h, w)."""
+        return self.head(self.pool(features))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B,) of ``image`` (B, 3, H, W)."""
+        return self.forward_head(self.forward_features(image))
+
+    def depth_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of the stem and of each stage."""
+        return [list(part.parameters()) for part in (self.stem, *self.stages)]
+
+
+class _BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut, projected where the shape changes."""
+
+    def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if channels_in != channels_out or stride != 1:
+            # Every other pixel first: a 1x1 convolution of fewer than 16 channels that strides
+            # itself writes past its memory in oneDNN's backward pass (oneDNN issue 6035).
+            self.shortcut = nn.Sequential(
+                nn.MaxPool2d(1, stride=stride),
+                nn.Conv2d(channels_in, channels_out, 1, bias=False),
+                nn.BatchNorm2d(channels_out),
+            )
+        self.activation = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.activation(self.shortcut(maps) + self.branch(maps))

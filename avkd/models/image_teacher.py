@@ -1,0 +1,270 @@
+"""The only door to timm: large published image networks, as teachers or as detectors themselves.
+
+timm is imported inside the functions, so that nothing else waits for it. Building never fetches
+anything; published weights come only where ``load_pretrained`` is called, only as safetensors.
+Legend: see ``image_network.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from avkd.models.image_network import LogitHead
+from avkd.models.tensor_layout import ModelFileError, read_layout
+
+TIMM_PREFIX = "timm/"
+ALIASES = {
+    "vgg19": "vgg19",
+    "resnet152": "resnet152",
+    "efficientnet_b7": "tf_efficientnet_b7",
+    "resnet50": "resnet50",
+    "resnext50": "resnext50_32x4d",
+    "resnext101": "resnext101_32x8d",
+    "xception": "legacy_xception",
+    "vit": "vit_base_patch16_224",
+    "convnextv2": "convnextv2_base",
+}
+HUB = "hub"
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")  # no path, no address, no repository
+_HUB_FILE = "model.safetensors"
+_HUB_SECONDS = 5  # huggingface_hub asks six times before it gives up
+_MAX_UNSAVED_BYTES = 1 << 28  # tables computed from the picture's size, which a file does not bound
+
+
+class TimmNetwork(nn.Module):
+    """A network of timm up to its pooled features, and our head of one logit.
+
+    Args:
+        name: key of ``ALIASES``, or ``timm/NAME`` with any name timm has, e.g. ``timm/resnet18``.
+        image_size: side of the pictures, for the networks that must know it (ViT).
+        head_dim: hidden units of a two-layer head; None = one linear layer.
+        head_dropout: share of features dropped before the last layer, in training.
+
+    Raises:
+        ValueError: timm has no such network, or none for this size; or no share is given.
+    """
+
+    frames = 1
+    uses_landmarks = False
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        image_size: int = 224,
+        head_dim: int | None = None,
+        head_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        trunk = _create_trunk(name, image_size)
+        self.name = name
+        self.trunk: Any = trunk
+        self.mean: tuple[float, ...] = tuple(trunk.pretrained_cfg["mean"])
+        self.std: tuple[float, ...] = tuple(trunk.pretrained_cfg["std"])
+        self.num_features: int = trunk.num_features
+        self.head = LogitHead(
+            pooled_dim=trunk.head_hidden_size, hidden_dim=head_dim, dropout=head_dropout
+        )
+        # Only some of timm's networks say so, and only where the channels come last.
+        self._channels_last = getattr(trunk, "output_fmt", "NCHW") == "NHWC"
+        self.register_load_state_dict_post_hook(_compute_unsaved_buffers)
+
+    def forward_features(self, image: Tensor) -> Tensor:
+        """Map (B, C, h, w) or tokens (B, N, C) of ``image`` (B, 3, H, W)."""
+        features = self.trunk.forward_features(image)
+        return rearrange(features, "b h w c -> b c h w") if self._channels_last else features
+
+    def pool(self, features: Tensor) -> Tensor:
+        """What timm hands to its classifier, (B, 1, D), of ``features``."""
+        if self._channels_last:
+            features = rearrange(features, "b c h w -> b h w c")
+        return rearrange(self.trunk.forward_head(features, pre_logits=True), "b d -> b 1 d")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (B,) of what ``forward_features`` gave."""
+        return self.head(self.pool(features))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (B,) of ``image`` (B, 3, H, W), normalised by ``mean`` and ``std``."""
+        return self.forward_head(self.forward_features(image))
+
+    def depth_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of the trunk by timm's own stages (of a ViT: blocks).
+
+        Raises:
+            ValueError: timm does not tell the stages of this network.
+        """
+        from timm.models._manipulate import MATCH_PREV_GROUP, group_parameters
+
+        if not hasattr(self.trunk, "group_matcher"):
+            raise ValueError(
+                f"{self.name}: timm does not tell its blocks apart; train all of it, or the head"
+            )
+        # What no stage claims (a last norm, VGG's dense layers) belongs to the last one.
+        matcher = {
+            **self.trunk.group_matcher(coarse=True),
+            "rest": [(".*", MATCH_PREV_GROUP)],
+        }
+        names_by_depth = group_parameters(self.trunk, matcher)
+        parameters = dict(self.trunk.named_parameters())
+        return [
+            [parameters[name] for name in names_by_depth[depth]] for depth in sorted(names_by_depth)
+        ]
+
+
+def load_pretrained(network: TimmNetwork, source: str) -> None:
+    """Load published weights into the trunk: all of them, or none and an error.
+
+    Args:
+        network: built already; its head keeps its random weights.
+        source: a local ``.safetensors`` with timm's names, of which only the classifier is left
+            out; or ``hub``: timm's own weights, from the cache of huggingface_hub or the net.
+
+    Raises:
+        ValueError: another kind of file, nothing to be had from the hub.
+        ModelFileError: damaged, or not the tensors of this network; names the first.
+        OSError: the file cannot be read.
+    """
+    path = _fetch(network) if source == HUB else Path(source)
+    if path.suffix != ".safetensors":
+        raise ValueError(
+            f"{path}: opening a {path.suffix or 'nameless'} file of weights can run what is in it, "
+            "so only .safetensors is read; convert to safetensors (save_file of safetensors.torch)"
+        )
+    read_layout(path)  # bounds what is read next
+    try:
+        found = load_file(path)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path}: damaged ({error}); copy or download it again") from error
+    trunk = network.trunk
+    tensors = _without_classifier(found, trunk.pretrained_cfg["classifier"])
+    expected: dict[str, Tensor] = trunk.state_dict()
+    for name, tensor in expected.items():
+        if name.endswith("num_batches_tracked"):  # counts steps; not every converter keeps it
+            tensors.setdefault(name, tensor)
+    _fit_positions(trunk, tensors, expected)
+    _compare(path, tensors, expected)
+    trunk.load_state_dict(tensors)
+
+
+def close_names(name: str) -> list[str]:
+    """Names of networks here that ``name`` may be meant for; timm's own after ``timm/``."""
+    if not name.startswith(TIMM_PREFIX):
+        return difflib.get_close_matches(name, ALIASES, n=3)
+    import timm
+
+    wanted = name.removeprefix(TIMM_PREFIX)
+    close = difflib.get_close_matches(wanted, timm.list_models(), n=3)
+    return [TIMM_PREFIX + other for other in close]
+
+
+def _create_trunk(name: str, image_size: int) -> Any:
+    import timm
+
+    architecture = ALIASES.get(name) or name.removeprefix(TIMM_PREFIX)
+    is_plain = name in ALIASES or name.startswith(TIMM_PREFIX)
+    if not (is_plain and _PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
+        raise ValueError(f"timm has no network {name!r}{did_you_mean(close_names(name))}")
+    try:
+        published = timm.get_pretrained_cfg(architecture)
+        is_fixed = published is not None and published.fixed_input_size
+        size: dict[str, Any] = {"img_size": image_size} if is_fixed else {}
+        trunk = timm.create_model(architecture, pretrained=False, num_classes=0, **size)
+    except (AssertionError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"timm cannot build {name!r} for pictures of {image_size} pixels: {error}; "
+            "choose another size or network"
+        ) from error
+    saved = trunk.state_dict()
+    unsaved = (table for key, table in trunk.named_buffers() if key not in saved)
+    if sum(table.nbytes for table in unsaved) > _MAX_UNSAVED_BYTES:
+        raise ValueError(f"{name!r} takes too much memory at {image_size} pixels; choose fewer")
+    return trunk
+
+
+def did_you_mean(names: list[str]) -> str:
+    """The tail of a message about an unknown name."""
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def _compute_unsaved_buffers(network: TimmNetwork, _: Any) -> None:
+    """Fill the tables that timm computes and never saves, which a network built empty lacks."""
+    from timm.models._manipulate import reinit_non_persistent_buffers
+
+    reinit_non_persistent_buffers(network.trunk)
+
+
+def _fetch(network: TimmNetwork) -> Path:
+    """The published safetensors of ``network``: from the cache, else from the hub.
+
+    Raises:
+        ValueError: there is none, or the hub cannot be reached.
+    """
+    import huggingface_hub
+
+    repository = network.trunk.pretrained_cfg.get("hf_hub_id")
+    if not repository:
+        raise ValueError(
+            f"timm has no safetensors of {network.name!r} on the hub; give a local .safetensors"
+        )
+    cached = huggingface_hub.try_to_load_from_cache(repository, _HUB_FILE)
+    if isinstance(cached, str):
+        return Path(cached)
+    try:
+        return Path(
+            huggingface_hub.hf_hub_download(repository, _HUB_FILE, etag_timeout=_HUB_SECONDS)
+        )
+    except OSError as error:  # all errors of huggingface_hub are
+        raise ValueError(
+            f"{_HUB_FILE} of huggingface.co/{repository} cannot be fetched "
+            f"({type(error).__name__}); download it where there is a net and give its path"
+        ) from error
+
+
+def _without_classifier(
+    tensors: Mapping[str, Tensor], classifier: str | tuple[str, ...]
+) -> dict[str, Tensor]:
+    names = (classifier,) if isinstance(classifier, str) else classifier
+    left_out = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
+    return {name: tensor for name, tensor in tensors.items() if name not in left_out}
+
+
+def _fit_positions(trunk: Any, tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Resample a ViT's position embedding in place when its pictures have another size."""
+    import timm
+
+    found, wanted = tensors.get("pos_embed"), expected.get("pos_embed")
+    if found is None or wanted is None or found.shape == wanted.shape or found.ndim != 3:
+        return
+    prefix_tokens = 0 if trunk.no_embed_class else trunk.num_prefix_tokens
+    tensors["pos_embed"] = timm.layers.resample_abs_pos_embed(
+        found, list(trunk.patch_embed.grid_size), num_prefix_tokens=prefix_tokens
+    )
+
+
+def _compare(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse missing, unexpected, mis-shaped or non-finite tensors, naming the first of each."""
+    shared = [name for name in expected if name in tensors]
+    problems = {
+        "missing": [name for name in expected if name not in tensors],
+        "unexpected": [name for name in tensors if name not in expected],
+        "of another shape": [n for n in shared if expected[n].shape != tensors[n].shape],
+        "not finite": [n for n in shared if not bool(torch.isfinite(tensors[n]).all())],
+    }
+    said = [f"{len(n)} {what} (first: {n[0]})" for what, n in problems.items() if n]
+    if said:
+        raise ModelFileError(
+            f"{path}: these are not the weights of the network: {'; '.join(said)}; give the file "
+            "of the very network that was chosen"
+        )

@@ -1,0 +1,285 @@
+"""The image branch: a detector of single frames, from labels, or from labels and a teacher.
+
+loss = alpha x soft + (1 - alpha) x hard; hard is the prior-corrected cross-entropy of stage two,
+soft the softened divergence from the teacher's logit, or their squared difference. Source of the
+recipe: the published distillation of EfficientNet-B7 into a ResNet8 (README); its teacher was
+loaded without a check and ran at every step, ours is strict and may be asked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from avkd import durable, runtime
+from avkd.config.image_config import DistillConfig
+from avkd.config.load import to_yaml
+from avkd.data import build, transforms, view_strip
+from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data.model_input import ModelInput
+from avkd.data.sampling import ClipBatch, RecurringBatches
+from avkd.evaluation import figure, metrics, scores
+from avkd.evaluation.validation import Validation
+from avkd.models.build import build_image_detector
+from avkd.models.image_detector import ImageDetector
+from avkd.models.model_file import save_model
+from avkd.objectives.classification import prior_corrected_cross_entropy
+from avkd.objectives.distillation import logit_mean_squares, softened_divergence
+from avkd.runtime import Outcome, Runtime
+from avkd.teachers.output_cache import OutputCache
+from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
+from avkd.training import optim
+from avkd.training.loop import Plan, StepOutput
+from avkd.training.optim import PlateauSchedule
+from avkd.training.run import train
+from avkd.training.run_log import RunLog
+
+_TEMPERATURE = 4.0
+_PICTURES = 4
+
+
+class DistillStep(nn.Module):
+    """Classification, and agreement with a teacher.
+
+    Args:
+        student: Trained.
+        teacher: Frozen; None exactly if ``soft_weight`` is 0.
+        soft_weight: alpha.
+        temperature: Of the softened divergence; None = squared difference of logits.
+        fake_fraction: Share of fakes among the training samples.
+        model_input: What the student looks at.
+    """
+
+    def __init__(
+        self,
+        student: ImageDetector,
+        teacher: Teacher | None,
+        *,
+        soft_weight: float,
+        temperature: float | None,
+        fake_fraction: float,
+        model_input: ModelInput,
+    ) -> None:
+        super().__init__()
+        assert (teacher is None) == (soft_weight == 0)
+        self.student = student
+        # In a tuple, so that a teacher that is a module is no part of the checkpoints.
+        self._teacher = (teacher,)
+        self.soft_weight = soft_weight
+        self.temperature = temperature
+        self.fake_fraction = fake_fraction
+        self.model_input = model_input
+
+    def forward(self, batch: ClipBatch) -> StepOutput:
+        """One batch; student and teacher see ``batch.student``, the very same view."""
+        logit = self.student(*self.model_input.see(batch, batch.student)).logit
+        hard = prior_corrected_cross_entropy(logit, batch.labels, self.fake_fraction)
+        (teacher,) = self._teacher
+        if teacher is None:
+            return StepOutput(hard, {"loss/hard": hard})
+        taught = teacher(batch)
+        if self.temperature is None:
+            soft = logit_mean_squares(logit, taught.logit, weight=taught.weight)
+        else:
+            soft = softened_divergence(
+                logit, taught.logit, temperature=self.temperature, weight=taught.weight
+            )
+        loss = self.soft_weight * soft + (1.0 - self.soft_weight) * hard
+        agreement = ((logit > 0) == (taught.logit > 0)).float().mean()
+        return StepOutput(
+            loss, {"loss/hard": hard, "loss/soft": soft, "teacher/agreement": agreement}
+        )
+
+    def parameter_groups(self) -> list[optim.ParameterGroup]:
+        """Whatever of the student is trained."""
+        return optim.groups_of(self.student, "student")
+
+    def after_update(self, progress: float) -> None:
+        """Nothing follows: the teacher is frozen."""
+
+
+def distill(config: DistillConfig) -> Outcome:
+    """Run the stage; leaves the run folder with ``model.safetensors`` and validation scores.
+
+    Raises:
+        ModelFileError: the teacher's file is no detector, or damaged.
+        ValueError: one class only, an identity on two sides, a teacher for other inputs, answers
+            of another teacher, ...
+        FileExistsError: the run folder holds a run and ``resume`` is not set.
+    """
+    machine = runtime.start(
+        device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
+    )
+    runtime.seed_everything(config.loop.seed)
+    student = _student(config).to(machine.device)
+    data = build.distill_data(config, clip_frames=student.frames, landmarks=student.uses_landmarks)
+    labels = [item.sample.label for item in data.training.items]
+    teacher_file = None if config.teacher is None else TeacherModel(config.teacher, machine)
+    num_views = _num_views(config, teacher_file, data.training)
+    batches = RecurringBatches(
+        len(labels), batch_size=config.loop.batch_size, seed=config.loop.seed, num_views=num_views
+    )
+    step = DistillStep(
+        student,
+        None if teacher_file is None else _teacher(config, teacher_file, data, num_views),
+        soft_weight=config.soft_weight,
+        temperature=None if config.soft == "mse" else config.temperature or _TEMPERATURE,
+        fake_fraction=sum(labels) / len(labels),
+        model_input=data.training.model_input,
+    )
+
+    def validate(log: RunLog, steps: int) -> Mapping[str, float]:
+        validation = _validation(step, data, config, machine)
+        roc = metrics.roc_curve(*validation.labels_and_logits)
+        log.image(steps - 1, "views/student", _picture(data.training, machine))
+        log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
+        values = validation.values()
+        return {**values, "selection": -values["cross_entropy"]}
+
+    progress = train(
+        step,
+        _plan(config, len(batches)),
+        folder=config.run,
+        config_yaml=to_yaml(config),
+        continued=config.resume,
+        machine=machine,
+        batches=training_loader(
+            data.training,
+            batches,
+            workers=config.loop.workers,
+            pin_memory=machine.device.type == "cuda",
+        ),
+        validate=validate,
+    )
+    provenance = {
+        **data.provenance,
+        "teacher": None if teacher_file is None else teacher_file.fingerprint,
+        "alpha": config.soft_weight,
+        "soft": None if teacher_file is None else config.soft or "kl",
+        "temperature": None if teacher_file is None else step.temperature,
+        "weights": config.model.weights,
+        "fake_fraction": step.fake_fraction,
+        "seed": config.loop.seed,
+        "best_step": progress.best_step,
+    }
+    return _export(config, step, provenance, _validation(step, data, config, machine))
+
+
+def _student(config: DistillConfig) -> ImageDetector:
+    student = build_image_detector(**config.model.arguments())
+    if config.model.weights is not None:
+        student.load_pretrained(config.model.weights)
+    student.set_trainable(config.model.trainable)
+    return student
+
+
+def _plan(config: DistillConfig, steps_per_epoch: int) -> Plan:
+    return Plan(
+        epochs=config.loop.epochs,
+        steps_per_epoch=steps_per_epoch,
+        schedule=PlateauSchedule(
+            base_rate=config.optim.lr, factor=config.optim.factor, patience=config.optim.patience
+        ),
+        weight_decay=config.optim.weight_decay,
+        clip_norm=config.optim.clip_norm,
+        validate_every_epochs=config.loop.validate_every_epochs,
+        select="selection",
+        algorithm=config.optim.algorithm,
+        patience=config.optim.stop_after,
+    )
+
+
+def _num_views(
+    config: DistillConfig, teacher: TeacherModel | None, clips: TrainingClips
+) -> int | None:
+    """How many views of every item there are; None = a new one in every epoch."""
+    if teacher is None:
+        return None
+    frames = clips.model_input.clip_frames
+    one_view = config.views.is_fixed and all(item.num_frames == frames for item in clips.items)
+    if config.cached_views is None:
+        return 1 if one_view and not teacher.is_video else None
+    if teacher.is_video:
+        raise ValueError("cached_views has no effect: a video teacher is asked once; remove it")
+    if one_view and config.cached_views > 1:
+        raise ValueError(
+            f"cached_views {config.cached_views} has no effect: without views and with one frame a "
+            "sample every epoch shows the same; remove it"
+        )
+    return config.cached_views
+
+
+def _teacher(
+    config: DistillConfig, teacher: TeacherModel, data: build.DistillData, num_views: int | None
+) -> Teacher:
+    """The teacher itself, or the answers it gave or now gives."""
+    assert config.teacher is not None
+    clips = data.training
+    teacher.require_same_faces(clips.model_input, config.teacher)
+    if num_views is None and not teacher.is_video:
+        return teacher
+    num_frames = sum(item.num_frames for item in clips.items)
+    cache = OutputCache(
+        config.teacher_outputs or config.run / "teacher_outputs",
+        {
+            "teacher": teacher.fingerprint,
+            "items": durable.fingerprint([item.sample.sample_id for item in clips.items]),
+            "data": data.provenance["data"],
+            "asked": "every frame" if teacher.is_video else "views",
+            "views": None if teacher.is_video else vars(config.views),
+            "clip_frames": clips.model_input.clip_frames,
+            "seed": None if teacher.is_video else config.loop.seed,
+        },
+        num_parts=1 if num_views is None or teacher.is_video else num_views,
+        num_outputs=num_frames if teacher.is_video else len(clips),
+    )
+    if teacher.is_video:
+        return ask_every_frame(teacher, clips.items, cache, clips.model_input.clip_frames)
+    return ask_every_view(teacher, clips, cache, config.loop.batch_size)
+
+
+def _validation(
+    step: DistillStep, data: build.DistillData, config: DistillConfig, machine: Runtime
+) -> Validation:
+    return Validation.of(
+        step.student,
+        data.validation,
+        step.model_input,
+        machine,
+        batch_size=config.loop.batch_size,
+    )
+
+
+def _export(
+    config: DistillConfig, step: DistillStep, provenance: dict[str, Any], validation: Validation
+) -> Outcome:
+    """Fit the decision rule on the validation scores, write them and the model file."""
+    rule, rows = validation.decision()
+    scores.write_scores(config.run / "scores" / "validation.csv", rows)
+    values = validation.values()
+    path = config.run / "model.safetensors"
+    save_model(
+        path,
+        step.student,
+        kind="image_detector",
+        arguments=config.model.arguments(),
+        preprocessing=step.model_input.describe(),
+        provenance={**provenance, "validation": values},
+        decision=rule,
+    )
+    num_files = len(validation.labels_and_logits[0])
+    return Outcome(
+        f"validation AUC {values['video_auc']:.3f} over {num_files} files "
+        f"(the model was selected on them)\nwrote {path}"
+    )
+
+
+def _picture(clips: TrainingClips, machine: Runtime) -> np.ndarray:
+    """What the student sees of a few training samples."""
+    batch = clips.first_clips(_PICTURES).to(machine.device)
+    seen = clips.model_input.see(batch, batch.student)[0]
+    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
+    return view_strip.draw_strip(seen, masks, None)

@@ -1,0 +1,189 @@
+"""Teachers of an image student: an image detector, or the video detector of stage two.
+
+Both are frozen, in eval mode and given their own input. An image teacher sees the student's very
+view, now or when its answers were computed. A video teacher judges whole clips; each of its frames
+inherits the clip's logit and counts as much as the clip's attention to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from avkd.data.datasets import ClipItem, TrainingClips, WindowClips
+from avkd.data.model_input import ModelInput
+from avkd.data.sampling import ClipBatch, ClipKey
+from avkd.models.model_file import load_detector
+from avkd.runtime import Runtime
+from avkd.teachers.output_cache import OutputCache, TeacherOutputs
+
+
+class Teacher(Protocol):
+    """Answers a batch of the student's clips."""
+
+    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
+        """Outputs of length B, on the batch's device, without gradient."""
+
+
+class TeacherModel:
+    """A model file opened for teaching.
+
+    Args:
+        path: Of an image detector or a video detector.
+        machine: Where it computes; always in fp32.
+
+    Raises:
+        ModelFileError: not a detector, or damaged.
+    """
+
+    def __init__(self, path: Path, machine: Runtime) -> None:
+        model, header = load_detector(path)
+        self.model: nn.Module = model.to(machine.device).eval().requires_grad_(False)
+        self.input = header.input_of(ModelInput.read, path)
+        self.fingerprint = header.sha256
+        self.is_video = header.kind == "detector"
+        self.machine = machine
+
+    @torch.no_grad()
+    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
+        """Answers to the student's views of ``batch``."""
+        logit = self.model(*self.input.see(batch, batch.student)).logit.float()
+        return TeacherOutputs(logit, torch.ones_like(logit))
+
+    def require_same_faces(self, student: ModelInput, path: Path) -> None:
+        """Refuse a teacher that cannot look at what the student sees.
+
+        Raises:
+            ValueError: it knows other crops, or judges clips of another length.
+        """
+        if self.input.faces != student.faces:
+            raise ValueError(
+                f"{path}: the teacher knows {self.input.faces} faces, the data hold "
+                f"{student.faces} ones; prepare the data as the teacher's were"
+            )
+        if not self.is_video and self.input.clip_frames != student.clip_frames:
+            raise ValueError(
+                f"{path}: judges {self.input.clip_frames} frame(s) at once, the student "
+                f"{student.clip_frames}; they must see the same clip"
+            )
+
+
+class RecurringViews:
+    """Answers to every item in every one of a bounded number of views, looked up.
+
+    Args:
+        outputs: For each view the answers to all items.
+        device: Where batches are.
+    """
+
+    def __init__(self, outputs: Sequence[TeacherOutputs], device: torch.device) -> None:
+        self._logit = torch.stack([of_view.logit for of_view in outputs]).to(device)
+        self._weight = torch.stack([of_view.weight for of_view in outputs]).to(device)
+
+    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
+        """Look up the draws of ``batch``."""
+        views, items, _ = batch.draws.unbind(1)
+        return TeacherOutputs(self._logit[views, items], self._weight[views, items])
+
+
+class EveryFrame:
+    """Answers to every frame of every item; a clip of several frames gets their mean.
+
+    Args:
+        outputs: Of all frames of all items, laid end to end.
+        lengths: Frames of each item.
+        clip_frames: Frames of the student's clips.
+        device: Where batches are.
+    """
+
+    def __init__(
+        self,
+        outputs: TeacherOutputs,
+        lengths: Sequence[int],
+        *,
+        clip_frames: int,
+        device: torch.device,
+    ) -> None:
+        ends = torch.tensor(lengths).cumsum(0)
+        self._starts = (ends - torch.tensor(lengths)).to(device)
+        self._logit, self._weight = (values.to(device) for values in outputs)
+        self._offsets = torch.arange(clip_frames, device=device)
+
+    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
+        """Look up the frames of ``batch``."""
+        _, items, first = batch.draws.unbind(1)
+        frames = (self._starts[items] + first)[:, None] + self._offsets
+        return TeacherOutputs(self._logit[frames].mean(1), self._weight[frames].mean(1))
+
+
+def ask_every_view(
+    teacher: TeacherModel, clips: TrainingClips, cache: OutputCache, batch_size: int
+) -> RecurringViews:
+    """Complete ``cache`` with one part for each view of all items, and read it."""
+    for view in tqdm(cache.missing(), desc="teacher", unit="view"):
+        keys = [ClipKey(view, item, item) for item in range(len(clips))]
+        loader = DataLoader(
+            clips,
+            batch_sampler=list(_chunks(keys, batch_size)),
+            collate_fn=ClipBatch.collate,
+            generator=torch.Generator().manual_seed(0),
+        )
+        answers = [teacher(batch.to(teacher.machine.device)) for batch in loader]
+        cache.write(view, TeacherOutputs(*(torch.cat(part) for part in zip(*answers, strict=True))))
+    parts = [cache.read(view) for view in range(cache.num_parts)]
+    return RecurringViews(parts, teacher.machine.device)
+
+
+def ask_every_frame(
+    teacher: TeacherModel, items: Sequence[ClipItem], cache: OutputCache, clip_frames: int
+) -> EveryFrame:
+    """Complete ``cache`` with the video teacher's answers to every frame, and read it."""
+    lengths = [item.num_frames for item in items]
+    if cache.missing():
+        cache.write(0, _video_outputs(teacher, items, lengths))
+    return EveryFrame(
+        cache.read(0), lengths, clip_frames=clip_frames, device=teacher.machine.device
+    )
+
+
+@torch.no_grad()
+def _video_outputs(
+    teacher: TeacherModel, items: Sequence[ClipItem], lengths: Sequence[int]
+) -> TeacherOutputs:
+    """Mean over the windows that hold a frame of the window's logit and of its attention there."""
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    logit, weight, holders = torch.zeros(3, sum(lengths)).unbind(0)
+    clips = WindowClips(items, teacher.input)
+    bar = tqdm(total=len(clips), desc="teacher", unit="window")
+    for batch, places in clips.batches(batch_size=8):
+        bar.update(len(batch))
+        batch = batch.to(teacher.machine.device)
+        output = teacher.model(*teacher.input.see(batch, batch.student))
+        importance = _relative_importance(output.importance, output.logit, teacher.input)
+        for row, (index, window) in enumerate(places):
+            first = starts[index] + window.start_frame
+            held = slice(first, first + window.num_frames)
+            logit[held] += output.logit[row].float().cpu()
+            weight[held] += importance[row, : window.num_frames].cpu()
+            holders[held] += 1
+    return TeacherOutputs(logit / holders, weight / holders)
+
+
+def _relative_importance(importance: Tensor | None, logit: Tensor, seen: ModelInput) -> Tensor:
+    """(B, T) with mean 1 over a clip; ones where the detector has no attention."""
+    if importance is None:
+        return torch.ones(len(logit), seen.clip_frames)
+    return importance.float() * seen.clip_frames
+
+
+def _chunks(keys: Sequence[ClipKey], size: int) -> Iterator[list[ClipKey]]:
+    remaining = iter(keys)
+    while chunk := list(islice(remaining, size)):
+        yield chunk

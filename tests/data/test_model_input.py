@@ -1,0 +1,56 @@
+"""What a model file says of its input is what it is given, or it is refused."""
+
+import json
+
+import pytest
+
+from avkd.data.model_input import FRAMES_PER_FILE, IMAGE_VIEW_SHARE, ModelInput
+
+VIDEO = ModelInput.of_video(112)
+IMAGE = ModelInput(
+    clip_frames=1,
+    crop_pixels=256,
+    view_share=IMAGE_VIEW_SHARE,
+    image_size=224,
+    windows_per_file=FRAMES_PER_FILE,
+    landmarks=True,
+    faces="whole",
+)
+
+
+@pytest.mark.parametrize("model_input", [VIDEO, IMAGE])
+def test_a_description_is_plain_json_and_reads_back_equal(model_input: ModelInput) -> None:
+    stored = json.loads(json.dumps({**model_input.describe(), "mel_bins": 80}))
+    assert ModelInput.read(stored) == model_input
+
+
+def test_the_published_preprocessing_is_resize_256_crop_224() -> None:
+    assert IMAGE.slack(256) == 32 and VIDEO.slack(150) == 10
+
+
+def test_a_video_detector_covers_every_frame_and_an_image_detector_spreads_its_own() -> None:
+    assert [w.start_frame for w in VIDEO.windows(60)] == [0, 25, 35]
+    spread = IMAGE.windows(640)
+    assert len(spread) == 32 and {w.num_frames for w in spread} == {1}
+    assert spread[0].start_frame == 10 and spread[-1].start_frame == 630
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("image_size", None, "image_size is None"),
+        ("image_size", "112", "image_size is '112'"),
+        ("clip_frames", 0, "clip_frames is 0"),
+        ("clip_frames", True, "clip_frames is True"),
+        ("windows_per_file", -1, "windows_per_file is -1"),
+        ("view_share", 1, "view_share is 1"),
+        ("view_share", 1.5, "view_share is 1.5"),
+        ("view_share", float("nan"), "view_share is nan"),
+        ("landmarks", 1, "landmarks is 1"),
+        ("faces", "half", "faces is 'half'"),
+        ("channel_mean", [0.5, 0.5, 0.5], r"channel_mean = \[0.5"),
+    ],
+)
+def test_a_description_that_cannot_be_followed_is_refused(name, value, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelInput.read({**VIDEO.describe(), name: value})

@@ -1,0 +1,74 @@
+"""Who teaches: the right answer to the right draw, and no teacher that sees something else."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from avkd.data.model_input import ModelInput
+from avkd.teachers.output_cache import TeacherOutputs
+from avkd.teachers.teacher import EveryFrame, RecurringViews, TeacherModel, _relative_importance
+
+CPU = torch.device("cpu")
+IMAGE = ModelInput(
+    clip_frames=1,
+    crop_pixels=150,
+    view_share=0.875,
+    image_size=32,
+    windows_per_file=32,
+)
+
+
+def asked(*draws: tuple[int, int, int]) -> SimpleNamespace:
+    """A batch with these (view, item, first frame)."""
+    return SimpleNamespace(draws=torch.tensor(draws))
+
+
+def numbered(start: int, count: int) -> TeacherOutputs:
+    values = torch.arange(start, start + count).float()
+    return TeacherOutputs(values, 100 + values)
+
+
+def test_a_draw_gets_the_answer_to_its_own_view_and_item() -> None:
+    teacher = RecurringViews([numbered(0, 5), numbered(10, 5)], CPU)
+    outputs = teacher(asked((0, 3, 0), (1, 3, 9), (1, 0, 0)))
+    assert outputs.logit.tolist() == [3, 13, 10]
+    assert outputs.weight.tolist() == [103, 113, 110]
+
+
+def test_a_clip_gets_the_mean_of_its_own_frames() -> None:
+    lengths = [4, 2, 6]  # frames 0..3, 4..5, 6..11
+    one = EveryFrame(numbered(0, 12), lengths, clip_frames=1, device=CPU)
+    assert one(asked((7, 0, 3), (0, 1, 0), (9, 2, 5))).logit.tolist() == [3, 4, 11]
+    three = EveryFrame(numbered(0, 12), lengths, clip_frames=3, device=CPU)
+    assert three(asked((0, 0, 1), (0, 2, 3))).logit.tolist() == [2, 10]
+    assert three(asked((0, 0, 1))).weight.tolist() == [102]
+
+
+def test_a_frame_counts_as_much_as_the_clip_attends_to_it() -> None:
+    importance = torch.tensor([[0.5, 0.3, 0.2]])
+    video = replace(ModelInput.of_video(32), clip_frames=3)
+    weights = _relative_importance(importance, torch.zeros(1), video)
+    torch.testing.assert_close(weights, torch.tensor([[1.5, 0.9, 0.6]]))
+    assert _relative_importance(None, torch.zeros(2), video).tolist() == [[1, 1, 1]] * 2
+
+
+@pytest.mark.parametrize(
+    ("teacher", "is_video", "message"),
+    [
+        (replace(IMAGE, faces="whole"), False, "knows whole faces, the data hold aligned"),
+        (replace(IMAGE, clip_frames=8), False, "judges 8 frame"),
+        (replace(IMAGE, image_size=224), False, None),  # the same view at another size
+        (ModelInput.of_video(64), True, None),
+        (ModelInput.of_video(64, "whole"), True, "knows whole faces"),
+    ],
+)
+def test_a_teacher_that_sees_something_else_is_refused(teacher, is_video, message) -> None:
+    stand_in = SimpleNamespace(input=teacher, is_video=is_video)
+    if message is None:
+        TeacherModel.require_same_faces(stand_in, IMAGE, Path("t.safetensors"))
+    else:
+        with pytest.raises(ValueError, match=f"t.safetensors.*{message}"):
+            TeacherModel.require_same_faces(stand_in, IMAGE, Path("t.safetensors"))
