@@ -50,7 +50,7 @@ class LayoutConfig:
     """How a dataset's folder tree is read; only settings of the chosen layout may be given."""
 
     compression: Literal["c0", "c23", "c40"] | None = None
-    """faceforensics, faceshifter: which compression to read; unset = c23."""
+    """faceforensics, faceshifter, deepfakebench: which compression to read; unset = c23."""
     methods: tuple[str, ...] | None = None
     """faceforensics: forgery methods to read; unset = the four of the paper."""
     clips_per_word: int | None = None
@@ -67,9 +67,21 @@ class LayoutConfig:
     `method`, `platform`, `identity`, `split` where paths tell them; unset = by folder names."""
     val_fraction: float | None = None
     """Share of the files on the validation side; unset = 0.1. kaggle_*: give it together with
-    test_fraction to set the official split aside. wilddeepfake: share of the training side."""
+    test_fraction to set the official split aside. wilddeepfake, dfdc_preview: share of the training
+    side, for the latter unset = 0. fakeavceleb: as kaggle_*; unset = all on the test side."""
     test_fraction: float | None = None
-    """Share of the files on the test side; unset = 0.1. With val_fraction 0.2 that is 7:2:1."""
+    """Share of the files on the test side; unset = 0.1, for dfdc_train 0. With val_fraction 0.2
+    that is 7:2:1."""
+    variant: str | None = None
+    """deeperforensics: folder of manipulated_videos to read; unset = end_to_end."""
+    originals: str | None = None
+    """deeperforensics: folder below the source that holds its real class, the originals of
+    FaceForensics++ at c23 (000.mp4 and so on); unset = forgeries alone."""
+    video_list: Path | None = None
+    """dfdc_test, deeperforensics: file that names the videos to evaluate on, one a line; unset =
+    all of them, or the official split."""
+    index: str | None = None
+    """deepfakebench: the index file, as a path from the source; unset = the only .json in it."""
     val_speakers: tuple[str, ...] | None = None
     """talking_faces: speakers of the validation side; unset = drawn by seed."""
     test_speakers: tuple[str, ...] | None = None
@@ -91,6 +103,14 @@ class PrepareConfig:
         "faceforensics",
         "faceshifter",
         "celebdf",
+        "dfdc_train",
+        "dfdc_test",
+        "dfdc_preview",
+        "deeperforensics",
+        "fakeavceleb",
+        "lavdf",
+        "avdeepfake1m",
+        "deepfakebench",
         "talking_faces",
         "real_fake",
         "manifest",

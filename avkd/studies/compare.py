@@ -118,10 +118,12 @@ def _train(run: Run, config: CompareConfig) -> None:
 def distill_config(run: Run, config: CompareConfig) -> DistillConfig:
     """The `avkd distill` command behind a run."""
     arm = run.arm
+    teacher = _teacher(run, config)
     return DistillConfig(
         data=run.trained_on.data,
         run=run.folder,
-        teacher=_teacher(run, config),
+        teacher=teacher,
+        teacher_outputs=None if teacher is None else _teacher_outputs(run, config),
         alpha=arm.alpha,
         soft=arm.soft,
         temperature=arm.temperature,
@@ -144,6 +146,12 @@ def _teacher(run: Run, config: CompareConfig) -> Path | None:
     seeds = config.seeds if arm.seeds is None else arm.seeds
     seed = run.seed if run.seed in seeds else seeds[0]
     return _folder(config, run.trained_on.name, run.ratio, name, seed) / "model.safetensors"
+
+
+def _teacher_outputs(run: Run, config: CompareConfig) -> Path:
+    """One folder for the students that ask the same teacher the same questions."""
+    same = [run.trained_on.name, run.ratio, run.arm.teacher, run.seed, vars(run.arm.views)]
+    return config.out / "teacher_outputs" / durable.fingerprint(same)
 
 
 def _test(run: Run, config: CompareConfig) -> Iterator[Result]:

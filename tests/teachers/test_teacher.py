@@ -4,10 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from avkd.data.model_input import ModelInput
+from avkd.data.sampling import ClipBatch
+from avkd.data.transforms import Augmentation, Views, apply_video, draw_view
 from avkd.teachers.output_cache import TeacherOutputs
 from avkd.teachers.teacher import EveryFrame, RecurringViews, TeacherModel, _relative_importance
 
@@ -29,6 +33,38 @@ def asked(*draws: tuple[int, int, int]) -> SimpleNamespace:
 def numbered(start: int, count: int) -> TeacherOutputs:
     values = torch.arange(start, start + count).float()
     return TeacherOutputs(values, 100 + values)
+
+
+class Mean(nn.Module):
+    """Its logit is the mean of what it sees; remembers whether it was in eval mode."""
+
+    def forward(self, clip: torch.Tensor) -> SimpleNamespace:
+        assert not self.training and not torch.is_grad_enabled()
+        return SimpleNamespace(logit=clip.mean(dim=(1, 2, 3, 4)))
+
+
+def test_a_teacher_sees_the_students_view_at_its_own_size() -> None:
+    """Another crop or flip would teach the student about a picture it does not see."""
+    frames = torch.randint(0, 256, (3, 1, 150, 150, 3), dtype=torch.uint8)
+    draws = [np.random.default_rng(seed) for seed in range(6)]
+    student = Views.cat([draw_view(rng, Augmentation(erasing=1.0), 19) for rng in draws[:3]])
+    clean = Views.cat([draw_view(rng, Augmentation(), 19) for rng in draws[3:]])
+    batch = ClipBatch(
+        frames=frames,
+        waveform=None,
+        landmarks=None,
+        labels=torch.zeros(3),
+        student=student,
+        teacher=clean,
+        sample_ids=("a", "b", "c"),
+        draws=torch.zeros(3, 3, dtype=torch.long),
+    )
+    teacher = TeacherModel.__new__(TeacherModel)
+    teacher.model, teacher.input = Mean().eval(), replace(IMAGE, image_size=64)
+    seen = apply_video(frames, student, 64, 0.875)
+    outputs = teacher(batch)
+    torch.testing.assert_close(outputs.logit, seen.mean(dim=(1, 2, 3, 4)))
+    assert outputs.weight.tolist() == [1, 1, 1]
 
 
 def test_a_draw_gets_the_answer_to_its_own_view_and_item() -> None:

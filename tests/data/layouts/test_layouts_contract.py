@@ -59,6 +59,85 @@ def plant_wilddeepfake(root: Path, plant) -> None:
             archive.addfile(tarfile.TarInfo(name), io.BytesIO())
 
 
+def plant_dfdc_train(root: Path, plant) -> None:
+    for part in range(2):
+        names = [f"p{part}v{n}" for n in range(20)]
+        plant(f"dfdc_train_part_{part}/{name}.mp4" for name in names)
+        rows = {
+            f"{name}.mp4": {"label": "FAKE", "split": "train", "original": f"{names[n - 1]}.mp4"}
+            if n % 2
+            else {"label": "REAL", "split": "train", "original": None}
+            for n, name in enumerate(names)
+        }
+        (root / f"dfdc_train_part_{part}/metadata.json").write_text(json.dumps(rows))
+
+
+def plant_dfdc_test(root: Path, plant) -> None:
+    plant(f"{name}.mp4" for name in "ab")
+    (root / "labels.csv").write_text("filename,label\na.mp4,0\nb.mp4,1\n")
+
+
+def plant_dfdc_preview(root: Path, plant) -> None:
+    rows = {}
+    for side, actor in (("train", 1000), ("test", 2000)):
+        rows[f"original_videos/{actor}/{actor}_001.mp4"] = {"label": "real", "set": side}
+        fake = f"method_A/{actor}/{actor}_A/{actor + 1}_{actor}_A_001.mp4"
+        rows[fake] = {"label": "fake", "set": side}
+    plant(rows)
+    (root / "dataset.json").write_text(json.dumps(rows))
+
+
+def plant_deeperforensics(root: Path, plant) -> None:
+    names = {"train": "000_M001", "val": "001_M002", "test": "002_W001"}
+    plant(f"manipulated_videos/end_to_end/{name}.mp4" for name in names.values())
+    plant(["source_videos/M001/light_up/neutral/camera_up/M001.mp4"])
+    for side, name in names.items():
+        plant([f"lists/splits/{side}.txt"])
+        (root / f"lists/splits/{side}.txt").write_text(f"{name}.mp4\n")
+
+
+def plant_fakeavceleb(root: Path, plant) -> None:
+    lines = ["source,target1,target2,method,category,type,race,gender,path,"]
+    for kind, letter in (("RealVideo-RealAudio", "A"), ("FakeVideo-RealAudio", "C")):
+        plant([f"{kind}/African/men/id00076/1.mp4"])
+        folder = f"FakeAVCeleb/{kind}/African/men/id00076"
+        lines.append(f"id00076,-,-,wav2lip,{letter},{kind},African,men,1.mp4,{folder}")
+    (root / "meta_data.csv").write_text("\n".join(lines) + "\n")
+
+
+def plant_lavdf(root: Path, plant) -> None:
+    rows = []
+    for side in ("train", "dev", "test"):
+        shared = {"modify_audio": False, "split": side}
+        real = {"file": f"{side}/0.mp4", "original": None, "modify_video": False}
+        fake = {"file": f"{side}/1.mp4", "original": f"{side}/0.mp4", "modify_video": True}
+        rows += [real | shared, fake | shared]
+    plant(row["file"] for row in rows)
+    (root / "metadata.json").write_text(json.dumps(rows))
+
+
+def plant_avdeepfake1m(root: Path, plant) -> None:
+    for side in ("train", "val"):
+        real, fake = f"id1/{side}/1/real.mp4", f"id1/{side}/1/fake_video_fake_audio.mp4"
+        plant([f"{side}/{real}", f"{side}/{fake}"])
+        rows = [
+            {"file": real, "original": None, "split": side, "modify_type": "real"},
+            {"file": fake, "original": real, "split": side, "modify_type": "both_modified"},
+        ]
+        (root / f"{side}_metadata.json").write_text(json.dumps(rows))
+
+
+def plant_deepfakebench(root: Path, plant) -> None:
+    index: dict = {"FF-real": {}, "FF-DF": {}}
+    for side, (a, b) in PAIRS.items():
+        for key, name in (("FF-real", a), ("FF-real", b), ("FF-DF", f"{a}_{b}")):
+            frames = [f"FaceForensics++/{key}/c23/frames/{name}/00{n}.png" for n in range(2)]
+            plant(frames)
+            videos = index[key].setdefault(side, {}).setdefault("c23", {})
+            videos[name] = {"label": key, "frames": frames}
+    (root / "FF-DF.json").write_text(json.dumps({"FF-DF": index}))
+
+
 TREES = {
     "lrw": lambda root, plant: plant(
         f"{word}/{side}/{word}_00001.mp4"
@@ -68,6 +147,14 @@ TREES = {
     "faceforensics": plant_faceforensics,
     "faceshifter": plant_faceforensics,
     "celebdf": plant_celebdf,
+    "dfdc_train": plant_dfdc_train,
+    "dfdc_test": plant_dfdc_test,
+    "dfdc_preview": plant_dfdc_preview,
+    "deeperforensics": plant_deeperforensics,
+    "fakeavceleb": plant_fakeavceleb,
+    "lavdf": plant_lavdf,
+    "avdeepfake1m": plant_avdeepfake1m,
+    "deepfakebench": plant_deepfakebench,
     "talking_faces": lambda root, plant: plant(f"s{n}/a/b.mp4" for n in range(5)),
     "real_fake": lambda root, plant: plant(
         f"{kind}/{n}.mp4" for n in range(5) for kind in ("real", "fake/X")
