@@ -79,7 +79,11 @@ def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tup
     Raises:
         ValueError: another file ending.
     """
-    drawn = [(row, row.confusion) for row in rows if row.is_pooled and row.confusion is not None]
+    drawn = [
+        (row, row.at_threshold.confusion)
+        for row in rows
+        if row.is_pooled and row.at_threshold.confusion is not None
+    ]
     assert drawn, "a confusion needs a threshold and a pooled row"
     paths = []
     for first in range(0, len(drawn), MATRICES_PER_PAGE):
@@ -224,9 +228,9 @@ def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
     axes.axhline(0.5, color="white", linewidth=3)
     axes.axvline(0.5, color="white", linewidth=3)
     dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
-    accuracy = row.accuracy.reason
-    if row.accuracy.value is not None:
-        accuracy = f"accuracy {100 * row.accuracy.value:.1f} %"
+    accuracy = row.at_threshold.accuracy.reason
+    if row.at_threshold.accuracy.value is not None:
+        accuracy = f"accuracy {100 * row.at_threshold.accuracy.value:.1f} %"
     axes.set_title(f"{_wrapped(dataset, _LONGEST_NAME, lines=2)}\n{accuracy}", fontsize=10)
 
 

@@ -58,7 +58,9 @@ def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
 
 def to_text(rows: Sequence[SummaryRow]) -> str:
     """The main columns, aligned for a terminal; one line per row under a heading."""
-    columns = _text_columns(with_accuracy=any(row.confusion is not None for row in rows))
+    columns = _text_columns(
+        with_accuracy=any(row.at_threshold.confusion is not None for row in rows)
+    )
     cells = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
@@ -102,11 +104,14 @@ _RANKING_METRICS: dict[str, Callable[[SummaryRow], Metric]] = {
     "expected_calibration_error": lambda row: row.calibration_error,
 }
 _THRESHOLD_METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval]]] = {
-    "accuracy": lambda row: (row.accuracy, row.accuracy_interval),
-    "balanced_accuracy": lambda row: (row.balanced_accuracy, row.balanced_accuracy_interval),
-    "precision": lambda row: (row.precision, row.precision_interval),
-    "recall": lambda row: (row.recall, row.recall_interval),
-    "f1": lambda row: (row.f1, row.f1_interval),
+    "accuracy": lambda row: (row.at_threshold.accuracy, row.at_threshold.accuracy_interval),
+    "balanced_accuracy": lambda row: (
+        row.at_threshold.balanced_accuracy,
+        row.at_threshold.balanced_accuracy_interval,
+    ),
+    "precision": lambda row: (row.at_threshold.precision, row.at_threshold.precision_interval),
+    "recall": lambda row: (row.at_threshold.recall, row.at_threshold.recall_interval),
+    "f1": lambda row: (row.at_threshold.f1, row.at_threshold.f1_interval),
 }
 _COUNTS = tuple(field.name for field in dataclasses.fields(Confusion))
 
@@ -155,7 +160,11 @@ def _csv_cells_at_threshold(row: SummaryRow) -> dict[str, float | None]:
     for name, find in _THRESHOLD_METRICS.items():
         metric, interval = find(row)
         cells |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return cells if row.confusion is None else cells | dataclasses.asdict(row.confusion)
+    return (
+        cells
+        if row.at_threshold.confusion is None
+        else cells | dataclasses.asdict(row.at_threshold.confusion)
+    )
 
 
 _NAME_COLUMNS: _Columns = {
@@ -199,7 +208,7 @@ def _markdown_table(rows: Sequence[SummaryRow], columns: _Columns) -> list[str]:
 
 
 def _text_columns(*, with_accuracy: bool) -> _Columns:
-    accuracy: _Columns = {"accuracy %": lambda row: _percent(row.accuracy)}
+    accuracy: _Columns = {"accuracy %": lambda row: _percent(row.at_threshold.accuracy)}
     return {
         "dataset": lambda row: _one_line(row.dataset),
         "forgery": lambda row: _one_line(row.method),
@@ -284,7 +293,11 @@ def _measured(row: SummaryRow, name: str) -> str:
 
 
 def _count(row: SummaryRow, cell: str) -> str:
-    return "not defined" if row.confusion is None else str(getattr(row.confusion, cell))
+    return (
+        "not defined"
+        if row.at_threshold.confusion is None
+        else str(getattr(row.at_threshold.confusion, cell))
+    )
 
 
 def _percent(metric: Metric) -> str:

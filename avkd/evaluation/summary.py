@@ -15,7 +15,7 @@ from avkd.evaluation import metrics, threshold_metrics
 from avkd.evaluation.bootstrap import FloatArray, Interval
 from avkd.evaluation.metrics import Metric
 from avkd.evaluation.scores import REAL_METHOD, ClipScore
-from avkd.evaluation.threshold_metrics import Confusion
+from avkd.evaluation.threshold_metrics import ThresholdMetrics
 
 ALL_METHODS = "all"
 POOLING_RULE = "a file's score is the mean of the raw logits of its scored windows"
@@ -76,23 +76,8 @@ class SummaryRow:
     """Equal error rate over files."""
     calibration_error: Metric
     """Expected calibration error over files; a file's probability has the mean log-odds."""
-    confusion: Confusion | None
-    """Verdicts over files at the threshold that was given; None without one."""
-    accuracy: Metric
-    """Share of the files that are called right."""
-    accuracy_interval: Interval
-    balanced_accuracy: Metric
-    """Mean of the shares of reals and of fakes that are called right."""
-    balanced_accuracy_interval: Interval
-    precision: Metric
-    """Share of fakes among what is called fake; depends on the share of fakes."""
-    precision_interval: Interval
-    recall: Metric
-    """Share of the fakes that are called fake."""
-    recall_interval: Interval
-    f1: Metric
-    """Harmonic mean of precision and recall; depends on the share of fakes."""
-    f1_interval: Interval
+    at_threshold: ThresholdMetrics
+    """Verdicts over files at the threshold that was given, and the numbers that follow."""
     unscored: tuple[tuple[str, int], ...]
     """Reason codes of the unscored files and their numbers, most frequent first."""
 
@@ -254,7 +239,7 @@ def _row(
         equal_error_rate=metrics.equal_error_rate(labels, logits),
         calibration_error=metrics.expected_calibration_error(labels, probabilities),
         unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
-        **vars(at_threshold),  # its fields bear the names of the row's
+        at_threshold=at_threshold,
     )
 
 

@@ -42,14 +42,19 @@ class ThresholdMetrics:
     confusion: Confusion | None
     """None when no threshold was given."""
     accuracy: Metric
+    """Share of the files that are called right; depends on the share of fakes."""
     accuracy_interval: Interval
     balanced_accuracy: Metric
+    """Mean of the shares of reals and of fakes that are called right."""
     balanced_accuracy_interval: Interval
     precision: Metric
+    """Share of fakes among what is called fake; depends on the share of fakes."""
     precision_interval: Interval
     recall: Metric
+    """Share of the fakes that are called fake."""
     recall_interval: Interval
     f1: Metric
+    """Harmonic mean of precision and recall; depends on the share of fakes."""
     f1_interval: Interval
 
 

@@ -1,24 +1,27 @@
-"""What a stage does with its validation side: score it, select by it, fit the decision rule on it.
+"""What a stage does with its validation side: score it, select by it, fit the rule, export.
 
 The only place where scores choose anything; it is given validation items and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
 
 from avkd.data.datasets import ClipItem
 from avkd.data.model_input import ModelInput
-from avkd.evaluation import calibration, metrics
+from avkd.evaluation import calibration, metrics, scores
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import VideoScore, pool_videos
 from avkd.models.decision import DecisionRule
-from avkd.runtime import Runtime
+from avkd.models.model_file import save_model
+from avkd.runtime import Outcome, Runtime
 
 _UNCERTAIN_HALF_WIDTH = 0.1
 
@@ -92,6 +95,46 @@ class Validation:
             source=f"best balanced accuracy on {len(labels)} validation files of this training",
         )
         return rule, [_calibrated(row, rule) for row in self.rows]
+
+
+def export_detector(
+    validation: Validation,
+    model: nn.Module,
+    *,
+    folder: Path,
+    kind: str,
+    arguments: Mapping[str, Any],
+    model_input: ModelInput,
+    provenance: Mapping[str, Any],
+) -> Outcome:
+    """Write what a training leaves: validation scores, and the model file with its decision rule.
+
+    Args:
+        validation: Scores of the model, by which it was selected.
+        model: The detector.
+        folder: Run folder.
+        kind: Of the model file.
+        arguments: What the detector was built from.
+        model_input: What it looks at.
+        provenance: Where its weights come from.
+    """
+    rule, rows = validation.decision()
+    scores.write_scores(folder / "scores" / "validation.csv", rows)
+    values = validation.values()
+    path = folder / "model.safetensors"
+    save_model(
+        path,
+        model,
+        kind=kind,
+        arguments=arguments,
+        preprocessing=model_input.describe(),
+        provenance={**provenance, "validation": values},
+        decision=rule,
+    )
+    return Outcome(
+        f"validation AUC {values['video_auc']:.3f} over {len(pool_videos(rows))} files "
+        f"(the model was selected on them)\nwrote {path}"
+    )
 
 
 def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:

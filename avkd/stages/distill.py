@@ -9,7 +9,6 @@ loaded without a check and ran at every step, ours is strict and may be asked on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -21,11 +20,10 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, RecurringBatches
-from avkd.evaluation import figure, metrics, scores
-from avkd.evaluation.validation import Validation
+from avkd.evaluation import figure, metrics
+from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
-from avkd.models.model_file import save_model
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.objectives.distillation import logit_mean_squares, softened_divergence
 from avkd.runtime import Outcome, Runtime
@@ -165,7 +163,15 @@ def distill(config: DistillConfig) -> Outcome:
         "seed": config.loop.seed,
         "best_step": progress.best_step,
     }
-    return _export(config, step, provenance, _validation(step, data, config, machine))
+    return export_detector(
+        _validation(step, data, config, machine),
+        step.student,
+        folder=config.run,
+        kind="image_detector",
+        arguments=config.model.arguments(),
+        model_input=step.model_input,
+        provenance=provenance,
+    )
 
 
 def _student(config: DistillConfig) -> ImageDetector:
@@ -250,30 +256,6 @@ def _validation(
         step.model_input,
         machine,
         batch_size=config.loop.batch_size,
-    )
-
-
-def _export(
-    config: DistillConfig, step: DistillStep, provenance: dict[str, Any], validation: Validation
-) -> Outcome:
-    """Fit the decision rule on the validation scores, write them and the model file."""
-    rule, rows = validation.decision()
-    scores.write_scores(config.run / "scores" / "validation.csv", rows)
-    values = validation.values()
-    path = config.run / "model.safetensors"
-    save_model(
-        path,
-        step.student,
-        kind="image_detector",
-        arguments=config.model.arguments(),
-        preprocessing=step.model_input.describe(),
-        provenance={**provenance, "validation": values},
-        decision=rule,
-    )
-    num_files = len(validation.labels_and_logits[0])
-    return Outcome(
-        f"validation AUC {values['video_auc']:.3f} over {num_files} files "
-        f"(the model was selected on them)\nwrote {path}"
     )
 
 

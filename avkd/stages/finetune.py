@@ -21,8 +21,8 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
-from avkd.evaluation import figure, metrics, scores
-from avkd.evaluation.validation import Validation
+from avkd.evaluation import figure, metrics
+from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
@@ -32,7 +32,6 @@ from avkd.models.model_file import (
     load_student_encoder,
     load_video_teacher,
     read_header,
-    save_model,
 )
 from avkd.objectives.agreement import negative_cosine
 from avkd.objectives.classification import prior_corrected_cross_entropy
@@ -169,7 +168,15 @@ def finetune(config: FinetuneConfig) -> Outcome:
         "seed": config.loop.seed,
         "best_step": progress.best_step,
     }
-    return _export(config, step, arguments, provenance, _validation(step, data, machine))
+    return export_detector(
+        _validation(step, data, machine),
+        step.detector,
+        folder=config.run,
+        kind="detector",
+        arguments=arguments,
+        model_input=step.model_input,
+        provenance=provenance,
+    )
 
 
 def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
@@ -221,34 +228,6 @@ def _step(
 
 def _validation(step: FinetuneStep, data: build.FinetuneData, machine: Runtime) -> Validation:
     return Validation.of(step.detector, data.validation, step.model_input, machine)
-
-
-def _export(
-    config: FinetuneConfig,
-    step: FinetuneStep,
-    arguments: dict[str, Any],
-    provenance: dict[str, Any],
-    validation: Validation,
-) -> Outcome:
-    """Fit the decision rule on the validation scores, write them and the model file."""
-    rule, rows = validation.decision()
-    scores.write_scores(config.run / "scores" / "validation.csv", rows)
-    values = validation.values()
-    path = config.run / "model.safetensors"
-    save_model(
-        path,
-        step.detector,
-        kind="detector",
-        arguments=arguments,
-        preprocessing=step.model_input.describe(),
-        provenance={**provenance, "validation": values},
-        decision=rule,
-    )
-    num_files = len(validation.labels_and_logits[0])
-    return Outcome(
-        f"validation video AUC {values['video_auc']:.3f} over {num_files} files "
-        f"(the model was selected on them)\nwrote {path}"
-    )
 
 
 def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:

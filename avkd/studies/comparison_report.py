@@ -28,10 +28,10 @@ class Result:
 
 
 _METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval | None]]] = {
-    "accuracy": lambda row: (row.accuracy, row.accuracy_interval),
-    "precision": lambda row: (row.precision, row.precision_interval),
-    "recall": lambda row: (row.recall, row.recall_interval),
-    "f1": lambda row: (row.f1, row.f1_interval),
+    "accuracy": lambda row: (row.at_threshold.accuracy, row.at_threshold.accuracy_interval),
+    "precision": lambda row: (row.at_threshold.precision, row.at_threshold.precision_interval),
+    "recall": lambda row: (row.at_threshold.recall, row.at_threshold.recall_interval),
+    "f1": lambda row: (row.at_threshold.f1, row.at_threshold.f1_interval),
     "auc": lambda row: (row.auc, row.auc_interval),
 }
 _COUNTS = ("true_real", "false_fake", "false_real", "true_fake")
@@ -105,8 +105,8 @@ def to_csv(results: Iterable[Result]) -> str:
             line[name] = metric.value
             line[f"{name}_low"] = None if interval is None else interval.low
             line[f"{name}_high"] = None if interval is None else interval.high
-        if row.confusion is not None:
-            line |= {name: getattr(row.confusion, name) for name in _COUNTS}
+        if row.at_threshold.confusion is not None:
+            line |= {name: getattr(row.at_threshold.confusion, name) for name in _COUNTS}
         writer.writerow(line)
     return text.getvalue()
 

@@ -110,10 +110,10 @@ def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts(
     header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[1])
     for line, row in zip(lines, rows, strict=True):
         cells = dict(zip(header, line, strict=True))
-        counts = dataclasses.astuple(row.confusion)
+        counts = dataclasses.astuple(row.at_threshold.confusion)
         assert tuple(int(cells[name]) for name in ("TN", "FP", "FN", "TP")) == counts
         for name, title in (("precision", "Precision %"), ("recall", "Recall %"), ("f1", "F1 %")):
-            metric, interval = getattr(row, name), getattr(row, f"{name}_interval")
+            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
             expected = "not defined"
             if metric.value is not None:
                 ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
@@ -162,8 +162,11 @@ def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
     lines = report.to_text(rows).splitlines()
     assert max(map(len, lines)) <= 100
     assert "accuracy %" in lines[0]
-    assert f" {100 * rows[0].accuracy.value:.1f} " in lines[1]
-    without = [dataclasses.replace(row, confusion=None) for row in rows]
+    assert f" {100 * rows[0].at_threshold.accuracy.value:.1f} " in lines[1]
+    without = [
+        dataclasses.replace(row, at_threshold=dataclasses.replace(row.at_threshold, confusion=None))
+        for row in rows
+    ]
     assert "accuracy" not in report.to_text(without)
 
 
@@ -183,11 +186,11 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
         low = row.auc_interval.low
         assert line["video_auc_low"] == ("" if low is None else repr(low))
         for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-            metric, interval = getattr(row, name), getattr(row, f"{name}_interval")
+            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
             numbers = (metric.value, interval.low, interval.high)
             cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
             assert cells == tuple("" if value is None else repr(value) for value in numbers)
-        for name, count in dataclasses.asdict(row.confusion).items():
+        for name, count in dataclasses.asdict(row.at_threshold.confusion).items():
             assert line[name] == str(count)
 
 

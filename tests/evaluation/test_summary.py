@@ -184,9 +184,11 @@ def test_reals_only_or_nothing_scored_gives_reasons_instead_of_numbers() -> None
 
 def test_balanced_accuracy_needs_a_threshold_from_elsewhere() -> None:
     rows = made_up_scores()
-    assert summarise_quickly(rows)["all"].balanced_accuracy.value is None
+    assert summarise_quickly(rows)["all"].at_threshold.balanced_accuracy.value is None
     threshold = Threshold(logit=0.25, origin="val")
-    found = summarise_quickly(rows, threshold=threshold)["swap"].balanced_accuracy.value
+    found = summarise_quickly(rows, threshold=threshold)[
+        "swap"
+    ].at_threshold.balanced_accuracy.value
     right = np.mean(video_means(rows, "swap") >= 0.25), np.mean(video_means(rows, "real") < 0.25)
     assert found == pytest.approx(np.mean(right))
 
@@ -197,14 +199,16 @@ def test_verdicts_are_counted_over_pooled_files_at_the_given_threshold() -> None
     row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val"))["swap"]
     fake, real = video_means(rows, "swap") >= 0.25, video_means(rows, "real") >= 0.25
     counts = Confusion(int((~real).sum()), int(real.sum()), int((~fake).sum()), int(fake.sum()))
-    assert row.confusion == counts
+    assert row.at_threshold.confusion == counts
     assert min(dataclasses.astuple(counts)) > 0 and counts.false_fake != counts.false_real
-    assert row.accuracy.value == (counts.true_real + counts.true_fake) / 24
-    assert row.recall.value == counts.true_fake / 12
-    assert row.precision.value == counts.true_fake / (counts.true_fake + counts.false_fake)
+    assert row.at_threshold.accuracy.value == (counts.true_real + counts.true_fake) / 24
+    assert row.at_threshold.recall.value == counts.true_fake / 12
+    assert row.at_threshold.precision.value == counts.true_fake / (
+        counts.true_fake + counts.false_fake
+    )
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-        interval = getattr(row, f"{name}_interval")
-        assert interval.low < getattr(row, name).value < interval.high, name
+        interval = getattr(row.at_threshold, f"{name}_interval")
+        assert interval.low < getattr(row.at_threshold, name).value < interval.high, name
         assert (interval.resamples, interval.seed) == (100, 0)
 
 
@@ -213,15 +217,15 @@ def test_intervals_at_the_threshold_draw_the_same_units_as_the_auc() -> None:
     grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
     for given, unit in ((rows, "files"), (grouped, "groups")):
         row = summarise_quickly(given, threshold=Threshold(logit=0.25, origin="val"))["all"]
-        assert row.accuracy_interval.unit == row.auc_interval.unit == unit
+        assert row.at_threshold.accuracy_interval.unit == row.auc_interval.unit == unit
 
 
 def test_without_a_threshold_the_verdicts_have_a_reason_instead() -> None:
     row = summarise_quickly(made_up_scores())["all"]
-    assert row.confusion is None
-    assert row.f1.value is None
-    assert "no validation threshold" in row.f1.reason
-    assert "no validation threshold" in row.f1_interval.reason
+    assert row.at_threshold.confusion is None
+    assert row.at_threshold.f1.value is None
+    assert "no validation threshold" in row.at_threshold.f1.reason
+    assert "no validation threshold" in row.at_threshold.f1_interval.reason
 
 
 def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
