@@ -21,8 +21,9 @@ class ImageModelConfig:
     """The image network; unset options take the network's own default."""
 
     name: str = "resnet8"
-    """resnet8, resnet8_fast, resnet8_published, small_cnn, addnet2d, addnet3d; vgg19, resnet152,
-    efficientnet_b7, resnet50, resnext50, resnext101, xception, vit, convnextv2; or timm/NAME."""
+    """resnet8, resnet8_fast, resnet8_full, resnet8_published, small_cnn, addnet2d, addnet3d; vgg19,
+    resnet152, efficientnet_b7, resnet50, resnext50, resnext101, xception, vit, convnextv2; or
+    timm/NAME."""
     image_size: int = 224
     """Side of the square input in pixels."""
     widths: tuple[int, ...] | None = None

@@ -46,10 +46,13 @@ VIDEO_ENCODERS: dict[str, Callable[..., VideoEncoder]] = {
 }
 AUDIO_ENCODERS: dict[str, Callable[..., AudioEncoder]] = {"resnet18": AudioResNet18}
 IMAGE_NETWORKS: dict[str, Callable[..., ImageNetwork]] = {
-    "resnet8": ImageResNet8,
+    # An early quarter of the size, as ImageNet's residual networks begin: the parameters are the
+    # same, a sixteenth of the work, and more is learnt in the same time (README).
+    "resnet8": partial(ImageResNet8, stem_stride=2, stem_pool=True),
+    "resnet8_full": ImageResNet8,
     # What the published student's code builds, whatever its paper counts (174,673 parameters).
     "resnet8_published": partial(ImageResNet8, widths=(16, 32, 64), blocks=2),
-    # A fourth stage and an early quarter of the size, in the same budget (137,769 parameters).
+    # A fourth stage and narrow early ones, in the same budget (137,769 parameters).
     "resnet8_fast": partial(ImageResNet8, widths=(16, 32, 48, 72), stem_stride=2, stem_pool=True),
     "small_cnn": SmallCnn,
     "addnet2d": AddNet2d,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from tqdm import tqdm
 
@@ -168,7 +169,11 @@ def _contestant(name: str, config: BenchConfig, machine: Runtime) -> Contestant:
 def _inputs(one: Contestant, count: int, machine: Runtime) -> tuple[Tensor, ...]:
     seen, size = one.input, one.input.image_size
     generator = torch.Generator().manual_seed(0)
-    clip = torch.randn(count, 3, seen.clip_frames, size, size, generator=generator)
+    # The colours come last in memory, as in every view of a stored crop.
+    clip = rearrange(
+        torch.randn(count, seen.clip_frames, size, size, 3, generator=generator),
+        "b l h w c -> b c l h w",
+    )
     if not seen.landmarks:
         return (clip.to(machine.device),)
     landmarks = torch.rand(count, seen.clip_frames, 5, 2, generator=generator)

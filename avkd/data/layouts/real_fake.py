@@ -67,7 +67,8 @@ def find(
         label_pattern: Regular expression for trees of another kind, searched in the path below
             ``root``: group ``label`` is a name such as real or fake; groups ``method``,
             ``platform``, ``identity`` and ``split`` may be in it. Files it does not match are left
-            out.
+            out. ``^(?P<method>[^/]+)/(?P<label>real|fake)/`` reads a tree with the class below the
+            method, ``^(?P<label>[a-z]+)_videos/`` one of ``original_videos`` and ``fake_videos``.
         val_fraction: Share of the files for val, where there are no folders of the split.
         test_fraction: The same for test.
         seed: Chooses who is held out.

@@ -6,9 +6,11 @@ import json
 import os
 import tarfile
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from avkd.config.data_config import PrepareConfig
 from avkd.data import picture_archive
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import REAL, Manifest, Sample
@@ -81,8 +83,7 @@ def plant_dfdc_preview(root: Path, plant) -> None:
     rows = {}
     for side, actor in (("train", 1000), ("test", 2000)):
         rows[f"original_videos/{actor}/{actor}_001.mp4"] = {"label": "real", "set": side}
-        fake = f"method_A/{actor}/{actor}_A/{actor + 1}_{actor}_A_001.mp4"
-        rows[fake] = {"label": "fake", "set": side}
+        rows[f"method_A/{actor}/{actor}_A/{actor}_A_001.mp4"] = {"label": "fake", "set": side}
     plant(rows)
     (root / "dataset.json").write_text(json.dumps(rows))
 
@@ -201,6 +202,11 @@ def root(layout, plant) -> Path:
     folder = plant([])
     TREES[layout](folder, plant)
     return folder
+
+
+def test_every_layout_can_be_chosen_in_a_config():
+    chosen = get_args(get_type_hints(PrepareConfig)["layout"])
+    assert sorted(chosen) == sorted(LAYOUTS)
 
 
 def test_samples_lie_where_they_say_and_are_what_they_say(layout, root):

@@ -170,6 +170,49 @@ def test_label_pattern_reads_other_trees(plant):
     assert labels(manifest)["clip3/forged_3.mp4"] == (FAKE, "fake")
 
 
+def test_tree_with_the_method_above_the_class_is_read_by_pattern(plant):
+    """As DF40 hands out some of its methods: `<method>/<class>/<video>/<frame>`."""
+    root = plant(
+        f"{method}/{kind}/{video}/{frame:03}.png"
+        for method in ("heygen", "simswap")
+        for kind in ("fake", "real")
+        for video in range(6)
+        for frame in range(2)
+    )
+    pattern = r"^(?P<method>[^/]+)/(?P<label>real|fake)/(?P<identity>[^/]+)/"
+    manifest = real_fake.find_images(root, label_pattern=pattern)
+    assert labels(manifest)["heygen/fake/3/000.png"] == (FAKE, "heygen")
+    assert labels(manifest)["simswap/fake/3/000.png"] == (FAKE, "simswap")
+    assert labels(manifest)["simswap/real/3/000.png"] == (REAL, "real")
+    assert manifest.check_identities() == 0
+    assert len(manifest) == 48
+
+
+def test_tree_with_the_class_in_a_longer_folder_name_is_read_by_pattern(plant):
+    """As KoDF-like trees do; the swapped people meet and stay on one side."""
+    swaps = [f"fake_videos/dfl/{n:03}_{n + 1:03}.mp4" for n in range(0, 20, 2)]
+    reals = [f"original_videos/{n:03}/{n:03}_clip.mp4" for n in range(20)]
+    root = plant([*swaps, *reals, "documents/readme.mp4"])
+    manifest = real_fake.find(
+        root,
+        label_pattern=r"^(?P<label>[a-z]+)_videos/((?P<method>[a-z]+)/)?",
+        identity_pattern=r"(?<!\d)(?P<identity>\d{3})(?!\d)",
+    )
+    samples = {sample.path: sample for sample in manifest.samples}
+    assert samples["fake_videos/dfl/004_005.mp4"].method == "dfl"
+    assert samples["fake_videos/dfl/004_005.mp4"].identities == ("real_fake/004", "real_fake/005")
+    assert samples["original_videos/004/004_clip.mp4"].identities == ("real_fake/004",)
+    assert manifest.check_identities() == 0
+    assert any("1, first 'documents/readme.mp4'" in note for note in manifest.notes)
+
+
+def test_class_name_that_is_not_known_is_refused_with_those_that_are(plant):
+    """A word is never guessed: the user renames the folder, or asks for the word."""
+    root = plant(["original_videos/a.mp4", "swapped_videos/b.mp4"])
+    with pytest.raises(ValueError, match=r"unknown class name 'swapped'; known names: fake, "):
+        real_fake.find(root, label_pattern="^(?P<label>[a-z]+)_videos/")
+
+
 def test_both_classes_get_their_share_where_people_have_unequal_many_forgeries(plant):
     reals = [f"real/id{n}.mp4" for n in range(60)]
     fakes = [f"fake/X/id{n}_{m}.mp4" for n in range(60) for m in range(n % 6)]

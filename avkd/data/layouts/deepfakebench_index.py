@@ -1,0 +1,184 @@
+"""The index files of DeepfakeBench: which frames belong to which video, of which label and side.
+
+Tables are ``{dataset: {label: {split: [{compression:] {video: {label, frames}}}}}}``. A video is
+the folder its frames lie in, so videos of one name stay apart. Opens nothing the index names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from avkd.data.layouts.json_tables import read_object
+from avkd.data.layouts.real_fake import label_of
+from avkd.data.manifest import FAKE, Split
+from avkd.data.splits import SIDE_NAMES
+
+# Keys without a word that tells the label -> method, as layout faceforensics calls it.
+FAKE_KEYS = {
+    "FF-DF": "Deepfakes",
+    "FF-F2F": "Face2Face",
+    "FF-FS": "FaceSwap",
+    "FF-NT": "NeuralTextures",
+    "FF-FH": "FaceShifter",
+    "FF-SH": "FaceShifter",
+}
+
+SIDES_BY_RANK: tuple[Split, ...] = ("train", "val", "test")
+
+_COMPRESSIONS = {"raw": ("raw", "c0"), "c0": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Beginning of the key, how its videos are called, and what the layout of that dataset puts before
+# the names of the people in them.
+_PEOPLE = (
+    ("FF-", re.compile(r"(?P<target>\d{3})(_(?P<source>\d{3}))?"), "ffpp/"),
+    ("CelebDF", re.compile(r"(?P<target>id\d+)(_(?P<source>id\d+))?(?P<clip>_\d+)"), "celebdf/"),
+    ("CelebDF", re.compile(r"(?P<target>\d{5})"), "celebdf/youtube-"),
+    ("DF_fake", re.compile(r"(?P<target>\d{3})_[MW]\d{3}"), "ffpp/"),
+)
+
+
+@dataclass
+class IndexedVideo:
+    """A folder of frames, and everywhere the index lists it."""
+
+    folder: str
+    """As the index calls it."""
+    key: str
+    """Of the label, where it is listed first."""
+    label: int
+    people: tuple[str, ...]
+    original: str
+    """What its original is called, where names tell; of a real, its own name."""
+    sides: set[Split] = field(default_factory=set)
+    frames: set[str] = field(default_factory=set)
+
+
+def label_of_key(key: str) -> int | None:
+    """The label that words of a key tell, as in ``FF-real`` or ``DFDCP_FakeA``; None if unclear."""
+    told = {label_of(word) for word in _WORD.findall(key)} - {None}
+    if key in FAKE_KEYS:
+        told.add(FAKE)
+    return told.pop() if len(told) == 1 else None
+
+
+def read_index(path: Path, compression: str | None) -> tuple[dict[str, IndexedVideo], list[str]]:
+    """Every listed folder once, by its path there, and notes on what is listed oddly.
+
+    Args:
+        path: The index.
+        compression: ``raw`` (or ``c0``), ``c23`` or ``c40`` where the index has several; None =
+            c23.
+
+    Raises:
+        ValueError: a broken index, a key or name whose label is not clear, one folder under two
+            labels, or a compression that is not there or has no effect.
+    """
+    videos: dict[str, IndexedVideo] = {}
+    odd: Counter[str] = Counter()
+    used_compression = False
+    for key, side, part, where in _parts(path):
+        if set(part) & set(_COMPRESSIONS):
+            used_compression = True
+            part = _at_compression(where, part, compression or "c23")
+        if "frames" in part:  # as an index writer leaves it that overwrites its own dictionary
+            odd[f"left out, {key} {side}: one video in place of the list"] += 1
+            continue
+        for name, row in part.items():
+            found = _read_video(f"{where}/{name}", key, row)
+            if found is None:
+                odd[f"left out, {key} {side}: no frames listed"] += 1
+                continue
+            video = videos.setdefault(found.folder, found)
+            if video.label != found.label:
+                raise ValueError(
+                    f"{where}: {found.folder!r} is listed under {video.key!r} as well, which has "
+                    "the other label; make the index again"
+                )
+            video.sides.add(side)
+            video.frames |= found.frames
+    if compression is not None and not used_compression:
+        raise ValueError(f"compression has no effect: {path} has no such level; remove it")
+    if not videos:
+        raise ValueError(f"{path}: lists no frames; it is not an index, or was written too early")
+    overlaps = Counter(
+        " and ".join(side for side in SIDES_BY_RANK if side in video.sides)
+        for video in videos.values()
+        if len(video.sides) > 1
+    )
+    notes = [
+        f"on several sides of the index, {sides}: {number} videos; kept on the last of them alone"
+        for sides, number in sorted(overlaps.items())
+    ]
+    return videos, [*notes, *(f"{what}: {number}" for what, number in sorted(odd.items()))]
+
+
+def _parts(path: Path) -> Iterator[tuple[str, Split, Mapping[str, Any], str]]:
+    """(key of the label, side, what is listed there, place) of an index."""
+    for dataset, keys in read_object(path).items():
+        for key, sides in _object(f"{path}: {dataset}", keys).items():
+            if label_of_key(key) is None:
+                raise ValueError(
+                    f"{path}: the key {key!r} does not tell real from fake, or tells both; rename "
+                    f"it so that it holds one such word (known besides: {', '.join(FAKE_KEYS)})"
+                )
+            for side, part in _object(f"{path}: {dataset}/{key}", sides).items():
+                where = f"{path}: {dataset}/{key}/{side}"
+                if side.lower() not in SIDE_NAMES:
+                    raise ValueError(f"{where}: unknown side of the split")
+                yield key, SIDE_NAMES[side.lower()], _object(where, part), where
+
+
+def _object(where: str, found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{where} is not a table by name; this is no index of DeepfakeBench")
+    return found
+
+
+def _at_compression(where: str, part: Mapping[str, Any], level: str) -> Mapping[str, Any]:
+    if level not in _COMPRESSIONS:
+        raise ValueError(f"compression={level!r}: choose one of {', '.join(_COMPRESSIONS)}")
+    names = [name for name in _COMPRESSIONS[level] if name in part]
+    if not names:
+        raise ValueError(f"{where}: no compression {level!r}; there are: {', '.join(part)}")
+    return _object(f"{where}/{names[0]}", part[names[0]])
+
+
+def _read_video(where: str, key: str, row: Any) -> IndexedVideo | None:
+    """A listed video; None if no frames are listed."""
+    row = _object(where, row)
+    label = label_of_key(key)
+    assert label is not None
+    told = row.get("label")
+    if isinstance(told, str) and label_of_key(told) != label:
+        raise ValueError(f"{where}: called {told!r} there, under the key {key!r}")
+    frames = row.get("frames")
+    if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
+        raise ValueError(f"{where}: no list of frames")
+    paths = [PurePosixPath(frame.replace("\\", "/")) for frame in frames]
+    folders = {path.parent for path in paths}
+    if not folders:
+        return None
+    if len(folders) > 1 or ".." in paths[0].parts:
+        raise ValueError(f"{where}: its frames do not lie in one folder")
+    folder = folders.pop()
+    people, original = _read_name(key, folder.name)
+    return IndexedVideo(
+        str(folder), key, label, people, original, frames={path.name for path in paths}
+    )
+
+
+def _read_name(key: str, name: str) -> tuple[tuple[str, ...], str]:
+    """Who is seen in a video, the target first, and what its original is called."""
+    for beginning, pattern, namespace in _PEOPLE:
+        found = pattern.fullmatch(name) if key.startswith(beginning) else None
+        if found:
+            told = found.groupdict()
+            names = (told["target"], told.get("source"))
+            people = tuple(f"{namespace}{person}" for person in names if person)
+            return people, told["target"] + (told.get("clip") or "")
+    return (), name
