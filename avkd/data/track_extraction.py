@@ -19,6 +19,7 @@ from avkd.data import face_crop, face_tracks, image_files, media
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.face_tracks import FaceDetector
 from avkd.data.media import MediaError
+from avkd.data.perturbed_frames import Alteration, Frame
 
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
@@ -26,8 +27,9 @@ MIN_FRAMES = 25
 DETECT_EVERY_FRAMES = 5
 """Frames from one search for faces to the next; the face is followed between."""
 
+_SMALL_FACE_FRACTION = 0.03
+
 FileKind = Literal["video", "frames", "image"]
-Frame = media.VideoFrame | image_files.ImageFrame
 
 _DAMAGE = ("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames")
 
@@ -85,8 +87,12 @@ class PreparedTrack:
 
 
 @lru_cache(maxsize=4)
-def load_detector(name: str) -> FaceDetector:
+def load_detector(name: str, min_face_fraction: float = 0.1) -> FaceDetector:
     """The face detector called ``name``; made once per process.
+
+    Args:
+        name: Of `face_tracks.DETECTORS`.
+        min_face_fraction: Smallest face searched for, as a share of the picture's shorter side.
 
     Raises:
         ValueError: there is no such detector.
@@ -95,7 +101,7 @@ def load_detector(name: str) -> FaceDetector:
     if name not in face_tracks.DETECTORS:
         known = ", ".join([*face_tracks.DETECTORS, "boxes", "none"])
         raise ValueError(f"unknown face detector {name!r}; known: {known}")
-    return face_tracks.DETECTORS[name]()
+    return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction)
 
 
 def iter_file(
@@ -121,6 +127,7 @@ def plan_tracks(
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = None,
     crop_pixels: int = face_crop.CROP_PIXELS,
+    alteration: Alteration | None = None,
 ) -> FilePlan:
     """First pass: find the faces of a file.
 
@@ -133,18 +140,25 @@ def plan_tracks(
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         max_seconds: Look at no more than this much of the file.
         crop_pixels: Side of the crops.
+        alteration: What is done to the frames before faces are searched; None = nothing.
 
     Raises:
         MediaError: unusable file; or ``no_face``, or ``face_too_brief``.
         ValueError: unknown detector, or a broken sidecar.
     """
     counts: Counter[str] = Counter()
-    frames = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
+    frames: Iterator[Frame] = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
+    if alteration is not None:
+        frames = alteration(frames)
     if detector == "none":
         plan = _whole_picture_plan(frames, crop_pixels)
         found, num_frames = [plan], len(plan)
     else:
         tracks, num_frames = _known_or_found(path, frames, detector, detect_every_frames)
+        if not tracks and kind == "image" and detector in face_tracks.DETECTORS:
+            # A group photograph: worth ten times the work where there is one picture only.
+            thorough = load_detector(str(detector), _SMALL_FACE_FRACTION)
+            tracks, num_frames = face_tracks.find_tracks(image_files.iter_images(path), thorough)
         found = [_plan_of(track, crop_pixels) for track in tracks]
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")

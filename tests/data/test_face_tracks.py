@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avkd.data import face_detector_mtcnn, face_tracks, mtcnn_weights
+from avkd.data import face_detector_mtcnn, face_tracks, mtcnn_weights, track_extraction
 from avkd.data.face_crop import TEMPLATE
 from avkd.data.face_tracks import Faces
+from avkd.data.media import MediaError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -164,6 +165,18 @@ def test_mtcnn_sees_no_face_where_none_is(
 def test_mtcnn_finds_the_physicists_of_1927(detector: face_detector_mtcnn.MtcnnDetector) -> None:
     small = face_detector_mtcnn.MtcnnDetector(min_face_fraction=0.03)
     assert 26 <= len(small.detect(read("solvay1927_29faces.jpg"))[0]) <= 30
+
+
+def test_small_faces_of_a_single_picture_are_found_too(
+    detector: face_detector_mtcnn.MtcnnDetector,
+) -> None:
+    """Faces below a tenth of the picture are searched where nothing larger is, in pictures only."""
+    plan = track_extraction.plan_tracks(
+        SHARED / "photos" / "solvay1927_29faces.jpg", kind="image", crop_pixels=64
+    )
+    assert len(plan.tracks) >= 20 and plan.num_frames == 1
+    with pytest.raises(MediaError, match="no face"):
+        track_extraction.plan_tracks(SHARED / "photos" / "coffee.png", kind="image")
 
 
 @pytest.mark.parametrize("size", [(2, 2), (12, 500), (500, 13), (25, 31)])
