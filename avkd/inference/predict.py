@@ -164,11 +164,14 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
 
 
 def _cannot_tell(path: Path, error: ValueError, detector: Judge) -> Verdict:
-    code = error.code if isinstance(error, MediaError) else "bad_input"  # as `prepare` says it
+    if isinstance(error, MediaError):
+        note = Note(code=error.code, message=error.detail)  # the verdict names the file itself
+    else:
+        note = Note(code="bad_input", message=str(error))  # as `prepare` says it
     return cannot_tell(
         str(path),
-        reason=str(error),
-        skipped=(Note(code=code, message=str(error)),),
+        reason=note.message,
+        skipped=(note,),
         model_fingerprint=detector.fingerprint,
     )
 
