@@ -137,6 +137,28 @@ class PrepareConfig:
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     crop_pixels: int = 150
     """Side of the stored crops; 150 for the video detector, 256 for pictures."""
+    perturbation: (
+        Literal[
+            "saturation",
+            "contrast",
+            "blocks",
+            "noise",
+            "blur",
+            "pixelation",
+            "compression",
+            "jpeg",
+            "resize",
+            "bar",
+        ]
+        | None
+    ) = None
+    """Distort every whole frame before its faces are cut out, for a robustness table; the first
+    seven are those of DeeperForensics. Unset = leave the frames as they are."""
+    severity: int | None = None
+    """Strength of the perturbation, 1 to 5."""
+    faces: Literal["perturbed", "clean"] | None = None
+    """mtcnn with a perturbation: frames that faces are searched on; unset = the perturbed ones, as
+    in the wild. Found on the clean ones, no file is lost to the face detector."""
     max_seconds: float | None = None
     """Read only so much of each file; unset = all of it."""
     timeout_seconds: float = 600.0
@@ -149,6 +171,15 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         check_detection(self.detector, self.detect_every_frames, self.max_seconds)
         _require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
+        _require(
+            (self.perturbation is None) == (self.severity is None),
+            "perturbation and severity belong together; give both or none",
+        )
+        _require(self.severity is None or 1 <= self.severity <= 5, "severity must be in 1..5")
+        _require(
+            self.faces is None or (self.perturbation is not None and self.detector == "mtcnn"),
+            "faces has no effect without a perturbation and detector mtcnn; remove it",
+        )
         _require(self.workers >= 1, "workers must be at least 1")
         _require(self.timeout_seconds > 0, "timeout_seconds must be positive")
         index, count = self.shard_numbers

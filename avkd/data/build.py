@@ -23,6 +23,7 @@ from avkd.data.forgery_methods import FORGERIES
 from avkd.data.layouts import LAYOUTS, lrw
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
+from avkd.data.perturbations import Perturbation
 from avkd.data.prepare import prepare, source_root
 from avkd.data.selection import undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
@@ -99,6 +100,7 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         workers=config.workers,
         shard=config.shard_numbers,
         crop_pixels=config.crop_pixels,
+        perturbation=_perturbation(config),
     )
     failed = report.num_inputs - report.num_ok
     lines = [
@@ -111,6 +113,13 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         lines.append(f"  reasons, file by file: {report.out / 'report.jsonl'}")
     code = ExitCode.SOME_SKIPPED if failed else ExitCode.DONE
     return Outcome("\n".join(lines), code if report.num_ok else ExitCode.NOTHING_USABLE)
+
+
+def _perturbation(config: PrepareConfig) -> Perturbation | None:
+    if config.perturbation is None or config.severity is None:
+        return None
+    faces = config.faces or "perturbed"
+    return Perturbation(name=config.perturbation, severity=config.severity, faces=faces)
 
 
 def run_forge(config: ForgeConfig) -> Outcome:

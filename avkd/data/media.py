@@ -76,6 +76,8 @@ class MediaInfo:
     """Clockwise turn that brings the stored picture upright: 0, 90, 180 or 270."""
     average_frames_per_second: float
     """0 when the header does not say."""
+    codec: str
+    """What the picture is packed with, e.g. ``h264``."""
     duration_seconds: float | None
     has_audio: bool
 
@@ -244,6 +246,7 @@ def probe(path: Path) -> MediaInfo:
             height=frame.height,
             rotation_degrees=_clockwise_degrees(first.rotation),
             average_frames_per_second=float(stream.average_rate or 0),
+            codec=stream.codec_context.name,
             duration_seconds=container.duration / av.time_base if container.duration else None,
             has_audio=_audio_stream(container) is not None,
         )
@@ -467,6 +470,7 @@ def write_video(
     waveform: np.ndarray | None = None,
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     crf: int = 18,
+    preset: str = "fast",
 ) -> None:
     """Write H.264 (4:2:0) with AAC sound as MP4, atomically.
 
@@ -477,6 +481,7 @@ def write_video(
         waveform: Mono float (S,) in [-1, 1] starting with the first frame, or None.
         sample_rate_hz: Rate of ``waveform``.
         crf: x264 quality, 0 (lossless) to 51 (worst).
+        preset: x264's trade of time for size.
 
     Raises:
         ValueError: no frames, or an odd or changing size.
@@ -491,7 +496,9 @@ def write_video(
         written = 0
         for number, image in enumerate(frames):
             if video is None:
-                video = _add_video_stream(output, image, path, rate, crf)
+                video = _add_video_stream(
+                    output, image, path, rate, {"crf": str(crf), "preset": preset}
+                )
             if image.shape != (video.height, video.width, 3):
                 raise ValueError(
                     f"{path}: frame {number} has shape {image.shape}, unlike the first"
@@ -516,12 +523,14 @@ def write_video(
 _AAC_SAMPLES = 1024
 
 
-def _add_video_stream(output: Any, image: np.ndarray, path: Path, rate: Fraction, crf: int) -> Any:
+def _add_video_stream(
+    output: Any, image: np.ndarray, path: Path, rate: Fraction, options: dict[str, str]
+) -> Any:
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         raise ValueError(f"{path}: {width}x{height} is odd; H.264 wants even sizes: pad or crop")
 
-    stream = output.add_stream("libx264", rate=rate, options={"crf": str(crf), "preset": "fast"})
+    stream = output.add_stream("libx264", rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.thread_count = 1  # the same bytes on every machine
     return stream

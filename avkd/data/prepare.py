@@ -28,9 +28,12 @@ from avkd.data.crop_writer import CropWriter, PackedTrack, TrackPacker
 from avkd.data.journal import append_journal, read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
+from avkd.data.perturbations import Perturbation
+from avkd.data.perturbed_frames import Alteration, perturbing
 from avkd.data.track_extraction import (
     DETECT_EVERY_FRAMES,
     MIN_FRAMES,
+    FileKind,
     cut_crops,
     iter_file,
     load_detector,
@@ -57,13 +60,17 @@ class PrepareSettings:
     max_seconds: float | None
     crop_size: int
     jpeg_quality: int = crop_store.JPEG_QUALITY
+    perturbation: Perturbation | None = None
     version: int = 1
     """Raised whenever the code makes other crops from the same settings."""
 
     @property
     def fingerprint(self) -> str:
         """Digest written into every record made with these settings."""
-        return durable.fingerprint(asdict(self))
+        fields = asdict(self)
+        if self.perturbation is None:
+            del fields["perturbation"]  # corpora older than the setting keep their digest
+        return durable.fingerprint(fields)
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ def prepare(
     shard: tuple[int, int] = (0, 1),
     retry_failed: bool = False,
     crop_pixels: int = face_crop.CROP_PIXELS,
+    perturbation: Perturbation | None = None,
 ) -> PrepareReport:
     """Find, follow, align and store the faces of every file of a manifest.
 
@@ -136,6 +144,7 @@ def prepare(
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
         retry_failed: Try files again that failed in an earlier run.
         crop_pixels: Side of the stored crops.
+        perturbation: Done to every whole frame before its faces are cut out; sound stays as it is.
 
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use.
@@ -156,6 +165,7 @@ def prepare(
         min_frames=min_frames,
         max_seconds=max_seconds,
         crop_size=crop_pixels,
+        perturbation=perturbation,
     )
     part = "" if count == 1 else f"part-{index}-of-{count}-"
     mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
@@ -311,9 +321,24 @@ def _row_of(sample: Sample) -> dict[str, Any]:
 
 
 def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
-    """Find the tracks of a file, then stream each one's crops into a file of its own."""
+    """The tracks and facts of a file, its frames perturbed where that is wanted."""
     settings, kind = job.settings, job.sample.kind
     assert kind != "crops"
+    with perturbing(
+        settings.perturbation,
+        lambda: iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=Counter()),
+        sample_id=job.sample.sample_id,
+        scratch=job.work.with_name(f"{job.work.name}-compressed.mp4"),
+    ) as alteration:
+        return _store_altered_tracks(job, kind, alteration)
+
+
+def _store_altered_tracks(
+    job: _Job, kind: FileKind, alteration: Alteration
+) -> tuple[list[PackedTrack], dict[str, Any]]:
+    """Find the tracks of a file, then stream each one's crops into a file of its own."""
+    settings = job.settings
+    on_clean = settings.perturbation is not None and settings.perturbation.faces == "clean"
     plan = plan_tracks(
         job.source,
         kind=kind,
@@ -322,6 +347,7 @@ def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
         min_frames=settings.min_frames,
         max_seconds=settings.max_seconds,
         crop_pixels=settings.crop_size,
+        alteration=None if on_clean else alteration,
     )
     packers = [
         TrackPacker(job.work.with_name(f"{job.work.name}-{number}.track"))
@@ -330,7 +356,7 @@ def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
     sources: list[list[tuple[int, float]]] = [[] for _ in plan.tracks]
     counts: Counter[str] = Counter()
     frames = iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=counts)
-    for number, frame, crop in cut_crops(frames, plan.tracks):
+    for number, frame, crop in cut_crops(alteration(frames), plan.tracks):
         packers[number].add_frame(crop)
         sources[number].append((frame.source_index, frame.time_seconds))
     sound = read_sound(job.source, kind, plan.num_frames)
@@ -420,9 +446,14 @@ def _finish(
         for sample in usable
     )
     note = f"prepared {len(crops)} of {len(manifest)} files, settings {settings.fingerprint}"
-    prepared = Manifest(root=out, samples=crops, notes=(*manifest.notes, note))
+    notes = manifest.notes
+    if (done := settings.perturbation) is not None:
+        looked = settings.detector in face_tracks.DETECTORS
+        where = f", faces found on the {done.faces} frames" if looked else ""
+        notes = (*notes, f"perturbed: {done.name} at severity {done.severity}{where}")
+    prepared = Manifest(root=out, samples=crops, notes=(*notes, note))
     prepared.save(out / "manifest.jsonl")
-    manifest.save(out / INPUTS_NAME)
+    replace(manifest, notes=notes).save(out / INPUTS_NAME)
     every = [rows[s.sample_id] for s in manifest.samples if s.sample_id in rows]
     totals = {"inputs": len(manifest), "done": len(every), "codes": _tally(every)}
     description = _description(settings, manifest.root)

@@ -147,9 +147,12 @@ def plan_tracks(
         ValueError: unknown detector, or a broken sidecar.
     """
     counts: Counter[str] = Counter()
-    frames: Iterator[Frame] = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
-    if alteration is not None:
-        frames = alteration(frames)
+
+    def opened(counts: Counter[str]) -> Iterator[Frame]:
+        clean = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
+        return clean if alteration is None else alteration(clean)
+
+    frames = opened(counts)
     if detector == "none":
         plan = _whole_picture_plan(frames, crop_pixels)
         found, num_frames = [plan], len(plan)
@@ -158,7 +161,7 @@ def plan_tracks(
         if not tracks and kind == "image" and detector in face_tracks.DETECTORS:
             # A group photograph: worth ten times the work where there is one picture only.
             thorough = load_detector(str(detector), _SMALL_FACE_FRACTION)
-            tracks, num_frames = face_tracks.find_tracks(image_files.iter_images(path), thorough)
+            tracks, num_frames = face_tracks.find_tracks(opened(Counter()), thorough)
         found = [_plan_of(track, crop_pixels) for track in tracks]
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
