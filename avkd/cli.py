@@ -49,6 +49,12 @@ VERBS: dict[str, Verb] = {
         "avkd.data.build:run_prepare",
         "turn videos into aligned face crops and sound, once",
     ),
+    "doctor": Verb(
+        "avkd.config.doctor_config:DoctorConfig",
+        "avkd.data.doctor:run_doctor",
+        "say what a dataset tree is, and whether training on it is sound",
+        positional="source",
+    ),
     "forge": Verb(
         "avkd.config.data_config:ForgeConfig",
         "avkd.data.build:run_forge",
@@ -73,6 +79,11 @@ VERBS: dict[str, Verb] = {
         "avkd.config.evaluation_config:EvaluateConfig",
         "avkd.evaluation.evaluate:evaluate",
         "score corpora and write the cross-dataset table",
+    ),
+    "report": Verb(
+        "avkd.config.evaluation_config:ReportConfig",
+        "avkd.evaluation.recompute:recompute",
+        "make the tables again from score files, and compare models file by file",
     ),
     "compare": Verb(
         "avkd.config.study_config:CompareConfig",

@@ -329,7 +329,8 @@ def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_pa
 def test_every_expected_file_is_a_row_scored_or_with_its_reason(
     corpora: Corpora, evaluation: Path
 ) -> None:
-    made = {"scores", "report.md", "report.csv", "report.png", "confusion.png"}
+    pictures = {"report.png", "confusion.png", "reliability.png"}
+    made = {"scores", "report.md", "report.csv", *pictures}
     assert names(evaluation) == made
     assert names(evaluation / "scores") == {"faceforensics.csv", "celebdf.csv"}
     for folder, name in ((corpora.seen, "faceforensics"), (corpora.unseen, "celebdf")):

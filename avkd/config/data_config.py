@@ -10,6 +10,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+Layout = Literal[
+    "lrw",
+    "faceforensics",
+    "faceshifter",
+    "celebdf",
+    "dfdc_train",
+    "dfdc_test",
+    "dfdc_preview",
+    "deeperforensics",
+    "fakeavceleb",
+    "lavdf",
+    "avdeepfake1m",
+    "deepfakebench",
+    "talking_faces",
+    "real_fake",
+    "manifest",
+    "kaggle_deepfake_dataset",
+    "kaggle_140k",
+    "kaggle_real_images",
+    "deepfake_faces",
+    "wilddeepfake",
+    "redface",
+    "real_fake_images",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig:
@@ -98,30 +123,7 @@ class PrepareConfig:
 
     source: Path
     """The dataset as downloaded: its folder, or a manifest file (.jsonl) of `avkd forge`."""
-    layout: Literal[
-        "lrw",
-        "faceforensics",
-        "faceshifter",
-        "celebdf",
-        "dfdc_train",
-        "dfdc_test",
-        "dfdc_preview",
-        "deeperforensics",
-        "fakeavceleb",
-        "lavdf",
-        "avdeepfake1m",
-        "deepfakebench",
-        "talking_faces",
-        "real_fake",
-        "manifest",
-        "kaggle_deepfake_dataset",
-        "kaggle_140k",
-        "kaggle_real_images",
-        "deepfake_faces",
-        "wilddeepfake",
-        "redface",
-        "real_fake_images",
-    ]
+    layout: Layout
     """Which folder tree it is."""
     out: Path
     """Folder of the prepared corpus."""

@@ -1,4 +1,4 @@
-"""Knobs of the verbs that use a trained detector: `avkd evaluate` and `avkd predict`.
+"""Knobs of the verbs of a trained detector: `avkd evaluate`, `avkd report`, `avkd predict`.
 
 Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
 """
@@ -21,7 +21,7 @@ class EvaluateConfig:
     data: tuple[Path, ...]
     """Prepared corpora, one block of the table each."""
     out: Path
-    """Folder for scores, report.md, report.csv, report.png and confusion.png."""
+    """Folder for scores, report.md, report.csv and the figures."""
     split: Literal["train", "val", "test"] = "test"
     """Side of the split to score."""
     methods: tuple[str, ...] | None = None
@@ -44,6 +44,30 @@ class EvaluateConfig:
             raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
         if self.batch_size < 1 or self.seed < 0:
             raise ValueError("batch_size must be at least 1 and seed not negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Make reports again from score files, without a model, and compare models file by file."""
+
+    scores: tuple[Path, ...]
+    """Folders that `avkd evaluate` wrote (--out), one model each; two or more are compared too."""
+    out: Path
+    """Folder for the report; with several models for a folder each, paired.md and paired.csv."""
+    bootstrap_resamples: int = 2000
+    """Resamples of the files behind each 95 % interval."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            raise ValueError("scores is empty: give the --out folder of at least one avkd evaluate")
+        if self.out in self.scores:
+            raise ValueError(f"out {self.out} is one of the score folders: give another")
+        if self.bootstrap_resamples < 100:
+            raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
+        if self.seed < 0:
+            raise ValueError("seed must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)

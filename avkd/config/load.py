@@ -117,7 +117,9 @@ def _joined_lists(
         else:
             joined.append("=".join([f"--{name}", *values]))
     if positional and loose:
-        return [*joined, f"--{positional}={_yaml_list(loose)}"]
+        if _is_tuple(fields.get(positional)):
+            return [*joined, f"--{positional}={_yaml_list(loose)}"]
+        return [*joined, f"--{positional}={loose[0]}", *loose[1:]]  # the parser refuses the rest
     return joined + loose
 
 

@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ResamplingUnit = Literal["files", "groups"]
 
-_CELLS_AT_ONCE = 4_000_000  # bounds the memory of the bootstrap to about 100 MB
+_CELLS_AT_ONCE = 1_000_000  # bounds the memory of the bootstrap to about 100 MB
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ class Resampling:
             num_draws = min(chunk, self.resamples - first)
             weights = np.zeros((num_draws, num_groups), dtype=np.int64)
             for members in self.strata:
-                ones = np.ones(members.size, dtype=np.int64)
-                weights[:, members] = _drawn(random, ones, num_draws)
+                weights[:, members] = _times_drawn(random, members.size, num_draws)
             yield weights
 
     def sums(self, values: IntArray) -> IntArray:
@@ -133,6 +132,16 @@ def missing_class(labels: IntArray) -> str:
     if labels.all():
         return "no scored real file"
     return "" if labels.any() else "no scored fake file"
+
+
+def _times_drawn(random: np.random.Generator, size: int, num_draws: int) -> IntArray:
+    """(num_draws, size) how often each of ``size`` members is drawn in ``size`` draws.
+
+    What `_drawn` gives for kinds of one member each, several times faster for many members.
+    """
+    drawn = random.integers(0, size, (num_draws, size))
+    drawn += size * np.arange(num_draws)[:, None]
+    return np.bincount(drawn.reshape(-1), minlength=num_draws * size).reshape(num_draws, size)
 
 
 def _drawn(random: np.random.Generator, sizes: IntArray, num_draws: int) -> IntArray:

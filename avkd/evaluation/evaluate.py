@@ -20,7 +20,9 @@ from avkd.data.datasets import ClipItem, Corpus, WindowClips
 from avkd.data.manifest import REAL, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
-from avkd.evaluation import figure, report, scores
+from avkd.evaluation import report, scores
+from avkd.evaluation.report_csv import Provenance
+from avkd.evaluation.report_folder import SCORES, write_report_folder
 from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 from avkd.models.decision import DecisionRule
@@ -66,7 +68,7 @@ def score_items(
 
 
 def evaluate(config: EvaluateConfig) -> Outcome:
-    """`avkd evaluate`: score files, report.md, report.csv and report.png.
+    """`avkd evaluate`: score files and the report made of them.
 
     Raises:
         ModelFileError: the model file is not a detector, or is damaged.
@@ -99,7 +101,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
             show_progress=True,
         )
         of_corpus = [*scored, *_unscored(wanted, corpus)]
-        scores.write_scores(config.out / "scores" / f"{wanted[0].dataset}.csv", of_corpus)
+        scores.write_scores(config.out / SCORES / f"{wanted[0].dataset}.csv", of_corpus)
         rows += of_corpus
     return _report(config, header, rows)
 
@@ -130,21 +132,14 @@ def _report(config: EvaluateConfig, header: ModelHeader, rows: list[ClipScore]) 
     summary = summarise(
         rows, threshold=threshold, resamples=config.bootstrap_resamples, seed=config.seed
     )
-    provenance = report.Provenance(
+    provenance = Provenance(
         model=str(config.model),
         model_fingerprint=header.sha256[:16],
         date=datetime.date.today().isoformat(),
         threshold=threshold,
         notes=_notes(header, summary),
     )
-    markdown, table = report.write_report(config.out, summary, provenance=provenance)
-    pictures = [config.out / "report.png"]
-    name = config.model.parent.name
-    figure.draw_auc(summary, pictures[0], title=f"{name}: AUC, 95 % interval")
-    if threshold is not None:
-        path = config.out / "confusion.png"
-        pictures += figure.draw_confusion(summary, path, title=f"{name}: verdicts")
-    written = ", ".join(map(str, (markdown, table, *pictures)))
+    written = ", ".join(map(str, write_report_folder(config.out, summary, provenance=provenance)))
     skipped = sum(not row.is_scored for row in rows)
     return Outcome(
         f"{report.to_text(summary)}\nwrote {written} and scores/",

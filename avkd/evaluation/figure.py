@@ -1,14 +1,16 @@
 """The figures of a report: AUC with its interval for each row, and the verdicts of each dataset.
 
-The only file that knows matplotlib. It draws summary rows and computes nothing but shares.
+Only this file and `reliability_figure` know matplotlib. It draws summary rows and computes nothing
+but shares.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,17 +23,18 @@ from avkd.evaluation.summary import SummaryRow
 from avkd.evaluation.threshold_metrics import Confusion
 
 CHANCE = 0.5
+Panel = TypeVar("Panel")
 
 # Okabe and Ito's palette, told apart with any common colour blindness; shape and fill differ too.
-_METHOD_COLOUR, _POOLED_COLOUR, _CHANCE_COLOUR = "#0072B2", "#D55E00", "#333333"
+METHOD_COLOUR, _POOLED_COLOUR, CHANCE_COLOUR = "#0072B2", "#D55E00", "#333333"
 _ROW_INCHES, _MARGIN_INCHES, _WIDTH_INCHES = 0.36, 1.35, 8.5
 _GAP_ROWS = 0.7  # between datasets
-_LONGEST_NAME = 28
+LONGEST_NAME = 28
 
 MATRICES_PER_PAGE = 12
 _MATRICES_PER_LINE = 4
-_PANEL_WIDTH_INCHES, _PANEL_HEIGHT_INCHES, _HEADER_INCHES = 2.5, 2.95, 0.8
-_NARROWEST_INCHES = 4.4  # one matrix alone still needs room for the heading
+_PANEL_WIDTH_INCHES, _PANEL_HEIGHT_INCHES, HEADER_INCHES = 2.5, 2.95, 0.8
+NARROWEST_INCHES = 4.4  # one matrix alone still needs room for the heading
 _RIGHT_COLOUR, _WRONG_COLOUR = np.array([0, 114, 178]) / 255, np.array([213, 94, 0]) / 255
 _BRIGHTNESS = np.array([0.2126, 0.7152, 0.0722])  # of red, green and blue, Rec. 709
 _DARK_BELOW = 0.42  # brightness below which white text has more contrast than black
@@ -57,7 +60,7 @@ def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
     for row, position in zip(rows, positions, strict=True):
         _draw_row(axes, row, position)
     _dress(axes, rows, positions, title)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tuple[Path, ...]:
@@ -85,12 +88,7 @@ def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tup
         if row.is_pooled and row.at_threshold.confusion is not None
     ]
     assert drawn, "a confusion needs a threshold and a pooled row"
-    paths = []
-    for first in range(0, len(drawn), MATRICES_PER_PAGE):
-        page = first // MATRICES_PER_PAGE + 1
-        paths.append(path if page == 1 else path.with_stem(f"{path.stem}_{page}"))
-        _draw_page(drawn[first : first + MATRICES_PER_PAGE], paths[-1], title)
-    return tuple(paths)
+    return draw_pages(_draw_matrices, drawn, path, title, MATRICES_PER_PAGE)
 
 
 def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> np.ndarray:
@@ -106,8 +104,8 @@ def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -
     figure = Figure(figsize=(4, 4), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], linestyle="--", color=_CHANCE_COLOUR, linewidth=1.0)
-    axes.plot(false_positive_rate, true_positive_rate, color=_METHOD_COLOUR, linewidth=2.0)
+    axes.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=1.0)
+    axes.plot(false_positive_rate, true_positive_rate, color=METHOD_COLOUR, linewidth=2.0)
     axes.set(xlabel="reals called fake", ylabel="fakes called fake", xlim=(0, 1), ylim=(0, 1.01))
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -125,7 +123,7 @@ def _positions(rows: Sequence[SummaryRow]) -> list[float]:
 
 
 def _draw_row(axes: Axes, row: SummaryRow, position: float) -> None:
-    colour = _POOLED_COLOUR if row.is_pooled else _METHOD_COLOUR
+    colour = _POOLED_COLOUR if row.is_pooled else METHOD_COLOUR
     if row.auc.value is None:
         axes.text(CHANCE, position, f" {row.auc.reason}", va="center", fontsize=9, style="italic")
         return
@@ -140,8 +138,8 @@ def _dress(axes: Axes, rows: Sequence[SummaryRow], positions: list[float], title
     values = [v for row in rows for v in (row.auc.value, row.auc_interval.low) if v is not None]
     axes.set_xlim(min([CHANCE, *values]) - 0.02, 1.005)
     axes.set_ylim(positions[-1] + 0.7, -0.7)
-    axes.axvline(CHANCE, color=_CHANCE_COLOUR, linestyle="--", linewidth=1.6, zorder=1.5)
-    axes.text(CHANCE, -0.75, "chance", ha="center", va="bottom", fontsize=9, color=_CHANCE_COLOUR)
+    axes.axvline(CHANCE, color=CHANCE_COLOUR, linestyle="--", linewidth=1.6, zorder=1.5)
+    axes.text(CHANCE, -0.75, "chance", ha="center", va="bottom", fontsize=9, color=CHANCE_COLOUR)
     axes.set_yticks(positions, [_name(row) for row in rows], fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("AUC over files with 95 % interval   (diamond: all forgeries of the dataset)")
@@ -171,7 +169,7 @@ def _counts(row: SummaryRow) -> str:
 
 def _name(row: SummaryRow) -> str:
     dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
-    return f"{_plain(dataset, _LONGEST_NAME)} · {_plain(row.method, _LONGEST_NAME)}"
+    return f"{_plain(dataset, LONGEST_NAME)} · {_plain(row.method, LONGEST_NAME)}"
 
 
 def _plain(text: str, longest: int) -> str:
@@ -180,7 +178,12 @@ def _plain(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure atomically.
+
+    Raises:
+        ValueError: the ending is not ``.png``, ``.svg`` or ``.pdf``.
+    """
     file_format = path.suffix.lower().lstrip(".")
     if file_format not in ("png", "svg", "pdf"):
         raise ValueError(f"{path}: a figure must end in .png, .svg or .pdf")
@@ -188,11 +191,27 @@ def _save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, format=file_format, dpi=150)
 
 
-def _draw_page(drawn: Sequence[tuple[SummaryRow, Confusion]], path: Path, title: str) -> None:
+def draw_pages(
+    draw: Callable[[Sequence[Panel], Path, str], None],
+    drawn: Sequence[Panel],
+    path: Path,
+    title: str,
+    per_page: int,
+) -> tuple[Path, ...]:
+    """Draw ``per_page`` panels to a file: ``path``, then ``NAME_2`` and so on."""
+    paths = []
+    for first in range(0, len(drawn), per_page):
+        page = first // per_page + 1
+        paths.append(path if page == 1 else path.with_stem(f"{path.stem}_{page}"))
+        draw(drawn[first : first + per_page], paths[-1], title)
+    return tuple(paths)
+
+
+def _draw_matrices(drawn: Sequence[tuple[SummaryRow, Confusion]], path: Path, title: str) -> None:
     num_columns = min(len(drawn), _MATRICES_PER_LINE)
     num_lines = -(-len(drawn) // num_columns)
-    width = max(num_columns * _PANEL_WIDTH_INCHES, _NARROWEST_INCHES)
-    height = _HEADER_INCHES + num_lines * _PANEL_HEIGHT_INCHES
+    width = max(num_columns * _PANEL_WIDTH_INCHES, NARROWEST_INCHES)
+    height = HEADER_INCHES + num_lines * _PANEL_HEIGHT_INCHES
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(num_lines, num_columns, squeeze=False).flat
@@ -200,9 +219,9 @@ def _draw_page(drawn: Sequence[tuple[SummaryRow, Confusion]], path: Path, title:
         _draw_matrix(axes, row, confusion)
     for axes in list(panels):  # what is left of the last line
         axes.set_axis_off()
-    figure.suptitle(_wrapped(title, int(9 * width), lines=3), fontsize=12)
+    figure.suptitle(wrapped(title, int(9 * width), lines=3), fontsize=12)
     figure.supxlabel("rows: truth, columns: verdict; % of the row", fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
@@ -227,14 +246,19 @@ def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
     axes.tick_params(length=0)
     axes.axhline(0.5, color="white", linewidth=3)
     axes.axvline(0.5, color="white", linewidth=3)
-    dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
     accuracy = row.at_threshold.accuracy.reason
     if row.at_threshold.accuracy.value is not None:
         accuracy = f"accuracy {100 * row.at_threshold.accuracy.value:.1f} %"
-    axes.set_title(f"{_wrapped(dataset, _LONGEST_NAME, lines=2)}\n{accuracy}", fontsize=10)
+    axes.set_title(f"{heading(row)}\n{accuracy}", fontsize=10)
 
 
-def _wrapped(text: str, longest: int, *, lines: int) -> str:
+def heading(row: SummaryRow) -> str:
+    """Name of the row's dataset over a panel."""
+    dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
+    return wrapped(dataset, LONGEST_NAME, lines=2)
+
+
+def wrapped(text: str, longest: int, *, lines: int) -> str:
     """``text`` on so many lines at most, each bounded; names break after an underscore too."""
     parts = textwrap.wrap(text.replace("_", "_ "), longest, max_lines=lines, placeholder="...")
     return "\n".join(part.replace("_ ", "_").replace("$", r"\$") for part in parts)

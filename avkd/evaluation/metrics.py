@@ -1,4 +1,4 @@
-"""Numbers from labels and scores: ranking, the best threshold, calibration, the AUC's interval.
+"""Numbers from labels and scores: ranking, the best threshold, the AUC's interval.
 
 Knows arrays only, not files, windows or models. Label 1 = fake; a higher score means fake; a file
 is called fake when its score is at or above the threshold. Scores are raw logits: a sigmoid in
@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from avkd.evaluation.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
-
-CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -132,25 +130,6 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     return OperatingPoint(float(candidates[best]), accuracy)
 
 
-def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
-    """Mean gap between stated P(fake) and the share of fakes, over 15 bins of equal width.
-
-    Naeini et al., AAAI 2015, for the probability of one class. It judges the probabilities for
-    the share of fakes of this very test set.
-
-    Raises:
-        ValueError: as `auc`, or a probability outside [0, 1].
-    """
-    labels, probabilities = checked(labels, probabilities)
-    if not labels.size:
-        return Metric(None, "no scored file")
-    if probabilities.min() < 0.0 or probabilities.max() > 1.0:
-        raise ValueError("probabilities must lie in [0, 1]; were logits given?")
-    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=probabilities - labels, minlength=CALIBRATION_BINS)
-    return Metric(float(np.abs(gaps).sum() / labels.size))
-
-
 def auc_interval(
     labels: ArrayLike,
     scores: ArrayLike,
@@ -178,7 +157,39 @@ def auc_interval(
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
     if plan.reason:
         return plan.no_interval(plan.reason)
-    return plan.interval(_resampled_aucs(labels, scores, plan))
+    return plan.interval(resampled_aucs(labels, scores, plan))
+
+
+def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> FloatArray:
+    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each file.
+
+    Args:
+        labels: (N,) one per file.
+        scores: (N,) pooled raw logits.
+        plan: of the same files; two models under one plan get the same draws.
+
+    Raises:
+        ValueError: as `auc`.
+    """
+    labels, scores = checked(labels, scores)
+    assert not plan.reason, plan.reason
+    order = np.argsort(scores, kind="stable")
+    labels, scores, group_of_file = labels[order], scores[order], plan.group_of_file[order]
+    reals, fakes = scores[labels == 0], scores[labels == 1]
+    groups_of_reals, groups_of_fakes = group_of_file[labels == 0], group_of_file[labels == 1]
+    # Reals that lie below each fake, and those that lie below it or level with it.
+    below = np.searchsorted(reals, fakes, side="left")
+    not_above = np.searchsorted(reals, fakes, side="right")
+    values = []
+    for group_weights in plan.group_weights():
+        fake = np.take(group_weights, groups_of_fakes, axis=1)
+        real = np.zeros((len(group_weights), reals.size + 1), dtype=np.int64)
+        np.cumsum(np.take(group_weights, groups_of_reals, axis=1), axis=1, out=real[:, 1:])
+        twice_won = np.take(real, below, axis=1)
+        twice_won += np.take(real, not_above, axis=1)
+        pairs = real[:, -1] * fake.sum(axis=1)
+        values.append(np.einsum("df,df->d", fake, twice_won) / (2 * pairs))
+    return np.concatenate(values)
 
 
 def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> FloatArray:
@@ -195,6 +206,8 @@ def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> Flo
     Returns:
         (F,) scores of the F frames that lie in at least one window, in order.
     """
+    if scores.size == 1:
+        return np.full(int(lengths[0]), scores[0])
     edges = int((starts + lengths).max()) + 1
     total, holders = np.zeros(edges), np.zeros(edges)
     for start, length, score in zip(starts, lengths, scores, strict=True):
@@ -237,19 +250,3 @@ def _auc_of_levels(real: IntArray, fake: IntArray) -> float:
     reals_below = np.cumsum(real) - real
     twice = np.sum(fake * (2 * reals_below + real))  # whole numbers: exact
     return float(twice / (2 * real.sum() * fake.sum()))
-
-
-def _resampled_aucs(labels: IntArray, scores: FloatArray, plan: Resampling) -> FloatArray:
-    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each file."""
-    order = np.argsort(scores, kind="stable")
-    labels, scores, group_of_file = labels[order], scores[order], plan.group_of_file[order]
-    level_starts = np.flatnonzero(np.r_[True, np.diff(scores) > 0])
-    values = []
-    for group_weights in plan.group_weights():
-        weights = group_weights[:, group_of_file]
-        real = np.add.reduceat(weights * (labels == 0), level_starts, axis=1)
-        fake = np.add.reduceat(weights * (labels == 1), level_starts, axis=1)
-        reals_below = np.cumsum(real, axis=1) - real
-        pairs = real.sum(axis=1) * fake.sum(axis=1)
-        values.append(np.sum(fake * (2 * reals_below + real), axis=1) / (2 * pairs))
-    return np.concatenate(values)

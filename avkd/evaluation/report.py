@@ -1,22 +1,28 @@
-"""The cross-dataset tables as Markdown for readers, CSV for programs and text for a terminal.
+"""The cross-dataset tables as Markdown for readers and text for a terminal, and their files.
 
 Knows summary rows only: it computes nothing and reads no clock; the caller passes the date.
 """
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import durable
-from avkd.evaluation.bootstrap import Interval
-from avkd.evaluation.metrics import Metric
+from avkd.evaluation.operating_range import LARGEST_RATE
+from avkd.evaluation.report_csv import RANKING_METRICS, THRESHOLD_METRICS, Provenance, to_csv
 from avkd.evaluation.summary import POOLING_RULE, SummaryRow, Threshold
-from avkd.evaluation.threshold_metrics import Confusion
+from avkd.evaluation.table_text import (
+    NOT_DEFINED,
+    aligned,
+    inline,
+    markdown_table,
+    one_line,
+    percent,
+    percent_down,
+    plain,
+    with_interval,
+)
 
 _UNIT_MEANING = {
     "files": "files, reals and fakes apart",
@@ -25,29 +31,15 @@ _UNIT_MEANING = {
 _Columns = dict[str, Callable[[SummaryRow], str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """What made the numbers; printed beside them."""
-
-    model: str
-    """Name of the model, for the reader."""
-    model_fingerprint: str
-    """Digest of the model file."""
-    date: str
-    """Day of the evaluation, ISO 8601."""
-    threshold: Threshold | None
-    """The threshold `summarise` was given."""
-    notes: tuple[str, ...] = ()
-    """Anything else a reader must know, one sentence each."""
-
-
 def to_markdown(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
     """The tables with how to read them, what made them, and what could not be scored."""
-    lines = [f"# Evaluation of {_inline(provenance.model)}", ""]
-    lines += _markdown_table(rows, _NAME_COLUMNS | _RANKING_COLUMNS)
+    lines = [f"# Evaluation of {inline(provenance.model)}", ""]
+    lines += _table(rows, _RANKING_COLUMNS)
     if provenance.threshold is not None:
         lines += ["", "## At the threshold chosen on validation data", ""]
-        lines += _markdown_table(rows, _NAME_COLUMNS | _THRESHOLD_COLUMNS)
+        lines += _table(rows, _THRESHOLD_COLUMNS)
+    lines += ["", "## Low false-alarm range and probabilities", ""]
+    lines += _table(rows, _RANGE_COLUMNS)
     lines += ["", "## How to read it", "", *(f"- {line}" for line in _legend(rows, provenance))]
     if reasons := _undefined(rows):
         lines += ["", "## Numbers that are not defined", "", *(f"- {line}" for line in reasons)]
@@ -62,22 +54,7 @@ def to_text(rows: Sequence[SummaryRow]) -> str:
         with_accuracy=any(row.at_threshold.confusion is not None for row in rows)
     )
     cells = [list(columns), *([cell(row) for cell in columns.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]
-    return "\n".join(lines)
-
-
-def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
-    """One line per row, each with its provenance; a number that is not defined is empty."""
-    text = io.StringIO(newline="")
-    lines = [_csv_line(row, provenance) for row in rows]
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return aligned(cells)
 
 
 def write_report(
@@ -94,97 +71,24 @@ def write_report(
     return paths
 
 
-_RANKING_METRICS: dict[str, Callable[[SummaryRow], Metric]] = {
-    "video_auc": lambda row: row.auc,
-    "video_auc_missing_neutral": lambda row: row.auc_missing_neutral,
-    "clip_auc": lambda row: row.clip_auc,
-    "frame_auc": lambda row: row.frame_auc,
-    "equal_error_rate": lambda row: row.equal_error_rate,
-    "average_precision": lambda row: row.average_precision,
-    "expected_calibration_error": lambda row: row.calibration_error,
-}
-_THRESHOLD_METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval]]] = {
-    "accuracy": lambda row: (row.at_threshold.accuracy, row.at_threshold.accuracy_interval),
-    "balanced_accuracy": lambda row: (
-        row.at_threshold.balanced_accuracy,
-        row.at_threshold.balanced_accuracy_interval,
-    ),
-    "precision": lambda row: (row.at_threshold.precision, row.at_threshold.precision_interval),
-    "recall": lambda row: (row.at_threshold.recall, row.at_threshold.recall_interval),
-    "f1": lambda row: (row.at_threshold.f1, row.at_threshold.f1_interval),
-}
-_COUNTS = tuple(field.name for field in dataclasses.fields(Confusion))
-
-CSV_COLUMNS = (
-    *("dataset", "split", "method", "is_pooled"),
-    *("scored_real", "expected_real", "scored_fake", "expected_fake", "coverage"),
-    *("scored_windows", "video_auc_low", "video_auc_high", *_RANKING_METRICS),
-    *(f"{name}{end}" for name in _THRESHOLD_METRICS for end in ("", "_low", "_high")),
-    *_COUNTS,
-    *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
-    *("pooling", "model", "model_fingerprint", "date"),
-)
-
-
-def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
-    interval, threshold = row.auc_interval, provenance.threshold
-    return {
-        "dataset": row.dataset,
-        "split": row.split,
-        "method": row.method,
-        "is_pooled": int(row.is_pooled),
-        "scored_real": row.num_real,
-        "expected_real": row.expected_real,
-        "scored_fake": row.num_fake,
-        "expected_fake": row.expected_fake,
-        "coverage": row.coverage,
-        "scored_windows": row.num_windows,
-        "video_auc_low": interval.low,
-        "video_auc_high": interval.high,
-        **{name: metric(row).value for name, metric in _RANKING_METRICS.items()},
-        **_csv_cells_at_threshold(row),
-        "threshold_logit": threshold.logit if threshold else None,
-        "threshold_origin": threshold.origin if threshold else None,
-        "interval_unit": interval.unit,
-        "resamples": interval.resamples,
-        "seed": interval.seed,
-        "pooling": POOLING_RULE,
-        "model": provenance.model,
-        "model_fingerprint": provenance.model_fingerprint,
-        "date": provenance.date,
-    }
-
-
-def _csv_cells_at_threshold(row: SummaryRow) -> dict[str, float | None]:
-    cells: dict[str, float | None] = {}
-    for name, find in _THRESHOLD_METRICS.items():
-        metric, interval = find(row)
-        cells |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return (
-        cells
-        if row.at_threshold.confusion is None
-        else cells | dataclasses.asdict(row.at_threshold.confusion)
-    )
-
-
 _NAME_COLUMNS: _Columns = {
-    "Dataset": lambda row: _inline(f"{row.dataset} ({row.split})" if row.split else row.dataset),
-    "Forgery": lambda row: f"**{_inline(row.method)}**" if row.is_pooled else _inline(row.method),
+    "Dataset": lambda row: inline(f"{row.dataset} ({row.split})" if row.split else row.dataset),
+    "Forgery": lambda row: f"**{inline(row.method)}**" if row.is_pooled else inline(row.method),
 }
 _RANKING_COLUMNS: _Columns = {
-    "AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+    "AUC % [95 % interval]": lambda row: with_interval(row.auc, row.auc_interval),
     "Scored / expected": lambda row: (
         f"{row.num_real + row.num_fake} / {row.expected_real + row.expected_fake}"
-        f" ({_percent_down(row.coverage)})"
+        f" ({percent_down(row.coverage)})"
     ),
     "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
     "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
-    "AUC %, missing neutral": lambda row: _percent(row.auc_missing_neutral),
-    "Clip AUC %": lambda row: _percent(row.clip_auc),
-    "Frame AUC %": lambda row: _percent(row.frame_auc),
-    "EER %": lambda row: _percent(row.equal_error_rate),
-    "AP %": lambda row: _percent(row.average_precision),
-    "ECE %": lambda row: _percent(row.calibration_error),
+    "AUC %, missing neutral": lambda row: percent(row.auc_missing_neutral),
+    "Clip AUC %": lambda row: percent(row.clip_auc),
+    "Frame AUC %": lambda row: percent(row.frame_auc),
+    "EER %": lambda row: percent(row.equal_error_rate),
+    "AP %": lambda row: percent(row.average_precision),
+    "ECE %": lambda row: percent(row.calibration_error),
 }
 _THRESHOLD_COLUMNS: _Columns = {
     "Accuracy % [95 % interval]": lambda row: _measured(row, "accuracy"),
@@ -199,22 +103,30 @@ _THRESHOLD_COLUMNS: _Columns = {
 }
 
 
-def _markdown_table(rows: Sequence[SummaryRow], columns: _Columns) -> list[str]:
-    """Lines of a table whose first columns are the names."""
-    marks = [" --- "] * len(_NAME_COLUMNS) + [" ---: "] * (len(columns) - len(_NAME_COLUMNS))
-    cells = [columns, *([cell(row) for cell in columns.values()] for row in rows)]
-    lines = ["| " + " | ".join(line) + " |" for line in cells]
-    return [lines[0], "|" + "|".join(marks) + "|", *lines[1:]]
+_RANGE_COLUMNS: _Columns = {
+    f"Partial AUC % (FPR to {100 * LARGEST_RATE:g} %)": lambda row: percent(row.partial_auc),
+    "TPR % at FPR 1 %": lambda row: percent(row.tpr_at_1_percent_fpr),
+    "TPR % at FPR 0.1 %": lambda row: percent(row.tpr_at_1_per_mille_fpr),
+    "Log-loss": lambda row: plain(row.log_loss),
+    "Brier score": lambda row: plain(row.brier_score),
+}
+
+
+def _table(rows: Sequence[SummaryRow], columns: _Columns) -> list[str]:
+    """Lines of a table that begins with the names."""
+    every = _NAME_COLUMNS | columns
+    lines = [[cell(row) for cell in every.values()] for row in rows]
+    return markdown_table([*every], lines, num_texts=len(_NAME_COLUMNS))
 
 
 def _text_columns(*, with_accuracy: bool) -> _Columns:
-    accuracy: _Columns = {"accuracy %": lambda row: _percent(row.at_threshold.accuracy)}
+    accuracy: _Columns = {"accuracy %": lambda row: percent(row.at_threshold.accuracy)}
     return {
-        "dataset": lambda row: _one_line(row.dataset),
-        "forgery": lambda row: _one_line(row.method),
-        "AUC % [95 % interval]": lambda row: _with_interval(row.auc, row.auc_interval),
+        "dataset": lambda row: one_line(row.dataset),
+        "forgery": lambda row: one_line(row.method),
+        "AUC % [95 % interval]": lambda row: with_interval(row.auc, row.auc_interval),
         **(accuracy if with_accuracy else {}),
-        "EER %": lambda row: _percent(row.equal_error_rate),
+        "EER %": lambda row: percent(row.equal_error_rate),
         "scored/expected": lambda row: (
             f"{row.num_real + row.num_fake}/{row.expected_real + row.expected_fake}"
         ),
@@ -241,11 +153,27 @@ def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
         "Clip AUC: over windows. Frame AUC: a window's score stands for its frames; a frame in two "
         "windows has their mean. Where every file is a single image both equal the AUC.",
         *_threshold_legend(provenance.threshold),
-        "Accuracy, precision, F1, AP and ECE depend on the share of fakes: compare them within one "
-        "test set only.",
-        f"Model file `{_inline(provenance.model_fingerprint)}`, evaluated {provenance.date}.",
-        *(_inline(note) for note in provenance.notes),
+        "Low false-alarm range: FPR is the share of reals called fake, TPR of fakes called fake. "
+        "TPR at an FPR: the best threshold of this test set that keeps it. Partial AUC: "
+        "standardised after McClish, 50 = chance, 100 = perfect.",
+        "Log-loss (nats, a coin: 0.693) and Brier score (a coin: 0.250) judge the probabilities: "
+        "lower is better.",
+        "Accuracy, precision, F1, AP, ECE, log-loss and Brier score depend on the share of fakes: "
+        "compare them within one test set only.",
+        *_origin(provenance),
+        *(inline(note) for note in provenance.notes),
     ]
+
+
+def _origin(provenance: Provenance) -> list[str]:
+    """The model file and the day, where they are known."""
+    parts = []
+    if provenance.model_fingerprint:
+        parts.append(f"model file `{inline(provenance.model_fingerprint)}`")
+    if provenance.date:
+        parts.append(f"evaluated {inline(provenance.date)}")
+    text = ", ".join(parts)
+    return [f"{text[0].upper()}{text[1:]}."] if text else []
 
 
 def _threshold_legend(threshold: Threshold | None) -> list[str]:
@@ -253,7 +181,7 @@ def _threshold_legend(threshold: Threshold | None) -> list[str]:
         return ["Accuracy, precision, recall, F1: not given, for there is no validation threshold."]
     return [
         f"At the threshold: fake when the file's logit is at least {threshold.logit:.4g} "
-        f"({_inline(threshold.origin)}). Fake is the positive class: TN = reals called real, FP = "
+        f"({inline(threshold.origin)}). Fake is the positive class: TN = reals called real, FP = "
         "reals called fake, FN = fakes called real, TP = fakes called fake.",
         "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
         "accuracy = the mean of recall and TN / (TN + FP).",
@@ -264,12 +192,12 @@ def _undefined(rows: Sequence[SummaryRow]) -> list[str]:
     """Each reason once, with the rows it holds for."""
     rows_of: dict[str, list[str]] = {}
     for row in rows:
-        measured = [(row.auc, row.auc_interval), *(f(row) for f in _THRESHOLD_METRICS.values())]
-        found = {metric(row).reason for metric in _RANKING_METRICS.values()}
+        measured = [(row.auc, row.auc_interval), *(f(row) for f in THRESHOLD_METRICS.values())]
+        found = {metric(row).reason for metric in RANKING_METRICS.values()}
         found |= {part.reason for pair in measured for part in pair}
         for reason in sorted(found - {""}):
             rows_of.setdefault(reason, []).append(f"{row.dataset} ({row.method})")
-    return [_inline(f"{reason}: {', '.join(names)}") for reason, names in rows_of.items()]
+    return [inline(f"{reason}: {', '.join(names)}") for reason, names in rows_of.items()]
 
 
 def _unscored(rows: Sequence[SummaryRow]) -> list[str]:
@@ -277,43 +205,18 @@ def _unscored(rows: Sequence[SummaryRow]) -> list[str]:
     lines = []
     for row in rows:
         if row.is_pooled and row.unscored:
-            reasons = ", ".join(f"{count} x {_inline(code)}" for code, count in row.unscored)
-            lines.append(f"{_inline(row.dataset)}: {reasons}")
+            reasons = ", ".join(f"{count} x {inline(code)}" for code, count in row.unscored)
+            lines.append(f"{inline(row.dataset)}: {reasons}")
     return lines
 
 
-def _with_interval(metric: Metric, interval: Interval) -> str:
-    if interval.low is None or interval.high is None:
-        return _percent(metric)
-    return f"{_percent(metric)} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
 def _measured(row: SummaryRow, name: str) -> str:
-    return _with_interval(*_THRESHOLD_METRICS[name](row))
+    return with_interval(*THRESHOLD_METRICS[name](row))
 
 
 def _count(row: SummaryRow, cell: str) -> str:
     return (
-        "not defined"
+        NOT_DEFINED
         if row.at_threshold.confusion is None
         else str(getattr(row.at_threshold.confusion, cell))
     )
-
-
-def _percent(metric: Metric) -> str:
-    return "not defined" if metric.value is None else f"{100 * metric.value:.1f}"
-
-
-def _percent_down(share: float) -> str:
-    """Rounded down, so that 100 % means all of them."""
-    return f"{int(1000 * share + 1e-9) / 10:.1f} %"
-
-
-def _inline(text: str) -> str:
-    """``text`` on one line of a Markdown table, whatever a file or method is called."""
-    return _one_line(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
-def _one_line(text: str) -> str:
-    """``text`` without line breaks and without characters that could steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

@@ -27,7 +27,7 @@ _CONVENTION = "label 1 = fake, 0 = real; probability = P(fake); logit = raw scor
 _UNDECODABLE = "surrogatepass"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)  # slots: there may be a million
 class ClipScore:
     """What the detector said about one window of one file, or why it said nothing.
 

@@ -5,23 +5,22 @@ Knows score rows and metrics only, not how a row is printed or drawn.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from avkd.evaluation import metrics, threshold_metrics
+from avkd.evaluation import metrics, operating_range, probability_metrics, threshold_metrics
 from avkd.evaluation.bootstrap import FloatArray, Interval
 from avkd.evaluation.metrics import Metric
+from avkd.evaluation.probability_metrics import PROBABILITY_MARGIN, Reliability
 from avkd.evaluation.scores import REAL_METHOD, ClipScore
 from avkd.evaluation.threshold_metrics import ThresholdMetrics
 
 ALL_METHODS = "all"
 POOLING_RULE = "a file's score is the mean of the raw logits of its scored windows"
-
-# log(p / (1 - p)) is kept finite: a probability of exactly 0 or 1 is a rounded one.
-_PROBABILITY_MARGIN = 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +75,18 @@ class SummaryRow:
     """Equal error rate over files."""
     calibration_error: Metric
     """Expected calibration error over files; a file's probability has the mean log-odds."""
+    partial_auc: Metric
+    """Standardised area over files up to a false-positive rate of 10 %; 0.5 = chance."""
+    tpr_at_1_percent_fpr: Metric
+    """Share of fakes called fake where at most 1 % of the reals are."""
+    tpr_at_1_per_mille_fpr: Metric
+    """Share of fakes called fake where at most 0.1 % of the reals are."""
+    log_loss: Metric
+    """Mean negative log-probability of the truth over files, in nats."""
+    brier_score: Metric
+    """Mean squared gap between a file's probability and its label."""
+    reliability: Reliability
+    """Files by stated probability."""
     at_threshold: ThresholdMetrics
     """Verdicts over files at the threshold that was given, and the numbers that follow."""
     unscored: tuple[tuple[str, int], ...]
@@ -87,7 +98,7 @@ class SummaryRow:
         return (self.num_real + self.num_fake) / (self.expected_real + self.expected_fake)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class VideoScore:
     """One file with its windows pooled."""
 
@@ -150,12 +161,18 @@ def summarise(
         datasets[video.dataset, video.split].append(video)
     rows = []
     for videos in datasets.values():
-        methods = sorted({video.method for video in videos} - {REAL_METHOD})
-        for method in methods if len(methods) == 1 else [*methods, ALL_METHODS]:
-            is_pooled = len(methods) == 1 or method == ALL_METHODS
+        for method, is_pooled in rows_of_dataset(videos):
             chosen = [v for v in videos if is_pooled or v.method in (method, REAL_METHOD)]
             rows.append(_row(chosen, method, is_pooled, threshold, resamples, seed))
     return tuple(rows)
+
+
+def rows_of_dataset(videos: Iterable[VideoScore]) -> tuple[tuple[str, bool], ...]:
+    """The method of each row that the files of one dataset make, and whether it is pooled."""
+    methods = sorted({video.method for video in videos} - {REAL_METHOD})
+    if len(methods) == 1:
+        return ((methods[0], True),)
+    return (*((method, False) for method in methods), (ALL_METHODS, True))
 
 
 def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
@@ -173,7 +190,7 @@ def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
     scored = tuple(row for row in rows if row.is_scored)
     logit = probability = None
     if scored:
-        logit = float(np.mean([row.logit for row in scored]))
+        logit = math.fsum(row.logit or 0.0 for row in scored) / len(scored)
         probability = _pooled_probability([row.probability or 0.0 for row in scored])
     return VideoScore(
         sample_id=first.sample_id,
@@ -190,9 +207,11 @@ def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
 
 
 def _pooled_probability(probabilities: Sequence[float]) -> float:
-    bounded = np.clip(probabilities, _PROBABILITY_MARGIN, 1.0 - _PROBABILITY_MARGIN)
-    log_odds = float(np.mean(np.log(bounded) - np.log1p(-bounded)))
-    return float(1.0 / (1.0 + np.exp(-log_odds)))
+    """P(fake) of the mean log-odds; plain floats, for there may be a million files."""
+    most = 1.0 - PROBABILITY_MARGIN
+    bounded = [min(max(p, PROBABILITY_MARGIN), most) for p in probabilities]
+    log_odds = math.fsum(math.log(p) - math.log1p(-p) for p in bounded) / len(bounded)
+    return 1.0 / (1.0 + math.exp(-log_odds))
 
 
 def _row(
@@ -237,7 +256,13 @@ def _row(
         frame_auc=_auc_of_parts(covered, [_frame_logits(video) for video in covered]),
         average_precision=metrics.average_precision(labels, logits),
         equal_error_rate=metrics.equal_error_rate(labels, logits),
-        calibration_error=metrics.expected_calibration_error(labels, probabilities),
+        calibration_error=probability_metrics.expected_calibration_error(labels, probabilities),
+        partial_auc=operating_range.partial_auc(labels, logits),
+        tpr_at_1_percent_fpr=operating_range.true_positive_rate_at(labels, logits, 0.01),
+        tpr_at_1_per_mille_fpr=operating_range.true_positive_rate_at(labels, logits, 0.001),
+        log_loss=probability_metrics.log_loss(labels, probabilities),
+        brier_score=probability_metrics.brier_score(labels, probabilities),
+        reliability=probability_metrics.reliability(labels, probabilities),
         unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
         at_threshold=at_threshold,
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from avkd.config.data_config import ForgeConfig, LayoutConfig, PrepareConfig, SynthConfig
-from avkd.config.evaluation_config import EvaluateConfig, PredictConfig
+from avkd.config.doctor_config import DoctorConfig
+from avkd.config.evaluation_config import EvaluateConfig, PredictConfig, ReportConfig
 from avkd.config.load import ConfigError, parse, to_yaml
 from avkd.config.training_config import (
     FinetuneConfig,
@@ -248,6 +249,16 @@ def test_positionals_are_collected_from_before_between_and_after_the_flags():
     assert predict("--files=[a,b,c]").files == expected
 
 
+def test_a_single_positional_takes_one_value_and_refuses_a_second():
+    def doctor(*words: str) -> DoctorConfig:
+        return parse("doctor", DoctorConfig, words, "source")
+
+    for words in (["a b", "--json", "x"], ["--json", "x", "a b"], ["--source", "a b"]):
+        assert doctor(*words).source == Path("a b")
+    with pytest.raises(ConfigError, match="c"):
+        doctor("a b", "c")
+
+
 # Files and flags together
 
 
@@ -281,6 +292,7 @@ EXAMPLES = {
     ),
     ForgeConfig: ForgeConfig(data=Path("d"), out=Path("o"), methods=("a", "b"), workers=1),
     EvaluateConfig: EvaluateConfig(model=Path("m"), data=(Path("a"), Path("b, c")), out=Path("o")),
+    ReportConfig: ReportConfig(scores=(Path("a"), Path("b c")), out=Path("o"), seed=3),
     PredictConfig: PredictConfig(files=(Path("é"),), model=Path("m"), json=True, threads=2),
     PretrainConfig: PretrainConfig(
         data=(Path("a"),),

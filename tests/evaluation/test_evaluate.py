@@ -28,7 +28,7 @@ def test_the_verdicts_are_drawn_when_there_is_a_threshold_and_every_file_is_name
     )
     outcome = evaluate._report(config, header, made_up_scores())
     names = {path.name for path in tmp_path.iterdir()}
-    pictures = {"report.png", "confusion.png"} if rule else {"report.png"}
+    pictures = {"report.png", "reliability.png"} | ({"confusion.png"} if rule else set())
     assert names == {"report.md", "report.csv"} | pictures
     last_line = outcome.text.splitlines()[-1]
     assert all(str(tmp_path / name) in last_line for name in names)

@@ -144,20 +144,6 @@ def test_the_best_threshold_accuses_nobody_when_nothing_can_be_told() -> None:
     assert metrics.best_threshold([0, 1], [low, high]).threshold == high
 
 
-def test_calibration_error_by_hand_and_of_a_calibrated_forecaster() -> None:
-    assert metrics.expected_calibration_error([1, 1], [1.0, 1.0]).value == 0.0
-    assert metrics.expected_calibration_error([0, 0], [1.0, 1.0]).value == 1.0
-    # One bin with mean 0.9 and half fakes, one with mean 0.1 and no fake.
-    value = metrics.expected_calibration_error([1, 0, 0, 0], [0.9, 0.9, 0.1, 0.1]).value
-    assert value == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
-    random = np.random.default_rng(0)
-    probabilities = random.random(50_000)
-    labels = (random.random(50_000) < probabilities).astype(int)
-    assert metrics.expected_calibration_error(labels, probabilities).value < 0.02
-    with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        metrics.expected_calibration_error([0], [1.5])
-
-
 def test_frame_scores_average_the_windows_that_hold_a_frame() -> None:
     found = metrics.frame_scores(np.array([0, 2]), np.array([4, 4]), np.array([1.0, 3.0]))
     assert found.tolist() == [1, 1, 2, 2, 3, 3]

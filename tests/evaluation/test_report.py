@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avkd.evaluation import report
-from avkd.evaluation.report import Provenance
+from avkd.evaluation import report, report_csv, table_text
+from avkd.evaluation.report_csv import Provenance
 from avkd.evaluation.scores import ClipScore, unscored
 from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 
@@ -90,7 +90,7 @@ def tables(markdown: str) -> list[list[str]]:
 
 def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() -> None:
     rows = make_rows()
-    table, judged = tables(report.to_markdown(rows, provenance=PROVENANCE))
+    table, judged, _ = tables(report.to_markdown(rows, provenance=PROVENANCE))
     for lines in (table, judged):
         assert len(lines) == 2 + len(rows)
         assert len({line.count("|") for line in lines}) == 1
@@ -121,6 +121,20 @@ def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts(
             assert cells[title] == expected
 
 
+def test_the_third_table_shows_the_range_the_probabilities_and_their_reasons() -> None:
+    rows = make_rows()
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "## Low false-alarm range and probabilities\n" in text
+    header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[2])
+    assert header[2].startswith("Partial AUC % (FPR to 10 %)")
+    for line, row in zip(lines, rows, strict=True):
+        if row.num_real:
+            assert line[2] == f"{100 * row.partial_auc.value:.1f}"
+            assert line[5:] == [f"{row.log_loss.value:.3f}", f"{row.brier_score.value:.3f}"]
+        assert line[3:5] == ["not defined", "not defined"]
+    assert "a false-positive rate of 1 % needs 100 scored real files or more: celebdf" in text
+
+
 def test_the_words_fit_images_as_well_as_videos() -> None:
     rows = make_rows()
     legend = report.to_markdown(rows, provenance=PROVENANCE)
@@ -133,7 +147,7 @@ def test_without_a_threshold_the_report_says_so() -> None:
     bare = dataclasses.replace(PROVENANCE, threshold=None)
     text = report.to_markdown(make_rows(), provenance=bare)
     assert "no validation threshold" in text
-    assert len(tables(text)) == 1
+    assert len(tables(text)) == 2
     assert "At the threshold" not in text
 
 
@@ -172,7 +186,7 @@ def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
 
 def test_csv_reads_back_to_the_same_numbers() -> None:
     rows = make_rows(method='odd "name"\nof, two lines')
-    text = report.to_csv(rows, provenance=PROVENANCE)
+    text = report_csv.to_csv(rows, provenance=PROVENANCE)
     lines = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
@@ -190,6 +204,9 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
             numbers = (metric.value, interval.low, interval.high)
             cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
             assert cells == tuple("" if value is None else repr(value) for value in numbers)
+        for name in ("partial_auc", "tpr_at_1_percent_fpr", "log_loss", "brier_score"):
+            value = getattr(row, name).value
+            assert line[name] == ("" if value is None else repr(value))
         for name, count in dataclasses.asdict(row.at_threshold.confusion).items():
             assert line[name] == str(count)
 
@@ -199,13 +216,13 @@ def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:
     paths = report.write_report(tmp_path / "run", rows, provenance=PROVENANCE)
     assert [path.name for path in paths] == ["report.md", "report.csv"]
     assert paths[0].read_text() == report.to_markdown(rows, provenance=PROVENANCE)
-    assert paths[1].read_text() == report.to_csv(rows, provenance=PROVENANCE)
+    assert paths[1].read_text() == report_csv.to_csv(rows, provenance=PROVENANCE)
 
 
 def test_a_full_coverage_is_never_rounded_up() -> None:
-    assert report._percent_down(0.99999) == "99.9 %"
-    assert report._percent_down(1.0) == "100.0 %"
-    assert report._percent_down(0.29) == "29.0 %"
+    assert table_text.percent_down(0.99999) == "99.9 %"
+    assert table_text.percent_down(1.0) == "100.0 %"
+    assert table_text.percent_down(0.29) == "29.0 %"
 
 
 @pytest.mark.parametrize("module", ["report", "summary", "figure"])

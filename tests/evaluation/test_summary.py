@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from avkd.evaluation import metrics
+from avkd.evaluation import metrics, operating_range, probability_metrics
 from avkd.evaluation.scores import ClipScore, unscored
 from avkd.evaluation.summary import SummaryRow, Threshold, pool_videos, summarise
 from avkd.evaluation.threshold_metrics import Confusion
@@ -277,3 +277,24 @@ def test_a_window_twice_or_a_contradiction_is_refused() -> None:
         summarise([row, row])
     with pytest.raises(ValueError, match="f: method is 'swap' in one row and 'x' in another"):
         summarise([row, dataclasses.replace(row, method="x", window=1)])
+
+
+def test_the_range_and_the_probabilities_are_over_pooled_files() -> None:
+    random = np.random.default_rng(3)
+    rows = [
+        window_score(f"{method}/{k}", method, float(random.standard_normal() + shift), window=w)
+        for method, shift in (("real", 0.0), ("swap", 2.0))
+        for k in range(100)
+        for w in range(2)
+    ]
+    (row,), videos = summarise(rows, resamples=100), pool_videos(rows)
+    labels, logits = [v.label for v in videos], np.array([v.logit for v in videos])
+    stated = 1 / (1 + np.exp(-logits))
+    assert row.partial_auc == operating_range.partial_auc(labels, logits)
+    assert row.tpr_at_1_percent_fpr == operating_range.true_positive_rate_at(labels, logits, 0.01)
+    assert row.tpr_at_1_percent_fpr.value is not None
+    assert row.tpr_at_1_per_mille_fpr.value is None
+    for name in ("log_loss", "brier_score"):
+        expected = getattr(probability_metrics, name)(labels, stated).value
+        assert getattr(row, name).value == pytest.approx(expected, abs=1e-9)
+    assert sum(row.reliability.num_files) == 200
