@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from avkd import __version__, durable
 
 if TYPE_CHECKING:
-    from avkd.runtime import Outcome
+    from avkd.outcome import Outcome
 
 
 # What a wrong path given by the user raises; any other OSError is ours or the machine's.
@@ -105,7 +105,7 @@ VERBS: dict[str, Verb] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code (see `runtime.ExitCode`)."""
+    """Run one verb and return the exit code (see `outcome.ExitCode`)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_help())
@@ -137,7 +137,7 @@ def _run(name: str, verb: Verb, arguments: list[str]) -> int:
 
 def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
     from avkd.config.load import raised_in
-    from avkd.runtime import ExitCode, ModelRefused, OutOfMemoryError, ResourceError, Stopped
+    from avkd.outcome import ExitCode, ModelRefused, ResourceError, Stopped
 
     try:
         outcome = function(config)
@@ -149,7 +149,10 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except _USER_PATH_ERRORS as error:
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
-    except (ResourceError, OutOfMemoryError) as error:
+    except RuntimeError as error:
+        # torch's own by its name: asking torch would make every verb wait for its import.
+        if not isinstance(error, ResourceError) and type(error).__name__ != "OutOfMemoryError":
+            raise
         return _fail(f"avkd {name}: {error}", ExitCode.NO_RESOURCES)
     except Stopped as stop:
         return _fail(f"avkd {name}: {stop}", stop.exit_code)

@@ -1,4 +1,4 @@
-"""Where and how we compute: device, precision, threads, seeds; and how a verb ends.
+"""Where and how we compute: device, precision, threads, seeds.
 
 Knows no data, no model and no task. Precision is probed once at start: bf16 is chosen only where
 a 3D convolution in it is both clearly faster and right on this very machine (cuDNN 9.8-9.10 gave
@@ -7,7 +7,6 @@ wrong bf16 conv3d results, pytorch issue 163539; CPUs without AVX512_BF16 are sl
 
 from __future__ import annotations
 
-import enum
 import logging
 import random
 import time
@@ -18,53 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from avkd.outcome import ResourceError
+
 logger = logging.getLogger(__name__)
 
 _PROBE_SHAPE = (2, 16, 8, 28, 28)
 _PROBE_REPEATS = 5
 _PROBE_SPEEDUP = 1.2
 _PROBE_RELATIVE_ERROR = 0.05
-
-
-class ExitCode(enum.IntEnum):
-    """What the process tells its caller."""
-
-    DONE = 0
-    BUG = 1
-    USER_MISTAKE = 2
-    SOME_SKIPPED = 3
-    NOTHING_USABLE = 4
-    MODEL_REFUSED = 5
-    NO_RESOURCES = 6
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a verb ended: the text to show and the exit code."""
-
-    text: str
-    exit_code: ExitCode = ExitCode.DONE
-
-
-class ModelRefused(ValueError):
-    """A model file that is not used; the message names it and the cure."""
-
-
-OutOfMemoryError = torch.OutOfMemoryError
-
-
-class ResourceError(RuntimeError):
-    """The machine lacks what was asked for (GPU, disk, memory); the message says what to do."""
-
-
-class Stopped(Exception):
-    """A signal asked to stop and the state is saved; carries the exit code."""
-
-    def __init__(self, message: str, exit_code: ExitCode) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)

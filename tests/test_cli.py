@@ -8,10 +8,11 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 
 from avkd import cli
 from avkd.models.model_file import ModelFileError
-from avkd.runtime import ExitCode, Outcome, ResourceError, Stopped
+from avkd.outcome import ExitCode, Outcome, ResourceError, Stopped
 
 REPOSITORY = Path(cli.__file__).resolve().parents[1]
 SYNTH = ("synth", "--out", "somewhere")
@@ -141,6 +142,7 @@ def test_a_verb_prints_its_outcome_and_returns_its_code(verb_that, capsys, code)
         (PermissionError(errno.EACCES, "the cure"), 2),
         (ModelFileError("the cure"), 5),
         (ResourceError("the cure"), 6),
+        (torch.OutOfMemoryError("the cure"), 6),
         (OSError(errno.ENOSPC, "the cure"), 6),
         (FloatingPointError("the cure"), 1),
         (Stopped("the cure", ExitCode.TERMINATED), 143),
@@ -154,6 +156,11 @@ def test_an_expected_failure_is_one_line_and_its_own_exit_code(verb_raising, cap
     message = capsys.readouterr().err
     assert message.startswith("avkd synth: ") and "the cure" in message
     assert "Traceback" not in message
+
+
+def test_any_other_runtime_error_is_our_bug_and_keeps_its_traceback(verb_raising):
+    with pytest.raises(RuntimeError, match="shapes"):
+        verb_raising(RuntimeError("shapes"))
 
 
 def test_an_interrupt_ends_with_130_wherever_it_comes(verb_raising, monkeypatch, capsys):

@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # stage never another stage, and `avkd.durable`, which knows bytes and paths only.
 MAY_IMPORT = {
     "durable": set(),
+    "outcome": set(),
     "runtime": set(),
     "config": {"runtime"},
     "objectives": set(),
@@ -36,7 +37,7 @@ MAY_IMPORT = {
     "cli": {"config", "runtime", "data", "stages", "studies", "evaluation", "inference"},
     "__main__": {"cli"},
 }
-OPEN_TO_ALL = {"durable", "__version__"}
+OPEN_TO_ALL = {"durable", "outcome", "__version__"}
 ROOMS_OF_STRANGERS = {"stages"}  # files of these rooms do not import each other
 
 # Builders are where a config becomes a block; nothing else of their rooms sees a config.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avkd import runtime
-from avkd.runtime import ExitCode, ResourceError
+from avkd.outcome import ExitCode, ResourceError
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from avkd.data.prepare import prepare, source_root
 from avkd.data.selection import undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
-from avkd.runtime import ExitCode, Outcome
+from avkd.outcome import ExitCode, Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from avkd.data.file_facts import FileFacts, FileJob, digest, examine
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest
 from avkd.data.soundness import check
-from avkd.runtime import ExitCode, Outcome
+from avkd.outcome import ExitCode, Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,8 @@ from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelHeader, load_detector
-from avkd.runtime import ExitCode, Outcome, Runtime
+from avkd.outcome import ExitCode, Outcome
+from avkd.runtime import Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
 UNCALIBRATED = DecisionRule(

@@ -7,7 +7,6 @@ clock, so the same scores give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import durable
@@ -17,17 +16,10 @@ from avkd.evaluation.paired_summary import compare_models
 from avkd.evaluation.report_csv import Provenance
 from avkd.evaluation.report_folder import read_report_folder, write_report_folder
 from avkd.evaluation.summary import VideoScore, pool_videos, summarise
+from avkd.outcome import Outcome
 
 
-@dataclass(frozen=True)
-class Recomputed:
-    """How the verb ended, as `runtime.Outcome` says it, which would bring torch."""
-
-    text: str
-    exit_code: int = 0
-
-
-def recompute(config: ReportConfig) -> Recomputed:
+def recompute(config: ReportConfig) -> Outcome:
     """`avkd report`: the report of each score folder; with two or more also paired.md and .csv.
 
     One folder's report is written into ``out`` itself, those of several into a folder each.
@@ -64,7 +56,7 @@ def recompute(config: ReportConfig) -> Recomputed:
         written += paths
         parts.append(paired_report.to_text(compared))
     parts.append(f"wrote {', '.join(map(str, written))}")
-    return Recomputed("\n\n".join(parts))
+    return Outcome("\n\n".join(parts))
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -21,7 +21,8 @@ from avkd.evaluation.scores import ClipScore
 from avkd.evaluation.summary import VideoScore, pool_videos
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
-from avkd.runtime import Outcome, Runtime
+from avkd.outcome import Outcome
+from avkd.runtime import Runtime
 
 _UNCERTAIN_HALF_WIDTH = 0.1
 

@@ -43,7 +43,8 @@ from avkd.data.windows import Window
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, to_csv
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
-from avkd.runtime import ExitCode, Outcome, Runtime
+from avkd.outcome import ExitCode, Outcome
+from avkd.runtime import Runtime
 
 _FLAG_MESSAGES = {
     "damaged": "the file is damaged; only the frames that could be decoded were judged",

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from avkd.runtime import ModelRefused
+from avkd.outcome import ModelRefused
 
 MAX_FILE_BYTES = 4 << 30
 MAX_HEADER_BYTES = 4 << 20

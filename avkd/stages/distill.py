@@ -26,7 +26,8 @@ from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.objectives.distillation import logit_mean_squares, softened_divergence
-from avkd.runtime import Outcome, Runtime
+from avkd.outcome import Outcome
+from avkd.runtime import Runtime
 from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
 from avkd.training import optim

@@ -35,7 +35,8 @@ from avkd.models.model_file import (
 )
 from avkd.objectives.agreement import negative_cosine
 from avkd.objectives.classification import prior_corrected_cross_entropy
-from avkd.runtime import Outcome, Runtime
+from avkd.outcome import Outcome
+from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import StepOutput
 from avkd.training.run import plan_of, train

@@ -26,7 +26,8 @@ from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
 from avkd.objectives import representation_health as health
 from avkd.objectives.agreement import center_per_step, negative_cosine
-from avkd.runtime import ExitCode, Outcome, Runtime
+from avkd.outcome import ExitCode, Outcome
+from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import StepOutput
 from avkd.training.run import plan_of, train

@@ -23,7 +23,7 @@ from avkd.evaluation import figure, scores
 from avkd.evaluation.evaluate import evaluate
 from avkd.evaluation.summary import Threshold, summarise
 from avkd.models.model_file import load_model, read_header
-from avkd.runtime import Outcome
+from avkd.outcome import Outcome
 from avkd.stages.distill import distill
 from avkd.studies import comparison_report, throughput
 from avkd.studies.comparison_report import Result

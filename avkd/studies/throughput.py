@@ -28,7 +28,8 @@ from avkd.models.build import build_image_detector
 from avkd.models.cost import multiply_accumulates, num_parameters
 from avkd.models.image_detector import ImageDetector
 from avkd.models.model_file import load_model
-from avkd.runtime import Outcome, Runtime
+from avkd.outcome import Outcome
+from avkd.runtime import Runtime
 
 _SHORTEST_TURN_SECONDS = 0.5
 

@@ -17,7 +17,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from avkd.runtime import ExitCode, Runtime, Stopped
+from avkd.outcome import ExitCode, Stopped
+from avkd.runtime import Runtime
 from avkd.training import optim, resume
 from avkd.training.optim import ParameterGroup, Schedule
 from avkd.training.run_log import RunLog

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from avkd import durable
-from avkd.runtime import ModelRefused
+from avkd.outcome import ModelRefused
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.shortcuts import PROPERTIES, distribution, separation, summary
 from avkd.data.soundness import check
-from avkd.runtime import ExitCode
+from avkd.outcome import ExitCode
 
 # Checks of what is known
 

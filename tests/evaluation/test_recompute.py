@@ -174,12 +174,10 @@ def test_a_report_needs_no_torch(tmp_path: Path) -> None:
     rows = made_up_scores(num_videos=3)
     folders = [write_folder(tmp_path / name, rows) for name in ("a", "b")]
     code = (
-        "import sys; from pathlib import Path;"
-        "from avkd.config.evaluation_config import ReportConfig;"
-        "from avkd.evaluation.recompute import recompute;"
-        "a, b, out = map(Path, sys.argv[1:]);"
-        "recompute(ReportConfig(scores=(a, b), out=out, bootstrap_resamples=100));"
-        "sys.exit('torch' in sys.modules)"
+        "import sys; from avkd import cli;"
+        "code = cli.main(['report', '--scores', *sys.argv[1:3], '--out', sys.argv[3],"
+        " '--bootstrap_resamples', '100']);"
+        "sys.exit(code or 'torch' in sys.modules)"
     )
     command = [sys.executable, "-c", code, *map(str, (*folders, tmp_path / "out"))]
     assert subprocess.run(command, timeout=60).returncode == 0

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from avkd.runtime import ExitCode, Runtime, Stopped
+from avkd.outcome import ExitCode, Stopped
+from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import Plan, StepOutput, fit
 from avkd.training.resume import Checkpoints, load_state
