@@ -54,7 +54,9 @@ class TeacherModel:
     @torch.no_grad()
     def __call__(self, batch: ClipBatch) -> TeacherOutputs:
         """Answers to the student's views of ``batch``."""
-        logit = self.model(*self.input.see(batch, batch.student)).logit.float()
+        # The student may train in half precision; answers asked now and kept ones are the same.
+        with torch.autocast(batch.frames.device.type, enabled=False):
+            logit = self.model(*self.input.see(batch, batch.student)).logit.float()
         return TeacherOutputs(logit, torch.ones_like(logit))
 
     def require_same_faces(self, student: ModelInput, path: Path) -> None:
