@@ -40,10 +40,13 @@ MAY_IMPORT = {
 OPEN_TO_ALL = {"durable", "outcome", "__version__"}
 ROOMS_OF_STRANGERS = {"stages"}  # files of these rooms do not import each other
 
-# Builders are where a config becomes a block; nothing else of their rooms sees a config.
-ALSO = {"avkd/data/build.py": {"config"}, "avkd/models/build.py": {"config"}}
-# The verb that needs no torch still has knobs.
-ALSO["avkd/evaluation/recompute.py"] = {"config"}
+# Builders and verbs are where a config becomes a block; nothing else of their rooms sees one.
+ALSO = {
+    "avkd/data/build.py": {"config"},
+    "avkd/data/doctor.py": {"config"},
+    "avkd/models/build.py": {"config"},
+    "avkd/evaluation/recompute.py": {"config"},
+}
 
 # A report needs no model and no torch: these files import each other and `durable`, nothing else.
 REPORT_FILES = {

@@ -6,10 +6,9 @@ split, also across corpora, and nothing silently left out.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConf
 from avkd.data import forgery, synthetic
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips
 from avkd.data.forgery_methods import FORGERIES
-from avkd.data.layouts import LAYOUTS, lrw
+from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
 from avkd.data.perturbations import Perturbation
@@ -150,17 +149,8 @@ def read_layout(config: PrepareConfig) -> Manifest:
     Raises:
         ValueError: the tree is not of that layout, or an option has no effect on it.
     """
-    if config.layout == "manifest" and config.source.is_file():
-        return _renamed(Manifest.load(config.source), config.dataset)
-    find: Callable[..., Manifest] = LAYOUTS[config.layout]
-    accepted = set(inspect.signature(find).parameters) - {"root", "dataset"}
-    options = config.options.given()
-    if useless := sorted(set(options) - accepted):
-        raise ValueError(
-            f"options.{useless[0]} has no effect on layout {config.layout}; remove it "
-            f"(its options: {', '.join(sorted(accepted)) or 'none'})"
-        )
-    return _renamed(find(config.source, **options), config.dataset)
+    manifest = read_tree(config.layout, config.source, config.options.given())
+    return manifest if config.dataset is None else manifest.with_dataset(config.dataset)
 
 
 def pretrain_data(config: PretrainConfig) -> PretrainData:
@@ -322,10 +312,6 @@ def _sources(items: Sequence[ClipItem]) -> list[int | None]:
         None if item.sample.source_id is None else place.get(item.sample.source_id)
         for item in items
     ]
-
-
-def _renamed(manifest: Manifest, dataset: str | None) -> Manifest:
-    return manifest if dataset is None else manifest.with_dataset(dataset)
 
 
 def _check_all_identities(corpora: Sequence[Corpus]) -> None:

@@ -1,26 +1,26 @@
 """`avkd doctor`: what a dataset tree is, and whether training on it is sound.
 
 Finds the layout, has every file looked at in isolated workers, and tells what the checks found.
-Changes nothing below the tree. Knows no config class, only which settings it needs.
+Changes nothing below the tree.
 """
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from avkd import durable
+from avkd.config.doctor_config import DoctorConfig
 from avkd.data import worker_pool
 from avkd.data.doctor_report import Report
 from avkd.data.examination import Examined
 from avkd.data.file_facts import FileFacts, FileJob, digest, examine
-from avkd.data.layouts import LAYOUTS
+from avkd.data.layouts import LAYOUTS, options_of, read_tree
 from avkd.data.manifest import Manifest
 from avkd.data.soundness import check
 from avkd.outcome import ExitCode, Outcome
@@ -42,33 +42,7 @@ _VERDICTS = {
 Result = TypeVar("Result")
 
 
-class _LayoutOptions(Protocol):
-    """_Settings of a layout, as `LayoutConfig` holds them."""
-
-    def given(self) -> dict[str, Any]:
-        """The settings that were set, by name."""
-
-
-class _Settings(Protocol):
-    """What is asked of the doctor, as `DoctorConfig` holds it."""
-
-    @property
-    def source(self) -> Path: ...
-    @property
-    def layout(self) -> str | None: ...
-    @property
-    def options(self) -> _LayoutOptions: ...
-    @property
-    def read(self) -> Literal["names", "headers", "all"]: ...
-    @property
-    def workers(self) -> int: ...
-    @property
-    def timeout_seconds(self) -> float: ...
-    @property
-    def json(self) -> Path | None: ...
-
-
-def run_doctor(config: _Settings) -> Outcome:
+def run_doctor(config: DoctorConfig) -> Outcome:
     """Examine a tree and tell what was found.
 
     Returns:
@@ -116,7 +90,7 @@ def recognise(source: Path, layout: str | None, options: Mapping[str, Any]) -> t
     Args:
         source: A folder, or a manifest file.
         layout: Name in `LAYOUTS`; None = try all that know every one of ``options``.
-        options: _Settings of the layout.
+        options: Settings of the layout.
 
     Returns:
         Name of the layout, and what it found.
@@ -132,21 +106,11 @@ def recognise(source: Path, layout: str | None, options: Mapping[str, Any]) -> t
             raise ValueError(f"{source} is a file, layout {layout} reads a folder; give that")
         return "manifest", Manifest.load(source)
     if layout is not None:
-        accepted = _options_of(layout)
-        if useless := sorted(set(options) - accepted):
-            raise ValueError(
-                f"options.{useless[0]} has no effect on layout {layout}; remove it "
-                f"(its options: {', '.join(sorted(accepted)) or 'none'})"
-            )
-        return layout, LAYOUTS[layout](source, **options)
-    candidates = [name for name in LAYOUTS if set(options) <= _options_of(name)]
+        return layout, read_tree(layout, source, options)
+    candidates = [name for name in LAYOUTS if set(options) <= options_of(name)]
     if not candidates:
         raise ValueError(f"no layout has all of the options {', '.join(sorted(options))}")
     return _recognised(source, candidates, options)
-
-
-def _options_of(layout: str) -> set[str]:
-    return set(inspect.signature(LAYOUTS[layout]).parameters) - {"root", "dataset"}
 
 
 def _recognised(
@@ -180,7 +144,7 @@ def _recognised(
     raise AssertionError("every layout is in a group")
 
 
-def _examined(jobs: Sequence[FileJob], config: _Settings) -> dict[str, FileFacts]:
+def _examined(jobs: Sequence[FileJob], config: DoctorConfig) -> dict[str, FileFacts]:
     """Look at every file, in workers."""
     return {
         outcome.item.sample_id: outcome.result
@@ -190,7 +154,7 @@ def _examined(jobs: Sequence[FileJob], config: _Settings) -> dict[str, FileFacts
 
 
 def _digests(
-    jobs: Sequence[FileJob], facts: Mapping[str, FileFacts], config: _Settings
+    jobs: Sequence[FileJob], facts: Mapping[str, FileFacts], config: DoctorConfig
 ) -> dict[str, str]:
     """SHA-256 of the files that may have an equal; of a terabyte those are few."""
     counts = Counter(found.signature for found in facts.values() if not found.problem)
@@ -205,7 +169,7 @@ def _digests(
 
 
 def _isolated(
-    function: Callable[[FileJob], Result], jobs: Sequence[FileJob], config: _Settings, what: str
+    function: Callable[[FileJob], Result], jobs: Sequence[FileJob], config: DoctorConfig, what: str
 ) -> Iterator[worker_pool.Outcome[FileJob, Result]]:
     """The outcome of every job, as they come."""
     if not jobs:

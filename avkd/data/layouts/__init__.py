@@ -1,6 +1,9 @@
 """One file per dataset: walk its folder tree as downloaded, yield a Manifest; decodes no media."""
 
+import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 from avkd.data.layouts import (
     celebdf,
@@ -45,3 +48,30 @@ LAYOUTS: Mapping[str, Callable[..., Manifest]] = {
     "redface": redface.find,
     "real_fake_images": real_fake.find_images,
 }
+
+
+def options_of(layout: str) -> set[str]:
+    """Names of the settings that a layout takes."""
+    return set(inspect.signature(LAYOUTS[layout]).parameters) - {"root", "dataset"}
+
+
+def read_tree(layout: str, source: Path, options: Mapping[str, Any]) -> Manifest:
+    """Walk a dataset by its layout.
+
+    Args:
+        layout: Key of `LAYOUTS`.
+        source: Its folder, or for `manifest` also the file.
+        options: Settings of the layout.
+
+    Raises:
+        ValueError: the tree is not of that layout, or an option has no effect on it.
+    """
+    accepted = options_of(layout)
+    if useless := sorted(set(options) - accepted):
+        raise ValueError(
+            f"options.{useless[0]} has no effect on layout {layout}; remove it "
+            f"(its options: {', '.join(sorted(accepted)) or 'none'})"
+        )
+    if layout == "manifest" and source.is_file():
+        return Manifest.load(source)
+    return LAYOUTS[layout](source, **options)
