@@ -471,6 +471,7 @@ def write_video(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
     crf: int = 18,
     preset: str = "fast",
+    repeatable: bool = True,
 ) -> None:
     """Write H.264 (4:2:0) with AAC sound as MP4, atomically.
 
@@ -482,6 +483,8 @@ def write_video(
         sample_rate_hz: Rate of ``waveform``.
         crf: x264 quality, 0 (lossless) to 51 (worst).
         preset: x264's trade of time for size.
+        repeatable: Without x264's macroblock tree, whose AVX-512 code gives other bytes from run to
+            run (measured: 8 results in 16 runs; asm=AVX2 or no tree, 1); false = as ffmpeg does.
 
     Raises:
         ValueError: no frames, or an odd or changing size.
@@ -496,17 +499,14 @@ def write_video(
         written = 0
         for number, image in enumerate(frames):
             if video is None:
-                video = _add_video_stream(
-                    output, image, path, rate, {"crf": str(crf), "preset": preset}
-                )
+                options = {"crf": str(crf), "preset": preset}
+                options |= {"x264-params": "mbtree=0"} if repeatable else {}
+                video = _add_video_stream(output, image, path, rate, options)
             if image.shape != (video.height, video.width, 3):
                 raise ValueError(
                     f"{path}: frame {number} has shape {image.shape}, unlike the first"
                 )
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            # Left to the encoder, whose converter is used again for every frame, about one frame
-            # in 1,600 comes out differently (PyAV 18, measured): the same pixels, other bytes.
-            picture = picture.reformat(format="yuv420p")
             picture.pts = number
             picture.time_base = 1 / rate
             output.mux(video.encode(picture))

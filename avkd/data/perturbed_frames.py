@@ -91,7 +91,9 @@ def perturbing(
         yield lambda frames: frames
     elif perturbation.name == COMPRESSION:
         pictures = (_even(frame.image) for frame in open_frames())
-        media.write_video(scratch, pictures, crf=int(perturbation.amount), preset=_PRESET)
+        media.write_video(
+            scratch, pictures, crf=int(perturbation.amount), preset=_PRESET, repeatable=False
+        )
         try:
             yield lambda frames: _read_back(frames, scratch)
         finally:
