@@ -285,6 +285,15 @@ def test_a_run_becomes_a_mask():
     assert mask.int().tolist() == [[0] * 5, [1, 1, 0, 0, 0], [0, 0, 0, 1, 1], [0, 1, 1, 1, 0]]
 
 
+def test_colours_are_normalised_by_the_numbers_of_imagenet():
+    """Written out: red, green and blue of black, white and a grey of 128."""
+    levels = torch.tensor([0, 255, 128], dtype=torch.uint8).reshape(1, 3, 1, 1, 1)
+    frames = levels.expand(1, 3, CROP_PIXELS, CROP_PIXELS, 3)
+    seen = apply_video(frames, center_views(1), 32)[0, :, :, 16, 16]
+    expected = [[-2.1179, 2.2489, 0.0741], [-2.0357, 2.4286, 0.2052], [-1.8044, 2.6400, 0.4265]]
+    torch.testing.assert_close(seen, torch.tensor(expected), atol=1e-4, rtol=0)
+
+
 # Pictures: other crops, other windows
 
 

@@ -132,7 +132,9 @@ def test_the_hub_is_asked_for_safetensors_only(resnet_file, monkeypatch):
 def test_what_was_fetched_before_needs_no_net(resnet_file, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: str(resnet_file))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", None)
-    load_pretrained(TimmNetwork(name="timm/test_resnet"), "hub")
+    network = TimmNetwork(name="timm/test_resnet")
+    load_pretrained(network, "hub")
+    assert torch.equal(network.trunk.conv1[0].weight, published("test_resnet")["conv1.0.weight"])
 
 
 def test_without_a_net_one_line_says_what_to_do(monkeypatch):

@@ -1,0 +1,224 @@
+"""What each stage's step shows to whom, and which way its loss pulls.
+
+The networks are stand-ins that write down their input: a teacher with the student's view, a swapped
+label or a setting without effect would train to the end and only be worse.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from avkd.config.training_config import PretrainConfig, VideoModelConfig
+from avkd.data import audio_features
+from avkd.data.model_input import ModelInput
+from avkd.data.sampling import ClipBatch
+from avkd.data.transforms import Augmentation, Views, apply_audio, apply_video, draw_view
+from avkd.models.cross_modal_network import CrossModalOutput, VideoFeatures
+from avkd.stages.distill import DistillStep
+from avkd.stages.finetune import FinetuneStep
+from avkd.stages.pretrain import PretrainStep
+from avkd.teachers.output_cache import TeacherOutputs
+
+SIZE, FRAMES = 32, 25
+LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
+STUDENT = Augmentation(grayscale=1.0, erasing=1.0, time_mask=1.0, frequency_mask_max=26)
+
+
+def views(augmentation: Augmentation, first_seed: int) -> Views:
+    seeds = range(first_seed, first_seed + len(LABELS))
+    return Views.cat([draw_view(np.random.default_rng(seed), augmentation) for seed in seeds])
+
+
+@pytest.fixture
+def batch() -> ClipBatch:
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(LABELS), FRAMES, 150, 150, 3)
+    wave = torch.randint(-9000, 9000, (len(LABELS), 640 * FRAMES), generator=generator)
+    return ClipBatch(
+        frames=torch.randint(0, 256, shape, generator=generator).to(torch.uint8),
+        waveform=wave.to(torch.int16),
+        landmarks=None,
+        labels=LABELS,
+        student=views(STUDENT, 0),
+        teacher=views(Augmentation(), 10),
+        sample_ids=("a", "b", "c", "d"),
+        draws=torch.zeros(len(LABELS), 3, dtype=torch.long),
+    )
+
+
+# Stage one
+
+
+class CrossModal(nn.Module):
+    """Notes its four inputs and gives the outputs it was made with."""
+
+    def __init__(self, **outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.seen: tuple[Tensor, ...] = ()
+
+    def forward(self, *seen: Tensor) -> CrossModalOutput:
+        self.seen = seen
+        return CrossModalOutput(**self.outputs, video_student=VideoFeatures(seen[0], None))
+
+
+def pretrain_config(target_center: str) -> PretrainConfig:
+    return PretrainConfig(
+        data=("d",), run="r", video=VideoModelConfig(image_size=SIZE), target_center=target_center
+    )
+
+
+def directions(*axes: int) -> Tensor:
+    """(4, 25, 8): every clip and frame points along the axis of its clip."""
+    return torch.eye(8)[torch.tensor(axes)][:, None].expand(-1, FRAMES, -1).clone()
+
+
+def test_students_see_the_masked_views_and_teachers_the_clean_ones(batch: ClipBatch) -> None:
+    same = directions(0, 1, 2, 3)
+    network = CrossModal(
+        video_prediction=same, audio_prediction=same, video_target=same, audio_target=same
+    )
+    PretrainStep(network, pretrain_config("none"))(batch)
+    assert batch.waveform is not None
+    mel = audio_features.log_mel(batch.waveform.float() / 32768.0)
+    student_video, teacher_video, student_audio, teacher_audio = network.seen
+    assert torch.equal(student_video, apply_video(batch.frames, batch.student, SIZE))
+    assert torch.equal(teacher_video, apply_video(batch.frames, batch.teacher, SIZE))
+    assert torch.equal(student_audio, apply_audio(mel, batch.student))
+    assert torch.equal(teacher_audio, mel)
+    # These differ, or the four lines above would say nothing.
+    assert not torch.equal(student_video, teacher_video)
+    assert not torch.equal(student_audio, teacher_audio)
+
+
+def test_each_student_predicts_the_teacher_of_the_other_stream(batch: ClipBatch) -> None:
+    video, audio = directions(0, 1, 2, 3), directions(4, 5, 6, 7)
+    crossed = CrossModal(
+        video_prediction=audio, audio_prediction=video, video_target=video, audio_target=audio
+    )
+    assert PretrainStep(crossed, pretrain_config("none"))(batch).loss.item() == pytest.approx(-2.0)
+    straight = CrossModal(
+        video_prediction=video, audio_prediction=audio, video_target=video, audio_target=audio
+    )
+    assert PretrainStep(straight, pretrain_config("none"))(batch).loss.item() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("target_center", "loss"), [("none", -2.0), ("per_step", 0.0)])
+def test_a_code_of_the_frame_index_alone_pays_only_without_centring(
+    batch: ClipBatch, target_center: str, loss: float
+) -> None:
+    positions = torch.randn(FRAMES, 8, generator=torch.Generator().manual_seed(1))
+    same = positions.expand(len(LABELS), -1, -1).clone()
+    network = CrossModal(
+        video_prediction=same, audio_prediction=same, video_target=same, audio_target=same
+    )
+    output = PretrainStep(network, pretrain_config(target_center))(batch)
+    assert output.loss.item() == pytest.approx(loss, abs=1e-5)
+
+
+# Stage two
+
+
+class Judge(nn.Module):
+    """Gives fixed logits; its features are the numbers of its clips."""
+
+    def __init__(self, logit: Tensor, prediction: Tensor) -> None:
+        super().__init__()
+        self.logit = nn.Parameter(logit)
+        self.prediction = prediction
+        self.seen: Tensor | None = None
+
+    def forward(self, clip: Tensor) -> SimpleNamespace:
+        self.seen = clip
+        numbers = torch.arange(len(clip)).float()[:, None, None].expand(-1, FRAMES, 1)
+        return SimpleNamespace(logit=self.logit, features=numbers)
+
+    def auxiliary_prediction(self, features: Tensor) -> Tensor:
+        return self.prediction[features[:, 0, 0].long()]
+
+
+class Targets(nn.Module):
+    """Notes what it is shown and gives the targets it was made with."""
+
+    def __init__(self, targets: Tensor) -> None:
+        super().__init__()
+        self.targets = nn.Parameter(targets)
+        self.seen: Tensor | None = None
+
+    def forward(self, clip: Tensor) -> Tensor:
+        assert not torch.is_grad_enabled()
+        self.seen = clip
+        return self.targets
+
+
+def finetune_step(judge: Judge, teacher: Targets | None, weight: float) -> FinetuneStep:
+    return FinetuneStep(
+        judge,
+        teacher,
+        ssl_weight=weight,
+        fake_fraction=0.5,
+        model_input=ModelInput.of_video(SIZE),
+    )
+
+
+def test_the_teacher_of_stage_two_sees_the_clean_reals_alone(batch: ClipBatch) -> None:
+    """The agreement is of the real clips, each with its own target; fakes have none."""
+    prediction = directions(0, 7, 1, 7)  # right for the reals, 0 and 2
+    judge, teacher = Judge(torch.zeros(4), prediction), Targets(directions(0, 1))
+    output = finetune_step(judge, teacher, 0.3)(batch)
+    real = batch.labels == 0
+    clean = apply_video(batch.frames[real], batch.teacher.where(real), SIZE)
+    assert teacher.seen is not None and torch.equal(teacher.seen, clean)
+    assert judge.seen is not None
+    assert torch.equal(judge.seen, apply_video(batch.frames, batch.student, SIZE))
+    assert output.terms["loss/agreement"].item() == pytest.approx(-1.0)
+    assert output.loss.item() == pytest.approx(np.log(2) - 0.3)
+    output.loss.backward()
+    assert judge.logit.grad is not None and teacher.targets.grad is None
+
+
+@pytest.mark.parametrize("stage", ["finetune", "distill"])
+def test_a_higher_logit_is_wanted_of_the_fakes(batch: ClipBatch, stage: str) -> None:
+    judge = Judge(torch.zeros(4), torch.zeros(4, FRAMES, 8))
+    if stage == "finetune":
+        loss = finetune_step(judge, None, 0.0)(batch).loss
+    else:
+        loss = distill_step(judge, None)(batch).loss
+    loss.backward()
+    assert judge.logit.grad is not None
+    assert torch.equal(judge.logit.grad < 0, batch.labels == 1)  # descent raises the fakes
+
+
+# Distillation
+
+
+def distill_step(judge: Judge, teacher: object, temperature: float | None = None) -> DistillStep:
+    return DistillStep(
+        judge,
+        teacher,
+        soft_weight=0.0 if teacher is None else 1.0,
+        temperature=temperature,
+        fake_fraction=0.5,
+        model_input=ModelInput.of_video(SIZE),
+    )
+
+
+@pytest.mark.parametrize("temperature", [None, 4.0])
+def test_the_student_is_drawn_to_the_teacher_whatever_the_labels_say(
+    batch: ClipBatch, temperature: float | None
+) -> None:
+    asked: list[ClipBatch] = []
+    wanted = torch.tensor([5.0, -5.0, 5.0, -5.0])  # against every label
+
+    def teacher(shown: ClipBatch) -> TeacherOutputs:
+        asked.append(shown)
+        return TeacherOutputs(wanted, torch.ones(4))
+
+    judge = Judge(torch.zeros(4), torch.zeros(4, FRAMES, 8))
+    distill_step(judge, teacher, temperature)(batch).loss.backward()
+    assert asked == [batch]
+    assert judge.logit.grad is not None
+    assert torch.equal(judge.logit.grad < 0, wanted > 0)
