@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
         _sync_folder(path.parent)
-    except BaseException:
+    except BaseException:  # an interrupt too leaves no half-written file; all is raised again
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise

@@ -61,7 +61,7 @@ class PrepareSettings:
     crop_size: int
     jpeg_quality: int = crop_store.JPEG_QUALITY
     perturbation: Perturbation | None = None
-    version: int = 1
+    version: int = 2
     """Raised whenever the code makes other crops from the same settings."""
 
     @property

@@ -31,6 +31,8 @@ from avkd.studies.throughput import Contestant, Speed
 
 logger = logging.getLogger(__name__)
 
+_BATCH_SIZE = 32  # pictures scored and timed at once
+
 
 @dataclass(frozen=True)
 class Run:
@@ -63,7 +65,9 @@ def compare(config: CompareConfig) -> Outcome:
     machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
     report = comparison_report.to_markdown(
         results,
-        speeds_table=throughput.to_markdown(speeds, machine, batch_size=32) if speeds else "",
+        speeds_table=throughput.to_markdown(speeds, machine, batch_size=_BATCH_SIZE)
+        if speeds
+        else "",
         date=datetime.date.today().isoformat(),
     )
     durable.write_text(config.out / "compare.md", report)
@@ -171,7 +175,7 @@ def _test(run: Run, config: CompareConfig) -> Iterator[Result]:
                     bootstrap_resamples=config.bootstrap_resamples,
                     device=config.loop.device,
                     threads=config.loop.threads,
-                    batch_size=32,
+                    batch_size=_BATCH_SIZE,
                 )
             )
         rows = [
@@ -202,5 +206,5 @@ def _speeds(runs: Sequence[Run], config: CompareConfig) -> list[Speed]:
         )
     corpus = Corpus.open(next(one for one in config.sets if one.train).data[0])
     return throughput.measure(
-        contestants, corpus, batch_size=32, rounds=config.bench_rounds, machine=machine
+        contestants, corpus, batch_size=_BATCH_SIZE, rounds=config.bench_rounds, machine=machine
     )

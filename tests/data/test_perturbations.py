@@ -485,11 +485,11 @@ def test_clean_corpora_keep_the_digest_they_had_before_perturbations(tmp_path: P
         "max_seconds": 120.0,
         "crop_size": 150,
         "jpeg_quality": 95,
-        "version": 1,
+        "version": 2,
     }
     out = tmp_path / "out"
     out.mkdir()
     (out / "prepare.json").write_text(json.dumps({"settings": settings}))
     prepare(Manifest(tmp_path, (PICTURE,)), out, detector="none", workers=1)
     written = json.loads((out / "prepare.json").read_text())
-    assert written["fingerprint"] == durable.fingerprint(settings) == "e2cfbcdec53a9991"
+    assert written["fingerprint"] == durable.fingerprint(settings) == "ba7158570831575f"
