@@ -41,7 +41,7 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "synth": Verb(
         "avkd.config.data_config:SynthConfig",
-        "avkd.data.build:run_synth",
+        "avkd.generation.build:run_synth",
         "generate a talking-face corpus, so that everything runs without a dataset",
     ),
     "prepare": Verb(
@@ -51,13 +51,13 @@ VERBS: dict[str, Verb] = {
     ),
     "doctor": Verb(
         "avkd.config.doctor_config:DoctorConfig",
-        "avkd.data.doctor:run_doctor",
+        "avkd.doctor.doctor:run_doctor",
         "say what a dataset tree is, and whether training on it is sound",
         positional="source",
     ),
     "forge": Verb(
         "avkd.config.data_config:ForgeConfig",
-        "avkd.data.build:run_forge",
+        "avkd.generation.build:run_forge",
         "make labelled forgeries from real clips",
     ),
     "pretrain": Verb(
@@ -82,7 +82,7 @@ VERBS: dict[str, Verb] = {
     ),
     "report": Verb(
         "avkd.config.evaluation_config:ReportConfig",
-        "avkd.evaluation.recompute:recompute",
+        "avkd.reporting.recompute:recompute",
         "make the tables again from score files, and compare models file by file",
     ),
     "compare": Verb(

@@ -29,10 +29,10 @@ from avkd.data.datasets import Corpus
 from avkd.data.manifest import Manifest
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import MixedBatches
-from avkd.evaluation.scores import OK, read_scores
-from avkd.evaluation.summary import pool_videos
 from avkd.evaluation.validation import Validation
 from avkd.models.model_file import load_model, read_header
+from avkd.reporting.scores import OK, read_scores
+from avkd.reporting.summary import pool_videos
 from avkd.training.resume import load_state
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -26,8 +26,8 @@ from avkd.config.load import parse
 from avkd.data import build
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
-from avkd.evaluation.scores import read_scores
 from avkd.models.model_file import load_model, read_header
+from avkd.reporting.scores import read_scores
 from avkd.teachers.teacher import TeacherModel
 from avkd.training.resume import load_state
 

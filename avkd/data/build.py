@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avkd.config.data_config import ForgeConfig, PrepareConfig, SynthConfig
+from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConfig
-from avkd.data import forgery, synthetic
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips
-from avkd.data.forgery_methods import FORGERIES
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
 from avkd.data.perturbations import Perturbation
-from avkd.data.prepare import prepare, source_root
+from avkd.data.prepare import prepare
 from avkd.data.selection import undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
@@ -66,20 +64,6 @@ class DistillData:
     provenance: dict[str, Any]
 
 
-def run_synth(config: SynthConfig) -> Outcome:
-    """`avkd synth`."""
-    num_videos = synthetic.synth(
-        config.out,
-        seed=config.seed,
-        num_identities=config.identities,
-        clips_per_identity=config.clips_per_identity,
-        num_words=config.words,
-        seconds=config.seconds,
-        workers=config.workers,
-    )
-    return Outcome(f"{num_videos} videos in {config.out}")
-
-
 def run_prepare(config: PrepareConfig) -> Outcome:
     """`avkd prepare`."""
     manifest = read_layout(config)
@@ -119,28 +103,6 @@ def _perturbation(config: PrepareConfig) -> Perturbation | None:
         return None
     faces = config.faces or "perturbed"
     return Perturbation(name=config.perturbation, severity=config.severity, faces=faces)
-
-
-def run_forge(config: ForgeConfig) -> Outcome:
-    """`avkd forge`."""
-    made = forgery.forge(
-        config.data,
-        source_root(config.data) if config.sources is None else config.sources,
-        config.out,
-        methods=tuple(FORGERIES) if config.methods is None else config.methods,
-        clips_per_identity=config.clips_per_identity,
-        strength=(config.min_strength, config.max_strength),
-        crf=config.crf,
-        seed=config.seed,
-        workers=config.workers,
-    )
-    counts = Counter(sample.method for sample in made.manifest.samples)
-    lines = [f"{len(made.manifest)} files in {config.out}"]
-    lines += [f"  {count} {method}" for method, count in sorted(counts.items())]
-    if not made.failures:
-        return Outcome("\n".join(lines))
-    lines.append(f"  {len(made.failures)} not made, see {config.out / 'report.jsonl'}")
-    return Outcome("\n".join(lines), ExitCode.SOME_SKIPPED)
 
 
 def read_layout(config: PrepareConfig) -> Manifest:

@@ -1,1 +1,1 @@
-"""From a trained model and labelled files to scores, numbers and a report; it trains nothing."""
+"""From a trained model and labelled files to scores and a decision rule; it trains nothing."""

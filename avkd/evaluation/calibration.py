@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
-from avkd.evaluation import metrics
+from avkd.reporting import metrics
 
 _SMALLEST_SCALE = 1e-3
 

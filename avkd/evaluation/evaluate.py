@@ -20,14 +20,14 @@ from avkd.data.datasets import ClipItem, Corpus, WindowClips
 from avkd.data.manifest import REAL, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
-from avkd.evaluation import report, scores
-from avkd.evaluation.report_csv import Provenance
-from avkd.evaluation.report_folder import SCORES, write_report_folder
-from avkd.evaluation.scores import ClipScore
-from avkd.evaluation.summary import SummaryRow, Threshold, summarise
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelHeader, load_detector
 from avkd.outcome import ExitCode, Outcome
+from avkd.reporting import report, scores
+from avkd.reporting.report_csv import Provenance
+from avkd.reporting.report_folder import SCORES, write_report_folder
+from avkd.reporting.scores import ClipScore
+from avkd.reporting.summary import SummaryRow, Threshold, summarise
 from avkd.runtime import Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")

@@ -15,13 +15,14 @@ from torch import nn
 
 from avkd.data.datasets import ClipItem
 from avkd.data.model_input import ModelInput
-from avkd.evaluation import calibration, metrics, scores
+from avkd.evaluation import calibration
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
-from avkd.evaluation.scores import ClipScore
-from avkd.evaluation.summary import VideoScore, pool_videos
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.outcome import Outcome
+from avkd.reporting import metrics, scores
+from avkd.reporting.scores import ClipScore
+from avkd.reporting.summary import VideoScore, pool_videos
 from avkd.runtime import Runtime
 
 _UNCERTAIN_HALF_WIDTH = 0.1

@@ -20,13 +20,13 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, RecurringBatches
-from avkd.evaluation import figure, metrics
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.objectives.distillation import logit_mean_squares, softened_divergence
 from avkd.outcome import Outcome
+from avkd.reporting import figure, metrics
 from avkd.runtime import Runtime
 from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view

@@ -21,7 +21,6 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
-from avkd.evaluation import figure, metrics
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
@@ -36,6 +35,7 @@ from avkd.models.model_file import (
 from avkd.objectives.agreement import negative_cosine
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.outcome import Outcome
+from avkd.reporting import figure, metrics
 from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import StepOutput

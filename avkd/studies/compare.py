@@ -19,11 +19,11 @@ from avkd.config.load import to_yaml
 from avkd.config.study_config import AS_IS, ArmConfig, CompareConfig, SetConfig
 from avkd.data.datasets import Corpus
 from avkd.data.model_input import ModelInput
-from avkd.evaluation import figure, scores
 from avkd.evaluation.evaluate import evaluate
-from avkd.evaluation.summary import Threshold, summarise
 from avkd.models.model_file import load_model, read_header
 from avkd.outcome import Outcome
+from avkd.reporting import figure, scores
+from avkd.reporting.summary import Threshold, summarise
 from avkd.stages.distill import distill
 from avkd.studies import comparison_report, throughput
 from avkd.studies.comparison_report import Result

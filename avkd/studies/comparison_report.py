@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avkd.evaluation.bootstrap import Interval
-from avkd.evaluation.metrics import Metric
-from avkd.evaluation.summary import SummaryRow
+from avkd.reporting.bootstrap import Interval
+from avkd.reporting.metrics import Metric
+from avkd.reporting.summary import SummaryRow
 
 
 @dataclass(frozen=True)

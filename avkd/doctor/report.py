@@ -1,0 +1,131 @@
+"""What `avkd doctor` found: a table for a screen of 100 columns, and JSON with all names.
+
+Knows nothing of how it was found.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from avkd.data.manifest import FAKE, REAL
+from avkd.doctor.examination import CLASS_NAMES, SIDES, Examined, Finding
+from avkd.doctor.shortcuts import PROPERTIES, distribution, separation, summary
+
+_FORMAT = "avkd-doctor-1"
+_WIDTH = 100
+_FILES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Report:
+    """One corpus and what is to be said of it."""
+
+    source: str
+    read: str
+    """How far its files were read."""
+    corpus: Examined
+    findings: Sequence[Finding]
+    verdict: str
+
+    def as_text(self) -> str:
+        """The table; nothing in it but printable characters, whatever the files are called."""
+        manifest = self.corpus.manifest
+        counts = Counter(finding.level for finding in self.findings)
+        total = ", ".join(
+            f"{counts[level]} {level}{'s' if counts[level] > 1 else ''}"
+            for level in ("error", "warning", "note")
+            if counts[level]
+        )
+        head = f"{self.source}: layout {self.corpus.layout}, {len(manifest)} files"
+        how = "names only" if self.read == "names" else f"read: {self.read}"
+        blocks = [
+            *_wrapped("", f"{head} ({how})"),
+            "",
+            *self._properties(),
+            *(line for finding in self.findings for line in _row(finding)),
+            "",
+            self.verdict + (f": {total}" if total else ""),
+        ]
+        return "\n".join(_printable(line) for line in blocks)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, with every file's name, distributions and separations."""
+        groups = self.corpus.facts_by_class()
+        properties: dict[str, Any] = {}
+        separations: dict[str, Any] = {}
+        for kind in PROPERTIES:
+            properties[kind.name] = {
+                f"{side or 'no side'} {CLASS_NAMES[label]}": distribution(kind, files)
+                for (side, label), files in groups.items()
+            }
+            areas = {
+                side: separation(kind, groups.get((side, REAL), []), groups.get((side, FAKE), []))
+                for side in SIDES
+            }
+            separations[kind.name] = {
+                side: round(found.auc, 4) for side, found in areas.items() if found is not None
+            }
+        return {
+            "format": _FORMAT,
+            "source": self.source,
+            "layout": self.corpus.layout,
+            "read": self.read,
+            "verdict": self.verdict,
+            "num_files": len(self.corpus.manifest),
+            "findings": [asdict(finding) for finding in self.findings],
+            "properties": properties,
+            "separation_auc": separations,
+        }
+
+    def _properties(self) -> list[str]:
+        """What the files of each class on each side mostly are."""
+        groups = self.corpus.facts_by_class()
+        if not groups:
+            return []
+        rows = [("side", "class", "files", *(kind.name for kind in PROPERTIES))]
+        for side in (*SIDES, None):
+            for label, name in CLASS_NAMES.items():
+                if files := groups.get((side, label)):
+                    values = (summary(kind, files) for kind in PROPERTIES)
+                    rows.append((side or "-", name, str(len(files)), *values))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return [*(line[:_WIDTH] for line in lines), ""]
+
+
+def _row(finding: Finding) -> list[str]:
+    count = f" ({finding.count})" if finding.count else ""
+    lines = _wrapped(f"{finding.level:<8} ", f"{finding.code}{count}: {finding.message}")
+    shown = list(finding.files[:_FILES_SHOWN])
+    if len(finding.files) > _FILES_SHOWN:
+        shown.append(f"... and {len(finding.files) - _FILES_SHOWN} more")
+    for text in shown:
+        lines += _wrapped(" " * 11, text)
+    if finding.cure:
+        lines += _wrapped(" " * 9 + "> ", finding.cure)
+    return lines
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_on_hyphens=False,
+    ) or [start]
+
+
+def _printable(line: str) -> str:
+    """A name may hold control characters, or bytes that no screen can show."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in line
+    )

@@ -1,0 +1,1 @@
+"""Corpora made here: generated talking faces, and labelled forgeries of real clips."""

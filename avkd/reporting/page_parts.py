@@ -1,0 +1,54 @@
+"""What a report page is made of: sections of plain text, tables and figures.
+
+Every part of the report (a model's tables, robustness, shortcuts, matrix) describes itself in these
+words once; `page` alone knows HTML. All text is plain and untrusted: whoever prints it escapes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of text cells."""
+
+    columns: tuple[str, ...]
+    """Column headings."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells, as many as there are columns."""
+    num_texts: int = 1
+    """Leading columns that hold names (set left); the others hold numbers (set right)."""
+    caption: str = ""
+    """One sentence over the table; empty = none."""
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawing with the sentence that says what it shows."""
+
+    svg: str
+    """The whole drawing as SVG text made by us, without script, link or outside file."""
+    caption: str
+    """What it shows; stands beside it and is its text for those who cannot see it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of the page."""
+
+    title: str
+    """Heading."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that must not be overlooked; shown first."""
+    paragraphs: tuple[str, ...] = ()
+    """Sentences for the reader, before the tables."""
+    tables: tuple[Table, ...] = ()
+    """Tables, in order."""
+    pictures: tuple[Picture, ...] = ()
+    """Figures, in order."""
+    notes: tuple[str, ...] = ()
+    """How to read it, one sentence each, in small print after the tables."""

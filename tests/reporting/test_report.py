@@ -1,0 +1,231 @@
+"""The report: a reader must be able to tell what every number is over, and where it comes from."""
+
+import csv
+import dataclasses
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avkd.reporting import report, report_csv, table_text
+from avkd.reporting.report_csv import Provenance
+from avkd.reporting.scores import ClipScore, unscored
+from avkd.reporting.summary import SummaryRow, Threshold, summarise
+
+PROVENANCE = Provenance(
+    model="lgt-s, ssl 0.3",
+    model_fingerprint="0123456789abcdef",
+    date="2026-11-21",
+    threshold=Threshold(logit=0.4, origin="best balanced accuracy on ff++ val"),
+    notes=("Leading silence is trimmed.",),
+)
+
+
+def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRow, ...]:
+    random = np.random.default_rng(0)
+    scores = [
+        ClipScore(
+            sample_id=f"{name}/{k}",
+            label=int(name != "real"),
+            dataset=dataset,
+            method=name,
+            split="test",
+            window=0,
+            start_frame=0,
+            num_frames=25,
+            logit=float(random.standard_normal() + (name != "real")),
+            probability=0.5,
+        )
+        for name in ("real", method, "reenact")
+        for k in range(30)
+    ]
+    lost = unscored(
+        sample_id="lost",
+        label=1,
+        dataset=dataset,
+        method=method,
+        split="test",
+        status="no_face",
+        message="",
+    )
+    lone = unscored(
+        sample_id="lone",
+        label=1,
+        dataset="lonely",
+        method=method,
+        split="",
+        status="too_large",
+        message="",
+    )
+    return summarise([*scores, lost, lone], threshold=PROVENANCE.threshold, resamples=200, seed=11)
+
+
+def test_markdown_states_what_made_the_numbers() -> None:
+    text = report.to_markdown(make_rows(), provenance=PROVENANCE)
+    for fact in (
+        "lgt-s, ssl 0.3",
+        "0123456789abcdef",
+        "2026-11-21",
+        "mean of the raw logits",
+        "200 resamples of files",
+        "seed 11",
+        "at least 0.4 (best balanced accuracy on ff++ val)",
+        "Label 1 = fake",
+        "Leading silence is trimmed.",
+        "celebdf: 1 x no_face",
+        "lonely: 1 x too_large",
+        "no scored file: lonely (swap)",
+    ):
+        assert fact in text, fact
+
+
+def tables(markdown: str) -> list[list[str]]:
+    """Lines of the ranking table and of the one at the threshold."""
+    blocks = [[line for line in part.splitlines() if line] for part in markdown.split("\n\n")]
+    return [lines for lines in blocks if lines[0].startswith("|")]
+
+
+def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() -> None:
+    rows = make_rows()
+    table, judged, _ = tables(report.to_markdown(rows, provenance=PROVENANCE))
+    for lines in (table, judged):
+        assert len(lines) == 2 + len(rows)
+        assert len({line.count("|") for line in lines}) == 1
+    swap = next(line for line in table if "| swap |" in line and "celebdf" in line)
+    low, high = rows[1].auc_interval.low, rows[1].auc_interval.high
+    assert f"{100 * rows[1].auc.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]" in swap
+    assert "60 / 61 (98.3 %)" in swap
+    lonely = next(line for line in table if "lonely" in line)
+    assert "not defined" in lonely
+    assert "| 0.0 |" not in lonely
+
+
+def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts() -> None:
+    rows = make_rows()
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "## At the threshold chosen on validation data\n" in text
+    header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[1])
+    for line, row in zip(lines, rows, strict=True):
+        cells = dict(zip(header, line, strict=True))
+        counts = dataclasses.astuple(row.at_threshold.confusion)
+        assert tuple(int(cells[name]) for name in ("TN", "FP", "FN", "TP")) == counts
+        for name, title in (("precision", "Precision %"), ("recall", "Recall %"), ("f1", "F1 %")):
+            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
+            expected = "not defined"
+            if metric.value is not None:
+                ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+                expected = f"{100 * metric.value:.1f} {ends}"
+            assert cells[title] == expected
+
+
+def test_the_third_table_shows_the_range_the_probabilities_and_their_reasons() -> None:
+    rows = make_rows()
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "## Low false-alarm range and probabilities\n" in text
+    header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[2])
+    assert header[2].startswith("Partial AUC % (FPR to 10 %)")
+    for line, row in zip(lines, rows, strict=True):
+        if row.num_real:
+            assert line[2] == f"{100 * row.partial_auc.value:.1f}"
+            assert line[5:] == [f"{row.log_loss.value:.3f}", f"{row.brier_score.value:.3f}"]
+        assert line[3:5] == ["not defined", "not defined"]
+    assert "a false-positive rate of 1 % needs 100 scored real files or more: celebdf" in text
+
+
+def test_the_words_fit_images_as_well_as_videos() -> None:
+    rows = make_rows()
+    legend = report.to_markdown(rows, provenance=PROVENANCE)
+    assert "files (videos or images)" in legend
+    for word in ("video's", "video AUC", "of videos", "over videos"):
+        assert word not in (legend + report.to_text(rows)).replace("Video", "video")
+
+
+def test_without_a_threshold_the_report_says_so() -> None:
+    bare = dataclasses.replace(PROVENANCE, threshold=None)
+    text = report.to_markdown(make_rows(), provenance=bare)
+    assert "no validation threshold" in text
+    assert len(tables(text)) == 2
+    assert "At the threshold" not in text
+
+
+def test_a_name_cannot_break_the_table() -> None:
+    rows = make_rows(method="a|b\nc<script>", dataset="x | y")
+    text = report.to_markdown(rows, provenance=PROVENANCE)
+    for table in tables(text):
+        assert len(table) == 2 + len(rows)
+        assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    assert "<script>" not in text
+
+
+def test_the_text_for_a_terminal_is_aligned_and_safe() -> None:
+    rows = make_rows(method="a\x1b[2J\nb")
+    lines = report.to_text(rows).splitlines()
+    assert len(lines) == 1 + len(rows)
+    assert all(line.isprintable() for line in lines)
+    column = lines[0].index("scored/expected")
+    assert [line[column:] for line in lines[1:]] == ["60/61", "60/60", "90/91", "0/1"]
+    assert f"{100 * rows[0].auc.value:.1f} [" in lines[1]
+    assert "not defined" in lines[-1]
+
+
+def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
+    rows = make_rows(method="NeuralTextures", dataset="faceforensics")
+    lines = report.to_text(rows).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "accuracy %" in lines[0]
+    assert f" {100 * rows[0].at_threshold.accuracy.value:.1f} " in lines[1]
+    without = [
+        dataclasses.replace(row, at_threshold=dataclasses.replace(row.at_threshold, confusion=None))
+        for row in rows
+    ]
+    assert "accuracy" not in report.to_text(without)
+
+
+def test_csv_reads_back_to_the_same_numbers() -> None:
+    rows = make_rows(method='odd "name"\nof, two lines')
+    text = report_csv.to_csv(rows, provenance=PROVENANCE)
+    lines = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        assert line["method"] == row.method
+        assert line["date"] == "2026-11-21"
+        assert line["model_fingerprint"] == "0123456789abcdef"
+        assert line["threshold_origin"] == "best balanced accuracy on ff++ val"
+        assert float(line["coverage"]) == row.coverage
+        assert (line["seed"], line["resamples"]) == ("11", "200")
+        assert line["video_auc"] == ("" if row.auc.value is None else repr(row.auc.value))
+        low = row.auc_interval.low
+        assert line["video_auc_low"] == ("" if low is None else repr(low))
+        for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
+            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
+            numbers = (metric.value, interval.low, interval.high)
+            cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+            assert cells == tuple("" if value is None else repr(value) for value in numbers)
+        for name in ("partial_auc", "tpr_at_1_percent_fpr", "log_loss", "brier_score"):
+            value = getattr(row, name).value
+            assert line[name] == ("" if value is None else repr(value))
+        for name, count in dataclasses.asdict(row.at_threshold.confusion).items():
+            assert line[name] == str(count)
+
+
+def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:
+    rows = make_rows()
+    paths = report.write_report(tmp_path / "run", rows, provenance=PROVENANCE)
+    assert [path.name for path in paths] == ["report.md", "report.csv"]
+    assert paths[0].read_text() == report.to_markdown(rows, provenance=PROVENANCE)
+    assert paths[1].read_text() == report_csv.to_csv(rows, provenance=PROVENANCE)
+
+
+def test_a_full_coverage_is_never_rounded_up() -> None:
+    assert table_text.percent_down(0.99999) == "99.9 %"
+    assert table_text.percent_down(1.0) == "100.0 %"
+    assert table_text.percent_down(0.29) == "29.0 %"
+
+
+@pytest.mark.parametrize("module", ["report", "summary", "figure"])
+def test_a_report_needs_no_torch(module: str) -> None:
+    code = f"import sys, avkd.reporting.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
