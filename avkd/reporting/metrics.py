@@ -33,6 +33,71 @@ class OperatingPoint:
     reason: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """How many reals and fakes stand at each distinct score, from the lowest score.
+
+    All that ranking depends on: counts of whole test sets can be added up without keeping a score.
+    """
+
+    real: IntArray
+    """(L,) reals at each level."""
+    fake: IntArray
+    """(L,) fakes at each level."""
+
+    @classmethod
+    def of(cls, labels: IntArray, scores: FloatArray) -> Levels:
+        """Of (N,) labels and (N,) scores that were `checked`."""
+        levels, level_of_score = np.unique(scores, return_inverse=True)
+        level_of_score = level_of_score.reshape(-1)
+        real = np.bincount(level_of_score[labels == 0], minlength=levels.size)
+        fake = np.bincount(level_of_score[labels == 1], minlength=levels.size)
+        return cls(real.astype(np.int64), fake.astype(np.int64))
+
+    @property
+    def missing_class(self) -> str:
+        """Why setting the two classes against each other makes no sense, or an empty string."""
+        present = [label for label, n in enumerate((self.real.sum(), self.fake.sum())) if n]
+        return missing_class(np.array(present, dtype=np.int64))
+
+    def auc(self) -> Metric:
+        """As the function `auc`."""
+        if self.missing_class:
+            return Metric(None, self.missing_class)
+        reals_below = np.cumsum(self.real) - self.real
+        # Whole numbers, so exact as long as they fit 64 bits: up to 4e18 pairs.
+        twice = int(np.sum(self.fake * (2 * reals_below + self.real)))
+        return Metric(twice / (2 * int(self.real.sum()) * int(self.fake.sum())))
+
+    def average_precision(self) -> Metric:
+        """As the function `average_precision`."""
+        if self.missing_class:
+            return Metric(None, self.missing_class)
+        real, fake = self.real[::-1], self.fake[::-1]
+        called = np.cumsum(real + fake)
+        precision = np.divide(np.cumsum(fake), called, where=called > 0, out=np.zeros(len(called)))
+        return Metric(float(np.sum(fake * precision) / np.sum(fake)))
+
+    def equal_error_rate(self) -> Metric:
+        """As the function `equal_error_rate`."""
+        if self.missing_class:
+            return Metric(None, self.missing_class)
+        # Entry k: the threshold lies just below level k; the last entry calls everything real.
+        false_positive = 1.0 - np.concatenate([[0.0], np.cumsum(self.real)]) / self.real.sum()
+        false_negative = np.concatenate([[0.0], np.cumsum(self.fake)]) / self.fake.sum()
+        surplus = false_positive - false_negative  # falls from 1 to -1, so it crosses 0 once
+        right = int(np.argmax(surplus <= 0.0))
+        share = surplus[right - 1] / (surplus[right - 1] - surplus[right])
+        step = false_negative[right] - false_negative[right - 1]
+        return Metric(float(false_negative[right - 1] + share * step))
+
+    def roc_curve(self) -> tuple[FloatArray, FloatArray]:
+        """As the function `roc_curve`; both classes must be there."""
+        counts = (self.real, self.fake)
+        rates = [np.concatenate([[0.0], np.cumsum(c[::-1]) / c.sum()]) for c in counts]
+        return rates[0], rates[1]
+
+
 def auc(labels: ArrayLike, scores: ArrayLike) -> Metric:
     """Area under the ROC curve: the share of (fake, real) pairs in the right order, ties one half.
 
@@ -43,11 +108,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: scores are in half precision, not finite, or not one per label.
     """
-    labels, scores = checked(labels, scores)
-    if reason := missing_class(labels):
-        return Metric(None, reason)
-    real, fake = _counts_per_level(labels, scores)
-    return Metric(_auc_of_levels(real, fake))
+    return Levels.of(*checked(labels, scores)).auc()
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> Metric:
@@ -58,12 +119,7 @@ def average_precision(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: as `auc`.
     """
-    labels, scores = checked(labels, scores)
-    if reason := missing_class(labels):
-        return Metric(None, reason)
-    real, fake = (counts[::-1] for counts in _counts_per_level(labels, scores))
-    precision = np.cumsum(fake) / np.cumsum(real + fake)
-    return Metric(float(np.sum(fake * precision) / np.sum(fake)))
+    return Levels.of(*checked(labels, scores)).average_precision()
 
 
 def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
@@ -76,18 +132,7 @@ def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
     Raises:
         ValueError: as `auc`.
     """
-    labels, scores = checked(labels, scores)
-    if reason := missing_class(labels):
-        return Metric(None, reason)
-    real, fake = _counts_per_level(labels, scores)
-    # Entry k: the threshold lies just below level k; the last entry calls everything real.
-    false_positive = 1.0 - np.concatenate([[0.0], np.cumsum(real)]) / real.sum()
-    false_negative = np.concatenate([[0.0], np.cumsum(fake)]) / fake.sum()
-    surplus = false_positive - false_negative  # falls from 1 to -1, so it crosses 0 once
-    right = int(np.argmax(surplus <= 0.0))
-    share = surplus[right - 1] / (surplus[right - 1] - surplus[right])
-    step = false_negative[right] - false_negative[right - 1]
-    return Metric(float(false_negative[right - 1] + share * step))
+    return Levels.of(*checked(labels, scores)).equal_error_rate()
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -96,12 +141,10 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatAr
     Raises:
         ValueError: as `auc`, or one class is missing.
     """
-    labels, scores = checked(labels, scores)
-    if reason := missing_class(labels):
-        raise ValueError(f"no ROC curve: {reason}")
-    real, fake = _counts_per_level(labels, scores)
-    rates = [np.concatenate([[0.0], np.cumsum(c[::-1]) / c.sum()]) for c in (real, fake)]
-    return rates[0], rates[1]
+    levels = Levels.of(*checked(labels, scores))
+    if levels.missing_class:
+        raise ValueError(f"no ROC curve: {levels.missing_class}")
+    return levels.roc_curve()
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
@@ -117,7 +160,8 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     if reason := missing_class(labels):
         return OperatingPoint(None, None, reason)
     levels = np.unique(scores)
-    real, fake = _counts_per_level(labels, scores)
+    counts = Levels.of(labels, scores)
+    real, fake = counts.real, counts.fake
     inner = levels[:-1] / 2 + levels[1:] / 2
     # Rounding must not move a candidate onto the lower level, which it has to call real.
     inner = np.where(inner > levels[:-1], inner, levels[1:])
@@ -235,18 +279,3 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]
     if not np.isin(label_array, (0, 1)).all():
         raise ValueError("labels must be 0 (real) or 1 (fake)")
     return label_array.astype(np.int64), score_array
-
-
-def _counts_per_level(labels: IntArray, scores: FloatArray) -> tuple[IntArray, IntArray]:
-    """Numbers of reals and of fakes at each distinct score, from the lowest."""
-    levels, level_of_score = np.unique(scores, return_inverse=True)
-    level_of_score = level_of_score.reshape(-1)
-    real = np.bincount(level_of_score[labels == 0], minlength=levels.size)
-    fake = np.bincount(level_of_score[labels == 1], minlength=levels.size)
-    return real.astype(np.int64), fake.astype(np.int64)
-
-
-def _auc_of_levels(real: IntArray, fake: IntArray) -> float:
-    reals_below = np.cumsum(real) - real
-    twice = np.sum(fake * (2 * reals_below + real))  # whole numbers: exact
-    return float(twice / (2 * real.sum() * fake.sum()))

@@ -12,8 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import IntArray, missing_class
-from avkd.reporting.metrics import Metric, checked, roc_curve
+from avkd.reporting.metrics import Levels, Metric, checked
 
 LARGEST_RATE = 0.1
 """End of the range that `partial_auc` of the table covers."""
@@ -34,11 +33,15 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, largest_rate: float = LARG
     Raises:
         ValueError: as `metrics.auc`.
     """
+    return partial_auc_of(Levels.of(*checked(labels, scores)), largest_rate)
+
+
+def partial_auc_of(levels: Levels, largest_rate: float = LARGEST_RATE) -> Metric:
+    """`partial_auc` of counted scores."""
     assert 0.0 < largest_rate <= 1.0, largest_rate
-    labels, scores = checked(labels, scores)
-    if reason := _reason(labels, largest_rate):
+    if reason := _reason(levels, largest_rate):
         return Metric(None, reason)
-    false_positive, true_positive = roc_curve(labels, scores)
+    false_positive, true_positive = levels.roc_curve()
     end = float(np.interp(largest_rate, false_positive, true_positive))
     inside = false_positive <= largest_rate  # with the foot of a step that stands on the end
     x = np.append(false_positive[inside], largest_rate)
@@ -61,23 +64,24 @@ def true_positive_rate_at(labels: ArrayLike, scores: ArrayLike, rate: float) -> 
     Raises:
         ValueError: as `metrics.auc`.
     """
+    return true_positive_rate_of(Levels.of(*checked(labels, scores)), rate)
+
+
+def true_positive_rate_of(levels: Levels, rate: float) -> Metric:
+    """`true_positive_rate_at` of counted scores."""
     assert 0.0 < rate <= 1.0, rate
-    labels, scores = checked(labels, scores)
-    if reason := _reason(labels, rate):
+    if reason := _reason(levels, rate):
         return Metric(None, reason)
-    reals = np.sort(scores[labels == 0])
-    allowed = math.floor(rate * reals.size + _ROUNDING)
-    if allowed == reals.size:
-        return Metric(1.0)
-    # One accused real more would be too many: the threshold lies just above the next real.
-    spared = reals[reals.size - 1 - allowed]
-    return Metric(float(np.mean(scores[labels == 1] > spared)))
+    allowed = math.floor(rate * int(levels.real.sum()) + _ROUNDING)
+    # From the highest level down, as long as not one real too many is accused.
+    accused = np.cumsum(levels.real[::-1]) <= allowed
+    return Metric(float(levels.fake[::-1][accused].sum() / levels.fake.sum()))
 
 
-def _reason(labels: IntArray, rate: float) -> str:
-    if reason := missing_class(labels):
-        return reason
-    num_real, needed = int(np.sum(labels == 0)), math.ceil(1.0 / rate - _ROUNDING)
+def _reason(levels: Levels, rate: float) -> str:
+    if levels.missing_class:
+        return levels.missing_class
+    num_real, needed = int(levels.real.sum()), math.ceil(1.0 / rate - _ROUNDING)
     if num_real >= needed:
         return ""
     return f"a false-positive rate of {100 * rate:g} % needs {needed} scored real files or more"

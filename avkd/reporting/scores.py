@@ -1,28 +1,34 @@
 """The scores file: one row per scored window, and one row with a reason for every unscored file.
 
-All numbers of a report are computed from these rows alone. Knows nothing of models, media or
-manifests. Label 1 = fake, 0 = real; a probability is always P(fake).
+All numbers of a report are computed from these rows alone; the head says what made them. Written
+and read row by row. Knows nothing of models, media or manifests. Label 1 = fake, 0 = real; a
+probability is always P(fake).
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from avkd import durable
+from avkd.reporting.scores_head import ScoresHead
 
 OK = "ok"
 NO_WINDOW = -1
 REAL_METHOD = "real"  # the manifest's word for what is not a forgery
 
-_FORMAT = "avkd-scores-1"
+_FORMAT = "avkd-scores-2"
+_WITHOUT_HEAD = "avkd-scores-1"
 _CONVENTION = "label 1 = fake, 0 = real; probability = P(fake); logit = raw score, higher = fake"
+_TRAILER = re.compile(r"# end; (\d+) rows")
+_HEAD_LINES = 2  # before the names of the columns
+_BOM = b"\xef\xbb\xbf"  # editors put it there
 # Names of files on disk need not be valid UTF-8; Python carries the odd bytes as surrogates.
 _UNDECODABLE = "surrogatepass"
 
@@ -122,48 +128,105 @@ def unscored(
     )
 
 
-def write_scores(path: Path, scores: Iterable[ClipScore]) -> None:
-    """Write a scores file atomically; floats keep every bit, names keep every character.
+def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> None:
+    """Write a scores file atomically, row by row; floats keep every bit, names every character.
 
-    The first line is a comment with the format, the number of rows and the label convention; the
-    second names the columns.
+    The first line is a comment with the format and the label convention, the second holds the head
+    as JSON, the third names the columns; the last is a comment with the number of rows, so that a
+    file cut short is noticed.
     """
-    rows = list(scores)
-    text = io.StringIO(newline="")
-    text.write(f"# {_FORMAT}; {len(rows)} rows; {_CONVENTION}\n")
-    # Every text is quoted: a name may hold a lone carriage return.
-    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(row, column) for column in COLUMNS] for row in rows)
-    durable.write_bytes(path, text.getvalue().encode("utf-8", _UNDECODABLE))
+    num_rows = 0
+    with (
+        durable.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors=_UNDECODABLE, newline="") as file,
+    ):
+        file.write(f"# {_FORMAT}; {_CONVENTION}\n# {head.to_json()}\n")
+        # Every text is quoted: a name may hold a lone carriage return.
+        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        writer.writerow(COLUMNS)
+        for row in scores:
+            writer.writerow([_cell(row, column) for column in COLUMNS])
+            num_rows += 1
+        file.write(f"# end; {num_rows} rows\n")
 
 
 def read_scores(path: Path) -> tuple[ClipScore, ...]:
-    """Read a scores file.
+    """All rows of a scores file at once.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: not a scores file, cut short, or a broken row; names the file and the line.
+        ValueError: as `iter_scores`.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", _UNDECODABLE)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a scores file: {error}") from error
-    announced = re.match(rf"# {_FORMAT}; (\d+) rows;[^\n]*\n", text)
-    if announced is None:
-        raise ValueError(f"{path}, line 1: not a scores file (it does not begin '# {_FORMAT}')")
-    reader = csv.reader(io.StringIO(text[announced.end() :], newline=""))
-    try:
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ValueError(f"{path}, line 2: the columns are not {', '.join(COLUMNS)}")
-        rows = [_parse(path, reader.line_num + 1, cells) for cells in reader]
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from error
-    if len(rows) != int(announced[1]):
+    return tuple(iter_scores(path)[1])
+
+
+def iter_scores(path: Path) -> tuple[ScoresHead, Iterator[ClipScore]]:
+    """The head of a scores file, and its rows one by one.
+
+    A broken row and a file cut short are noticed when the rows come to it.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a scores file, of an older format, cut short, or a broken row; names the
+            file and the line.
+    """
+    return read_head(path), _rows(path)
+
+
+def read_head(path: Path) -> ScoresHead:
+    """What made a scores file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: not a scores file, or of an older format.
+    """
+    with path.open("rb") as file:
+        return _read_head(path, file)
+
+
+def _read_head(path: Path, file: BinaryIO) -> ScoresHead:
+    """Read the lines before the names of the columns."""
+    first, second = (file.readline().removeprefix(_BOM).rstrip(b"\r\n") for _ in range(_HEAD_LINES))
+    if first.startswith(f"# {_WITHOUT_HEAD};".encode()):
         raise ValueError(
-            f"{path}: holds {len(rows)} rows but announces {announced[1]}; make the file again"
+            f"{path}: {_WITHOUT_HEAD} of an older avkd, which does not say what made it; score the "
+            "corpus again with `avkd evaluate`"
         )
-    return tuple(rows)
+    if not first.startswith(f"# {_FORMAT};".encode()):
+        raise ValueError(f"{path}, line 1: not a scores file (it does not begin '# {_FORMAT}')")
+    try:
+        return ScoresHead.from_json(second.removeprefix(b"# ").decode("ascii"))
+    except ValueError as error:  # of JSON and of the encoding too
+        raise ValueError(f"{path}, line 2: {error}") from error
+
+
+def _rows(path: Path) -> Iterator[ClipScore]:
+    with path.open("rb") as file:
+        _read_head(path, file)
+        # Lines end at \n alone here, so a lone \r in a name ends none.
+        reader = csv.reader(line.decode("utf-8", _UNDECODABLE) for line in file)
+        line, num_rows = _HEAD_LINES + 1, 0
+        try:
+            if tuple(next(reader, ())) != COLUMNS:
+                raise ValueError(f"{path}, line {line}: the columns are not {', '.join(COLUMNS)}")
+            for cells in reader:
+                line = reader.line_num + _HEAD_LINES
+                if len(cells) == 1 and (announced := _TRAILER.fullmatch(cells[0])):
+                    _check_complete(path, num_rows, announced[1], next(reader, None))
+                    return
+                yield _parse(path, line, cells)
+                num_rows += 1
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path}, line {reader.line_num + _HEAD_LINES}: {error}") from error
+    raise ValueError(f"{path}: cut short after {num_rows} rows; make the file again")
+
+
+def _check_complete(path: Path, num_rows: int, announced: str, more: list[str] | None) -> None:
+    if num_rows != int(announced) or more is not None:
+        held = f"{num_rows} rows" if more is None else "something after its end"
+        raise ValueError(
+            f"{path}: holds {held} but announces {announced} rows; make the file again"
+        )
 
 
 def _cell(row: ClipScore, column: str) -> str | int | float:
