@@ -110,19 +110,24 @@ class Resampling:
         return total
 
     def interval(self, draws: FloatArray) -> Interval:
-        """The interval of a number from its values (resamples,) in the draws.
-
-        A draw in which the number is not defined (nan) could have any value of 0..1: it counts as
-        0 for the lower end and as 1 for the upper.
-        """
-        unknown = np.isnan(draws)
-        low = np.quantile(np.where(unknown, 0.0, draws), 0.025)
-        high = np.quantile(np.where(unknown, 1.0, draws), 0.975)
-        return Interval(float(low), float(high), self.resamples, self.seed, self.unit)
+        """The interval of a number from its values (resamples,) in the draws; see `percentiles`."""
+        return percentiles(draws, unit=self.unit, seed=self.seed)
 
     def no_interval(self, reason: str) -> Interval:
         """What stands where the interval would be."""
         return Interval(None, None, self.resamples, self.seed, self.unit, reason)
+
+
+def percentiles(draws: FloatArray, *, unit: ResamplingUnit, seed: int) -> Interval:
+    """The interval of a number from its values (resamples,) in the draws.
+
+    A draw in which the number is not defined (nan) could have any value of 0..1: it counts as 0 for
+    the lower end and as 1 for the upper.
+    """
+    unknown = np.isnan(draws)
+    low = np.quantile(np.where(unknown, 0.0, draws), 0.025)
+    high = np.quantile(np.where(unknown, 1.0, draws), 0.975)
+    return Interval(float(low), float(high), draws.size, seed, unit)
 
 
 def missing_class(labels: IntArray) -> str:

@@ -8,13 +8,20 @@ defined with one class only: there a precision would say who is in the test set,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+from avkd.reporting.bootstrap import (
+    FloatArray,
+    IntArray,
+    Interval,
+    Resampling,
+    missing_class,
+    percentiles,
+)
 from avkd.reporting.metrics import Metric, checked
 
 NO_THRESHOLD = "no validation threshold was given"
@@ -129,14 +136,30 @@ def at_threshold(
         cells = _cells(labels, scores, threshold)
         counts = _confusion(cells)
         draws = None if plan.reason else plan.sums(cells)
+    return of_counts(counts, draws, without_draws=plan.no_interval(plan.reason))
+
+
+def of_counts(
+    counts: Confusion | None, draws: IntArray | None, *, without_draws: Interval
+) -> ThresholdMetrics:
+    """All numbers from counted verdicts.
+
+    Args:
+        counts: None where there is no threshold.
+        draws: (D, 4) counts of the draws, in the order of `Confusion`; None where there are none.
+        without_draws: says how was drawn, and why there are no draws where there are none.
+    """
     fields: dict[str, Any] = {}
     for name, (measure, formula) in _MEASURES.items():
         value = Metric(None, NO_THRESHOLD) if counts is None else measure(counts)
         fields[name] = value
         if draws is None or value.reason:
-            fields[f"{name}_interval"] = plan.no_interval(value.reason or plan.reason)
+            reason = value.reason or without_draws.reason
+            fields[f"{name}_interval"] = replace(without_draws, reason=reason)
         else:
-            fields[f"{name}_interval"] = plan.interval(formula(draws))
+            fields[f"{name}_interval"] = percentiles(
+                formula(draws), unit=without_draws.unit, seed=without_draws.seed
+            )
     return ThresholdMetrics(confusion=counts, **fields)
 
 
