@@ -20,6 +20,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["avkd", "avkd.*"]),
+    package_data={"avkd.reporting": ["page.html"]},
     install_requires=[
         # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.
         "torch>=2.11,<2.15",
@@ -28,6 +29,7 @@ setup(
         "adamp>=0.3.0",
         "av>=18.0",
         "einops>=0.8",
+        "jinja2>=3.1",
         "jsonargparse[signatures]>=4.49,<5",
         "librosa>=0.11",
         "matplotlib>=3.9",

@@ -85,10 +85,25 @@ VERBS: dict[str, Verb] = {
         "avkd.reporting.recompute:recompute",
         "make the tables again from score files, and compare models file by file",
     ),
+    "calibrate": Verb(
+        "avkd.config.evaluation_config:CalibrateConfig",
+        "avkd.evaluation.recalibrate:recalibrate",
+        "fit a detector's probabilities and threshold to validation files of your own",
+    ),
+    "robustness": Verb(
+        "avkd.config.robustness_config:RobustnessConfig",
+        "avkd.studies.robustness:robustness",
+        "score models on files distorted more and more; table and curves",
+    ),
     "compare": Verb(
         "avkd.config.study_config:CompareConfig",
         "avkd.studies.compare:compare",
         "train and test a list of image models on a list of sets",
+    ),
+    "matrix": Verb(
+        "avkd.config.matrix_config:MatrixConfig",
+        "avkd.studies.matrix:matrix",
+        "train a list of detectors and test each on a list of corpora; leave methods out",
     ),
     "bench": Verb(
         "avkd.config.study_config:BenchConfig",
@@ -177,7 +192,7 @@ def _fail(message: str, exit_code: int) -> int:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<9} {verb.summary}" for name, verb in VERBS.items())
+    rows = "\n".join(f"  {name:<10} {verb.summary}" for name, verb in VERBS.items())
     return (
         f"avkd {__version__}: finds face forgeries in video\n\n"
         f"usage: avkd COMMAND [--config FILE.yaml] [--setting VALUE ...]\n\n{rows}\n\n"

@@ -52,7 +52,7 @@ cat <<END
 Made in $demo:
   corpus/                     generated clips in the trees of LRW, FaceForensics++ and Celeb-DF
   stage1/ stage2/ student/    runs: config, log.jsonl, checkpoints, model.safetensors
-  evaluation/report.md        the table; report.png, confusion.png pictures; scores/ every score
+  evaluation/report.html      tables and pictures on one page; report.md, .csv; scores/ every score
   evaluation_student/         the same of the frame student
 Try next:
   tensorboard --logdir $demo

@@ -148,6 +148,18 @@ def test_the_model_file_says_what_it_is_and_who_taught_it(teacher: Path, student
     assert alone.provenance["teacher"] is None and alone.provenance["alpha"] == 0.0
 
 
+def test_the_calibration_asked_for_is_in_the_file_or_refused_before_anything_is_trained(
+    sets: Sets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done(*distill_arguments(sets, tmp_path / "run", "--calibration", "temperature"))
+    rule = read_header(tmp_path / "run/model.safetensors").decision
+    assert rule is not None and rule.calibration.kind == "temperature"
+    assert rule.fit is not None and rule.fit.num_real + rule.fit.num_fake == 6
+    assert avkd(*distill_arguments(sets, tmp_path / "none", "--calibration", "isotonic")) == 2
+    assert "--calibration platt" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_loss_is_the_promised_mixture(student: Path) -> None:
     steps = [row for row in log_rows(student) if "loss/total" in row]
     assert len(steps) == 2 * 4

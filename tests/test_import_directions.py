@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "models": {"runtime"},
     "training": {"runtime", "config"},
     "reporting": set(),  # a report needs no torch, no model and no media
-    "evaluation": {"runtime", "config", "data", "models", "reporting"},
+    "evaluation": {"runtime", "config", "data", "models", "objectives", "reporting"},
     "inference": {"runtime", "config", "data", "models"},
     "teachers": {"runtime", "data", "models"},
     "stages": {
@@ -70,7 +70,14 @@ DOORS = {
     "adamp": ("avkd/training/optim.py",),
     "tensorboard": ("avkd/training/run_log.py",),
     "torch.utils.tensorboard": ("avkd/training/run_log.py",),
-    "matplotlib": ("avkd/reporting/figure.py", "avkd/reporting/reliability_figure.py"),
+    "matplotlib": (
+        *("avkd/reporting/figure.py", "avkd/reporting/reliability_figure.py"),
+        "avkd/reporting/robustness_figure.py",
+        *("avkd/reporting/svg_picture.py", "avkd/reporting/heat_map.py"),
+        *("avkd/reporting/roc_figure.py", "avkd/reporting/score_histogram.py"),
+    ),
+    "jinja2": ("avkd/reporting/page.py",),
+    "sklearn": ("avkd/reporting/shortcut_probe.py",),
     "onnx": ("avkd/inference/export_onnx.py",),
     "onnxruntime": ("avkd/inference/export_onnx.py",),
     "torch.onnx": ("avkd/inference/export_onnx.py",),

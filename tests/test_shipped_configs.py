@@ -1,5 +1,6 @@
 """Every YAML file under configs/: loads, is complete, says its own command, and fits the others."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ import yaml
 
 from avkd import cli
 from avkd.config.load import parse, to_yaml
+from avkd.config.protocol_config import ProtocolConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, VideoModelConfig
+from avkd.data.layouts import LAYOUTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-CONFIGS = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml"))
+EVERY = sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml"))
+PROTOCOLS = [path for path in EVERY if path.parent.name == "protocols"]
+CONFIGS = [path for path in EVERY if path not in PROTOCOLS]
 
 # The rows of the published table: file, backbone, weight of the auxiliary task.
 PAPER = {
@@ -123,3 +128,51 @@ def test_the_published_table_has_exactly_its_seven_runs() -> None:
         for c in finetuned.values()
     ]
     assert all(settings == common[0] for settings in common)
+
+
+def load_protocol(path: Path) -> ProtocolConfig:
+    return parse("evaluate", ProtocolConfig, ["--config", str(REPOSITORY / path)])
+
+
+@pytest.mark.parametrize("path", PROTOCOLS, ids=str)
+def test_a_protocol_loads_is_complete_and_opens_with_its_command(path: Path) -> None:
+    text = (REPOSITORY / path).read_text()
+    protocol = load_protocol(path)
+    assert yaml.safe_load(text) == yaml.safe_load(to_yaml(protocol))
+    assert protocol.name == path.stem
+    lines = text.splitlines()
+    assert lines[0].startswith(f"# avkd evaluate --protocol {path.as_posix()} --model MODEL --data")
+    assert lines[1].startswith("# Cost: ") and lines[2].startswith("# Expect: ")
+    assert "(memory)" not in text, "what was not looked up is left out"
+
+
+@pytest.mark.parametrize("path", PROTOCOLS, ids=str)
+def test_the_counts_of_a_protocol_are_those_of_the_datasets_and_fit_its_files(path: Path) -> None:
+    protocol = load_protocol(path)
+    counts = {(count.dataset, count.method): count.files for count in protocol.official_counts}
+    if not counts:
+        return
+    datasets = {dataset for dataset, _ in counts}
+    with_reals = {dataset for dataset, method in counts if method == "real"}
+    assert with_reals == (datasets if protocol.reals_from is None else {protocol.reals_from})
+    given = [inspect.signature(find).parameters.get("dataset") for find in LAYOUTS.values()]
+    known = {*LAYOUTS, *(parameter.default for parameter in given if parameter is not None)}
+    assert datasets <= known, "no layout gives a dataset that name"
+    if protocol.methods is not None:
+        assert {method for _, method in counts} == {"real", *protocol.methods}
+
+
+def test_both_readings_of_a_published_protocol_differ_in_the_last_window_alone() -> None:
+    """RealForensics' clips and LipForensics' clips, of the same files."""
+    for path in PROTOCOLS:
+        if path.stem.startswith("realforensics_"):
+            one = load_protocol(path)
+            other = load_protocol(path.with_name(path.name.replace("real", "lip", 1)))
+            assert (one.windows, other.windows) == ("covering", "whole")
+            apart = ("name", "source", "windows")
+            fields = [{k: v for k, v in vars(p).items() if k not in apart} for p in (one, other)]
+            assert fields[0] == fields[1]
+            assert (one.clip_frames, one.pooling) == (25, "mean_logit")
+            # Of Celeb-DF and DFDC both look at all of a file.
+            is_short = not path.stem.endswith(("celebdf_v2", "dfdc"))
+            assert one.first_frames == (110 if is_short else None)

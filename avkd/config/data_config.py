@@ -35,6 +35,30 @@ Layout = Literal[
     "real_fake_images",
 ]
 
+PerturbationName = Literal[
+    "saturation",
+    "contrast",
+    "blocks",
+    "noise",
+    "blur",
+    "pixelation",
+    "compression",
+    "jpeg",
+    "resize",
+    "bar",
+    "overlay_text",
+    "cropping",
+    "h264",
+    "hevc",
+    "av1",
+    "vp9",
+    "chain",
+    "frame_rate",
+    "sound_reencoding",
+    "sound_noise",
+    "sound_shift",
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SynthConfig:
@@ -139,23 +163,10 @@ class PrepareConfig:
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     crop_pixels: int = 150
     """Side of the stored crops; 150 for the video detector, 256 for pictures."""
-    perturbation: (
-        Literal[
-            "saturation",
-            "contrast",
-            "blocks",
-            "noise",
-            "blur",
-            "pixelation",
-            "compression",
-            "jpeg",
-            "resize",
-            "bar",
-        ]
-        | None
-    ) = None
-    """Distort every whole frame before its faces are cut out, for a robustness table; the first
-    seven are those of DeeperForensics. Unset = leave the frames as they are."""
+    perturbation: PerturbationName | None = None
+    """Distort every whole frame before its faces are cut out, or the sound (`sound_...`), for a
+    robustness table; the first seven are those of DeeperForensics. Unset = leave both as they
+    are."""
     severity: int | None = None
     """Strength of the perturbation, 1 to 5."""
     faces: Literal["perturbed", "clean"] | None = None

@@ -1,4 +1,4 @@
-"""Knobs of the verbs of a trained detector: `avkd evaluate`, `avkd report`, `avkd predict`.
+"""Knobs of the verbs of a trained detector: `avkd evaluate`, `report`, `calibrate`, `predict`.
 
 Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from avkd.config.data_config import check_detection
+from avkd.config.training_config import CalibrationKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,15 +18,28 @@ class EvaluateConfig:
     """Score prepared corpora with a detector and write the cross-dataset table."""
 
     model: Path
-    """Model file of `avkd finetune` or `avkd distill`."""
+    """Model file of `avkd finetune` or `avkd distill`; for av_agreement that of `avkd pretrain`."""
     data: tuple[Path, ...]
     """Prepared corpora, one block of the table each."""
     out: Path
     """Folder for scores, report.md, report.csv and the figures."""
+    scorer: Literal["detector", "av_agreement"] = "detector"
+    """detector: a trained detector's logits; av_agreement: how far picture and sound disagree by
+    stage one alone, without any fake seen (also writes frames/)."""
+    protocol: Path | None = None
+    """Protocol file (see configs/protocols): which files, windows and pooling; unset = those of
+    split and methods, the model's own windows, mean logits."""
     split: Literal["train", "val", "test"] = "test"
     """Side of the split to score."""
     methods: tuple[str, ...] | None = None
     """Score only these forgery methods (and the reals); unset = all."""
+    mixed_preprocessing: bool = False
+    """Let corpora with differently made crops stand in one table, with a note."""
+    tables_only: bool = False
+    """Write report.md and report.csv, but no figures, no page and no shortcut audit."""
+    flat_memory: bool = False
+    """For millions of files: count scores instead of holding them (ranking numbers then take logits
+    0.2 % apart for tied, and say what that can have moved). No page and no shortcut audit."""
     bootstrap_resamples: int = 2000
     """Resamples of the files behind each 95 % interval."""
     batch_size: int = 8
@@ -40,6 +54,10 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        if self.protocol is not None and (self.split != "test" or self.methods is not None):
+            raise ValueError(
+                f"split and methods are said by the protocol {self.protocol}; leave them out"
+            )
         if self.bootstrap_resamples < 100:
             raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
         if self.batch_size < 1 or self.seed < 0:
@@ -51,9 +69,16 @@ class ReportConfig:
     """Make reports again from score files, without a model, and compare models file by file."""
 
     scores: tuple[Path, ...]
-    """Folders that `avkd evaluate` wrote (--out), one model each; two or more are compared too."""
+    """Folders that `avkd evaluate` wrote (--out), one model each; two or more are compared too. The
+    --out of `avkd robustness` joins the page."""
     out: Path
-    """Folder for the report; with several models for a folder each, paired.md and paired.csv."""
+    """Folder for the report; with several models for a folder each, paired.md, paired.csv and one
+    page of all of them."""
+    mixed_preprocessing: bool = False
+    """Let scores of differently made crops stand in one table or comparison, with a note."""
+    flat_memory: bool = False
+    """For millions of files: count scores instead of holding them (see `avkd evaluate`). One
+    folder, no page and no shortcut audit."""
     bootstrap_resamples: int = 2000
     """Resamples of the files behind each 95 % interval."""
     seed: int = 0
@@ -64,10 +89,45 @@ class ReportConfig:
             raise ValueError("scores is empty: give the --out folder of at least one avkd evaluate")
         if self.out in self.scores:
             raise ValueError(f"out {self.out} is one of the score folders: give another")
+        if self.flat_memory and len(self.scores) > 1:
+            raise ValueError(
+                "flat_memory reports one folder at a time: a paired comparison needs every score"
+            )
         if self.bootstrap_resamples < 100:
             raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
         if self.seed < 0:
             raise ValueError("seed must not be negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateConfig:
+    """Fit a detector's probabilities and threshold anew, e.g. to the footage it is to judge."""
+
+    model: Path
+    """Model file of `avkd finetune` or `avkd distill`; it stays as it is."""
+    data: tuple[Path, ...]
+    """Prepared corpora; their val sides choose, nothing else of them is looked at."""
+    out: Path
+    """Model file to write: the same weights with another decision rule."""
+    calibration: CalibrationKind = "platt"
+    """How logits become probabilities: platt (slope and offset), temperature (slope), isotonic (a
+    free rising curve, for 100 files and more), none."""
+    batch_size: int = 8
+    """Clips scored at once."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; unset = all cores."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        if self.out.resolve() == self.model.resolve():
+            raise ValueError(f"out {self.out} is the model itself: give another file")
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"out {self.out}: a model file ends in .safetensors")
+        if self.batch_size < 1:
+            raise ValueError("batch_size must be at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.training_config import LoopConfig
+from avkd.config.training_config import CalibrationKind, LoopConfig
 
 MOST_CACHED_VIEWS = 1000
 
@@ -184,6 +184,9 @@ class DistillConfig:
     """Length, batch, device, seed."""
     frames_per_file: int = 32
     """Frames spread over a video that are judged, in validation and later."""
+    calibration: CalibrationKind = "platt"
+    """How logits become probabilities, fitted on the val side: platt (slope and offset),
+    temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
     resume: bool = False
     """Continue the run in this folder."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Backbone = Literal["lgt", "paper", "csn101", "cnn_lstm"]
+CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
 
 # Which optional settings mean something for which backbone; any other use is an error.
 _BACKBONE_OPTIONS: dict[str, frozenset[str]] = {
@@ -224,6 +225,9 @@ class FinetuneConfig:
     """Optimiser and schedule; the batch counted is that of the forgery clips."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=60, batch_size=32))
     """Length, batch, device, seed."""
+    calibration: CalibrationKind = "platt"
+    """How logits become probabilities, fitted on the val side: platt (slope and offset),
+    temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
     resume: bool = False
     """Continue the run in this folder."""
 

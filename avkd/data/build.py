@@ -21,7 +21,7 @@ from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
 from avkd.data.perturbations import Perturbation
-from avkd.data.prepare import prepare
+from avkd.data.prepare import PrepareReport, prepare
 from avkd.data.selection import undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
@@ -73,18 +73,7 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         logger.info("%s", note)
     if config.layout == "lrw":
         lrw.write_subset_list(config.out / "subset.txt", manifest)
-    report = prepare(
-        manifest,
-        config.out,
-        detector=config.detector,
-        detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
-        max_seconds=config.max_seconds,
-        timeout_seconds=config.timeout_seconds,
-        workers=config.workers,
-        shard=config.shard_numbers,
-        crop_pixels=config.crop_pixels,
-        perturbation=_perturbation(config),
-    )
+    report = prepare_files(config, manifest)
     failed = report.num_inputs - report.num_ok
     lines = [
         f"{report.num_ok} of {report.num_inputs} files prepared in {report.out} "
@@ -96,6 +85,26 @@ def run_prepare(config: PrepareConfig) -> Outcome:
         lines.append(f"  reasons, file by file: {report.out / 'report.jsonl'}")
     code = ExitCode.SOME_SKIPPED if failed else ExitCode.DONE
     return Outcome("\n".join(lines), code if report.num_ok else ExitCode.NOTHING_USABLE)
+
+
+def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
+    """Prepare the files of ``manifest``, which may be fewer than `read_layout` finds.
+
+    Raises:
+        ValueError: as `prepare.prepare`.
+    """
+    return prepare(
+        manifest,
+        config.out,
+        detector=config.detector,
+        detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
+        max_seconds=config.max_seconds,
+        timeout_seconds=config.timeout_seconds,
+        workers=config.workers,
+        shard=config.shard_numbers,
+        crop_pixels=config.crop_pixels,
+        perturbation=_perturbation(config),
+    )
 
 
 def _perturbation(config: PrepareConfig) -> Perturbation | None:

@@ -130,6 +130,11 @@ class CropStore:
             row["path"]: IndexRow(**row) for index in indexes for row in read_journal(index)
         }
 
+    @property
+    def root(self) -> Path:
+        """The corpus folder."""
+        return self._root
+
     def __len__(self) -> int:
         return len(self._rows)
 

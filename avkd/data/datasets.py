@@ -22,7 +22,7 @@ from avkd.data.model_input import Faces, ModelInput
 from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
-from avkd.data.windows import Window
+from avkd.data.windows import Window, WindowRule
 
 # Names of the random streams of one clip; their numbers must never change.
 _START, _STUDENT, _TEACHER = range(3)
@@ -199,6 +199,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     Args:
         items: Tracks of any length; a short one gives one padded window.
         model_input: Which windows there are, and of which size.
+        window_rule: Which windows instead, of the same size.
         with_sound: Also read the sound; every item must have it.
         only_middle: One window from the middle of each item instead of all.
     """
@@ -208,6 +209,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         items: Sequence[ClipItem],
         model_input: ModelInput,
         *,
+        window_rule: WindowRule | None = None,
         with_sound: bool = False,
         only_middle: bool = False,
     ) -> None:
@@ -215,8 +217,10 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         self.model_input = model_input
         self.with_sound = with_sound
         self.places: list[tuple[int, Window]] = []
+        rule = window_rule or model_input.window_rule
+        assert rule.size_frames == model_input.clip_frames
         for index, item in enumerate(self.items):
-            of_item = model_input.windows(item.num_frames)
+            of_item = rule.windows(item.num_frames)
             chosen = of_item[len(of_item) // 2 :][:1] if only_middle else of_item
             self.places += [(index, window) for window in chosen]
 

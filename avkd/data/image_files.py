@@ -68,7 +68,7 @@ def iter_images(path: Path) -> Iterator[ImageFrame]:
     """
     inside = picture_archive.split_path(path)
     if inside is None:
-        images = (read_image(file) for file in _files(path))
+        images = (read_image(file) for file in picture_files(path))
     else:
         pictures = picture_archive.iter_pictures(*inside)
         images = (_decode(BytesIO(content), path / name) for name, content in pictures)
@@ -84,7 +84,7 @@ def picture_digests(path: Path) -> list[str]:
     """
     inside = picture_archive.split_path(path)
     if inside is None:
-        return [durable.sha256_of_file(file) for file in _files(path)]
+        return [durable.sha256_of_file(file) for file in picture_files(path)]
     pictures = picture_archive.iter_pictures(*inside)
     return [hashlib.sha256(content).hexdigest() for _, content in pictures]
 
@@ -102,8 +102,18 @@ def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:
         raise MediaError("not_media", path, f"broken picture ({error}); copy it again") from error
 
 
-def _files(path: Path) -> list[Path]:
-    """The picture itself, or a folder's pictures in natural order."""
+def format_of_name(name: str) -> str:
+    """Format that a picture's name claims, e.g. ``jpeg``."""
+    suffix = name.rpartition(".")[2].lower()
+    return "jpeg" if suffix == "jpg" else suffix
+
+
+def picture_files(path: Path) -> list[Path]:
+    """The picture itself, or a folder's pictures in natural order.
+
+    Raises:
+        MediaError: the folder holds no picture (``no_frames``).
+    """
     if not path.is_dir():
         return [path]
     files = [file for file in path.iterdir() if is_picture_name(file.name)]

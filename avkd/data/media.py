@@ -80,6 +80,8 @@ class MediaInfo:
     """What the picture is packed with, e.g. ``h264``."""
     duration_seconds: float | None
     has_audio: bool
+    sound_codec: str | None
+    """What the sound is packed with, e.g. ``aac``; None without sound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,6 +243,7 @@ def probe(path: Path) -> MediaInfo:
         if first is None:
             raise MediaError("no_frames", path, "not one frame can be decoded; copy it again")
         frame = VideoFrame(source_index=0, time_seconds=0.0, decoded=first)
+        sound = _audio_stream(container)
         return MediaInfo(
             width=frame.width,
             height=frame.height,
@@ -248,7 +251,8 @@ def probe(path: Path) -> MediaInfo:
             average_frames_per_second=float(stream.average_rate or 0),
             codec=stream.codec_context.name,
             duration_seconds=container.duration / av.time_base if container.duration else None,
-            has_audio=_audio_stream(container) is not None,
+            has_audio=sound is not None,
+            sound_codec=None if sound is None else sound.codec_context.name,
         )
 
 
@@ -384,6 +388,23 @@ def read_waveform(
     """
     counts = Counter() if counts is None else counts
     start_seconds = _first_video_seconds(path)
+    return _waveform_from(path, start_seconds, sample_rate_hz, num_samples, counts)
+
+
+def read_sound_file(
+    path: Path, *, sample_rate_hz: int = SAMPLE_RATE_HZ, num_samples: int | None = None
+) -> np.ndarray | None:
+    """Mono sound of a file from time 0 on, as `read_waveform`; it needs to hold no picture."""
+    return _waveform_from(path, 0.0, sample_rate_hz, num_samples, Counter())
+
+
+def _waveform_from(
+    path: Path,
+    start_seconds: float,
+    sample_rate_hz: int,
+    num_samples: int | None,
+    counts: Counter[str],
+) -> np.ndarray | None:
     limit = None if num_samples is None else num_samples / sample_rate_hz
     with _open(path) as container:
         stream = _audio_stream(container)
@@ -501,15 +522,8 @@ def write_video(
             if video is None:
                 options = {"crf": str(crf), "preset": preset}
                 options |= {"x264-params": "mbtree=0"} if repeatable else {}
-                video = _add_video_stream(output, image, path, rate, options)
-            if image.shape != (video.height, video.width, 3):
-                raise ValueError(
-                    f"{path}: frame {number} has shape {image.shape}, unlike the first"
-                )
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-            picture.pts = number
-            picture.time_base = 1 / rate
-            output.mux(video.encode(picture))
+                video = _add_video_stream(output, image, path, rate, "libx264", options)
+            output.mux(_encode_picture(video, image, number, path, rate))
             if packed is not None:
                 until = round((number + 1) / frames_per_second * sample_rate_hz)
                 written = _encode_sound(output, audio, packed, written, until, sample_rate_hz)
@@ -523,20 +537,135 @@ def write_video(
         output.mux(video.encode(None))
 
 
+def write_pictures(
+    path: Path, frames: Iterable[np.ndarray], *, encoder: str, options: dict[str, str]
+) -> None:
+    """Write 25 pictures a second (4:2:0, no sound) as MP4 with an encoder of choice, atomically.
+
+    Args:
+        path: Target; its folder is made.
+        frames: uint8 RGB (H, W, 3), all of one even size; consumed one by one.
+        encoder: FFmpeg's name, e.g. ``libx265``.
+        options: Its settings, by FFmpeg's names.
+
+    Raises:
+        ModuleNotFoundError: PyAV was built without the encoder.
+        ValueError: no frames, an odd or changing size, or one that the encoder refuses.
+    """
+    check_encoder(encoder)
+    rate = Fraction(FRAMES_PER_SECOND)
+    try:
+        with (
+            durable.replacing(path) as temporary,
+            av.open(str(temporary), "w", format="mp4") as output,
+        ):
+            video: Any = None
+            for number, image in enumerate(frames):
+                if video is None:
+                    video = _add_video_stream(output, image, path, rate, encoder, options)
+                output.mux(_encode_picture(video, image, number, path, rate))
+            if video is None:
+                raise ValueError(f"{path}: no frames to write; give at least one")
+            output.mux(video.encode(None))
+    except FFmpegError as error:
+        if error.errno in durable.NO_ROOM_ERRNOS:
+            raise
+        raise ValueError(f"{path}: {encoder} refuses these pictures ({error.strerror})") from error
+
+
+def write_sound(
+    path: Path,
+    waveform: np.ndarray,
+    *,
+    encoder: str,
+    bits_per_second: int,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+) -> None:
+    """Write mono sound without a picture as Matroska, atomically.
+
+    Matroska, because what `read_sound_file` gives back then lies where it was: of Opus in MP4 a
+    part of the encoder's delay is left (measured: FFmpeg 8).
+
+    Args:
+        path: Target; its folder is made.
+        waveform: Float (S,) in [-1, 1].
+        encoder: FFmpeg's name, e.g. ``libopus``.
+        bits_per_second: Wanted rate; encoders keep to it more or less.
+        sample_rate_hz: Rate of ``waveform``.
+
+    Raises:
+        ModuleNotFoundError: PyAV was built without the encoder.
+    """
+    check_encoder(encoder)
+    samples = np.asarray(waveform, np.float32)
+    with (
+        durable.replacing(path) as temporary,
+        av.open(str(temporary), "w", format="matroska") as output,
+    ):
+        audio: Any = output.add_stream(encoder, rate=sample_rate_hz, layout="mono")
+        audio.bit_rate = bits_per_second
+        for start in range(0, len(samples), sample_rate_hz):
+            piece = samples[start : start + sample_rate_hz]
+            output.mux(audio.encode(_sound_frame(piece, start, sample_rate_hz)))
+        output.mux(audio.encode(None))
+
+
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that is not there.
+
+    Raises:
+        ModuleNotFoundError: PyAV was built without it; the message says what to do.
+    """
+    try:
+        av.codec.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        raise ModuleNotFoundError(
+            f"PyAV {av.__version__} was built without the encoder {name}; install the wheel of "
+            "PyPI (pip install --force-reinstall --only-binary av av), or do without"
+        ) from None
+
+
 _AAC_SAMPLES = 1024
 
 
 def _add_video_stream(
-    output: Any, image: np.ndarray, path: Path, rate: Fraction, options: dict[str, str]
+    output: Any,
+    image: np.ndarray,
+    path: Path,
+    rate: Fraction,
+    encoder: str,
+    options: dict[str, str],
 ) -> Any:
     height, width = image.shape[:2]
     if height % 2 or width % 2:
         raise ValueError(f"{path}: {width}x{height} is odd; H.264 wants even sizes: pad or crop")
 
-    stream = output.add_stream("libx264", rate=rate, options=options)
+    stream = output.add_stream(encoder, rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.thread_count = 1  # the same bytes on every machine
     return stream
+
+
+def _encode_picture(
+    video: Any, image: np.ndarray, number: int, path: Path, rate: Fraction
+) -> list[Any]:
+    """The packets that picture ``number`` of a stream brings forth."""
+    if image.shape != (video.height, video.width, 3):
+        raise ValueError(f"{path}: frame {number} has shape {image.shape}, unlike the first")
+    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    picture.pts = number
+    picture.time_base = 1 / rate
+    packets: list[Any] = video.encode(picture)
+    return packets
+
+
+def _sound_frame(samples: np.ndarray, start: int, sample_rate_hz: int) -> Any:
+    """Mono float samples (S,) as the frame that begins at sample ``start``."""
+    sound = av.AudioFrame.from_ndarray(rearrange(samples, "S -> 1 S"), "fltp", layout="mono")
+    sound.sample_rate = sample_rate_hz
+    sound.pts = start
+    sound.time_base = Fraction(1, sample_rate_hz)
+    return sound
 
 
 def _encode_sound(
@@ -545,10 +674,6 @@ def _encode_sound(
     """Encode whole AAC frames of ``waveform[start:until]``; returns where the next one begins."""
     while start < len(waveform) and start + _AAC_SAMPLES <= until:
         piece = waveform[start : start + _AAC_SAMPLES]
-        sound = av.AudioFrame.from_ndarray(rearrange(piece, "S -> 1 S"), "fltp", layout="mono")
-        sound.sample_rate = sample_rate_hz
-        sound.pts = start
-        sound.time_base = Fraction(1, sample_rate_hz)
-        output.mux(audio.encode(sound))
+        output.mux(audio.encode(_sound_frame(piece, start, sample_rate_hz)))
         start += _AAC_SAMPLES
     return start

@@ -16,7 +16,7 @@ from avkd.data import transforms
 from avkd.data.face_crop import CROP_PIXELS
 from avkd.data.sampling import ClipBatch
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD, CLIP_FRAMES, VIDEO_VIEW_SHARE, Views
-from avkd.data.windows import Window, windows_covering, windows_spread
+from avkd.data.windows import Window, WindowRule
 
 IMAGE_VIEW_SHARE = 224 / 256  # resize to 256, crop 224: what every published image model expects
 FRAMES_PER_FILE = 32  # the field's convention for image detectors on videos
@@ -83,11 +83,18 @@ class ModelInput:
             "channel_std": list(CHANNEL_STD),
         }
 
+    @property
+    def window_rule(self) -> WindowRule:
+        """Which stretches of a file are looked at, unless a protocol says otherwise."""
+        return WindowRule(
+            size_frames=self.clip_frames,
+            placing="covering" if self.windows_per_file is None else "spread",
+            most=self.windows_per_file,
+        )
+
     def windows(self, num_frames: int) -> Sequence[Window]:
         """Which stretches of a file of ``num_frames`` frames are looked at."""
-        if self.windows_per_file is None:
-            return windows_covering(num_frames, size_frames=self.clip_frames)
-        return windows_spread(num_frames, most=self.windows_per_file, size_frames=self.clip_frames)
+        return self.window_rule.windows(num_frames)
 
     def slack(self, crop_pixels: int) -> int:
         """How far a view may be moved in a stored crop of ``crop_pixels``."""

@@ -1,8 +1,11 @@
 """Distortions of whole pictures at five severities, to see how much of them a detector stands.
 
-The first seven follow the code of DeeperForensics-1.0 (Jiang et al., CVPR 2020; `perturbation/`),
-its oddities included, so that numbers compare; the others do what their names say. Pure functions
-of pixels and a generator; knows nothing of files, faces or labels.
+The seven of `DEEPERFORENSICS` follow the code of DeeperForensics-1.0 (Jiang et al., CVPR 2020;
+`perturbation/`), its oddities included, so that numbers compare. Ours are what social networks and
+editors do: to single pictures (`PICTURE`), to the clip as a whole (`VIDEO`: encoders, a chain of
+them, the frame rate; see `reencoding` and `perturbed_frames`) and to its sound (`SOUND`; see
+`perturbed_sound`). Here: names, amounts and pure functions of pixels and a generator; knows nothing
+of files, faces or labels.
 """
 
 from __future__ import annotations
@@ -17,15 +20,37 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import correlate1d
 
+from avkd.data.overlay_text import write_caption
+
 PictureFunction = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 """(uint8 RGB (H, W, 3), amount, generator) to a new uint8 RGB (H, W, 3)."""
 
+DEEPERFORENSICS = ("saturation", "contrast", "blocks", "noise", "blur", "pixelation", "compression")
+PICTURE = ("jpeg", "resize", "bar", "overlay_text", "cropping")
+VIDEO = ("h264", "hevc", "av1", "vp9", "chain", "frame_rate")
+SOUND = ("sound_reencoding", "sound_noise", "sound_shift")
+NAMES = (*DEEPERFORENSICS, *PICTURE, *VIDEO, *SOUND)
+
 NUM_SEVERITIES = 5
+FRAME_RATE = "frame_rate"
+CROPPING = "cropping"
 COMPRESSION = "compression"
-"""H.264 needs the whole clip (`perturbed_frames`); every other perturbation is of `PERTURBATIONS`.
-DeeperForensics calls it VC."""
-COMPRESSION_CRF = (30, 32, 35, 38, 40)
-"""Constant rate factor of x264 at severities 1 to 5."""
+"""H.264 as DeeperForensics has it, who call it VC."""
+OF_WHOLE_FILES: dict[str, tuple[float, ...]] = {
+    COMPRESSION: (30, 32, 35, 38, 40),  # constant rate factor of x264
+    # Constant rate factor on each codec's own scale
+    "h264": (23, 28, 33, 38, 43),
+    "hevc": (23, 28, 33, 38, 43),
+    "av1": (40, 50, 56, 60, 63),
+    "vp9": (31, 39, 47, 55, 63),
+    "chain": (1, 2, 3, 4, 5),  # which of `reencoding.CHAINS`
+    FRAME_RATE: (20, 15, 12.5, 10, 8),  # pictures a second that are left of 25
+    "sound_reencoding": (64, 32, 24, 16, 8),  # kbit a second
+    "sound_noise": (30, 20, 10, 5, 0),  # dB of the sound above the noise
+    "sound_shift": (1, 2, 3, 5, 10),  # frames of 40 ms
+}
+"""Amounts at severities 1 to 5 of what takes more than one picture; the rest is of
+`PERTURBATIONS`."""
 
 _BLOCK_PIXELS = 8
 _BLOCK_SHORT_SIDE = 256
@@ -44,7 +69,7 @@ class Perturbation:
     """
 
     name: str
-    """A name of `PERTURBATIONS`, or ``compression``."""
+    """One of `NAMES`."""
     severity: int
     """1 (mild) to 5."""
     faces: Literal["perturbed", "clean"] = "perturbed"
@@ -53,8 +78,8 @@ class Perturbation:
     """Draws noise and places, file by file."""
 
     def __post_init__(self) -> None:
-        if self.name not in (*PERTURBATIONS, COMPRESSION):
-            known = ", ".join((*PERTURBATIONS, COMPRESSION))
+        if self.name not in NAMES:
+            known = ", ".join(NAMES)
             raise ValueError(f"unknown perturbation {self.name!r}; known: {known}")
         if not 1 <= self.severity <= NUM_SEVERITIES:
             raise ValueError(f"severity {self.severity}: choose from 1..{NUM_SEVERITIES}")
@@ -62,16 +87,35 @@ class Perturbation:
     @property
     def amount(self) -> float:
         """The number behind the severity, e.g. the size of the blur."""
-        levels = COMPRESSION_CRF if self.name == COMPRESSION else PERTURBATIONS[self.name][0]
+        whole = OF_WHOLE_FILES.get(self.name)
+        levels = PERTURBATIONS[self.name][0] if whole is None else whole
         return levels[self.severity - 1]
+
+    def drawing_of_file(self, sample_id: str) -> np.random.Generator:
+        """What draws once a file; alike at every severity, so that these compare."""
+        return np.random.default_rng(_digest(f"{sample_id}\n{self.seed}\n{self.name}"))
 
     def picture(self, image: np.ndarray, sample_id: str, frame_index: int) -> np.ndarray:
         """Perturb one frame (H, W, 3) of a file; the same frame always comes out the same."""
-        text = f"{sample_id}\n{self.seed}\n{self.name}\n{self.severity}"
-        # Surrogates: file names that are not valid UTF-8 become part of ids.
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        rng = np.random.default_rng([int.from_bytes(digest, "big"), frame_index])
+        if self.name in _DRAWN_ONCE_A_FILE:
+            rng = self.drawing_of_file(sample_id)
+        else:
+            text = f"{sample_id}\n{self.seed}\n{self.name}\n{self.severity}"
+            rng = np.random.default_rng([_digest(text), frame_index])
         return PERTURBATIONS[self.name][1](image, self.amount, rng)
+
+    def moves(self, width: int, height: int) -> np.ndarray:
+        """Where the points of a picture of this size go: a matrix (2, 3) from old to new pixels."""
+        share = self.amount if self.name == CROPPING else 0.0
+        scale = 1 / (1 - 2 * share)
+        return np.array(
+            [[scale, 0.0, -scale * share * width], [0.0, scale, -scale * share * height]]
+        )
+
+
+def _digest(text: str) -> int:
+    # Surrogates: file names that are not valid UTF-8 become part of ids.
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest(), "big")
 
 
 def _saturation(image: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
@@ -152,6 +196,20 @@ def _bar(image: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray
     return barred
 
 
+def _overlay_text(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """A caption of ``amount`` lines, from the lower edge upwards; see `overlay_text`."""
+    return write_caption(image, int(amount), rng)
+
+
+def _cropping(image: np.ndarray, amount: float, _: np.random.Generator) -> np.ndarray:
+    """Cut a share of each side away, then enlarge the rest bilinearly to the old size."""
+    height, width = image.shape[:2]
+    left, top = width * amount, height * amount
+    picture = Image.fromarray(image)
+    rest = (left, top, width - left, height - top)
+    return np.array(picture.resize((width, height), Image.Resampling.BILINEAR, box=rest))
+
+
 PERTURBATIONS: dict[str, tuple[tuple[float, ...], PictureFunction]] = {
     # DeeperForensics' CS, CC, BW, GNC, GB and "JPEG", which is none
     "saturation": ((0.4, 0.3, 0.2, 0.1, 0.0), _saturation),
@@ -164,8 +222,12 @@ PERTURBATIONS: dict[str, tuple[tuple[float, ...], PictureFunction]] = {
     "jpeg": ((90, 70, 50, 30, 10), _jpeg),
     "resize": ((2 / 3, 1 / 2, 1 / 3, 1 / 4, 1 / 6), _resize),
     "bar": ((0.05, 0.1, 0.15, 0.2, 0.25), _bar),
+    "overlay_text": ((1, 2, 3, 4, 5), _overlay_text),
+    CROPPING: ((0.05, 0.1, 0.15, 0.2, 0.25), _cropping),
 }
 """Amounts at severities 1 to 5, and what is done with them."""
+_DRAWN_ONCE_A_FILE = ("overlay_text",)
+"""A caption stands still; all else is drawn anew for every frame."""
 
 
 def _to_luma_and_chroma(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

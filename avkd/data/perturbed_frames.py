@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from avkd.data import media
+from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.image_files import ImageFrame
-from avkd.data.perturbations import COMPRESSION, Perturbation
+from avkd.data.perturbations import COMPRESSION, FRAME_RATE, SOUND, Perturbation
+from avkd.data.reencoding import check_encoders, encodings_of, reencoded
 
 _PRESET = "medium"
 """What ffmpeg takes when only the rate factor is given."""
@@ -74,21 +76,30 @@ def perturbing(
 ) -> Iterator[Alteration]:
     """Yield what turns the clean frames of a file into perturbed ones, as often as they are read.
 
-    Compression is that of the stream that models see, 25 frames a second: a video of another rate
-    is compressed after its frames were chosen.
+    What is encoded is the stream that models see, 25 frames a second: a video of another rate is
+    encoded after its frames were chosen. Of lower frame rates the length stays: frames are left out
+    and the one before is held.
 
     Args:
         perturbation: What to do; None = nothing.
         open_frames: Reads the clean frames from the beginning.
         sample_id: The file's name in its corpus; it seeds the noise.
-        scratch: Where the compressed video may lie for as long as it is needed.
+        scratch: Where encoded videos may lie for as long as they are needed, and how their names
+            begin.
 
     Raises:
         MediaError: the file cannot be read.
-        ValueError: to be compressed, its frames would have to be of one size.
+        ModuleNotFoundError: the encoder is not there.
+        ValueError: to be encoded, its frames would have to be of one size.
     """
-    if perturbation is None:
+    if perturbation is None or perturbation.name in SOUND:
         yield lambda frames: frames
+    elif perturbation.name == FRAME_RATE:
+        yield lambda frames: _held(frames, perturbation.amount)
+    elif encodings := encodings_of(perturbation.name, perturbation.amount):
+        pictures = (frame.image for frame in open_frames())
+        with reencoded(pictures, encodings, scratch=scratch) as open_pictures:
+            yield lambda frames: _with_pictures(frames, open_pictures())
     elif perturbation.name == COMPRESSION:
         pictures = (_even(frame.image) for frame in open_frames())
         media.write_video(
@@ -100,6 +111,15 @@ def perturbing(
             scratch.unlink()
     else:
         yield lambda frames: (_perturbed(frame, perturbation, sample_id) for frame in frames)
+
+
+def check_available(perturbation: Perturbation) -> None:
+    """Refuse a perturbation whose encoder is not there.
+
+    Raises:
+        ModuleNotFoundError: the message says what to do.
+    """
+    check_encoders(encodings_of(perturbation.name, perturbation.amount) or ())
 
 
 def _perturbed(clean: Frame, perturbation: Perturbation, sample_id: str) -> PerturbedFrame:
@@ -120,3 +140,18 @@ def _read_back(frames: Iterator[Frame], video: Path) -> Iterator[Frame]:
     for clean, read in zip(frames, decoded, strict=True):
         picture = read.region(0, 0, clean.width, clean.height)
         yield ImageFrame(clean.source_index, clean.time_seconds, picture)
+
+
+def _with_pictures(frames: Iterator[Frame], pictures: Iterator[np.ndarray]) -> Iterator[Frame]:
+    for clean, picture in zip(frames, pictures, strict=True):
+        yield ImageFrame(clean.source_index, clean.time_seconds, picture)
+
+
+def _held(frames: Iterator[Frame], frames_per_second: float) -> Iterator[Frame]:
+    """Each frame until the next one of the lower rate is due; it keeps its own index and time."""
+    shown, held = -1, None
+    for number, frame in enumerate(frames):
+        due = int(number * frames_per_second // FRAMES_PER_SECOND)
+        if held is None or due != shown:
+            shown, held = due, frame
+        yield held

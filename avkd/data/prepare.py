@@ -7,33 +7,40 @@ run goes on. Knows nothing of datasets' layouts or of training.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.data import crop_store, face_crop, face_tracks, image_files
+from avkd.data import (
+    crop_store,
+    face_crop,
+    face_tracks,
+    image_files,
+    nuisance,
+    perturbed_frames,
+    perturbed_sound,
+)
 from avkd.data.crop_writer import CropWriter, PackedTrack, TrackPacker
 from avkd.data.journal import append_journal, read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
-from avkd.data.perturbations import Perturbation
+from avkd.data.perturbations import CROPPING, FRAME_RATE, SOUND, Perturbation
 from avkd.data.perturbed_frames import Alteration, perturbing
 from avkd.data.track_extraction import (
     DETECT_EVERY_FRAMES,
     MIN_FRAMES,
     FileKind,
+    FilePlan,
     cut_crops,
     iter_file,
     load_detector,
@@ -87,7 +94,8 @@ class PrepareReport:
     codes: dict[str, int]
     """Files by outcome: ``ok`` or the reason of failure."""
     flags: dict[str, int]
-    """Usable files by remark: ``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``."""
+    """Usable files by remark: ``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``,
+    ``no_sound_to_perturb``."""
     seconds: float
 
     @property
@@ -144,11 +152,11 @@ def prepare(
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
         retry_failed: Try files again that failed in an earlier run.
         crop_pixels: Side of the stored crops.
-        perturbation: Done to every whole frame before its faces are cut out; sound stays as it is.
+        perturbation: Done to every whole frame before its faces are cut out, or to the sound.
 
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use.
-        ModuleNotFoundError: the detector's weights are not installed.
+        ModuleNotFoundError: the detector's weights are not installed, or an encoder is not there.
         OSError: no room on the disk; nothing half-written counts as done.
     """
     started = time.monotonic()
@@ -159,6 +167,8 @@ def prepare(
         raise ValueError(f"{manifest.root}: holds prepared crops already; give the source manifest")
     if detector not in ("none", "boxes"):
         load_detector(detector)  # fail now, not once per file
+    if perturbation is not None:
+        _check_perturbation(perturbation, manifest)
     settings = PrepareSettings(
         detector=detector,
         detect_every_frames=detect_every_frames,
@@ -170,7 +180,8 @@ def prepare(
     part = "" if count == 1 else f"part-{index}-of-{count}-"
     mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
     out.mkdir(parents=True, exist_ok=True)
-    with _locked(out / f".{part}lock"):
+    busy = f"{out}: another prepare is at work here; wait for it"
+    with durable.locked(out / f".{part}lock", busy):  # one process per part of a corpus
         _check_settings(out, settings, manifest.root)
         work = out / f".{part}work"
         _emptied(work)
@@ -196,6 +207,18 @@ def prepare(
         return _finish(manifest, out, settings, mine, len(todo), time.monotonic() - started)
 
 
+def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
+    """Refuse now, not once per file, what no file or no file of this kind can undergo."""
+    perturbed_frames.check_available(perturbation)
+    perturbed_sound.check_available(perturbation)
+    needs_time = perturbation.name in (*SOUND, FRAME_RATE)
+    if needs_time and any(sample.kind == "image" for sample in manifest.samples):
+        raise ValueError(
+            f"{manifest.root}: holds single pictures, on which the perturbation "
+            f"{perturbation.name} has no effect; take one of pictures, e.g. jpeg, or videos alone"
+        )
+
+
 def _is_open(row: dict[str, Any] | None, retry_failed: bool) -> bool:
     return row is None or (retry_failed and row["status"] != "ok")
 
@@ -203,19 +226,6 @@ def _is_open(row: dict[str, Any] | None, retry_failed: bool) -> bool:
 def _shard_of(sample: Sample, count: int) -> int:
     """Which of ``count`` parts a sample belongs to, whatever else the manifest holds."""
     return int(hashlib.sha256(sample.sample_id.encode()).hexdigest(), 16) % count
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process per part of a corpus; the lock ends with the process, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{path.parent}: another prepare is at work here; wait for it"
-            ) from None
-        yield
 
 
 def _emptied(folder: Path) -> None:
@@ -275,7 +285,17 @@ def face_detector(out: Path) -> str:
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
-    return str(_read_description(out)["settings"]["detector"])
+    return str(read_settings(out)["detector"])
+
+
+def read_settings(out: Path) -> dict[str, Any]:
+    """What made the crops of a corpus, as `PrepareSettings` has it.
+
+    Raises:
+        FileNotFoundError: ``out`` is no prepared corpus.
+    """
+    settings: dict[str, Any] = _read_description(out)["settings"]
+    return settings
 
 
 def read_failures(out: Path) -> dict[str, tuple[str, str]]:
@@ -284,6 +304,15 @@ def read_failures(out: Path) -> dict[str, tuple[str, str]]:
     return {
         row["sample_id"]: (row["status"], row["message"]) for row in rows if row["status"] != "ok"
     }
+
+
+def read_nuisance(out: Path) -> dict[str, dict[str, Any]]:
+    """The nuisance facts of every file of a corpus that has them, by sample id.
+
+    Corpora prepared before there were any have none: the facts are not known.
+    """
+    rows = _latest_rows(out).values()
+    return {row["sample_id"]: row["nuisance"] for row in rows if "nuisance" in row}
 
 
 def _prepare_file(job: _Job) -> _Done:
@@ -328,7 +357,7 @@ def _store_tracks(job: _Job) -> tuple[list[PackedTrack], dict[str, Any]]:
         settings.perturbation,
         lambda: iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=Counter()),
         sample_id=job.sample.sample_id,
-        scratch=job.work.with_name(f"{job.work.name}-compressed.mp4"),
+        scratch=job.work.with_name(f"{job.work.name}-encoded.mp4"),
     ) as alteration:
         return _store_altered_tracks(job, kind, alteration)
 
@@ -349,17 +378,27 @@ def _store_altered_tracks(
         crop_pixels=settings.crop_size,
         alteration=None if on_clean else alteration,
     )
+    if settings.detector == "boxes" or (on_clean and settings.detector != "none"):
+        plan = _moved(plan, job, kind)
     packers = [
         TrackPacker(job.work.with_name(f"{job.work.name}-{number}.track"))
         for number in range(len(plan.tracks))
     ]
     sources: list[list[tuple[int, float]]] = [[] for _ in plan.tracks]
     counts: Counter[str] = Counter()
-    frames = iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=counts)
+    first, frames = nuisance.peeked(
+        iter_file(job.source, kind, max_seconds=settings.max_seconds, counts=counts)
+    )
     for number, frame, crop in cut_crops(alteration(frames), plan.tracks):
         packers[number].add_frame(crop)
         sources[number].append((frame.source_index, frame.time_seconds))
-    sound = read_sound(job.source, kind, plan.num_frames)
+    clean_sound = read_sound(job.source, kind, plan.num_frames)
+    sound, sound_flags = perturbed_sound.perturbed_sound(
+        clean_sound,
+        settings.perturbation,
+        sample_id=job.sample.sample_id,
+        scratch=job.work.with_name(f"{job.work.name}-encoded.mka"),
+    )
     digest = _sha256_of_source(job.source)
     packed = [
         packer.finish(
@@ -383,10 +422,23 @@ def _store_altered_tracks(
         "file_frames": plan.num_frames,
         "num_frames": len(plan.tracks[0]),
         "has_audio": sound is not None,
-        "flags": list(plan.flags),
+        "flags": [*plan.flags, *sound_flags],
         "decoding": plan.counts,
+        "nuisance": nuisance.facts_of_file(
+            job.source, kind, plan=plan, first=first, sound=clean_sound
+        ),
     }
     return packed, facts
+
+
+def _moved(plan: FilePlan, job: _Job, kind: FileKind) -> FilePlan:
+    """Tracks of the clean frames, brought to where the perturbation puts those faces."""
+    perturbation = job.settings.perturbation
+    if perturbation is None or perturbation.name != CROPPING:
+        return plan
+    frames = iter_file(job.source, kind, max_seconds=job.settings.max_seconds, counts=Counter())
+    moves = np.stack([perturbation.moves(frame.width, frame.height) for frame in frames])
+    return replace(plan, tracks=tuple(track.moved(moves) for track in plan.tracks))
 
 
 def _sha256_of_source(path: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -51,6 +51,20 @@ class TrackPlan:
 
     def __len__(self) -> int:
         return len(self.transforms)
+
+    def moved(self, moves: np.ndarray) -> TrackPlan:
+        """The same face where every frame of its file was scaled and shifted.
+
+        Args:
+            moves: (F, 2, 3) from the old to the new pixels of each frame of the file.
+        """
+        own = moves[self.start_frame : self.start_frame + len(self)]
+        turns, shifts = own[:, :, :2], own[:, None, :, 2]
+        landmarks = np.einsum("tij,tpj->tpi", turns, self.landmarks) + shifts
+        back = np.stack([face_crop.inverse_transform(move) for move in own])
+        transforms = self.transforms[:, :, :2] @ back
+        transforms[:, :, 2] += self.transforms[:, :, 2]
+        return replace(self, landmarks=landmarks, transforms=transforms)
 
 
 @dataclass(frozen=True)

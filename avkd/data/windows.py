@@ -6,6 +6,7 @@ Pure arithmetic on frame numbers of the 25 frames-per-second stream; knows no pi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,48 @@ class Window:
         """The (size_frames,) frames to show; a short file's last frame is repeated."""
         last = self.start_frame + self.num_frames - 1
         return np.minimum(self.start_frame + np.arange(self.size_frames, dtype=np.int64), last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowRule:
+    """Which windows of a file are looked at."""
+
+    size_frames: int
+    """Frames in a window, at least 1."""
+    placing: Literal["covering", "whole", "spread"]
+    """``covering``: laid end to end, the last one aligned with the end; ``whole``: end to end, what
+    is left at the end is not looked at; ``spread``: ``most`` of them over the whole file."""
+    most: int | None = None
+    """Windows of a file at most, for ``spread``."""
+    first_frames: int | None = None
+    """Only so many frames from the beginning of a file; None = all."""
+
+    def windows(self, num_frames: int) -> tuple[Window, ...]:
+        """The windows of a file of ``num_frames`` frames; a short file gives one all the same.
+
+        Raises:
+            ValueError: there is no frame to look at.
+        """
+        length = num_frames if self.first_frames is None else min(num_frames, self.first_frames)
+        if self.placing == "spread":
+            assert self.most is not None
+            return windows_spread(length, most=self.most, size_frames=self.size_frames)
+        if self.placing == "whole":
+            length = max(length - length % self.size_frames, min(length, self.size_frames))
+        return windows_covering(length, size_frames=self.size_frames)
+
+    @property
+    def text(self) -> str:
+        """The rule in words."""
+        one = self.size_frames == 1
+        what = "single frames" if one else f"windows of {self.size_frames} frames"
+        where = "file" if self.first_frames is None else f"first {self.first_frames} frames"
+        if self.placing == "spread":
+            return f"at most {self.most} {what}, spread over the {where}"
+        if one:
+            return f"every frame of the {where}"
+        rest = "cover all of" if self.placing == "covering" else "fit in"
+        return f"{what} laid end to end, as many as {rest} the {where}"
 
 
 def windows_covering(num_frames: int, *, size_frames: int = WINDOW_FRAMES) -> tuple[Window, ...]:

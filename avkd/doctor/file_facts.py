@@ -118,7 +118,7 @@ def _of_picture(job: FileJob) -> FileFacts:
     return FileFacts(
         width=image.shape[1],
         height=image.shape[0],
-        codec=_format_of(job.path.name),
+        codec=image_files.format_of_name(job.path.name),
         bits_per_pixel=8 * num_bytes / (image.shape[0] * image.shape[1]),
         signature=f"image {num_bytes}",
     )
@@ -134,7 +134,7 @@ def _of_folder(job: FileJob) -> FileFacts:
     return FileFacts(
         width=first.width,
         height=first.height,
-        codec=_format_of(names[0]),
+        codec=image_files.format_of_name(names[0]),
         seconds=len(names) / FRAMES_PER_SECOND,
         bits_per_pixel=8 * num_bytes / (first.width * first.height),
         signature=f"frames {len(names)} {num_bytes}",
@@ -151,8 +151,3 @@ def _first_of_folder(path: Path) -> tuple[list[str], int]:
     found = (entry.name for entry in path.iterdir() if is_picture_name(entry.name))
     names = sorted(found, key=natural_key)
     return names, (path / names[0]).stat().st_size
-
-
-def _format_of(name: str) -> str:
-    suffix = name.rpartition(".")[2].lower()
-    return "jpeg" if suffix == "jpg" else suffix

@@ -8,32 +8,59 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from avkd import runtime
+from avkd.config.command_line import command_of
 from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.protocol_config import ProtocolConfig
+from avkd.data.crop_provenance import CropProvenance
 from avkd.data.datasets import ClipItem, Corpus, WindowClips
-from avkd.data.manifest import REAL, Sample
+from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
-from avkd.data.windows import Window
+from avkd.data.windows import WindowRule
+from avkd.evaluation import av_agreement
+from avkd.evaluation.file_facts import write_file_facts
+from avkd.evaluation.protocol import (
+    check_datasets,
+    fingerprint_of,
+    protocol_notes,
+    protocol_of,
+    wants,
+    window_rule,
+)
+from avkd.evaluation.score_head import scores_head
+from avkd.evaluation.score_rows import scored_row, unscored_row
+from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import ModelHeader, load_detector
+from avkd.models.model_file import (
+    LoadedModel,
+    ModelFileError,
+    ModelHeader,
+    load_detector,
+    read_header,
+)
 from avkd.outcome import ExitCode, Outcome
-from avkd.reporting import report, scores
+from avkd.reporting import report, scores, shortcut_table
+from avkd.reporting.flat_report import summarise_files
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_folder import SCORES, write_report_folder
 from avkd.reporting.scores import ClipScore
+from avkd.reporting.scores_head import ScoresHead, check_one_table
+from avkd.reporting.shortcut_folder import audit_folder
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 from avkd.runtime import Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
-UNCALIBRATED = DecisionRule(
-    calibration_scale=1.0, calibration_offset=0.0, threshold=0.5, source="not calibrated"
-)
+UNCALIBRATED = DecisionRule(threshold_logit=0.0, source="not calibrated")
 
 
 @torch.no_grad()
@@ -45,6 +72,7 @@ def score_items(
     rule: DecisionRule,
     machine: Runtime,
     batch_size: int,
+    window_rule: WindowRule | None = None,
     show_progress: bool = False,
 ) -> Iterator[ClipScore]:
     """Score every window of every item, in order.
@@ -56,96 +84,219 @@ def score_items(
         rule: Calibration of the probabilities; `UNCALIBRATED` before there is one.
         machine: Device; scoring always runs in fp32, because half precision makes ties.
         batch_size: Windows at once.
+        window_rule: Which windows; None = the detector's own.
         show_progress: A bar over the windows.
     """
-    clips = WindowClips(items, model_input)
+    clips = WindowClips(items, model_input, window_rule=window_rule)
     bar = tqdm(total=len(clips), desc="score", unit="window", disable=not show_progress)
     for batch, places in clips.batches(batch_size):
         bar.update(len(batch))
         batch = batch.to(machine.device)
         logits = model(*model_input.see(batch, batch.student)).logit.tolist()
         for (index, window), logit in zip(places, logits, strict=True):
-            yield _scored(items[index].sample, window, logit, rule)
+            # A logit that is not a number has no probability, and no score.
+            probability = rule.probability(logit) if math.isfinite(logit) else None
+            yield scored_row(items[index].sample, window, logit, probability)
 
 
 def evaluate(config: EvaluateConfig) -> Outcome:
     """`avkd evaluate`: score files and the report made of them.
 
+    Rows go to their file as they come: a corpus of any size is scored in little memory.
+
     Raises:
-        ModelFileError: the model file is not a detector, or is damaged.
-        ValueError: two corpora bear the same name, or a corpus has nothing on that side or other
-            crops than the model knows.
+        ModelFileError: the model file is not of the scorer's kind, or is damaged.
+        ValueError: two corpora bear the same name or were made differently, or a corpus has nothing
+            on that side or other crops than the model knows.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
-    model, header = load_detector(config.model)
-    model_input = header.input_of(ModelInput.read, config.model)
+    (model, header), model_input = _load(config)
     model.to(machine.device)
-    rows: list[ClipScore] = []
-    for folder in config.data:
-        corpus = Corpus.open(folder)
-        corpus.require_faces(model_input.faces, str(config.model))
-        wanted = [s for s in corpus.expected if _is_wanted(s, config)]
-        if not wanted:
-            raise ValueError(f"{folder}: nothing to score on its {config.split} side")
-        if any(row.dataset == wanted[0].dataset for row in rows):
-            raise ValueError(
-                f"{folder}: a second corpus named {wanted[0].dataset!r}; prepare it with another "
-                "--dataset so that the table can tell them apart"
-            )
-        scored = score_items(
+    protocol = protocol_of(config)
+    parts = [_part(folder, config, header, model_input, protocol) for folder in config.data]
+    mixed = _check_parts(parts, config, protocol)
+    statuses: Counter[str] = Counter()
+    for part in parts:
+        scored = _score(part, config, model, header, model_input, machine)
+        rows = _counted(chain(scored, _unscored(part.wanted, part.corpus)), statuses)
+        scores.write_scores(part.scores_path(config.out), part.head, rows)
+        write_file_facts(config.out, part.wanted, part.corpus.folder)
+    notes = [mixed, av_agreement.NOTE if config.scorer == "av_agreement" else ""]
+    paths = [part.scores_path(config.out) for part in parts]
+    text = _report(config, header, paths, protocol, notes=[note for note in notes if note])
+    skipped = statuses.keys() - {scores.OK}
+    return Outcome(text, ExitCode.SOME_SKIPPED if skipped else ExitCode.DONE)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is scored of one corpus."""
+
+    corpus: Corpus
+    wanted: tuple[Sample, ...]
+    window_rule: WindowRule
+    """Of a detector."""
+    head: ScoresHead
+
+    @property
+    def dataset(self) -> str:
+        return self.wanted[0].dataset
+
+    @property
+    def items(self) -> list[ClipItem]:
+        """Those of the wanted files that have crops."""
+        wanted = {sample.sample_id for sample in self.wanted}
+        samples = self.corpus.manifest.samples
+        return self.corpus.items(sample for sample in samples if sample.sample_id in wanted)
+
+    def scores_path(self, out: Path) -> Path:
+        return out / SCORES / f"{self.dataset}.csv"
+
+
+def _part(
+    folder: Path,
+    config: EvaluateConfig,
+    header: ModelHeader,
+    model_input: ModelInput,
+    protocol: ProtocolConfig,
+) -> _Part:
+    corpus = Corpus.open(folder)
+    corpus.require_faces(model_input.faces, str(config.model))
+    wanted = tuple(sample for sample in corpus.expected if wants(protocol, sample))
+    if not wanted:
+        raise ValueError(f"{folder}: nothing to score on its {protocol.split} side")
+    rule = window_rule(protocol, model_input, config)
+    head = scores_head(
+        model=config.model,
+        model_fingerprint=header.fingerprint,
+        crops=CropProvenance.of([folder]),
+        windows=rule.text if config.scorer == "detector" else av_agreement.WINDOWS_TEXT,
+        scorer=config.scorer,
+        pooling=protocol.pooling,
+        protocol=protocol.name if config.protocol else "",
+        protocol_fingerprint=fingerprint_of(protocol) if config.protocol else "",
+        reals_from=protocol.reals_from or "",
+        command=command_of("evaluate", config),
+    )
+    return _Part(corpus, wanted, rule, head)
+
+
+def _load(config: EvaluateConfig) -> tuple[LoadedModel, ModelInput]:
+    """The model that scores, and what it looks at."""
+    if config.scorer == "av_agreement":
+        return av_agreement.load_stage_one(config.model)
+    if read_header(config.model).kind == "cross_modal":
+        raise ModelFileError(
+            f"{config.model}: holds stage one alone, which is no detector; score with "
+            "--scorer av_agreement, or give the model of `avkd finetune` or `avkd distill`"
+        )
+    loaded = load_detector(config.model)
+    return loaded, loaded.header.input_of(ModelInput.read, config.model)
+
+
+def _score(
+    part: _Part,
+    config: EvaluateConfig,
+    model: nn.Module,
+    header: ModelHeader,
+    model_input: ModelInput,
+    machine: Runtime,
+) -> Iterator[ClipScore]:
+    """Rows of all files of a part that have crops."""
+    if config.scorer == "detector":
+        return score_items(
             model,
-            corpus.items(s for s in corpus.manifest.samples if _is_wanted(s, config)),
+            part.items,
             model_input=model_input,
             rule=header.decision or UNCALIBRATED,
             machine=machine,
             batch_size=config.batch_size,
+            window_rule=part.window_rule,
             show_progress=True,
         )
-        of_corpus = [*scored, *_unscored(wanted, corpus)]
-        scores.write_scores(config.out / SCORES / f"{wanted[0].dataset}.csv", of_corpus)
-        rows += of_corpus
-    return _report(config, header, rows)
-
-
-def _scored(sample: Sample, window: Window, logit: float, rule: DecisionRule) -> ClipScore:
-    finite = math.isfinite(logit)
-    return ClipScore(
-        sample_id=sample.sample_id,
-        label=sample.label,
-        dataset=sample.dataset,
-        method=sample.method,
-        split=sample.split or "",
-        window=window.index,
-        start_frame=window.start_frame,
-        num_frames=window.num_frames,
-        logit=logit if finite else None,
-        probability=rule.probability(logit) if finite else None,
-        status=scores.OK if finite else "logit_not_finite",
-        group=_group(sample),
+    assert isinstance(model, CrossModalNetwork), "what load_stage_one gives"
+    judged = av_agreement.judge(
+        model,
+        part.items,
+        model_input=model_input,
+        machine=machine,
+        batch_size=config.batch_size,
+        show_progress=True,
     )
+    path = config.out / av_agreement.FRAMES / f"{part.dataset}.csv"
+    return av_agreement.score_rows(av_agreement.writing_frames(path, judged))
 
 
-def _report(config: EvaluateConfig, header: ModelHeader, rows: list[ClipScore]) -> Outcome:
+def _check_parts(parts: Sequence[_Part], config: EvaluateConfig, protocol: ProtocolConfig) -> str:
+    """Refuse what cannot stand in one table, before anything is scored; a note where it may."""
+    for count, part in enumerate(parts):
+        if any(part.dataset == other.dataset for other in parts[:count]):
+            raise ValueError(
+                f"{part.corpus.folder}: a second corpus named {part.dataset!r}; prepare it with "
+                "another --dataset so that the table can tell them apart"
+            )
+    check_datasets(protocol, [part.dataset for part in parts])
+    heads = {str(part.corpus.folder): part.head for part in parts}
+    return check_one_table(heads, mixed_preprocessing=config.mixed_preprocessing)
+
+
+def _report(
+    config: EvaluateConfig,
+    header: ModelHeader,
+    paths: Sequence[Path],
+    protocol: ProtocolConfig,
+    *,
+    notes: Sequence[str] = (),
+) -> str:
+    """Write the report of score files; its text for the terminal."""
     rule = header.decision
     threshold = None
     if rule is not None:
         threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
-    summary = summarise(
-        rows, threshold=threshold, resamples=config.bootstrap_resamples, seed=config.seed
-    )
+    resamples, seed = config.bootstrap_resamples, config.seed
+    if config.flat_memory:
+        summary, flat = summarise_files(paths, threshold=threshold, resamples=resamples, seed=seed)
+        notes = (*notes, flat)
+    else:
+        summary = summarise(
+            chain.from_iterable(scores.iter_scores(path)[1] for path in paths),
+            threshold=threshold,
+            pooling=protocol.pooling,
+            reals_from=protocol.reals_from or "",
+            resamples=resamples,
+            seed=seed,
+        )
+    if config.protocol is not None:
+        told = protocol_notes(protocol, summary, has_threshold=threshold is not None)
+        notes = (*notes, *told)
     provenance = Provenance(
         model=str(config.model),
-        model_fingerprint=header.sha256[:16],
+        model_fingerprint=header.fingerprint,
         date=datetime.date.today().isoformat(),
         threshold=threshold,
-        notes=_notes(header, summary),
+        notes=(*notes, *_notes(header, summary)),
     )
-    written = ", ".join(map(str, write_report_folder(config.out, summary, provenance=provenance)))
-    skipped = sum(not row.is_scored for row in rows)
-    return Outcome(
-        f"{report.to_text(summary)}\nwrote {written} and scores/",
-        ExitCode.SOME_SKIPPED if skipped else ExitCode.DONE,
+    whole = not (config.flat_memory or config.tables_only)
+    audits = audit_folder(config.out, resamples=resamples, seed=seed) if whole else None
+    written = write_report_folder(
+        config.out,
+        summary,
+        provenance=provenance,
+        audits=audits,
+        figures=not config.tables_only,
+        page=whole,
     )
+    texts = [report.to_text(summary)]
+    if audits is not None:
+        texts.append(shortcut_table.to_text(audits))
+    texts.append(f"wrote {', '.join(map(str, written))} and scores/")
+    return "\n".join(texts)
+
+
+def _counted(rows: Iterable[ClipScore], statuses: Counter[str]) -> Iterator[ClipScore]:
+    for row in rows:
+        statuses[row.status] += 1
+        yield row
 
 
 def _notes(header: ModelHeader, summary: Sequence[SummaryRow]) -> tuple[str, ...]:
@@ -159,30 +310,10 @@ def _notes(header: ModelHeader, summary: Sequence[SummaryRow]) -> tuple[str, ...
     return tuple(notes)
 
 
-def _is_wanted(sample: Sample, config: EvaluateConfig) -> bool:
-    if sample.split != config.split:
-        return False
-    return sample.label == REAL or config.methods is None or sample.method in config.methods
-
-
 def _unscored(wanted: Iterable[Sample], corpus: Corpus) -> Iterator[ClipScore]:
     """A row with its reason for every expected file that has no crops; none is left out."""
     prepared = {sample.sample_id for sample in corpus.manifest.samples}
     for sample in wanted:
         if sample.sample_id not in prepared:
             code, message = corpus.failures.get(sample.sample_id, _NOT_PREPARED)
-            yield scores.unscored(
-                sample_id=sample.sample_id,
-                label=sample.label,
-                dataset=sample.dataset,
-                method=sample.method,
-                split=sample.split or "",
-                status=code,
-                message=message,
-                group=_group(sample),
-            )
-
-
-def _group(sample: Sample) -> str:
-    """Whose face it is, the target first: what intervals resample together."""
-    return sample.identities[0] if sample.identities else ""
+            yield unscored_row(sample, code, message)

@@ -5,6 +5,7 @@ The only place where scores choose anything; it is given validation items and no
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,19 +14,29 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from avkd import durable
+from avkd.data.crop_provenance import CropProvenance
 from avkd.data.datasets import ClipItem
 from avkd.data.model_input import ModelInput
-from avkd.evaluation import calibration
+from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
+from avkd.evaluation.score_head import scores_head
+from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.outcome import Outcome
 from avkd.reporting import metrics, scores
-from avkd.reporting.scores import ClipScore
+from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.reporting.summary import VideoScore, pool_videos
 from avkd.runtime import Runtime
 
 _UNCERTAIN_HALF_WIDTH = 0.1
+_PROBABILITIES: dict[CalibrationKind, str] = {
+    "platt": "probabilities by Platt scaling",
+    "temperature": "probabilities by temperature scaling",
+    "isotonic": "probabilities by isotonic regression",
+    "none": "probabilities not calibrated",
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Validation:
     """Scores of the validation side, not yet calibrated."""
 
     rows: tuple[ClipScore, ...]
+    corpora: tuple[Path, ...]
+    """Prepared corpora the files lie in."""
 
     @classmethod
     def of(
@@ -43,6 +56,7 @@ class Validation:
         machine: Runtime,
         *,
         batch_size: int = 8,
+        show_progress: bool = False,
     ) -> Validation:
         """Score every window of every item.
 
@@ -64,12 +78,13 @@ class Validation:
                 rule=UNCALIBRATED,
                 machine=machine,
                 batch_size=batch_size,
+                show_progress=show_progress,
             )
         )
         for row in rows:
             if not row.is_scored:
                 raise FloatingPointError(f"{row.sample_id}: {row.status}; lower optim.lr")
-        return cls(rows)
+        return cls(rows, tuple(dict.fromkeys(item.store.root for item in items)))
 
     @property
     def labels_and_logits(self) -> tuple[np.ndarray, np.ndarray]:
@@ -84,19 +99,54 @@ class Validation:
         margin = np.where(labels == 1, logits, -logits)
         return {"video_auc": auc, "cross_entropy": float(np.logaddexp(0.0, -margin).mean())}
 
-    def decision(self) -> tuple[DecisionRule, list[ClipScore]]:
-        """The rule fitted on these scores, and the rows with its probabilities."""
+    def decision(
+        self, kind: CalibrationKind, *, whose: str, replaced_source: str = ""
+    ) -> tuple[DecisionRule, list[ClipScore]]:
+        """The rule fitted on these scores, and the rows with its probabilities.
+
+        Args:
+            kind: Of the calibration.
+            whose: Whose validation files these are, for the reader of a verdict.
+            replaced_source: Where the rule came from that this one replaces.
+
+        Raises:
+            ValueError: only one class, or too few files for this kind.
+        """
         labels, logits = self.labels_and_logits
-        fitted = calibration.calibrate(labels, logits)
-        margin = min(fitted.threshold, 1.0 - fitted.threshold)
+        curve = fitting.fit(kind, labels, logits)
+        point = metrics.best_threshold(labels, logits)
+        assert point.threshold is not None, "a calibration is fitted to both classes only"
+        probability = curve.probability(point.threshold)
+        margin = min(probability, 1.0 - probability)
+        few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
-            calibration_scale=fitted.scale,
-            calibration_offset=fitted.offset,
-            threshold=fitted.threshold,
+            calibration=curve,
+            threshold_logit=point.threshold,
             uncertain_half_width=min(_UNCERTAIN_HALF_WIDTH, 0.5 * margin),
-            source=f"best balanced accuracy on {len(labels)} validation files of this training",
+            source=f"best balanced accuracy on {len(labels)} validation files of {whose}; "
+            f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}",
+            fit=self._fit(labels, logits, curve, replaced_source),
         )
         return rule, [_calibrated(row, rule) for row in self.rows]
+
+    def _fit(
+        self, labels: np.ndarray, logits: np.ndarray, curve: Calibration, replaced_source: str
+    ) -> CalibrationFit:
+        before = fitting.quality(labels, logits, Calibration())
+        after = fitting.quality(labels, logits, curve)
+        files = sorted({(row.dataset, row.sample_id, row.label) for row in self.rows})
+        return CalibrationFit(
+            num_real=int((labels == 0).sum()),
+            num_fake=int((labels == 1).sum()),
+            datasets=tuple(sorted({row.dataset for row in self.rows})),
+            methods=tuple(sorted({row.method for row in self.rows} - {REAL_METHOD})),
+            files_fingerprint=durable.fingerprint(files),
+            same_files_log_loss_before=before.log_loss,
+            same_files_log_loss_after=after.log_loss,
+            same_files_calibration_error_before=before.calibration_error,
+            same_files_calibration_error_after=after.calibration_error,
+            replaced_source=replaced_source,
+        )
 
 
 def export_detector(
@@ -104,10 +154,12 @@ def export_detector(
     model: nn.Module,
     *,
     folder: Path,
+    verb: str,
     kind: str,
     arguments: Mapping[str, Any],
     model_input: ModelInput,
     provenance: Mapping[str, Any],
+    calibration: CalibrationKind,
 ) -> Outcome:
     """Write what a training leaves: validation scores, and the model file with its decision rule.
 
@@ -115,16 +167,17 @@ def export_detector(
         validation: Scores of the model, by which it was selected.
         model: The detector.
         folder: Run folder.
+        verb: Command that trained it.
         kind: Of the model file.
         arguments: What the detector was built from.
         model_input: What it looks at.
         provenance: Where its weights come from.
+        calibration: How its logits become probabilities.
     """
-    rule, rows = validation.decision()
-    scores.write_scores(folder / "scores" / "validation.csv", rows)
+    rule, rows = validation.decision(calibration, whose="this training")
     values = validation.values()
     path = folder / "model.safetensors"
-    save_model(
+    header = save_model(
         path,
         model,
         kind=kind,
@@ -133,6 +186,14 @@ def export_detector(
         provenance={**provenance, "validation": values},
         decision=rule,
     )
+    head = scores_head(
+        model=path,
+        model_fingerprint=header.fingerprint,
+        crops=CropProvenance.of(validation.corpora),
+        windows=model_input.window_rule.text,
+        command=shlex.join(["avkd", verb, "--config", str(folder / "config.yaml")]),
+    )
+    scores.write_scores(folder / "scores" / "validation.csv", head, rows)
     return Outcome(
         f"validation AUC {values['video_auc']:.3f} over {len(pool_videos(rows))} files "
         f"(the model was selected on them)\nwrote {path}"

@@ -50,6 +50,13 @@ _FLAG_MESSAGES = {
     "damaged": "the file is damaged; only the frames that could be decoded were judged",
     "stopped_by_limit": "only the first part of the file was judged (max_seconds)",
 }
+_UNCALIBRATED = (
+    Note(
+        code="uncalibrated",
+        message="P(fake) is the bare sigmoid of the score: it says which side of the threshold the "
+        "file is on, not how sure that is; fit it with `avkd calibrate`",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Judge:
             model=model.to(machine.device),
             rule=header.decision,
             input=header.input_of(ModelInput.read, path),
-            fingerprint=header.sha256[:16],
+            fingerprint=header.fingerprint,
             machine=machine,
         )
 
@@ -157,9 +164,12 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         model_fingerprint=detector.fingerprint,
         skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
         warnings=[
-            Note(code=flag, message=_FLAG_MESSAGES[flag])
-            for flag in plan.flags
-            if flag in _FLAG_MESSAGES
+            *(_UNCALIBRATED if detector.rule.calibration.kind == "none" else ()),
+            *(
+                Note(code=flag, message=_FLAG_MESSAGES[flag])
+                for flag in plan.flags
+                if flag in _FLAG_MESSAGES
+            ),
         ],
     )
 

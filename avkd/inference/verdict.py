@@ -122,7 +122,7 @@ class Verdict:
         assert self.probability is not None and 0.0 <= self.probability <= 1.0, self
         assert self.threshold is not None and self.threshold_origin, self
         if self.decision == "real":
-            assert self.probability < self.threshold, self
+            assert self.probability <= self.threshold, self  # equal where a calibration is flat
         if self.decision == "fake":
             assert self.probability >= self.threshold, self
 
@@ -215,7 +215,7 @@ def judge(
         num_frames: frames of the whole file at 25 per second.
         face_frames: in how many of them a face was that the windows speak for.
         probability_of: calibrated P(fake) of a pooled raw logit; must not fall.
-        answer_of: decision for a P(fake); must agree with ``threshold``.
+        answer_of: decision for a pooled raw logit; must agree with ``threshold``.
         threshold: P(fake) from which on a file counts as fake.
         threshold_origin: where it was chosen.
         model_fingerprint: digest of the model file.
@@ -228,12 +228,11 @@ def judge(
             file, reason=reason, skipped=skipped, model_fingerprint=model_fingerprint
         )
     tracks = _pool_tracks(windows, probability_of)
-    probability = tracks[0].probability
     return Verdict(
         file=file,
-        decision=answer_of(probability),
+        decision=answer_of(tracks[0].logit),
         reason="",
-        probability=probability,
+        probability=tracks[0].probability,
         threshold=threshold,
         threshold_origin=threshold_origin,
         model_fingerprint=model_fingerprint,

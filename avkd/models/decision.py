@@ -5,108 +5,95 @@ The rule is fitted elsewhere (on validation scores) and only applied here. Knows
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from avkd.models.calibration import Calibration, CalibrationFit, require_fields, require_number
 
 Decision = Literal["real", "fake", "uncertain"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionRule:
-    """Calibration and operating point (Platt scaling: p = sigmoid(scale * logit + offset)).
+    """Calibration and operating point.
+
+    The operating point is a raw logit. Where a calibration is flat many logits share a probability
+    but none shares a logit, so the logit alone says on which side a file is, everywhere alike;
+    the probability of the threshold follows from it and cannot contradict it.
 
     Raises:
         ValueError: a number is not finite or out of its range, or the uncertain band leaves no
             room for "real" or for "fake".
     """
 
-    calibration_scale: float
-    """Slope of the calibration, positive: it must not reverse the ranking."""
-    calibration_offset: float
-    """Offset of the calibration, in calibrated logits."""
-    threshold: float
-    """Probability from which a clip is called fake, in (0, 1)."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """From a logit to P(fake)."""
+    threshold_logit: float
+    """Raw logit from which a clip is called fake."""
     uncertain_half_width: float = 0.0
-    """Probabilities nearer to the threshold than this are called uncertain."""
+    """Probabilities nearer than this to that of the threshold are called uncertain."""
     source: str
     """Where the numbers come from, for the reader of a verdict."""
+    fit: CalibrationFit | None = None
+    """What they were fitted on; None for a rule that was not fitted."""
 
     def __post_init__(self) -> None:
-        for name in _NUMBERS:
-            value = getattr(self, name)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-            ):
-                raise ValueError(f"decision rule: {name} is {value!r}, not a finite number")
-        if self.calibration_scale <= 0:
-            raise ValueError(f"decision rule: calibration_scale {self.calibration_scale} <= 0")
+        require_number(self.threshold_logit, "decision rule: threshold_logit")
+        require_number(self.uncertain_half_width, "decision rule: uncertain_half_width")
         if self.uncertain_half_width < 0:
             raise ValueError(f"decision rule: uncertain_half_width {self.uncertain_half_width} < 0")
         lower = self.threshold - self.uncertain_half_width
         upper = self.threshold + self.uncertain_half_width
-        if not 0 < lower <= upper < 1:
+        if not 0 <= lower <= upper <= 1:
             raise ValueError(
-                f"decision rule: the band {lower:g} to {upper:g} must lie inside (0, 1); move "
-                "threshold or narrow uncertain_half_width"
+                f"decision rule: the band {lower:g} to {upper:g} must lie inside 0..1; move "
+                "threshold_logit or narrow uncertain_half_width"
             )
         if not isinstance(self.source, str) or not self.source.strip():
             raise ValueError("decision rule: source must say where the numbers come from")
 
     def probability(self, logit: float) -> float:
-        """Calibrated probability of "fake", in [0, 1], increasing with ``logit``.
+        """Calibrated probability of "fake", in [0, 1], never falling with ``logit``.
 
         Raises:
             ValueError: ``logit`` is not a number.
         """
-        if math.isnan(logit):
-            raise ValueError("the logit is NaN: the clip was not scored and has no probability")
-        calibrated = self.calibration_scale * logit + self.calibration_offset
-        # The form whose exponent is never positive: exp cannot overflow.
-        if calibrated >= 0:
-            return 1 / (1 + math.exp(-calibrated))
-        odds = math.exp(calibrated)
-        return odds / (1 + odds)
+        return self.calibration.probability(logit)
 
     @property
-    def threshold_logit(self) -> float:
-        """The raw logit whose probability is the threshold."""
-        calibrated = math.log(self.threshold / (1 - self.threshold))
-        return (calibrated - self.calibration_offset) / self.calibration_scale
+    def threshold(self) -> float:
+        """P(fake) of the threshold, in [0, 1]."""
+        return self.probability(self.threshold_logit)
 
-    def decide(self, probability: float) -> Decision:
-        """The word for ``probability`` in [0, 1].
+    def decide(self, logit: float) -> Decision:
+        """The word for a file whose windows were pooled to ``logit``.
+
+        Never "fake" below ``threshold_logit`` and never "real" from it on.
 
         Raises:
-            ValueError: ``probability`` is outside [0, 1] or not a number.
+            ValueError: ``logit`` is not a number.
         """
-        if not 0 <= probability <= 1:
-            raise ValueError(f"probability {probability} is outside [0, 1]")
-        if probability >= self.threshold + self.uncertain_half_width:
-            return "fake"
-        if probability < self.threshold - self.uncertain_half_width:
-            return "real"
-        return "uncertain"
+        if abs(self.probability(logit) - self.threshold) < self.uncertain_half_width:
+            return "uncertain"
+        return "fake" if logit >= self.threshold_logit else "real"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that ``from_json`` reads back to an equal rule."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> DecisionRule:
-        """The rule in ``values``.
+    def from_json(cls, values: object) -> DecisionRule:
+        """The rule in ``values``, which may be anything.
 
         Raises:
             ValueError: a field is missing, unknown or out of range.
         """
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            differing = sorted(set(values) ^ names)
-            raise ValueError(f"decision rule: missing or unknown fields {differing}")
-        return cls(**values)
-
-
-_NUMBERS = ("calibration_scale", "calibration_offset", "threshold", "uncertain_half_width")
+        checked = require_fields(cls, values, "decision rule")
+        fit = checked["fit"]
+        return cls(
+            **{
+                **checked,
+                "calibration": Calibration.from_json(checked["calibration"]),
+                "fit": None if fit is None else CalibrationFit.from_json(fit),
+            }
+        )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from avkd.models.decision import DecisionRule
 from avkd.models.tensor_layout import ModelFileError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Input = TypeVar("Input")
 
 
@@ -36,6 +36,11 @@ class ModelHeader:
     """Digest of all the above and of every tensor."""
     format_version: int = FORMAT_VERSION
     """Version of this layout."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest as reports give it: its first 16 digits."""
+        return self.sha256[:16]
 
     def input_of(self, read: Callable[[Mapping[str, Any]], Input], source: Path) -> Input:
         """What the network looks at, as ``read`` understands the preprocessing.
@@ -83,8 +88,6 @@ def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
             raise ModelFileError(f"{source}: header field {name!r} is missing or no mapping")
     decision = values.get("decision")
     try:
-        if decision is not None and not isinstance(decision, dict):
-            raise ValueError(f"decision must be a mapping, got {decision!r}")
         rule = None if decision is None else DecisionRule.from_json(decision)
     except ValueError as error:
         raise ModelFileError(f"{source}: {error}") from error

@@ -1,7 +1,6 @@
 """The figures of a report: AUC with its interval for each row, and the verdicts of each dataset.
 
-Only this file and `reliability_figure` know matplotlib. It draws summary rows and computes nothing
-but shares.
+It draws summary rows and computes nothing but shares.
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from matplotlib.figure import Figure
 from avkd import durable
 from avkd.reporting.bootstrap import FloatArray
 from avkd.reporting.summary import SummaryRow
+from avkd.reporting.svg_picture import to_svg
+from avkd.reporting.table_text import one_line
 from avkd.reporting.threshold_metrics import Confusion
 
 CHANCE = 0.5
@@ -51,16 +52,26 @@ def draw_auc(rows: Sequence[SummaryRow], path: Path, *, title: str) -> None:
     Raises:
         ValueError: another file ending.
     """
+    figure = _auc_figure(rows, title)
+    FigureCanvasAgg(figure)
+    save(figure, path)
+
+
+def auc_svg(rows: Sequence[SummaryRow]) -> str:
+    """The drawing of `draw_auc` as SVG text, without a heading."""
+    return to_svg(_auc_figure(rows, ""))
+
+
+def _auc_figure(rows: Sequence[SummaryRow], title: str) -> Figure:
     assert rows
     positions = _positions(rows)
     height = _MARGIN_INCHES + _ROW_INCHES * (positions[-1] + 1)
     figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for row, position in zip(rows, positions, strict=True):
         _draw_row(axes, row, position)
     _dress(axes, rows, positions, title)
-    save(figure, path)
+    return figure
 
 
 def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tuple[Path, ...]:
@@ -89,6 +100,16 @@ def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tup
     ]
     assert drawn, "a confusion needs a threshold and a pooled row"
     return draw_pages(_draw_matrices, drawn, path, title, MATRICES_PER_PAGE)
+
+
+def confusion_svg(row: SummaryRow) -> str:
+    """The confusion matrix of one row as SVG text.
+
+    Args:
+        row: made with a threshold.
+    """
+    assert row.at_threshold.confusion is not None, "a confusion needs a threshold"
+    return to_svg(_matrices_figure([(row, row.at_threshold.confusion)], ""))
 
 
 def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> np.ndarray:
@@ -143,7 +164,7 @@ def _dress(axes: Axes, rows: Sequence[SummaryRow], positions: list[float], title
     axes.set_yticks(positions, [_name(row) for row in rows], fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("AUC over files with 95 % interval   (diamond: all forgeries of the dataset)")
-    axes.set_title(_plain(title, 80), fontsize=12, pad=18)
+    axes.set_title(shortened(title, 80), fontsize=12, pad=18)
     axes.grid(axis="x", color="#D9D9D9", linewidth=0.8)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
@@ -169,12 +190,12 @@ def _counts(row: SummaryRow) -> str:
 
 def _name(row: SummaryRow) -> str:
     dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
-    return f"{_plain(dataset, LONGEST_NAME)} · {_plain(row.method, LONGEST_NAME)}"
+    return f"{shortened(dataset, LONGEST_NAME)} · {shortened(row.method, LONGEST_NAME)}"
 
 
-def _plain(text: str, longest: int) -> str:
+def shortened(text: str, longest: int) -> str:
     """``text`` on one line, bounded, and without matplotlib's formula sign."""
-    text = " ".join(text.split()).replace("$", r"\$")
+    text = one_line(text).replace("$", r"\$")
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
@@ -208,20 +229,26 @@ def draw_pages(
 
 
 def _draw_matrices(drawn: Sequence[tuple[SummaryRow, Confusion]], path: Path, title: str) -> None:
+    figure = _matrices_figure(drawn, title)
+    FigureCanvasAgg(figure)
+    save(figure, path)
+
+
+def _matrices_figure(drawn: Sequence[tuple[SummaryRow, Confusion]], title: str) -> Figure:
     num_columns = min(len(drawn), _MATRICES_PER_LINE)
     num_lines = -(-len(drawn) // num_columns)
     width = max(num_columns * _PANEL_WIDTH_INCHES, NARROWEST_INCHES)
     height = HEADER_INCHES + num_lines * _PANEL_HEIGHT_INCHES
     figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(num_lines, num_columns, squeeze=False).flat
     for (row, confusion), axes in zip(drawn, panels, strict=False):
         _draw_matrix(axes, row, confusion)
     for axes in list(panels):  # what is left of the last line
         axes.set_axis_off()
-    figure.suptitle(wrapped(title, int(9 * width), lines=3), fontsize=12)
+    if title:
+        figure.suptitle(wrapped(title, int(9 * width), lines=3), fontsize=12)
     figure.supxlabel("rows: truth, columns: verdict; % of the row", fontsize=9)
-    save(figure, path)
+    return figure
 
 
 def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
@@ -238,7 +265,7 @@ def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
     axes.imshow(colours)
     for (truth, verdict), count in np.ndenumerate(counts):
         share = f"{100 * shares[truth, verdict]:.1f} %" if num_files[truth, 0] else "none scored"
-        colour = "white" if colours[truth, verdict] @ _BRIGHTNESS < _DARK_BELOW else "black"
+        colour = readable_on(colours[truth, verdict])
         axes.text(verdict, truth - 0.1, f"{count}", ha="center", fontsize=15, color=colour)
         axes.text(verdict, truth + 0.22, share, ha="center", fontsize=9, color=colour)
     axes.set_xticks([0, 1], ["called real", "called fake"], fontsize=9)
@@ -252,6 +279,11 @@ def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
     axes.set_title(f"{heading(row)}\n{accuracy}", fontsize=10)
 
 
+def readable_on(colour: FloatArray) -> str:
+    """The colour of writing on a ground of (3,) red, green and blue in [0, 1]."""
+    return "white" if colour @ _BRIGHTNESS < _DARK_BELOW else "black"
+
+
 def heading(row: SummaryRow) -> str:
     """Name of the row's dataset over a panel."""
     dataset = f"{row.dataset} ({row.split})" if row.split else row.dataset
@@ -260,5 +292,6 @@ def heading(row: SummaryRow) -> str:
 
 def wrapped(text: str, longest: int, *, lines: int) -> str:
     """``text`` on so many lines at most, each bounded; names break after an underscore too."""
-    parts = textwrap.wrap(text.replace("_", "_ "), longest, max_lines=lines, placeholder="...")
+    text = one_line(text).replace("_", "_ ")
+    parts = textwrap.wrap(text, longest, max_lines=lines, placeholder="...")
     return "\n".join(part.replace("_ ", "_").replace("$", r"\$") for part in parts)

@@ -204,6 +204,45 @@ def auc_interval(
     return plan.interval(resampled_aucs(labels, scores, plan))
 
 
+@dataclass(frozen=True, eq=False)
+class RankedFiles:
+    """Files in the order of their scores, to be weighed by the draws of a bootstrap."""
+
+    groups_of_reals: IntArray
+    """(R,) number of the group of each real."""
+    groups_of_fakes: IntArray
+    """(F,) number of the group of each fake."""
+    reals_below: IntArray
+    """(F,) reals that lie below each fake."""
+    reals_not_above: IntArray
+    """(F,) reals that lie below it or level with it."""
+
+    @classmethod
+    def of(cls, labels: IntArray, scores: FloatArray, group_of_file: IntArray) -> RankedFiles:
+        """Of (N,) files whose labels and scores were `checked`."""
+        order = np.argsort(scores, kind="stable")
+        labels, scores, group_of_file = labels[order], scores[order], group_of_file[order]
+        reals, fakes = scores[labels == 0], scores[labels == 1]
+        return cls(
+            groups_of_reals=group_of_file[labels == 0],
+            groups_of_fakes=group_of_file[labels == 1],
+            reals_below=np.searchsorted(reals, fakes, side="left"),
+            reals_not_above=np.searchsorted(reals, fakes, side="right"),
+        )
+
+    def aucs(self, group_weights: IntArray) -> FloatArray:
+        """AUC of each draw (D,) from how often it holds each group (D, G); nan: a class missing."""
+        fake = np.take(group_weights, self.groups_of_fakes, axis=1)
+        num_reals = self.groups_of_reals.size
+        real = np.zeros((len(group_weights), num_reals + 1), dtype=np.int64)
+        np.cumsum(np.take(group_weights, self.groups_of_reals, axis=1), axis=1, out=real[:, 1:])
+        twice_won = np.take(real, self.reals_below, axis=1)
+        twice_won += np.take(real, self.reals_not_above, axis=1)
+        twice_pairs = 2 * real[:, -1] * fake.sum(axis=1)
+        won = np.einsum("df,df->d", fake, twice_won).astype(np.float64)
+        return np.divide(won, twice_pairs, where=twice_pairs > 0, out=np.full(won.shape, np.nan))
+
+
 def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> FloatArray:
     """AUCs of the (resamples,) draws: a draw is a whole-number weight for each file.
 
@@ -217,23 +256,8 @@ def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> Fl
     """
     labels, scores = checked(labels, scores)
     assert not plan.reason, plan.reason
-    order = np.argsort(scores, kind="stable")
-    labels, scores, group_of_file = labels[order], scores[order], plan.group_of_file[order]
-    reals, fakes = scores[labels == 0], scores[labels == 1]
-    groups_of_reals, groups_of_fakes = group_of_file[labels == 0], group_of_file[labels == 1]
-    # Reals that lie below each fake, and those that lie below it or level with it.
-    below = np.searchsorted(reals, fakes, side="left")
-    not_above = np.searchsorted(reals, fakes, side="right")
-    values = []
-    for group_weights in plan.group_weights():
-        fake = np.take(group_weights, groups_of_fakes, axis=1)
-        real = np.zeros((len(group_weights), reals.size + 1), dtype=np.int64)
-        np.cumsum(np.take(group_weights, groups_of_reals, axis=1), axis=1, out=real[:, 1:])
-        twice_won = np.take(real, below, axis=1)
-        twice_won += np.take(real, not_above, axis=1)
-        pairs = real[:, -1] * fake.sum(axis=1)
-        values.append(np.einsum("df,df->d", fake, twice_won) / (2 * pairs))
-    return np.concatenate(values)
+    ranked = RankedFiles.of(labels, scores, plan.group_of_file)
+    return np.concatenate([ranked.aucs(weights) for weights in plan.group_weights()])
 
 
 def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> FloatArray:

@@ -21,6 +21,8 @@ class Table:
     """Leading columns that hold names (set left); the others hold numbers (set right)."""
     caption: str = ""
     """One sentence over the table; empty = none."""
+    strong_rows: frozenset[int] = frozenset()
+    """Rows, from 0, that are set in bold."""
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), self.columns
@@ -37,11 +39,40 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One number that the page was opened for."""
+
+    subject: str
+    """What it is about, e.g. the dataset."""
+    value: str
+    """The number as it is printed, or the reason why there is none."""
+    detail: str = ""
+    """What must never be read without it, e.g. its interval and coverage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """The answer of one model (or study), before anything else on the page."""
+
+    title: str
+    """Whose answer it is."""
+    quantity: str
+    """What the numbers are, e.g. ``AUC % [95 % interval]``."""
+    answers: tuple[Answer, ...] = ()
+    """The numbers, in order."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that change what the numbers mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """One part of the page."""
 
     title: str
     """Heading."""
+    part: str = ""
+    """What it is about where a page is about several things, e.g. a model: sections of one part,
+    which stand together, get its name as a heading of their own."""
     warnings: tuple[str, ...] = ()
     """Sentences that must not be overlooked; shown first."""
     paragraphs: tuple[str, ...] = ()

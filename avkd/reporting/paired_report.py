@@ -10,6 +10,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 
 from avkd.reporting.metrics import Metric
+from avkd.reporting.page_parts import Section, Table
 from avkd.reporting.paired_summary import PairedRow
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.table_text import (
@@ -48,16 +49,38 @@ CSV_COLUMNS = (
 )
 
 
-def to_markdown(rows: Sequence[PairedRow], *, models: Mapping[str, Provenance]) -> str:
-    """The table with how to read it and what the models are."""
+def to_markdown(
+    rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
+) -> str:
+    """The table with how to read it, what else a reader must know, and what the models are."""
     lines = ["# Paired comparison", ""]
     cells = [[inline(cell(row)) for cell in _COLUMNS.values()] for row in rows]
     lines += markdown_table([*_COLUMNS], cells, num_texts=_NUM_TEXTS)
     lines += ["", "## How to read it", "", *(f"- {line}" for line in _legend(rows))]
-    if reasons := _undefined(rows):
+    lines += [f"- {inline(note)}" for note in notes]
+    if reasons := [inline(line) for line in _undefined(rows)]:
         lines += ["", "## Numbers that are not defined", "", *(f"- {line}" for line in reasons)]
-    lines += ["", "## Models", "", *(f"- {_model(*item)}" for item in models.items())]
+    lines += ["", "## Models", "", *(f"- {inline(_model(*item))}" for item in models.items())]
     return "\n".join(lines) + "\n"
+
+
+def section(
+    rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
+) -> Section:
+    """The same as a part of the report page."""
+    table = Table(
+        columns=tuple(_COLUMNS),
+        rows=tuple(tuple(cell(row) for cell in _COLUMNS.values()) for row in rows),
+        num_texts=_NUM_TEXTS,
+        strong_rows=frozenset(place for place, row in enumerate(rows) if row.is_pooled),
+    )
+    not_defined = (f"Not defined: {reason}" for reason in _undefined(rows))
+    return Section(
+        title="Paired comparison",
+        warnings=tuple(notes),
+        tables=(table,),
+        notes=(*_legend(rows), *not_defined, *(_model(*item) for item in models.items())),
+    )
 
 
 def to_text(rows: Sequence[PairedRow]) -> str:
@@ -130,13 +153,13 @@ def _undefined(rows: Sequence[PairedRow]) -> list[str]:
         for reason in sorted(found - {""}):
             name = f"{row.dataset} ({row.method}), {row.first} and {row.second}"
             rows_of.setdefault(reason, []).append(name)
-    return [inline(f"{reason}: {'; '.join(names)}") for reason, names in rows_of.items()]
+    return [f"{reason}: {'; '.join(names)}" for reason, names in rows_of.items()]
 
 
 def _model(name: str, provenance: Provenance) -> str:
     facts = [provenance.model_fingerprint and f"file {provenance.model_fingerprint}"]
     facts.append(provenance.date and f"evaluated {provenance.date}")
-    return inline(", ".join([f"{name}: {provenance.model}", *filter(None, facts)]))
+    return ", ".join([f"{name}: {provenance.model}", *filter(None, facts)])
 
 
 def _probability(value: float | None) -> str:

@@ -7,7 +7,6 @@ over the files that both scored, cut into datasets and methods as in the table o
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,7 +15,7 @@ import numpy as np
 
 from avkd.reporting.paired_test import AucDifference, auc_difference, holm
 from avkd.reporting.scores import REAL_METHOD
-from avkd.reporting.summary import VideoScore, rows_of_dataset
+from avkd.reporting.summary import VideoScore, blocks, rows_of_dataset
 
 _Pair = tuple[VideoScore | None, VideoScore | None]
 
@@ -50,45 +49,50 @@ class PairedRow:
 
 
 def compare_models(
-    models: Mapping[str, Sequence[VideoScore]], *, resamples: int = 2000, seed: int = 0
+    models: Mapping[str, Sequence[VideoScore]],
+    *,
+    reals_from: str = "",
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[PairedRow, ...]:
     """Rows of the table: every pair of models, each dataset and method of theirs.
 
     Args:
         models: pooled files of each model, by its name; at least two.
+        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
         resamples: bootstrap draws per row.
         seed: of the draws; within a row both models get the same draws.
 
     Raises:
-        ValueError: two models disagree on what a file is: its label, method or side of the split.
+        ValueError: two models disagree on what a file is: its label, method or side of the split;
+            or ``reals_from`` has no reals there.
     """
     rows = []
     for first, second in combinations(models, 2):
-        for pairs in _datasets(first, models[first], second, models[second]):
+        pairs_of_files = _pairs(first, models[first], second, models[second])
+        for dataset, pairs in blocks(pairs_of_files, _either, reals_from):
             for method, is_pooled in rows_of_dataset(map(_either, pairs)):
                 chosen = [
                     p for p in pairs if is_pooled or _either(p).method in (method, REAL_METHOD)
                 ]
-                rows.append(_row(chosen, method, is_pooled, (first, second), resamples, seed))
+                row = _row(chosen, method, is_pooled, (first, second), resamples, seed)
+                rows.append(dataclasses.replace(row, dataset=dataset))
     corrected = holm([row.auc.p_value.value for row in rows])
     return tuple(
         dataclasses.replace(row, holm_p_value=p) for row, p in zip(rows, corrected, strict=True)
     )
 
 
-def _datasets(
+def _pairs(
     first: str, of_first: Iterable[VideoScore], second: str, of_second: Iterable[VideoScore]
-) -> list[list[_Pair]]:
-    """Files of both models side by side, dataset after dataset (and side of its split)."""
+) -> list[_Pair]:
+    """Files of both models side by side."""
     left = {(video.dataset, video.sample_id): video for video in of_first}
     right = {(video.dataset, video.sample_id): video for video in of_second}
-    datasets: dict[tuple[str, str], list[_Pair]] = defaultdict(list)
-    for key in dict.fromkeys((*left, *right)):
-        pair = left.get(key), right.get(key)
-        _check_same_file(first, pair[0], second, pair[1])
-        video = _either(pair)
-        datasets[video.dataset, video.split].append(pair)
-    return list(datasets.values())
+    pairs = [(left.get(key), right.get(key)) for key in dict.fromkeys((*left, *right))]
+    for one, other in pairs:
+        _check_same_file(first, one, second, other)
+    return pairs
 
 
 def _check_same_file(

@@ -6,7 +6,8 @@ set, so they compare models on one set, not sets. They are defined with one clas
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +21,7 @@ CALIBRATION_BINS = 15
 PROBABILITY_MARGIN = 1e-15
 
 _NO_FILE = "no scored file"
+_NOT_STATED = "not calibrated: the score is no probability"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,90 @@ class Reliability:
     """Mean stated P(fake) in each bin; None where the bin is empty."""
 
 
+@dataclass(frozen=True, eq=False)
+class ProbabilityTally:
+    """All that the numbers of this file depend on; tallies of parts of a test set add up."""
+
+    files: IntArray
+    """(B,) files in each bin of stated probability."""
+    fakes: IntArray
+    """(B,) fakes among them."""
+    sums: FloatArray
+    """(B,) sums of their probabilities."""
+    lost_nats: float
+    """Sum of the negative log-probabilities of the truth."""
+    squared_gaps: float
+    """Sum of the squared gaps between probability and label."""
+    num_not_stated: int = 0
+    """Scored files without a probability; one is enough for no number to be given."""
+
+    @classmethod
+    def of(cls, labels: ArrayLike, probabilities: ArrayLike) -> ProbabilityTally:
+        """Of (N,) labels and (N,) P(fake); N may be 0.
+
+        Raises:
+            ValueError: as `reliability`.
+        """
+        labels, probabilities = _checked(labels, probabilities)
+        bins = np.minimum((probabilities * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+        files, fakes = (
+            np.bincount(chosen, minlength=CALIBRATION_BINS).astype(np.int64)
+            for chosen in (bins, bins[labels == 1])
+        )
+        sums = np.bincount(bins, weights=probabilities, minlength=CALIBRATION_BINS)
+        bounded = np.clip(probabilities, PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN)
+        lost = -np.where(labels == 1, np.log(bounded), np.log1p(-bounded)).sum()
+        squared = np.sum((probabilities - labels) ** 2)
+        return cls(files, fakes, sums.astype(np.float64), float(lost), float(squared))
+
+    @classmethod
+    def of_scored(
+        cls, labels: Sequence[int], probabilities: Sequence[float | None]
+    ) -> ProbabilityTally:
+        """As `of`; None for a file that was scored but whose scorer states no probability.
+
+        Raises:
+            ValueError: as `reliability`.
+        """
+        pairs = zip(labels, probabilities, strict=True)
+        stated = [(label, probability) for label, probability in pairs if probability is not None]
+        tally = cls.of([label for label, _ in stated], [probability for _, probability in stated])
+        return replace(tally, num_not_stated=len(labels) - len(stated))
+
+    def __add__(self, other: ProbabilityTally) -> ProbabilityTally:
+        return ProbabilityTally(
+            self.files + other.files,
+            self.fakes + other.fakes,
+            self.sums + other.sums,
+            self.lost_nats + other.lost_nats,
+            self.squared_gaps + other.squared_gaps,
+            self.num_not_stated + other.num_not_stated,
+        )
+
+    def reliability(self) -> Reliability:
+        """As the function `reliability`."""
+        means = [float(s / n) if n else None for n, s in zip(self.files, self.sums, strict=True)]
+        return Reliability(tuple(self.files.tolist()), tuple(self.fakes.tolist()), tuple(means))
+
+    def expected_calibration_error(self) -> Metric:
+        """As the function `expected_calibration_error`."""
+        return self._mean(float(np.abs(self.sums - self.fakes).sum()))
+
+    def log_loss(self) -> Metric:
+        """As the function `log_loss`."""
+        return self._mean(self.lost_nats)
+
+    def brier_score(self) -> Metric:
+        """As the function `brier_score`."""
+        return self._mean(self.squared_gaps)
+
+    def _mean(self, total: float) -> Metric:
+        num_files = int(self.files.sum())
+        if self.num_not_stated:
+            return Metric(None, _NOT_STATED)
+        return Metric(total / num_files) if num_files else Metric(None, _NO_FILE)
+
+
 def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
     """Sort files into bins of stated probability.
 
@@ -44,10 +130,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
     Raises:
         ValueError: as `metrics.auc`, or a probability outside [0, 1].
     """
-    labels, probabilities = _checked(labels, probabilities)
-    counts, fakes, sums = _binned(labels, probabilities)
-    means = [float(total / n) if n else None for n, total in zip(counts, sums, strict=True)]
-    return Reliability(tuple(counts.tolist()), tuple(fakes.tolist()), tuple(means))
+    return ProbabilityTally.of(labels, probabilities).reliability()
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
@@ -58,11 +141,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike) -> M
     Raises:
         ValueError: as `reliability`.
     """
-    labels, probabilities = _checked(labels, probabilities)
-    if not labels.size:
-        return Metric(None, _NO_FILE)
-    _, fakes, sums = _binned(labels, probabilities)
-    return Metric(float(np.abs(sums - fakes).sum() / labels.size))
+    return ProbabilityTally.of(labels, probabilities).expected_calibration_error()
 
 
 def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
@@ -73,11 +152,7 @@ def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
     Raises:
         ValueError: as `reliability`.
     """
-    labels, probabilities = _checked(labels, probabilities)
-    if not labels.size:
-        return Metric(None, _NO_FILE)
-    bounded = np.clip(probabilities, PROBABILITY_MARGIN, 1.0 - PROBABILITY_MARGIN)
-    return Metric(float(-np.mean(np.where(labels == 1, np.log(bounded), np.log1p(-bounded)))))
+    return ProbabilityTally.of(labels, probabilities).log_loss()
 
 
 def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
@@ -86,10 +161,7 @@ def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> Metric:
     Raises:
         ValueError: as `reliability`.
     """
-    labels, probabilities = _checked(labels, probabilities)
-    if not labels.size:
-        return Metric(None, _NO_FILE)
-    return Metric(float(np.mean((probabilities - labels) ** 2)))
+    return ProbabilityTally.of(labels, probabilities).brier_score()
 
 
 def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IntArray, FloatArray]:
@@ -97,14 +169,3 @@ def _checked(labels: ArrayLike, probabilities: ArrayLike) -> tuple[IntArray, Flo
     if labels.size and (probabilities.min() < 0.0 or probabilities.max() > 1.0):
         raise ValueError("probabilities must lie in [0, 1]; were logits given?")
     return labels, probabilities
-
-
-def _binned(labels: IntArray, probabilities: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """(B,) files, fakes and sums of probabilities of the bins."""
-    bins = np.minimum((probabilities * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    counts, fakes = (
-        np.bincount(chosen, minlength=CALIBRATION_BINS).astype(np.int64)
-        for chosen in (bins, bins[labels == 1])
-    )
-    sums = np.bincount(bins, weights=probabilities, minlength=CALIBRATION_BINS)
-    return counts, fakes, sums.astype(np.float64)

@@ -6,57 +6,163 @@ clock, so the same scores give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from avkd import durable
 from avkd.config.evaluation_config import ReportConfig
 from avkd.outcome import Outcome
-from avkd.reporting import paired_report, report
+from avkd.reporting import paired_report, report, shortcut_table
+from avkd.reporting.flat_report import summarise_files
+from avkd.reporting.page_parts import Section
 from avkd.reporting.paired_summary import compare_models
-from avkd.reporting.report_csv import Provenance
-from avkd.reporting.report_folder import read_report_folder, write_report_folder
-from avkd.reporting.summary import VideoScore, pool_videos, summarise
+from avkd.reporting.pooling import RULES
+from avkd.reporting.report_folder import (
+    ScoredFolder,
+    find_score_files,
+    read_report_folder,
+    write_report_folder,
+)
+from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_page
+from avkd.reporting.robustness_folder import RECORD, read_section
+from avkd.reporting.scores_head import ScoresHead, check_one_comparison
+from avkd.reporting.shortcut_folder import audit_folder
+from avkd.reporting.summary import pool_videos, summarise
+
+
+@dataclass(frozen=True)
+class _Reported:
+    """One model, its report written."""
+
+    scored: ScoredFolder
+    part: ModelPart
+    text: str
+    written: tuple[Path, ...]
 
 
 def recompute(config: ReportConfig) -> Outcome:
     """`avkd report`: the report of each score folder; with two or more also paired.md and .csv.
 
-    One folder's report is written into ``out`` itself, those of several into a folder each.
+    One folder's report is written into ``out`` itself, those of several into a folder each, and
+    report.html in ``out`` shows them together. A folder of `avkd robustness` joins that page.
 
     Raises:
         FileNotFoundError: a folder holds no scores.
-        ValueError: a folder is given twice, a file is broken, or two models disagree on what a
-            file is.
+        ValueError: a folder is given twice, a file is broken, two score files cannot stand in one
+            table or comparison, or two models disagree on what a file is.
     """
+    if config.flat_memory:
+        return _flat(config.scores[0], config)
     names = _names(config.scores)
-    parts: list[str] = []
-    written: list[Path] = []
-    pooled: dict[str, tuple[VideoScore, ...]] = {}
-    provenances: dict[str, Provenance] = {}
-    for name, folder in zip(names, config.scores, strict=True):
-        scored = read_report_folder(folder)
-        rows = summarise(
-            scored.scores,
-            threshold=scored.provenance.threshold,
-            resamples=config.bootstrap_resamples,
-            seed=config.seed,
-        )
-        out = config.out if len(names) == 1 else config.out / name
-        written += write_report_folder(out, rows, provenance=scored.provenance)
-        parts.append(f"{name}\n{report.to_text(rows)}")
-        provenances[name] = scored.provenance
-        if len(names) > 1:
-            pooled[name] = pool_videos(scored.scores)
-    if pooled:
-        compared = compare_models(pooled, resamples=config.bootstrap_resamples, seed=config.seed)
-        paths = config.out / "paired.md", config.out / "paired.csv"
-        durable.write_text(paths[0], paired_report.to_markdown(compared, models=provenances))
-        durable.write_text(paths[1], paired_report.to_csv(compared))
+    folders = dict(zip(names, config.scores, strict=True))
+    studies = {name: folder for name, folder in folders.items() if (folder / RECORD).is_file()}
+    models = {name: folder for name, folder in folders.items() if name not in studies}
+    alone = len(folders) == 1 and not studies
+    reported = {
+        name: _report(folder, "" if alone else name, config) for name, folder in models.items()
+    }
+    texts = [f"{name}\n{of_model.text}" for name, of_model in reported.items()]
+    written = [path for of_model in reported.values() for path in of_model.written]
+    comparison: list[Section] = []
+    if len(reported) > 1:
+        section, text, paths = _compare({n: r.scored for n, r in reported.items()}, config)
+        comparison.append(section)
+        texts.append(text)
         written += paths
-        parts.append(paired_report.to_text(compared))
-    parts.append(f"wrote {', '.join(map(str, written))}")
-    return Outcome("\n\n".join(parts))
+    if not alone:
+        written.append(config.out / PAGE)
+        write_models_page(
+            written[-1],
+            {name: of_model.part for name, of_model in reported.items()},
+            comparison=comparison,
+            studies=[read_section(folder) for folder in studies.values()],
+        )
+    return Outcome("\n\n".join([*texts, f"wrote {', '.join(map(str, written))}"]))
+
+
+def _report(folder: Path, name: str, config: ReportConfig) -> _Reported:
+    """Write the report of one model, into a folder called ``name`` or into ``out`` itself."""
+    scored = read_report_folder(folder, mixed_preprocessing=config.mixed_preprocessing)
+    resamples, seed = config.bootstrap_resamples, config.seed
+    rows = summarise(
+        scored.scores,
+        threshold=scored.provenance.threshold,
+        pooling=scored.head.pooling,
+        reals_from=scored.head.reals_from,
+        resamples=resamples,
+        seed=seed,
+    )
+    audits = audit_folder(folder, resamples=resamples, seed=seed)
+    part = describe(folder, rows, provenance=scored.provenance, name=name, audits=audits)
+    written = write_report_folder(
+        config.out / name, rows, provenance=scored.provenance, audits=audits, part=part
+    )
+    text = f"{report.to_text(rows)}\n{shortcut_table.to_text(audits)}"
+    return _Reported(scored, part, text, written)
+
+
+def _flat(folder: Path, config: ReportConfig) -> Outcome:
+    """Write the report of one folder without holding its scores."""
+    paths, provenance = find_score_files(folder, mixed_preprocessing=config.mixed_preprocessing)
+    rows, note = summarise_files(
+        paths,
+        threshold=provenance.threshold,
+        resamples=config.bootstrap_resamples,
+        seed=config.seed,
+    )
+    notes = tuple(dict.fromkeys((*provenance.notes, note)))
+    written = write_report_folder(
+        config.out, rows, provenance=replace(provenance, notes=notes), page=False
+    )
+    return Outcome(f"{report.to_text(rows)}\n\nwrote {', '.join(map(str, written))}")
+
+
+def _compare(
+    folders: Mapping[str, ScoredFolder], config: ReportConfig
+) -> tuple[Section, str, tuple[Path, ...]]:
+    """Write paired.md and .csv; the same as a section and as text, and the two files."""
+    notes, reals_from = _check_comparison(folders, config)
+    compared = compare_models(
+        {name: pool_videos(s.scores, s.head.pooling) for name, s in folders.items()},
+        reals_from=reals_from,
+        resamples=config.bootstrap_resamples,
+        seed=config.seed,
+    )
+    models = {name: scored.provenance for name, scored in folders.items()}
+    paths = config.out / "paired.md", config.out / "paired.csv"
+    durable.write_text(paths[0], paired_report.to_markdown(compared, models=models, notes=notes))
+    durable.write_text(paths[1], paired_report.to_csv(compared))
+    section = paired_report.section(compared, models=models, notes=notes)
+    return section, paired_report.to_text(compared), paths
+
+
+def _check_comparison(
+    folders: Mapping[str, ScoredFolder], config: ReportConfig
+) -> tuple[list[str], str]:
+    """What a reader of the comparison must know, and whose reals the forgeries meet.
+
+    Raises:
+        ValueError: two models were shown a dataset's files differently, or set their forgeries
+            against reals of different datasets.
+    """
+    heads: dict[str, dict[str, ScoresHead]] = {}
+    for name, scored in folders.items():
+        for dataset, head in scored.heads.items():
+            heads.setdefault(dataset, {})[f"{name} ({dataset})"] = head
+    notes = [
+        check_one_comparison(of_dataset, mixed_preprocessing=config.mixed_preprocessing)
+        for of_dataset in heads.values()
+    ]
+    reals = {name: scored.head.reals_from or "its own" for name, scored in folders.items()}
+    if len({*reals.values()}) > 1:
+        told = ", ".join(f"those of {of!r} for {name}" for name, of in reals.items())
+        raise ValueError(f"the reals differ: {told}; score both with one protocol")
+    poolings = {name: RULES[scored.head.pooling] for name, scored in folders.items()}
+    if len({*poolings.values()}) > 1:
+        told = "; ".join(f"{name}: {rule}" for name, rule in poolings.items())
+        notes.append(f"The models pool differently. {told}.")
+    return [note for note in notes if note], next(iter(folders.values())).head.reals_from
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

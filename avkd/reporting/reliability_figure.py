@@ -25,6 +25,7 @@ from avkd.reporting.figure import (
     wrapped,
 )
 from avkd.reporting.summary import SummaryRow
+from avkd.reporting.svg_picture import to_svg
 
 DIAGRAMS_PER_PAGE = 6
 _PER_LINE = 3
@@ -49,13 +50,24 @@ def draw_reliability(rows: Sequence[SummaryRow], path: Path, *, title: str) -> t
     return draw_pages(_draw_diagrams, drawn, path, title, DIAGRAMS_PER_PAGE)
 
 
+def reliability_svg(row: SummaryRow) -> str:
+    """The diagram of one row with a scored file as SVG text."""
+    assert any(row.reliability.num_files), row.dataset
+    return to_svg(_diagrams_figure([row], ""))
+
+
 def _draw_diagrams(drawn: Sequence[SummaryRow], path: Path, title: str) -> None:
+    figure = _diagrams_figure(drawn, title)
+    FigureCanvasAgg(figure)
+    save(figure, path)
+
+
+def _diagrams_figure(drawn: Sequence[SummaryRow], title: str) -> Figure:
     num_columns = min(len(drawn), _PER_LINE)
     num_lines = -(-len(drawn) // num_columns)
     width = max(num_columns * _WIDTH_INCHES, NARROWEST_INCHES)
     height = HEADER_INCHES + num_lines * _HEIGHT_INCHES
     figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(
         2 * num_lines, num_columns, squeeze=False, height_ratios=[3, 1.4] * num_lines
     )
@@ -67,8 +79,9 @@ def _draw_diagrams(drawn: Sequence[SummaryRow], path: Path, title: str) -> None:
         else:
             upper.set_axis_off()
             lower.set_axis_off()
-    figure.suptitle(wrapped(title, int(9 * width), lines=3), fontsize=12)
-    save(figure, path)
+    if title:
+        figure.suptitle(wrapped(title, int(9 * width), lines=3), fontsize=12)
+    return figure
 
 
 def _draw_reliability(upper: Axes, lower: Axes, row: SummaryRow) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from avkd.reporting.bootstrap import Interval
 from avkd.reporting.metrics import Metric
-from avkd.reporting.summary import POOLING_RULE, SummaryRow, Threshold
+from avkd.reporting.pooling import RULES
+from avkd.reporting.summary import SummaryRow, Threshold
 from avkd.reporting.threshold_metrics import Confusion
 
 
@@ -68,7 +70,7 @@ CSV_COLUMNS = (
     *(f"{name}{end}" for name in THRESHOLD_METRICS for end in ("", "_low", "_high")),
     *_COUNTS,
     *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
-    *("pooling", "model", "model_fingerprint", "date"),
+    *("pooling", "reals_from", "model", "model_fingerprint", "date", "notes"),
 )
 _PROVENANCE_COLUMNS = ("model", "model_fingerprint", "date", "threshold_logit", "threshold_origin")
 
@@ -84,7 +86,7 @@ def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
 
 
 def read_provenance(path: Path) -> Provenance:
-    """What a ``report.csv`` says made its numbers; the notes are not in it.
+    """What a ``report.csv`` says made its numbers; an older one has no notes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -101,7 +103,23 @@ def read_provenance(path: Path) -> Provenance:
         raise ValueError(f"{path}: threshold_logit {logit!r} is not a number") from error
     if threshold is not None and not math.isfinite(threshold.logit):
         raise ValueError(f"{path}: threshold_logit {logit!r} is not a finite number")
-    return Provenance(model=model, model_fingerprint=fingerprint, date=date, threshold=threshold)
+    return Provenance(
+        model=model,
+        model_fingerprint=fingerprint,
+        date=date,
+        threshold=threshold,
+        notes=_read_notes(path, lines[0].get("notes") or "[]"),
+    )
+
+
+def _read_notes(path: Path, text: str) -> tuple[str, ...]:
+    try:
+        notes = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: notes are no JSON: {error}") from error
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ValueError(f"{path}: notes are no list of texts")
+    return tuple(notes)
 
 
 def read_lines(path: Path) -> list[dict[str, str]]:
@@ -145,10 +163,12 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
         "interval_unit": interval.unit,
         "resamples": interval.resamples,
         "seed": interval.seed,
-        "pooling": POOLING_RULE,
+        "pooling": RULES[row.pooling],
+        "reals_from": row.reals_from or None,
         "model": provenance.model,
         "model_fingerprint": provenance.model_fingerprint,
         "date": provenance.date,
+        "notes": json.dumps(provenance.notes) if provenance.notes else None,
     }
 
 

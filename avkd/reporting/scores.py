@@ -19,6 +19,8 @@ from typing import BinaryIO
 from avkd import durable
 from avkd.reporting.scores_head import ScoresHead
 
+SCORES = "scores"
+"""Folder of the score files within the ``--out`` folder of an evaluation."""
 OK = "ok"
 NO_WINDOW = -1
 REAL_METHOD = "real"  # the manifest's word for what is not a forgery
@@ -60,7 +62,8 @@ class ClipScore:
     logit: float | None
     """Raw score, at least single precision, any finite value; None unless ``ok``."""
     probability: float | None
-    """P(fake) in [0, 1], after the model's calibration; None unless ``ok``."""
+    """P(fake) in [0, 1], after the model's calibration; None unless ``ok``, and where the scorer
+    ranks files without stating one."""
     status: str = OK
     """``ok``, or the code of the reason why there is no score."""
     message: str = ""
@@ -83,7 +86,7 @@ class ClipScore:
     def _check_score(self) -> None:
         if self.logit is None or not math.isfinite(self.logit):
             raise ValueError(f"{self.sample_id}: logit {self.logit!r} of a scored window")
-        if self.probability is None or not 0.0 <= self.probability <= 1.0:
+        if self.probability is not None and not 0.0 <= self.probability <= 1.0:
             raise ValueError(f"{self.sample_id}: probability {self.probability!r} not in [0, 1]")
         if self.window < 0 or self.start_frame < 0 or self.num_frames < 1:
             raise ValueError(f"{self.sample_id}: a scored window needs its index and its frames")

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from avkd.reporting.pooling import RULES, Pooling
+
 Scorer = Literal["detector", "av_agreement"]
 
 
@@ -19,7 +21,7 @@ class ScoresHead:
     """What made the scores of one dataset; stands at the head of their file.
 
     Raises:
-        ValueError: a field is no text, or there is no such scorer.
+        ValueError: a field is no text, or there is no such scorer or pooling.
     """
 
     model: str
@@ -36,12 +38,14 @@ class ScoresHead:
     """What was done to the frames before their faces were cut out; empty = nothing."""
     windows: str
     """Which stretches of a file were looked at."""
-    pooling: str
-    """Name of the rule that makes one score of a file's windows."""
+    pooling: Pooling
+    """Rule that makes one score of a file's windows."""
     protocol: str = ""
     """Name of the protocol; empty = none."""
     protocol_fingerprint: str = ""
     """Digest of all that the protocol says; empty = none."""
+    reals_from: str = ""
+    """Dataset whose reals the forgeries are set against; empty = each dataset's own."""
     avkd_version: str
     """Version that wrote the file."""
     command: str
@@ -55,6 +59,8 @@ class ScoresHead:
                 raise ValueError(f"{field.name} is {getattr(self, field.name)!r}, not a text")
         if self.scorer not in get_args(Scorer):
             raise ValueError(f"scorer {self.scorer!r} is none of {', '.join(get_args(Scorer))}")
+        if self.pooling not in RULES:
+            raise ValueError(f"pooling {self.pooling!r} is none of {', '.join(RULES)}")
 
     def to_json(self) -> str:
         """One line of ASCII that `from_json` reads back, odd characters of names included."""

@@ -5,22 +5,23 @@ Knows score rows and metrics only, not how a row is printed or drawn.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from avkd.reporting import metrics, operating_range, probability_metrics, threshold_metrics
+from avkd.reporting import metrics, operating_range, threshold_metrics
 from avkd.reporting.bootstrap import FloatArray, Interval
 from avkd.reporting.metrics import Metric
-from avkd.reporting.probability_metrics import PROBABILITY_MARGIN, Reliability
+from avkd.reporting.pooling import MEAN_LOGIT, Pooling, pooled_scores
+from avkd.reporting.probability_metrics import ProbabilityTally, Reliability
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.reporting.threshold_metrics import ThresholdMetrics
 
 ALL_METHODS = "all"
-POOLING_RULE = "a file's score is the mean of the raw logits of its scored windows"
+File = TypeVar("File")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class SummaryRow:
     num_windows: int
     """Scored windows."""
     auc: Metric
-    """AUC over files; the pooling rule is `POOLING_RULE`."""
+    """AUC over files, pooled by ``pooling``."""
     auc_interval: Interval
     """95 % interval of ``auc``."""
     auc_missing_neutral: Metric
@@ -91,6 +92,10 @@ class SummaryRow:
     """Verdicts over files at the threshold that was given, and the numbers that follow."""
     unscored: tuple[tuple[str, int], ...]
     """Reason codes of the unscored files and their numbers, most frequent first."""
+    pooling: Pooling = MEAN_LOGIT
+    """Rule that makes a file's score of its windows' (`pooling.RULES` has it in words)."""
+    reals_from: str = ""
+    """Dataset of the reals, where they are of another one; empty = its own."""
 
     @property
     def coverage(self) -> float:
@@ -109,18 +114,20 @@ class VideoScore:
     split: str
     group: str
     logit: float | None
-    """Mean raw logit over scored windows; None when no window was scored."""
+    """Raw logits of the scored windows, pooled; None when no window was scored."""
     probability: float | None
-    """P(fake) of the mean log-odds of its windows, in [0, 1]; for a calibration that is linear in
-    the logit this is exactly the calibrated probability of ``logit``."""
+    """P(fake) of its windows, pooled, in [0, 1] (`pooling.pooled_scores`); None where its scorer
+    states none."""
     reason: str
     """Status code of the first unscored row when there is no logit; else empty."""
     windows: tuple[ClipScore, ...]
     """The scored windows."""
 
 
-def pool_videos(scores: Iterable[ClipScore]) -> tuple[VideoScore, ...]:
-    """Pool the windows of each file by the mean of raw logits (`POOLING_RULE`).
+def pool_videos(
+    scores: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT
+) -> tuple[VideoScore, ...]:
+    """Pool the windows of each file by a rule of `pooling`.
 
     Files are told apart by dataset and whole sample id, never by a folder or stem: the same clip
     name occurs under several methods.
@@ -131,13 +138,15 @@ def pool_videos(scores: Iterable[ClipScore]) -> tuple[VideoScore, ...]:
     rows_of: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
     for row in scores:
         rows_of[row.dataset, row.sample_id].append(row)
-    return tuple(_pool_one(rows) for rows in rows_of.values())
+    return tuple(pool_file(rows, pooling) for rows in rows_of.values())
 
 
 def summarise(
     scores: Iterable[ClipScore],
     *,
     threshold: Threshold | None = None,
+    pooling: Pooling = MEAN_LOGIT,
+    reals_from: str = "",
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[SummaryRow, ...]:
@@ -150,32 +159,85 @@ def summarise(
     Args:
         scores: rows of any number of datasets; expected files are those with at least one row.
         threshold: for the confusion and its numbers; without one they have a reason instead.
+        pooling: rule for the windows of a file.
+        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
         resamples: bootstrap draws per row.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: as `pool_videos`.
+        ValueError: as `pool_videos`; or ``reals_from`` has no reals there.
     """
-    datasets: dict[tuple[str, str], list[VideoScore]] = defaultdict(list)
-    for video in pool_videos(scores):
-        datasets[video.dataset, video.split].append(video)
     rows = []
-    for videos in datasets.values():
+    for dataset, videos in blocks(pool_videos(scores, pooling), _itself, reals_from):
         for method, is_pooled in rows_of_dataset(videos):
             chosen = [v for v in videos if is_pooled or v.method in (method, REAL_METHOD)]
-            rows.append(_row(chosen, method, is_pooled, threshold, resamples, seed))
+            row = _row(chosen, method, is_pooled, threshold, resamples, seed)
+            other = reals_from if reals_from != dataset else ""
+            rows.append(replace(row, dataset=dataset, pooling=pooling, reals_from=other))
     return tuple(rows)
+
+
+def blocks(
+    files: Iterable[File], video_of: Callable[[File], VideoScore], reals_from: str = ""
+) -> list[tuple[str, list[File]]]:
+    """The files of each block of the table: one dataset and side of its split.
+
+    Args:
+        files: anything that stands for a pooled file.
+        video_of: the pooled file.
+        reals_from: dataset whose reals, of the same side, replace those of every block; it makes no
+            block itself unless it has forgeries. Empty = each dataset's own.
+
+    Returns:
+        Each block's dataset and files, in the order they are first met.
+
+    Raises:
+        ValueError: ``reals_from`` has no reals on a side that has forgeries.
+    """
+    found: dict[tuple[str, str], list[File]] = defaultdict(list)
+    for file in files:
+        video = video_of(file)
+        found[video.dataset, video.split].append(file)
+    if not reals_from:
+        return [(dataset, videos) for (dataset, _), videos in found.items()]
+    made = []
+    for (dataset, split), own in found.items():
+        fakes = [file for file in own if video_of(file).method != REAL_METHOD]
+        reals = found.get((reals_from, split), [])
+        reals = [file for file in reals if video_of(file).method == REAL_METHOD]
+        if fakes and not reals:
+            raise ValueError(
+                f"{dataset}: its forgeries are to be set against reals of {reals_from!r}, of which "
+                f"there are none on side {split!r}; score that dataset along with it"
+            )
+        if fakes:
+            made.append((dataset, [*reals, *fakes]))
+    return made
+
+
+def _itself(video: VideoScore) -> VideoScore:
+    return video
 
 
 def rows_of_dataset(videos: Iterable[VideoScore]) -> tuple[tuple[str, bool], ...]:
     """The method of each row that the files of one dataset make, and whether it is pooled."""
-    methods = sorted({video.method for video in videos} - {REAL_METHOD})
-    if len(methods) == 1:
-        return ((methods[0], True),)
-    return (*((method, False) for method in methods), (ALL_METHODS, True))
+    return rows_of_methods(video.method for video in videos)
 
 
-def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
+def rows_of_methods(methods: Iterable[str]) -> tuple[tuple[str, bool], ...]:
+    """As `rows_of_dataset`, from the methods of its files (``real`` makes no row)."""
+    forgeries = sorted({*methods} - {REAL_METHOD})
+    if len(forgeries) == 1:
+        return ((forgeries[0], True),)
+    return (*((method, False) for method in forgeries), (ALL_METHODS, True))
+
+
+def pool_file(rows: Sequence[ClipScore], pooling: Pooling = MEAN_LOGIT) -> VideoScore:
+    """Pool the windows of one file, or give the reason of its one unscored row.
+
+    Raises:
+        ValueError: as `pool_videos`.
+    """
     first = rows[0]
     for row in rows:
         for field in ("label", "method", "split", "group"):
@@ -190,8 +252,11 @@ def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
     scored = tuple(row for row in rows if row.is_scored)
     logit = probability = None
     if scored:
-        logit = math.fsum(row.logit or 0.0 for row in scored) / len(scored)
-        probability = _pooled_probability([row.probability or 0.0 for row in scored])
+        logits = [row.logit or 0.0 for row in scored]
+        probabilities = [row.probability or 0.0 for row in scored]
+        logit, probability = pooled_scores(logits, probabilities, pooling)
+        if any(row.probability is None for row in scored):
+            probability = None
     return VideoScore(
         sample_id=first.sample_id,
         label=first.label,
@@ -206,14 +271,6 @@ def _pool_one(rows: Sequence[ClipScore]) -> VideoScore:
     )
 
 
-def _pooled_probability(probabilities: Sequence[float]) -> float:
-    """P(fake) of the mean log-odds; plain floats, for there may be a million files."""
-    most = 1.0 - PROBABILITY_MARGIN
-    bounded = [min(max(p, PROBABILITY_MARGIN), most) for p in probabilities]
-    log_odds = math.fsum(math.log(p) - math.log1p(-p) for p in bounded) / len(bounded)
-    return 1.0 / (1.0 + math.exp(-log_odds))
-
-
 def _row(
     videos: Sequence[VideoScore],
     method: str,
@@ -225,7 +282,9 @@ def _row(
     covered = [video for video in videos if video.logit is not None]
     labels = np.array([video.label for video in covered], dtype=np.int64)
     logits = np.array([video.logit for video in covered], dtype=np.float64)
-    probabilities = np.array([video.probability for video in covered], dtype=np.float64)
+    probabilities = ProbabilityTally.of_scored(
+        [video.label for video in covered], [video.probability for video in covered]
+    )
     groups = np.array([video.group for video in covered]) if all(v.group for v in covered) else None
     expected = Counter(video.label for video in videos)
     auc = metrics.auc(labels, logits)
@@ -251,41 +310,52 @@ def _row(
         auc_interval=metrics.auc_interval(
             labels, logits, groups=groups, resamples=resamples, seed=seed
         ),
-        auc_missing_neutral=_missing_neutral(auc, labels, expected),
-        clip_auc=_auc_of_parts(covered, [_clip_logits(video) for video in covered]),
-        frame_auc=_auc_of_parts(covered, [_frame_logits(video) for video in covered]),
+        auc_missing_neutral=missing_neutral(
+            auc,
+            (int(np.sum(labels == 0)), int(np.sum(labels == 1))),
+            (expected[0], expected[1]),
+        ),
+        clip_auc=_auc_of_parts(covered, [clip_logits(video) for video in covered]),
+        frame_auc=_auc_of_parts(covered, [frame_logits(video) for video in covered]),
         average_precision=metrics.average_precision(labels, logits),
         equal_error_rate=metrics.equal_error_rate(labels, logits),
-        calibration_error=probability_metrics.expected_calibration_error(labels, probabilities),
+        calibration_error=probabilities.expected_calibration_error(),
         partial_auc=operating_range.partial_auc(labels, logits),
         tpr_at_1_percent_fpr=operating_range.true_positive_rate_at(labels, logits, 0.01),
         tpr_at_1_per_mille_fpr=operating_range.true_positive_rate_at(labels, logits, 0.001),
-        log_loss=probability_metrics.log_loss(labels, probabilities),
-        brier_score=probability_metrics.brier_score(labels, probabilities),
-        reliability=probability_metrics.reliability(labels, probabilities),
+        log_loss=probabilities.log_loss(),
+        brier_score=probabilities.brier_score(),
+        reliability=probabilities.reliability(),
         unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
         at_threshold=at_threshold,
     )
 
 
-def _missing_neutral(auc: Metric, labels: np.ndarray, expected: Counter[int]) -> Metric:
-    """AUC when every (fake, real) pair with an unscored member counts one half."""
-    for label, name in ((0, "real"), (1, "fake")):
-        if not expected[label]:
+def missing_neutral(auc: Metric, scored: tuple[int, int], expected: tuple[int, int]) -> Metric:
+    """AUC when every (fake, real) pair with an unscored member counts one half.
+
+    Args:
+        auc: over the scored files.
+        scored: numbers of scored reals and fakes.
+        expected: numbers of all reals and fakes.
+    """
+    for number, name in zip(expected, ("real", "fake"), strict=True):
+        if not number:
             return Metric(None, f"no {name} file")
-    pairs = int(np.sum(labels == 0)) * int(np.sum(labels == 1))
-    share = pairs / (expected[0] * expected[1])
+    share = scored[0] * scored[1] / (expected[0] * expected[1])
     return Metric(0.5 if auc.value is None else share * auc.value + (1.0 - share) * 0.5)
 
 
-def _clip_logits(video: VideoScore) -> FloatArray:
+def clip_logits(video: VideoScore) -> FloatArray:
+    """(W,) logits of its scored windows."""
     return np.array([row.logit for row in video.windows], dtype=np.float64)
 
 
-def _frame_logits(video: VideoScore) -> FloatArray:
+def frame_logits(video: VideoScore) -> FloatArray:
+    """(F,) logits of the frames that lie in a scored window."""
     starts = np.array([row.start_frame for row in video.windows], dtype=np.int64)
     lengths = np.array([row.num_frames for row in video.windows], dtype=np.int64)
-    return metrics.frame_scores(starts, lengths, _clip_logits(video))
+    return metrics.frame_scores(starts, lengths, clip_logits(video))
 
 
 def _auc_of_parts(videos: Sequence[VideoScore], parts: Sequence[FloatArray]) -> Metric:

@@ -20,6 +20,7 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, RecurringBatches
+from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
@@ -115,6 +116,7 @@ def distill(config: DistillConfig) -> Outcome:
     runtime.seed_everything(config.loop.seed)
     student = _student(config).to(machine.device)
     data = build.distill_data(config, clip_frames=student.frames, landmarks=student.uses_landmarks)
+    require_enough_files(config.calibration, [item.sample.label for item in data.validation])
     labels = [item.sample.label for item in data.training.items]
     teacher_file = None if config.teacher is None else TeacherModel(config.teacher, machine)
     num_views = _num_views(config, teacher_file, data.training)
@@ -168,10 +170,12 @@ def distill(config: DistillConfig) -> Outcome:
         _validation(step, data, config, machine),
         step.student,
         folder=config.run,
+        verb="distill",
         kind="image_detector",
         arguments=config.model.arguments(),
         model_input=step.model_input,
         provenance=provenance,
+        calibration=config.calibration,
     )
 
 

@@ -21,6 +21,7 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
+from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
@@ -122,6 +123,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
     runtime.seed_everything(config.loop.seed)
     arguments = _arguments(config, parent)
     data = build.finetune_data(config, image_size=arguments["video"]["image_size"])
+    require_enough_files(config.calibration, [item.sample.label for item in data.validation])
     batches = MixedBatches(
         [item.sample.label for item in data.forgeries],
         data.sources,
@@ -173,10 +175,12 @@ def finetune(config: FinetuneConfig) -> Outcome:
         _validation(step, data, machine),
         step.detector,
         folder=config.run,
+        verb="finetune",
         kind="detector",
         arguments=arguments,
         model_input=step.model_input,
         provenance=provenance,
+        calibration=config.calibration,
     )
 
 

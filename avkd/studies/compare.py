@@ -15,18 +15,16 @@ from pathlib import Path
 from avkd import durable, runtime
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
-from avkd.config.load import to_yaml
 from avkd.config.study_config import AS_IS, ArmConfig, CompareConfig, SetConfig
 from avkd.data.datasets import Corpus
 from avkd.data.model_input import ModelInput
-from avkd.evaluation.evaluate import evaluate
-from avkd.models.model_file import load_model, read_header
+from avkd.models.model_file import load_model
 from avkd.outcome import Outcome
-from avkd.reporting import figure, scores
-from avkd.reporting.summary import Threshold, summarise
+from avkd.reporting import figure
 from avkd.stages.distill import distill
 from avkd.studies import comparison_report, throughput
 from avkd.studies.comparison_report import Result
+from avkd.studies.finished_runs import model_of, score_once, train_once
 from avkd.studies.throughput import Contestant, Speed
 
 logger = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ class Run:
     @property
     def model(self) -> Path:
         """Its model file."""
-        return self.folder / "model.safetensors"
+        return model_of(self.folder)
 
 
 def compare(config: CompareConfig) -> Outcome:
@@ -59,7 +57,7 @@ def compare(config: CompareConfig) -> Outcome:
     runs = list(_runs(config))
     for number, run in enumerate(runs, 1):
         logger.info("run %d of %d: %s", number, len(runs), run.folder.relative_to(config.out))
-        _train(run, config)
+        train_once(distill_config(run, config), distill)
     results = [result for run in runs for result in _test(run, config)]
     speeds = _speeds(runs, config) if config.bench_rounds else []
     machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
@@ -103,22 +101,6 @@ def _folder(config: CompareConfig, trained_on: str, ratio: str, arm: str, seed: 
     return config.out / "runs" / trained_on / ratio.replace(":", "to") / arm / f"seed-{seed}"
 
 
-def _train(run: Run, config: CompareConfig) -> None:
-    settings = distill_config(run, config)
-    if run.model.exists():
-        # A finished run counts only if it is the very run that is wanted now.
-        wanted = to_yaml(replace(settings, resume=False))
-        if (run.folder / "config.yaml").read_text(encoding="utf-8") != wanted:
-            raise ValueError(
-                f"{run.folder}: holds a finished run with other settings; remove it, or compare "
-                "into another folder"
-            )
-        return
-    if (run.folder / "checkpoints" / "last.safetensors").exists():
-        settings = replace(settings, resume=True)
-    distill(settings)
-
-
 def distill_config(run: Run, config: CompareConfig) -> DistillConfig:
     """The `avkd distill` command behind a run."""
     arm = run.arm
@@ -149,7 +131,7 @@ def _teacher(run: Run, config: CompareConfig) -> Path | None:
     arm = config.arms[config.arm_names.index(name)]
     seeds = config.seeds if arm.seeds is None else arm.seeds
     seed = run.seed if run.seed in seeds else seeds[0]
-    return _folder(config, run.trained_on.name, run.ratio, name, seed) / "model.safetensors"
+    return model_of(_folder(config, run.trained_on.name, run.ratio, name, seed))
 
 
 def _teacher_outputs(run: Run, config: CompareConfig) -> Path:
@@ -160,30 +142,18 @@ def _teacher_outputs(run: Run, config: CompareConfig) -> Path:
 
 def _test(run: Run, config: CompareConfig) -> Iterator[Result]:
     """Score the test side of every set, once; the threshold is the run's own."""
-    header = read_header(run.model, kind="image_detector")
-    rule = header.decision
-    assert rule is not None, "distill writes no model without its rule"
-    threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
     for one in config.sets:
-        out = run.folder / "tests" / one.name
-        if not (out / "report.md").exists():
-            evaluate(
-                EvaluateConfig(
-                    model=run.model,
-                    data=one.data,
-                    out=out,
-                    bootstrap_resamples=config.bootstrap_resamples,
-                    device=config.loop.device,
-                    threads=config.loop.threads,
-                    batch_size=_BATCH_SIZE,
-                )
-            )
-        rows = [
-            replace(row, dataset=one.name)
-            for path in sorted((out / "scores").glob("*.csv"))
-            for row in scores.read_scores(path)
-        ]
-        for row in summarise(rows, threshold=threshold, resamples=config.bootstrap_resamples):
+        settings = EvaluateConfig(
+            model=run.model,
+            data=one.data,
+            out=run.folder / "tests" / one.name,
+            bootstrap_resamples=config.bootstrap_resamples,
+            device=config.loop.device,
+            threads=config.loop.threads,
+            batch_size=_BATCH_SIZE,
+            tables_only=True,
+        )
+        for row in score_once(settings, name=one.name):
             yield Result(
                 arm=run.arm.name,
                 trained_on=run.trained_on.name,

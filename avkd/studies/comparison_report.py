@@ -7,10 +7,9 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from avkd.reporting.bootstrap import Interval
 from avkd.reporting.metrics import Metric
+from avkd.reporting.seed_spread import SeedSpread
 from avkd.reporting.summary import SummaryRow
 
 
@@ -67,7 +66,9 @@ def to_markdown(results: Sequence[Result], *, speeds_table: str, date: str) -> s
         ]
         for arm in dict.fromkeys(result.arm for result in of_block):
             rows = [result.row for result in of_block if result.arm == arm]
-            cells = " | ".join(_over_seeds([find(r) for r in rows]) for find in _METRICS.values())
+            cells = " | ".join(
+                SeedSpread.of([find(r) for r in rows]).text for find in _METRICS.values()
+            )
             lines.append(f"| {arm} | {len(rows)} | {cells} |")
         lines.append("")
     lines += [
@@ -109,19 +110,6 @@ def to_csv(results: Iterable[Result]) -> str:
             line |= {name: getattr(row.at_threshold.confusion, name) for name in _COUNTS}
         writer.writerow(line)
     return text.getvalue()
-
-
-def _over_seeds(values: Sequence[tuple[Metric, Interval | None]]) -> str:
-    numbers = [metric.value for metric, _ in values if metric.value is not None]
-    if len(numbers) < len(values):
-        return "not defined"
-    mean = f"{100 * np.mean(numbers):.1f}"
-    lows = [interval.low for _, interval in values if interval is not None]
-    highs = [interval.high for _, interval in values if interval is not None]
-    ends = [end for end in (*lows, *highs) if end is not None]
-    if len(ends) < 2 * len(values):
-        return mean
-    return f"{mean} [{100 * min(ends):.1f}, {100 * max(ends):.1f}]"
 
 
 def _ratio_text(ratio: str) -> str:

@@ -28,7 +28,7 @@ from avkd.data.face_tracks import Faces
 from avkd.data.image_files import ImageFrame
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
-from avkd.data.perturbations import COMPRESSION, PERTURBATIONS, Perturbation
+from avkd.data.perturbations import COMPRESSION, NAMES, PERTURBATIONS, Perturbation
 from avkd.data.perturbed_frames import Frame, perturbing
 from avkd.data.prepare import PrepareSettings, prepare
 from avkd.data.track_extraction import extract_tracks, plan_tracks
@@ -262,7 +262,7 @@ def test_unknown_names_and_severities_are_refused_where_they_are_given() -> None
     with pytest.raises(ValueError, match="severity 6"):
         Perturbation(name="blur", severity=6)
     (literal, _) = get_args(get_type_hints(PrepareConfig)["perturbation"])
-    assert set(get_args(literal)) == {*PERTURBATIONS, COMPRESSION}
+    assert set(get_args(literal)) == {*NAMES}
 
     def config(**more: Any) -> PrepareConfig:
         return PrepareConfig(source=Path("s"), layout="real_fake", out=Path("o"), **more)

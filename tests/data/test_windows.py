@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.data.windows import WINDOW_FRAMES, windows_covering, windows_spread
+from avkd.data.windows import WINDOW_FRAMES, WindowRule, windows_covering, windows_spread
 
 
 @pytest.mark.parametrize("size_frames", [7, WINDOW_FRAMES])
@@ -61,3 +61,50 @@ def test_all_frames_are_taken_where_there_are_fewer_than_wanted() -> None:
     assert windows_spread(3, most=4, size_frames=8)[0].num_repeated == 5
     with pytest.raises(ValueError, match="no window"):
         windows_spread(0, most=4)
+
+
+def starts(rule: WindowRule, num_frames: int) -> list[int]:
+    return [window.start_frame for window in rule.windows(num_frames)]
+
+
+def test_the_first_frames_of_a_file_are_all_that_a_rule_may_look_at() -> None:
+    """The published clips of FaceForensics++: 110 frames, the last clip aligned with their end."""
+    rule = WindowRule(size_frames=25, placing="covering", first_frames=110)
+    assert starts(rule, 300) == [0, 25, 50, 75, 85]
+    assert starts(rule, 60) == starts(WindowRule(size_frames=25, placing="covering"), 60)
+    spread = WindowRule(size_frames=1, placing="spread", most=4, first_frames=8)
+    assert starts(spread, 1000) == [1, 3, 5, 7]
+
+
+def test_whole_windows_leave_out_what_is_left_over_but_never_a_file() -> None:
+    rule = WindowRule(size_frames=25, placing="whole", first_frames=110)
+    assert starts(rule, 300) == [0, 25, 50, 75]
+    for num_frames in range(1, 200):
+        windows = rule.windows(num_frames)
+        assert len(windows) == max(min(num_frames, 110) // 25, 1)
+        assert windows[0].num_frames == min(num_frames, 25)
+    with pytest.raises(ValueError, match="0 frames"):
+        rule.windows(0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            WindowRule(size_frames=25, placing="covering"),
+            "windows of 25 frames laid end to end, as many as cover all of the file",
+        ),
+        (
+            WindowRule(size_frames=25, placing="whole", first_frames=110),
+            "windows of 25 frames laid end to end, as many as fit in the first 110 frames",
+        ),
+        (
+            WindowRule(size_frames=1, placing="spread", most=32),
+            "at most 32 single frames, spread over the file",
+        ),
+        (WindowRule(size_frames=1, placing="covering"), "every frame of the file"),
+    ],
+)
+def test_a_rule_says_what_it_does(rule: WindowRule, text: str) -> None:
+    """Score files are told apart by this text: two rules with one text would be mixed."""
+    assert rule.text == text

@@ -23,13 +23,13 @@ from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.inference.predict import Judge, judge_file
 from avkd.inference.verdict import Verdict
+from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.runtime import Runtime
 
 RULE = DecisionRule(
-    calibration_scale=1.0,
-    calibration_offset=0.0,
-    threshold=0.5,
+    calibration=Calibration(kind="temperature"),
+    threshold_logit=0.0,
     uncertain_half_width=0.1,
     source="made up",
 )
@@ -60,15 +60,14 @@ def reader() -> NumberReader:
 
 @pytest.fixture
 def judge(reader: NumberReader) -> Callable[..., Verdict]:
-    detector = Judge(
-        model=reader,
-        rule=RULE,
-        input=ModelInput.of_video(32),
-        fingerprint="stand-in",
-        machine=Runtime(device=torch.device("cpu"), precision="fp32"),
-    )
-
-    def judge_one(path: Path, **settings) -> Verdict:
+    def judge_one(path: Path, rule: DecisionRule = RULE, **settings) -> Verdict:
+        detector = Judge(
+            model=reader,
+            rule=rule,
+            input=ModelInput.of_video(32),
+            fingerprint="stand-in",
+            machine=Runtime(device=torch.device("cpu"), precision="fp32"),
+        )
         settings = {"detector": "boxes", **settings}
         config = PredictConfig(files=(path,), model=Path("unused"), **settings)
         return judge_file(path, detector, config)
@@ -111,6 +110,14 @@ def assert_shown(seen: np.ndarray, levels: list[int]) -> None:
 
 
 # What is shown to the detector
+
+
+def test_a_probability_that_was_never_calibrated_is_warned_of(judge, tmp_path: Path) -> None:
+    path = tmp_path / "one.mp4"
+    write_faces(path, 30, left=range(30))
+    assert "uncalibrated" not in codes(judge(path).warnings)
+    bare = DecisionRule(threshold_logit=0.0, source="made up")
+    assert "uncalibrated" in codes(judge(path, rule=bare).warnings)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])

@@ -22,8 +22,8 @@ def sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
-def answer_of(probability: float) -> str:
-    return "fake" if probability >= 0.6 else "uncertain" if probability >= 0.4 else "real"
+def answer_of(logit: float) -> str:
+    return "fake" if logit >= 0.5 else "uncertain" if logit >= -0.5 else "real"
 
 
 def make_window(track: int, start_frame: int, logit: float, num_frames: int = 25) -> WindowScore:
@@ -47,17 +47,16 @@ def make_verdict(
     file: str = "clip.mp4",
     **options: object,
 ) -> Verdict:
+    rule = {"probability_of": sigmoid, "answer_of": answer_of}
     return judge(
         file,
         windows,
         num_frames=num_frames,
         face_frames=face_frames,
-        probability_of=sigmoid,
-        answer_of=answer_of,
         threshold=0.6,
         threshold_origin="balanced accuracy on faceforensics val",
         model_fingerprint="abc",
-        **options,
+        **{**rule, **options},
     )
 
 
@@ -82,10 +81,19 @@ def test_the_order_of_windows_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize(("logit", "decision"), [(-3, "real"), (0, "uncertain"), (3, "fake")])
-def test_the_decision_is_the_callers_rule_on_the_pooled_probability(
-    logit: float, decision: str
-) -> None:
+def test_the_decision_is_the_callers_rule_on_the_pooled_logit(logit: float, decision: str) -> None:
     assert make_verdict([make_window(0, 0, logit)]).decision == decision
+
+
+def test_files_of_one_probability_may_lie_on_both_sides_of_the_threshold() -> None:
+    """Where a calibration is flat only the logit tells them apart."""
+    flat = {
+        "probability_of": lambda logit: 0.6,
+        "answer_of": lambda x: "fake" if x >= 0 else "real",
+    }
+    for logit, decision in ((-1.0, "real"), (1.0, "fake")):
+        verdict = make_verdict([make_window(0, 0, logit)], **flat)
+        assert (verdict.decision, verdict.probability, verdict.threshold) == (decision, 0.6, 0.6)
 
 
 def test_a_file_without_a_scored_window_is_never_real() -> None:

@@ -1,57 +1,123 @@
 """Calibrated probabilities and the words made of them."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 
+from avkd.models.calibration import Calibration, CalibrationFit
 from avkd.models.decision import DecisionRule
+
+# A curve with a plateau from -1 to 2 at one half, where verdicts are hardest to keep consistent.
+PLATEAU = Calibration(kind="isotonic", knots=((-2.0, 0.1), (-1.0, 0.5), (2.0, 0.5), (3.0, 0.9)))
+CONSTANT = Calibration(kind="isotonic", knots=((0.0, 0.5), (1.0, 0.5)))
+CALIBRATIONS = [
+    Calibration(),
+    Calibration(kind="temperature", scale=0.3),
+    Calibration(kind="platt", scale=0.5, offset=-1.0),
+    Calibration(kind="platt", scale=40.0, offset=-39.7),
+    PLATEAU,
+    CONSTANT,
+]
+FIT = CalibrationFit(
+    num_real=30,
+    num_fake=70,
+    datasets=("grid", "seen"),
+    methods=("FaceSwap",),
+    files_fingerprint="0123456789abcdef",
+    same_files_log_loss_before=0.7,
+    same_files_log_loss_after=0.5,
+    same_files_calibration_error_before=0.2,
+    same_files_calibration_error_after=0.1,
+    replaced_source="validation files of run y",
+)
 
 
 def rule(**changes) -> DecisionRule:
     values = {
-        "calibration_scale": 0.5,
-        "calibration_offset": -1.0,
-        "threshold": 0.6,
+        "calibration": Calibration(kind="platt", scale=0.5, offset=-1.0),
+        "threshold_logit": 2.0,  # probability 0.5
         "uncertain_half_width": 0.1,
         "source": "validation scores of run x",
+        "fit": FIT,
     }
     return DecisionRule(**{**values, **changes})
 
 
-@pytest.mark.parametrize("logit", [-64.0, -3.0, 0.0, 2.0, 64.0])
-def test_probability_is_the_sigmoid_of_the_calibrated_logit(logit):
-    expected = 1 / (1 + math.exp(-(0.5 * logit - 1)))
-    assert rule().probability(logit) == pytest.approx(expected, rel=1e-12)
-
-
-def test_extreme_logits_neither_overflow_nor_leave_the_unit_interval():
-    assert rule().probability(1e9) == 1.0 and rule().probability(-1e9) == 0.0
-    assert rule().probability(math.inf) == 1.0 and rule().probability(-math.inf) == 0.0
+def logit_of(probability: float) -> float:
+    """The logit to which `rule` gives this probability."""
+    return (math.log(probability / (1 - probability)) + 1) / 0.5
 
 
 @pytest.mark.parametrize(
     ("probability", "word"),
-    [(0.0, "real"), (0.49, "real"), (0.55, "uncertain"), (0.65, "uncertain"), (0.71, "fake")],
+    [(1e-9, "real"), (0.39, "real"), (0.41, "uncertain"), (0.59, "uncertain"), (0.61, "fake")],
 )
 def test_the_band_around_the_threshold_is_uncertain(probability, word):
-    assert rule().decide(probability) == word
+    assert rule().decide(logit_of(probability)) == word
 
 
 def test_without_a_band_the_threshold_itself_is_fake():
     plain = rule(uncertain_half_width=0.0)
-    assert plain.decide(0.6) == "fake" and plain.decide(math.nextafter(0.6, 0)) == "real"
+    assert plain.decide(2.0) == "fake" and plain.decide(math.nextafter(2.0, 0)) == "real"
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: f"{c.kind}-{c.scale}")
+@pytest.mark.parametrize("threshold_logit", [-3.0, -1.0, 0.3, 1.0, 2.0, 2.5, 9.0])
+@pytest.mark.parametrize("share_of_room", [0.0, 0.5, 1.0])
+def test_the_word_the_logit_and_the_probability_never_contradict_each_other(
+    calibration, threshold_logit, share_of_room
+):
+    """`predict` says the word, `evaluate` compares logits: one file, one verdict, on plateaus too.
+
+    Logits are also taken a last bit apart around the threshold, where rounding would show.
+    """
+    threshold = calibration.probability(threshold_logit)
+    width = share_of_room * min(threshold, 1 - threshold)
+    decider = rule(
+        calibration=calibration, threshold_logit=threshold_logit, uncertain_half_width=width
+    )
+    assert decider.threshold == threshold
+    near = [threshold_logit]
+    for _ in range(50):
+        near = [math.nextafter(near[0], -math.inf), *near, math.nextafter(near[-1], math.inf)]
+    for logit in [*near, *np.linspace(-12, 12, 97), -math.inf, math.inf]:
+        word, probability = decider.decide(logit), decider.probability(logit)
+        if word == "uncertain":
+            assert abs(probability - threshold) < width
+        elif word == "fake":
+            assert logit >= threshold_logit and probability >= threshold + width - 1e-15
+        else:
+            assert logit < threshold_logit and probability <= threshold - width + 1e-15
+    if width == 0:
+        assert decider.decide(threshold_logit) == "fake"
+        assert decider.decide(math.nextafter(threshold_logit, -math.inf)) == "real"
+
+
+def test_a_saturated_threshold_still_decides_by_its_logit():
+    """Uncalibrated logits around 40 have the probability 1; the words must not become one."""
+    saturated = rule(
+        calibration=Calibration(), threshold_logit=40.0, uncertain_half_width=0.0, fit=None
+    )
+    assert saturated.threshold == 1.0 == saturated.probability(39.0)
+    assert [saturated.decide(logit) for logit in (39.0, 40.0)] == ["real", "fake"]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"calibration_scale": -1.0}, "calibration_scale"),
-        ({"calibration_scale": math.nan}, "calibration_scale"),
-        ({"calibration_offset": "0"}, "calibration_offset"),
-        ({"threshold": 1.0, "uncertain_half_width": 0.0}, "inside"),
-        ({"threshold": 0.05}, "inside"),
+        ({"threshold_logit": math.nan}, "threshold_logit"),
+        ({"threshold_logit": math.inf}, "threshold_logit"),
+        ({"threshold_logit": "0"}, "threshold_logit"),
+        ({"threshold_logit": True}, "threshold_logit"),
+        ({"threshold_logit": 10**5000}, "threshold_logit"),
+        ({"threshold_logit": -9.0}, "inside"),
+        ({"uncertain_half_width": 0.6}, "inside"),
         ({"uncertain_half_width": -0.1}, "uncertain_half_width"),
+        ({"uncertain_half_width": math.nan}, "uncertain_half_width"),
         ({"source": " "}, "source"),
+        ({"source": 7}, "source"),
     ],
 )
 def test_a_rule_that_cannot_decide_is_refused(changes, message):
@@ -62,13 +128,44 @@ def test_a_rule_that_cannot_decide_is_refused(changes, message):
 def test_what_is_not_a_number_gets_no_verdict():
     with pytest.raises(ValueError, match="NaN"):
         rule().probability(math.nan)
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="NaN"):
         rule().decide(math.nan)
 
 
-def test_a_rule_reads_back_equal_and_strictly():
-    assert DecisionRule.from_json(rule().as_json()) == rule()
-    with pytest.raises(ValueError, match="surprise"):
-        DecisionRule.from_json({**rule().as_json(), "surprise": 1})
-    with pytest.raises(ValueError, match="threshold"):
-        DecisionRule.from_json({k: v for k, v in rule().as_json().items() if k != "threshold"})
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: f"{c.kind}-{c.scale}")
+@pytest.mark.parametrize("fit", [FIT, None])
+def test_a_rule_reads_back_equal_from_json(calibration, fit):
+    original = rule(calibration=calibration, fit=fit, uncertain_half_width=0.0)
+    assert DecisionRule.from_json(json.loads(json.dumps(original.as_json()))) == original
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda v: v.update(surprise=1), "surprise"),
+        (lambda v: v.pop("threshold_logit"), "threshold_logit"),
+        (lambda v: v.pop("fit"), "fit"),
+        (lambda v: v.update(threshold=0.5), "threshold"),
+        (lambda v: v.update(calibration=None), "calibration must be a mapping"),
+        (lambda v: v.update(fit=[1]), "calibration fit must be a mapping"),
+        (lambda v: v["fit"].update(num_real=-1), "num_real"),
+        (lambda v: v["fit"].update(num_fake=True), "num_fake"),
+        (lambda v: v["fit"].update(datasets="grid"), "datasets"),
+        (lambda v: v["fit"].update(methods=[1]), "methods"),
+        (lambda v: v["fit"].update(same_files_log_loss_after=math.nan), "log_loss_after"),
+        (lambda v: v["fit"].update(same_files_calibration_error_before=-0.1), "error_before"),
+        (lambda v: v["fit"].update(replaced_source=None), "replaced_source"),
+        (lambda v: v["fit"].update(more=1), "more"),
+    ],
+)
+def test_a_stored_rule_is_read_strictly(edit, message):
+    values = json.loads(json.dumps(rule().as_json()))
+    edit(values)
+    with pytest.raises(ValueError, match=message):
+        DecisionRule.from_json(values)
+
+
+@pytest.mark.parametrize("values", [None, [], "rule", 3])
+def test_what_is_no_rule_at_all_is_refused(values):
+    with pytest.raises(ValueError, match="must be a mapping"):
+        DecisionRule.from_json(values)

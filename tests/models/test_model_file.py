@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from avkd.models import model_file
 from avkd.models.build import build_cross_modal_network, build_detector
+from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.models.encoders import use_channels_last
 from avkd.models.model_file import (
@@ -30,7 +31,9 @@ DETECTOR = {"video": VIDEO, "pool": "attn", **SMALL_HEAD}
 CROSS_MODAL = {"video": VIDEO, "audio": {"name": "resnet18", "width": 2}, **SMALL_HEAD}
 NOTES = {"preprocessing": {"input_size": 16, "mean": [0.5, 0.5, 0.5]}, "provenance": {"seed": 3}}
 RULE = DecisionRule(
-    calibration_scale=0.3, calibration_offset=0.1, threshold=0.5, source="validation"
+    calibration=Calibration(kind="platt", scale=0.3, offset=0.1),
+    threshold_logit=0.2,
+    source="validation",
 )
 
 
@@ -174,12 +177,17 @@ def test_a_bigger_network_of_the_same_kind_is_named_by_its_first_tensor(detector
         (lambda v: v["arguments"]["video"].update(hidden=10**15), "hidden must be"),
         (lambda v: v["arguments"]["video"].update(hidden=8192, width=8192), "not the tensors"),
         (lambda v: v["arguments"].pop("video"), "needs 'video'"),
-        (lambda v: v.update(format_version=2), "format version 2"),
+        (lambda v: v.update(format_version=1), "format version 1"),
+        (lambda v: v.update(format_version=3), "format version 3"),
         (lambda v: v.update(kind="torch.nn.Linear"), "unknown kind"),
         (lambda v: v.update(kind=["detector"]), "'kind' is missing"),
         (lambda v: v.update(preprocessing=None), "'preprocessing' is missing"),
-        (lambda v: v["decision"].update(threshold=2), "must lie inside"),
-        (lambda v: v["decision"].update(threshold=0.01), "SHA-256"),
+        (lambda v: v["decision"].update(uncertain_half_width=2), "must lie inside"),
+        (lambda v: v["decision"].update(threshold_logit=0.01), "SHA-256"),
+        (lambda v: v["decision"]["calibration"].update(scale=0.4), "SHA-256"),
+        (lambda v: v["decision"]["calibration"].update(scale=-1), "reverse the ranking"),
+        (lambda v: v["decision"].update(calibration=[1, 2]), "calibration must be a mapping"),
+        (lambda v: v.update(decision=["fake"]), "decision rule must be a mapping"),
         (lambda v: v["preprocessing"].update(input_size=112), "SHA-256"),
     ],
 )

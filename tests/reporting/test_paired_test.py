@@ -114,3 +114,35 @@ def test_holm_by_hand() -> None:
     assert holm([0.6, None, 0.7]) == (1.0, None, 1.0)
     assert holm([0.02]) == (0.02,)
     assert holm([]) == ()
+
+
+# Albumin, total protein, K-G score and outcome of 43 patients: the complete records of
+# the example of DeLong, DeLong, Clarke-Pearson (Biometrics 44, 1988), as SAS/STAT's documentation
+# of PROC LOGISTIC, "Comparing Receiver Operating Characteristic Curves", prints them.
+PUBLISHED_RECORDS = """
+    3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0
+    1.6 5.6 5 1  3.8 5.7 5 1  3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1
+    4.3 7.0 4 1  3.6 6.7 4 0  2.3 4.4 6 1  4.2 7.6 4 0  4.0 6.6 6 0  3.5 5.8 6 1  3.8 6.8 7 1
+    3.0 4.7 8 0  4.5 7.4 5 1  3.7 7.4 5 1  3.1 6.6 6 1  4.1 8.2 6 1  4.3 7.0 5 1  4.3 6.5 4 1
+    3.2 5.1 5 1  2.6 4.7 6 1  3.3 6.8 6 0  1.7 4.0 7 0  3.7 6.1 5 1  3.3 6.3 7 1  4.2 7.7 6 1
+    3.5 6.2 5 1  2.9 5.7 9 0  2.1 4.8 7 1  2.8 6.2 8 0  4.0 7.0 7 1  3.3 5.7 6 1  3.7 6.9 5 1
+    3.6 6.6 5 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("column", "area", "difference", "p_value"),
+    [(0, 0.7366, 0.0108, 0.9102), (1, 0.6478, -0.0780, 0.4561)],
+    ids=["albumin", "total protein"],
+)
+def test_the_published_example_of_delong(
+    column: int, area: float, difference: float, p_value: float
+) -> None:
+    records = np.array(PUBLISHED_RECORDS.split(), dtype=float).reshape(-1, 4)
+    found = auc_difference(
+        records[:, 3].astype(int), records[:, column], -records[:, 2], resamples=100
+    )
+    assert found.first.value == pytest.approx(area, abs=5e-5)
+    assert found.second.value == pytest.approx(0.7258, abs=5e-5)
+    assert found.difference.value == pytest.approx(difference, abs=5e-5)
+    assert found.p_value.value == pytest.approx(p_value, abs=5e-5)

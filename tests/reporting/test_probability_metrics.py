@@ -7,7 +7,11 @@ import pytest
 from sklearn import metrics as reference
 
 from avkd.reporting import probability_metrics
-from avkd.reporting.probability_metrics import CALIBRATION_BINS, PROBABILITY_MARGIN
+from avkd.reporting.probability_metrics import (
+    CALIBRATION_BINS,
+    PROBABILITY_MARGIN,
+    ProbabilityTally,
+)
 
 
 def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,3 +86,13 @@ def test_calibration_error_by_hand_and_of_a_calibrated_forecaster() -> None:
     assert probability_metrics.expected_calibration_error(labels, probabilities).value < 0.02
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
         probability_metrics.expected_calibration_error([0], [1.5])
+
+
+def test_a_score_that_is_no_probability_gives_a_sentence_and_no_number() -> None:
+    """A zero-shot score ranks files; an ECE of it would be read as calibration."""
+    tally = ProbabilityTally.of_scored([0, 1, 1], [None, None, 0.5])
+    tally = tally + ProbabilityTally.of_scored([0], [0.25])
+    for found in (tally.expected_calibration_error(), tally.log_loss(), tally.brier_score()):
+        assert (found.value, found.reason) == (None, "not calibrated: the score is no probability")
+    whole = ProbabilityTally.of_scored([0, 1], [0.25, 0.5])
+    assert whole.brier_score() == probability_metrics.brier_score([0, 1], [0.25, 0.5])

@@ -8,35 +8,46 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_scores import make_head
 from test_summary import made_up_scores, missing, window_score
 
 from avkd.config.evaluation_config import EvaluateConfig, ReportConfig
 from avkd.evaluation import evaluate
+from avkd.evaluation.protocol import protocol_of
 from avkd.models.decision import DecisionRule
 from avkd.models.model_header import ModelHeader
 from avkd.reporting import report_csv
+from avkd.reporting.pooling import RULES
 from avkd.reporting.recompute import recompute
 from avkd.reporting.report_folder import read_report_folder
 from avkd.reporting.scores import ClipScore, write_scores
+from avkd.reporting.summary import summarise
 
-RULE = DecisionRule(calibration_scale=1.0, calibration_offset=0.0, threshold=0.6, source="val")
+RULE = DecisionRule(threshold_logit=0.4, source="val")
 
 
-def write_folder(folder: Path, rows: list[ClipScore], *, rule: DecisionRule | None = RULE) -> Path:
+def write_folder(
+    folder: Path, rows: list[ClipScore], *, rule: DecisionRule | None = RULE, **changes: object
+) -> Path:
     """What `avkd evaluate` leaves, with a second dataset whose name sorts before the first."""
     other = [dataclasses.replace(row, dataset="a") for row in rows]
-    write_scores(folder / "scores" / "d.csv", rows)
-    write_scores(folder / "scores" / "a.csv", other)
+    model = Path(f"runs/{folder.name}/model.safetensors")
+    head = make_head(model=str(model), **changes)
+    paths = [folder / "scores" / f"{name}.csv" for name in ("d", "a")]
+    for path, of_dataset in zip(paths, (rows, other), strict=True):
+        write_scores(path, head, of_dataset)
     config = EvaluateConfig(
-        model=Path(f"runs/{folder.name}/model.safetensors"),
+        model=model,
         data=(Path("d"),),
         out=folder,
         bootstrap_resamples=100,
     )
+    trained_on = {"training_methods": ["real", "swap"]}
     header = ModelHeader(
-        kind="detector", arguments={}, preprocessing={}, provenance={}, decision=rule
+        kind="detector", arguments={}, preprocessing={}, provenance=trained_on, decision=rule
     )
-    evaluate._report(config, header, [*rows, *other])
+    notes = ['A note with, "quotes" and | signs.']
+    evaluate._report(config, header, paths, protocol_of(config), notes=notes)
     return folder
 
 
@@ -56,23 +67,25 @@ def test_the_report_is_byte_for_byte_the_one_that_evaluate_wrote(
     folder = write_folder(tmp_path / "one", made_up_scores(), rule=rule)
     text = remake(tmp_path / "again", folder)
     expected = {k: v for k, v in contents(folder).items() if not k.startswith("scores/")}
+    assert b"quotes" in expected["report.md"] and b"never saw: reenact" in expected["report.md"]
     assert ("confusion.png" in expected) == (rule is not None)
     assert contents(tmp_path / "again") == expected
     assert all(str(tmp_path / "again" / name) in text for name in expected)
 
 
-def test_without_a_report_there_is_no_date_no_threshold_and_still_the_numbers(
+def test_without_a_report_there_is_no_threshold_and_still_the_numbers_and_what_made_them(
     tmp_path: Path,
 ) -> None:
     folder = write_folder(tmp_path / "one", made_up_scores())
     (folder / "report.csv").unlink()
     remake(tmp_path / "again", folder)
     text = (tmp_path / "again" / "report.md").read_text()
-    assert text.startswith("# Evaluation of one\n")
+    assert text.startswith("# Evaluation of runs/one/model.safetensors\n")
     assert "no validation threshold" in text
-    assert "evaluated" not in text
+    assert "evaluated 2026-01-01" in text
     lines = report_csv.read_lines(tmp_path / "again" / "report.csv")
-    assert {line["date"] + line["threshold_logit"] for line in lines} == {""}
+    assert {line["threshold_logit"] for line in lines} == {""}
+    assert {line["model_fingerprint"] for line in lines} == {make_head().model_fingerprint}
     assert [line["dataset"] for line in lines] == ["a"] * 3 + ["d"] * 3
 
 
@@ -87,7 +100,7 @@ def test_two_models_are_compared_over_the_files_both_scored(tmp_path: Path) -> N
     remake(tmp_path / "twin", *folders)
     assert contents(tmp_path / "out") == contents(tmp_path / "twin")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        *("good", "noise", "paired.md", "paired.csv")
+        *("good", "noise", "paired.md", "paired.csv", "report.html")
     }
     with (tmp_path / "out" / "paired.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
@@ -111,6 +124,41 @@ def test_two_models_are_compared_over_the_files_both_scored(tmp_path: Path) -> N
     assert len({line.count("|") for line in table}) == 1
 
 
+def test_a_report_in_flat_memory_has_the_same_numbers_and_says_how_they_came(
+    tmp_path: Path,
+) -> None:
+    """Logits of the made-up scores are far apart, so no number but the intervals may differ."""
+    folder = write_folder(tmp_path / "one", made_up_scores())
+    out = tmp_path / "flat"
+    config = ReportConfig(scores=(folder,), out=out, flat_memory=True, bootstrap_resamples=100)
+    assert "wrote" in recompute(config).text
+    assert {path.name for path in out.iterdir()} == {
+        *("report.md", "report.csv", "report.png", "confusion.png", "reliability.png")
+    }
+    flat, whole = (report_csv.read_lines(path / "report.csv") for path in (out, folder))
+    assert [line["dataset"] for line in flat] == ["d", "d", "d", "a", "a", "a"]
+    for one, other in zip(flat, whole, strict=True):
+        for name in ("method", "scored_fake", "coverage", "true_fake", "threshold_logit"):
+            assert one[name] == other[name]
+        for name in ("video_auc", "equal_error_rate", "partial_auc", "log_loss", "recall"):
+            assert one[name] == other[name] or float(one[name]) == pytest.approx(float(other[name]))
+        for name in ("clip_auc", "frame_auc"):  # two windows may fall into one level
+            assert float(one[name]) == pytest.approx(float(other[name]), abs=2e-3)
+    note = "Made in flat memory"
+    assert note in (out / "report.md").read_text()
+    assert note not in (folder / "report.md").read_text()
+    assert "quotes" in (out / "report.md").read_text()
+    with pytest.raises(ValueError, match="one folder at a time"):
+        ReportConfig(scores=(folder, out), out=tmp_path / "x", flat_memory=True)
+
+
+def test_flat_memory_refuses_reals_of_another_dataset(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "one", made_up_scores(), reals_from="d")
+    config = ReportConfig(scores=(folder,), out=tmp_path / "flat", flat_memory=True)
+    with pytest.raises(ValueError, match="leave --flat_memory out"):
+        recompute(config)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -127,6 +175,77 @@ def test_models_that_disagree_on_what_a_file_is_are_refused(
     folders = [write_folder(tmp_path / "x", rows), write_folder(tmp_path / "y", other)]
     with pytest.raises(ValueError, match=rf"swap2 of d: {told} for x and .* for y"):
         remake(tmp_path / "out", *folders)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"preprocessing": "other"},
+        {"perturbation": "name blur, severity 3"},
+        {"model_fingerprint": "other"},
+        {"scorer": "av_agreement"},
+        {"windows": "other"},
+        {"pooling": "confident"},
+        {"protocol_fingerprint": "other", "protocol": "p"},
+    ],
+)
+def test_a_table_refuses_scores_made_differently_and_names_both_files(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    """What a table sets side by side must differ in the test set alone."""
+    rows = made_up_scores(num_videos=3)
+    folder = write_folder(tmp_path / "one", rows)
+    odd = make_head(model="runs/one/model.safetensors", **changes)
+    write_scores(folder / "scores" / "d.csv", odd, rows)
+    with pytest.raises(ValueError, match=r"differs: .* for .*a\.csv, .* for .*d\.csv; "):
+        remake(tmp_path / "out", folder)
+    config = ReportConfig(
+        scores=(folder,), out=tmp_path / "out", bootstrap_resamples=100, mixed_preprocessing=True
+    )
+    if changes.keys() & {"preprocessing", "perturbation"}:
+        recompute(config)
+        text = (tmp_path / "out" / "report.md").read_text()
+        assert "Mixed on request" in text and "rows do not compare" in text
+    else:  # the name of the setting promises no more
+        with pytest.raises(ValueError, match="differs"):
+            recompute(config)
+
+
+def test_two_models_are_compared_on_the_same_crops_only(tmp_path: Path) -> None:
+    rows = made_up_scores(num_videos=3)
+    one = write_folder(tmp_path / "x", rows)
+    other = write_folder(tmp_path / "y", rows, model_fingerprint="other", preprocessing="other")
+    with pytest.raises(ValueError, match=r"crops differs: .* for x \(d\), .* for y \(d\); prepare"):
+        remake(tmp_path / "out", one, other)
+    recompute(
+        ReportConfig(
+            scores=(one, other),
+            out=tmp_path / "out",
+            bootstrap_resamples=100,
+            mixed_preprocessing=True,
+        )
+    )
+    assert "Mixed on request" in (tmp_path / "out" / "paired.md").read_text()
+
+
+def test_two_models_may_pool_differently_and_the_comparison_says_so(tmp_path: Path) -> None:
+    """Windows and pooling belong to the detector as its makers use it."""
+    rows = made_up_scores(num_videos=3)
+    one = write_folder(tmp_path / "x", rows)
+    other = write_folder(tmp_path / "y", rows, pooling="mean_probability", windows="other")
+    remake(tmp_path / "out", one, other)
+    text = (tmp_path / "out" / "paired.md").read_text()
+    assert "The models pool differently. x: a file's score is the mean of the raw logits" in text
+    table = (tmp_path / "out" / "y" / "report.md").read_text()
+    assert RULES["mean_probability"] in table and RULES["mean_logit"] not in table
+    lines = report_csv.read_lines(tmp_path / "out" / "y" / "report.csv")
+    assert {line["pooling"] for line in lines} == {RULES["mean_probability"]}
+    # The numbers follow the words.
+    expected = {
+        row.method: row.brier_score.value for row in summarise(rows, pooling="mean_probability")
+    }
+    assert {line["method"]: float(line["brier_score"]) for line in lines} == expected
+    assert expected != {row.method: row.brier_score.value for row in summarise(rows)}
 
 
 def test_three_models_make_three_pairs_and_are_named_by_what_tells_them_apart(

@@ -1,13 +1,22 @@
 """The scores file is the ground of every number: nothing may be lost, bent or silently absent."""
 
 import dataclasses
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from avkd.reporting import scores
-from avkd.reporting.scores import ClipScore, read_scores, unscored, write_scores
+from avkd.reporting.scores import (
+    ClipScore,
+    iter_scores,
+    read_head,
+    read_scores,
+    unscored,
+    write_scores,
+)
+from avkd.reporting.scores_head import ScoresHead
 
 ODD_NAMES = [
     'quote " and , comma',
@@ -21,6 +30,26 @@ ODD_NAMES = [
     "nan",
     "1e5",
 ]
+
+
+def make_head(**changes: object) -> ScoresHead:
+    fields: dict = {
+        "model": "runs/one/model.safetensors",
+        "model_fingerprint": "0123456789abcdef",
+        "scorer": "detector",
+        "preprocessing": "fedcba9876543210",
+        "preprocessing_text": "detector mtcnn, crop_size 224",
+        "windows": "windows of 25 frames",
+        "pooling": "mean_logit",
+        "avkd_version": "0.1.0",
+        "command": "avkd evaluate --model m --data d --out o",
+        "date": "2026-01-01",
+    }
+    return ScoresHead(**{**fields, **changes})
+
+
+def vars_of(row: ClipScore) -> dict:
+    return {name: getattr(row, name) for name in scores.COLUMNS}
 
 
 def make_score(sample_id: str = "a", **changes: object) -> ClipScore:
@@ -47,7 +76,7 @@ def test_rows_come_back_equal_with_every_bit_of_every_float(tmp_path: Path) -> N
     ]
     rows.append(make_score("single", logit=float(np.float32(0.1)), probability=5e-324))
     rows.append(make_score("zero", logit=-0.0, probability=0.0))
-    write_scores(tmp_path / "s.csv", rows)
+    write_scores(tmp_path / "s.csv", make_head(), rows)
     back = read_scores(tmp_path / "s.csv")
     assert [repr(row) for row in back] == [repr(row) for row in rows]
 
@@ -66,17 +95,19 @@ def test_odd_names_and_messages_survive(tmp_path: Path, name: str) -> None:
             message=name,
         ),
     ]
-    write_scores(tmp_path / "s.csv", rows)
+    write_scores(tmp_path / "s.csv", make_head(), rows)
     assert read_scores(tmp_path / "s.csv") == tuple(rows)
 
 
 def test_a_numpy_single_is_written_as_the_number_it_is(tmp_path: Path) -> None:
-    write_scores(tmp_path / "s.csv", [make_score(logit=np.float32(0.1), probability=0.5)])
+    write_scores(
+        tmp_path / "s.csv", make_head(), [make_score(logit=np.float32(0.1), probability=0.5)]
+    )
     assert read_scores(tmp_path / "s.csv")[0].logit == float(np.float32(0.1))
 
 
 def test_the_file_says_what_label_and_probability_mean(tmp_path: Path) -> None:
-    write_scores(tmp_path / "s.csv", [])
+    write_scores(tmp_path / "s.csv", make_head(), [])
     first = (tmp_path / "s.csv").read_text().splitlines()[0]
     assert first.startswith("#")
     assert "label 1 = fake" in first
@@ -96,7 +127,7 @@ def test_an_unscored_file_is_a_row_with_its_reason(tmp_path: Path) -> None:
     )
     assert (row.window, row.num_frames, row.logit, row.probability) == (-1, 0, None, None)
     assert not row.is_scored
-    write_scores(tmp_path / "s.csv", [row])
+    write_scores(tmp_path / "s.csv", make_head(), [row])
     assert read_scores(tmp_path / "s.csv") == (row,)
 
 
@@ -106,7 +137,6 @@ def test_an_unscored_file_is_a_row_with_its_reason(tmp_path: Path) -> None:
         {"logit": None},
         {"logit": float("nan")},
         {"logit": float("inf")},
-        {"probability": None},
         {"probability": 1.1},
         {"probability": float("nan")},
         {"label": 2},
@@ -126,44 +156,125 @@ def test_a_row_that_contradicts_itself_cannot_be_made(changes: dict) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ('"ok"', '"no_face"', 5),
-        (",1.5,", ",x,", 5),
-        (",1.5,", ",nan,", 5),
-        (",1.5,", ",1.5,1.5,", 5),
-        ('"label"', '"class"', 2),
-        ("avkd-scores-1", "avkd-scores-9", 1),
+        ('"ok"', '"no_face"', 6),
+        (",1.5,", ",x,", 6),
+        (",1.5,", ",nan,", 6),
+        (",1.5,", ",1.5,1.5,", 6),
+        ('"label"', '"class"', 3),
+        ('"windows"', '"window"', 2),
+        ('"detector"', '"magic"', 2),
+        ('"mean_logit"', "[1]", 2),
+        ('{"avkd_version"', '{"avkd', 2),
+        ("avkd-scores-2", "avkd-scores-9", 1),
     ],
 )
 def test_a_broken_file_is_refused_with_its_name_and_line(
     tmp_path: Path, old: str, new: str, line: int
 ) -> None:
     path = tmp_path / "s.csv"
-    write_scores(path, [make_score("two\nlines", logit=0.0), make_score("b")])
-    start, found, rest = path.read_text().rpartition(old)  # the last row stands on line 5
+    write_scores(path, make_head(), [make_score("two\nlines", logit=0.0), make_score("b")])
+    start, found, rest = path.read_text().rpartition(old)  # the last row stands on line 6
     assert found
     path.write_text(start + new + rest)
     with pytest.raises(ValueError, match=rf"s\.csv, line {line}:"):
         read_scores(path)
 
 
-def test_a_file_cut_between_rows_is_refused(tmp_path: Path) -> None:
+def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    """A disk that filled up, a copy that broke off: fewer rows would be a better number."""
     path = tmp_path / "s.csv"
-    write_scores(path, [make_score("a"), make_score("b")])
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    with pytest.raises(ValueError, match="holds 1 rows but announces 2"):
+    write_scores(path, make_head(), [make_score("a"), make_score("two\nlines"), make_score("b")])
+    whole = path.read_bytes()
+    for length in range(len(whole) - 1):  # without its last line feed it is whole
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"s\.csv"):
+            read_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("lost", "added", "told"),
+    [
+        (slice(-2, -1), "", "holds 1 rows but announces 2"),
+        (slice(-1, None), "", "cut short after 2 rows"),
+        (slice(0), '"more",1\n', "something after its end"),
+    ],
+)
+def test_the_last_line_counts_the_rows(tmp_path: Path, lost: slice, added: str, told: str) -> None:
+    path = tmp_path / "s.csv"
+    write_scores(path, make_head(), [make_score("a"), make_score("b")])
+    lines = path.read_text().splitlines(keepends=True)
+    assert lines[-1] == "# end; 2 rows\n"
+    del lines[lost]
+    path.write_text("".join(lines) + added)
+    with pytest.raises(ValueError, match=told):
         read_scores(path)
+
+
+def test_a_sample_called_like_the_last_line_is_a_row(tmp_path: Path) -> None:
+    rows = [make_score("# end; 1 rows", message="# end; 1 rows"), make_score("b")]
+    write_scores(tmp_path / "s.csv", make_head(), rows)
+    assert read_scores(tmp_path / "s.csv") == tuple(rows)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_head_comes_back_equal(tmp_path: Path, name: str) -> None:
+    head = make_head(model=name, command=name, preprocessing_text=name, protocol=name)
+    write_scores(tmp_path / "s.csv", head, [make_score()])
+    assert read_head(tmp_path / "s.csv") == head
+    assert iter_scores(tmp_path / "s.csv")[0] == head
+
+
+def test_what_editors_do_to_the_file_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "s.csv"
+    rows = (make_score("a"), make_score("b"))
+    write_scores(path, make_head(), rows)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_scores(path) == rows
+    assert read_head(path) == make_head()
+
+
+def test_a_file_without_a_head_is_refused_with_the_cure(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("# avkd-scores-1; 1 rows; label 1 = fake\n")
+    with pytest.raises(ValueError, match=r"s\.csv: avkd-scores-1 .* score the corpus again"):
+        iter_scores(tmp_path / "s.csv")
+
+
+def test_rows_are_written_and_read_one_by_one(tmp_path: Path) -> None:
+    """A test set of any size: neither the writer nor the reader may hold them all."""
+    held: list[int] = []
+
+    class Watched(ClipScore):  # counts how many of it are alive
+        __slots__ = ("__weakref__",)
+
+    alive: weakref.WeakSet = weakref.WeakSet()
+
+    def rows():
+        for number in range(200):
+            row = Watched(**vars_of(make_score(str(number))))
+            alive.add(row)
+            held.append(len(alive))
+            yield row
+
+    write_scores(tmp_path / "s.csv", make_head(), rows())
+    assert max(held) <= 3
+    _, read = iter_scores(tmp_path / "s.csv")
+    whole = (tmp_path / "s.csv").read_bytes()
+    (tmp_path / "s.csv").write_bytes(whole[: whole.rindex(b'"150"')])
+    assert next(read).sample_id == "0"  # the damage lies ahead
+    with pytest.raises(ValueError, match="cut short after 150 rows"):
+        list(read)
 
 
 def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
-    write_scores(path, [make_score("a")])
+    write_scores(path, make_head(), [make_score("a")])
 
     def rows():
         yield make_score("b")
         raise RuntimeError("model died")
 
     with pytest.raises(RuntimeError, match="model died"):
-        write_scores(path, rows())
+        write_scores(path, make_head(), rows())
     assert [row.sample_id for row in read_scores(path)] == ["a"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.csv"]
 

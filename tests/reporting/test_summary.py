@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from avkd.reporting import metrics, operating_range, probability_metrics
+from avkd.reporting.pooling import RULES, pooled_scores
 from avkd.reporting.scores import ClipScore, unscored
 from avkd.reporting.summary import SummaryRow, Threshold, pool_videos, summarise
 from avkd.reporting.threshold_metrics import Confusion
@@ -298,3 +299,57 @@ def test_the_range_and_the_probabilities_are_over_pooled_files() -> None:
         expected = getattr(probability_metrics, name)(labels, stated).value
         assert getattr(row, name).value == pytest.approx(expected, abs=1e-9)
     assert sum(row.reliability.num_files) == 200
+
+
+def other_dataset(rows: list[ClipScore], name: str, **changes: object) -> list[ClipScore]:
+    return [dataclasses.replace(row, dataset=name, **changes) for row in rows]
+
+
+def test_forgeries_meet_the_reals_of_another_dataset_and_no_others() -> None:
+    rows = made_up_scores()
+    reals = [
+        dataclasses.replace(row, dataset="ff", logit=row.logit + 1.0)
+        for row in made_up_scores(1)
+        if row.method == "real"
+    ]
+    table = summarise([*rows, *reals], reals_from="ff", resamples=100)
+    assert [(row.dataset, row.method) for row in table] == [
+        *(("d", "reenact"), ("d", "swap"), ("d", "all"))
+    ]
+    assert {row.reals_from for row in table} == {"ff"}
+    assert [(row.num_real, row.num_fake) for row in table] == [(12, 12), (12, 12), (12, 24)]
+    real, fake = video_means(reals, "real"), video_means(rows, "swap")
+    labels = np.repeat([0, 1], [12, 12])
+    expected = metrics.auc(labels, np.r_[real, fake]).value
+    assert table[1].auc.value == pytest.approx(expected, abs=1e-12)
+    assert table[1].auc != summarise(rows, resamples=100)[1].auc
+
+
+def test_the_dataset_of_the_reals_keeps_its_own_forgeries() -> None:
+    rows = [*made_up_scores(), *other_dataset(made_up_scores(1), "ff")]
+    table = summarise(rows, reals_from="ff", resamples=100)
+    assert table[3:] == summarise(other_dataset(made_up_scores(1), "ff"), resamples=100)
+    assert {row.reals_from for row in table[:3]} == {"ff"}
+
+
+def test_reals_of_the_other_side_or_none_at_all_are_refused() -> None:
+    rows, reals = made_up_scores(), [row for row in made_up_scores() if row.method == "real"]
+    for given in (rows, [*rows, *other_dataset(reals, "ff", split="val")]):
+        with pytest.raises(ValueError, match=r"d: .* reals of 'ff', .* none on side 'test'"):
+            summarise(given, reals_from="ff", resamples=100)
+
+
+def test_a_missing_real_of_the_other_dataset_counts_as_expected() -> None:
+    reals = other_dataset([window_score("r", "real", 0.0), missing("x", "real")], "ff")
+    (row,) = summarise([window_score("f", "swap", 1.0), *reals], reals_from="ff", resamples=100)
+    assert (row.num_real, row.expected_real, row.coverage) == (1, 2, pytest.approx(2 / 3))
+
+
+@pytest.mark.parametrize("pooling", sorted(RULES))
+def test_files_are_ranked_by_the_pooling_that_was_asked_for(pooling: str) -> None:
+    rows = made_up_scores()
+    for video in pool_videos(rows, pooling):
+        given = [row for row in rows if row.sample_id == video.sample_id]
+        expected = pooled_scores([r.logit for r in given], [r.probability for r in given], pooling)
+        assert (video.logit, video.probability) == expected
+    assert {row.pooling for row in summarise(rows, pooling=pooling, resamples=100)} == {pooling}

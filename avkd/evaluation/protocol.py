@@ -1,0 +1,144 @@
+"""A protocol at work: which files it wants, which windows of them, and what a reader must be told.
+
+Without a protocol file the settings of the command line stand for one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+
+from avkd import durable
+from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.load import ConfigError, parse
+from avkd.config.protocol_config import ProtocolConfig
+from avkd.data.manifest import REAL, REAL_METHOD, Sample
+from avkd.data.model_input import ModelInput
+from avkd.data.windows import WindowRule
+from avkd.reporting.pooling import MEAN_LOGIT, RULES
+from avkd.reporting.summary import SummaryRow
+
+
+def protocol_of(config: EvaluateConfig) -> ProtocolConfig:
+    """The protocol that an evaluation follows.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no protocol; names it.
+    """
+    if config.protocol is None:
+        return ProtocolConfig(
+            name="command line",
+            source="The settings of the command.",
+            split=config.split,
+            methods=config.methods,
+        )
+    if not config.protocol.is_file():
+        raise FileNotFoundError(f"{config.protocol}: no such protocol file")
+    try:
+        return parse("evaluate", ProtocolConfig, ["--config", str(config.protocol)])
+    except ConfigError as error:
+        raise ValueError(f"{config.protocol}: {error}") from error
+
+
+def fingerprint_of(protocol: ProtocolConfig) -> str:
+    """Digest of all that a protocol says."""
+    return durable.fingerprint(dataclasses.asdict(protocol))
+
+
+def window_rule(
+    protocol: ProtocolConfig, model_input: ModelInput, config: EvaluateConfig
+) -> WindowRule:
+    """Which windows of a file the model is shown.
+
+    Raises:
+        ValueError: the model looks at clips of another length than the protocol's, or the scorer
+            chooses its windows itself.
+    """
+    own = model_input.window_rule
+    if config.scorer != "detector" and (
+        (protocol.windows, protocol.first_frames, protocol.pooling) != ("model", None, "mean_logit")
+    ):
+        raise ValueError(
+            f"--scorer {config.scorer} chooses its windows itself and states no probabilities to "
+            "pool; take a protocol with windows: model, pooling: mean_logit and no first_frames"
+        )
+    if protocol.clip_frames not in (None, own.size_frames):
+        raise ValueError(
+            f"{config.model} looks at {own.size_frames} frame(s) at once, protocol "
+            f"{protocol.name!r} at {protocol.clip_frames}; take a protocol of that length, or one "
+            "that leaves clip_frames out"
+        )
+    if protocol.windows == "model":
+        return dataclasses.replace(own, first_frames=protocol.first_frames)
+    return WindowRule(
+        size_frames=own.size_frames,
+        placing=protocol.windows,
+        most=protocol.most_windows,
+        first_frames=protocol.first_frames,
+    )
+
+
+def wants(protocol: ProtocolConfig, sample: Sample) -> bool:
+    """Whether a file is part of the test."""
+    if sample.split != protocol.split:
+        return False
+    if sample.label == REAL:
+        return protocol.reals_from in (None, sample.dataset)
+    return protocol.methods is None or sample.method in protocol.methods
+
+
+def check_datasets(protocol: ProtocolConfig, datasets: Collection[str]) -> None:
+    """Refuse a test whose reals are missing.
+
+    Raises:
+        ValueError: none of the corpora is the one whose reals are wanted.
+    """
+    if protocol.reals_from not in (None, *datasets):
+        raise ValueError(
+            f"protocol {protocol.name!r} sets forgeries against the reals of "
+            f"{protocol.reals_from!r}; give that corpus too with --data (here are: "
+            f"{', '.join(sorted(datasets))})"
+        )
+
+
+def protocol_notes(
+    protocol: ProtocolConfig, rows: Sequence[SummaryRow], *, has_threshold: bool
+) -> Iterator[str]:
+    """What a reader of the table must know of the protocol, one sentence or two each.
+
+    Args:
+        protocol: of the scores.
+        rows: the table.
+        has_threshold: whether verdicts are given, at a threshold chosen on mean logits.
+    """
+    yield f"Protocol {protocol.name} ({fingerprint_of(protocol)}): {protocol.source}"
+    for method in protocol.methods or ():
+        if all(row.method != method for row in rows):
+            yield f"The protocol's forgeries {method} are in none of these corpora."
+    found = _counts(rows)
+    datasets = {dataset for dataset, _ in found}
+    for count in protocol.official_counts:
+        number = found.get((count.dataset, count.method), 0)
+        if count.dataset in datasets and number != count.files:
+            yield (
+                f"Not the official test set: {number} files of {count.dataset} ({count.method}) "
+                f"where the protocol has {count.files}."
+            )
+    if protocol.official_counts:
+        known = {count.dataset for count in protocol.official_counts}
+        for dataset in sorted(datasets - known):
+            yield f"The protocol does not say how many files {dataset} should have."
+    if has_threshold and protocol.pooling != MEAN_LOGIT:
+        yield (
+            f"The threshold was chosen on validation files under another rule: {RULES[MEAN_LOGIT]}."
+        )
+
+
+def _counts(rows: Sequence[SummaryRow]) -> dict[tuple[str, str], int]:
+    """Expected files, scored or not, by dataset and method."""
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        found[row.dataset, row.method] = row.expected_fake
+        found[row.reals_from or row.dataset, REAL_METHOD] = row.expected_real
+    return found

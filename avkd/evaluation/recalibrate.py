@@ -1,0 +1,114 @@
+"""Fits the probabilities and the threshold of a finished model to other validation files.
+
+The weights stay as they are, bit for bit; only what its scores mean is learnt anew, e.g. for the
+footage one has. Files of a test or train side are refused: they must choose nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from avkd import runtime
+from avkd.config.evaluation_config import CalibrateConfig
+from avkd.data.datasets import ClipItem, Corpus
+from avkd.data.model_input import ModelInput
+from avkd.evaluation.calibration import require_enough_files
+from avkd.evaluation.validation import Validation
+from avkd.models.decision import DecisionRule
+from avkd.models.model_file import ModelHeader, load_detector, save_model
+from avkd.outcome import ExitCode, Outcome
+
+
+def recalibrate(config: CalibrateConfig) -> Outcome:
+    """`avkd calibrate`: the same model in a new file, with a rule for the files given.
+
+    Raises:
+        ModelFileError: the model file is not a detector, or is damaged.
+        ValueError: two corpora bear the same name, their val sides hold one class only, too few
+            files for isotonic, or other crops than the model knows.
+        FloatingPointError: a window got no finite logit.
+    """
+    machine = runtime.start(device=config.device, threads=config.threads)
+    model, header = load_detector(config.model)
+    model_input = header.input_of(ModelInput.read, config.model)
+    items, missing, left_out = _validation_items(config, header, model_input)
+    require_enough_files(config.calibration, [item.sample.label for item in items])
+    validation = Validation.of(
+        model.to(machine.device),
+        items,
+        model_input,
+        machine,
+        batch_size=config.batch_size,
+        show_progress=True,
+    )
+    datasets = ", ".join(dict.fromkeys(item.sample.dataset for item in items))
+    rule, _ = validation.decision(
+        config.calibration,
+        whose=datasets,
+        replaced_source=header.decision.source if header.decision else "",
+    )
+    save_model(
+        config.out,
+        model,
+        kind=header.kind,
+        arguments=header.arguments,
+        preprocessing=header.preprocessing,
+        provenance={**header.provenance, "recalibrated_from": header.sha256},
+        decision=rule,
+    )
+    text = f"{_in_words(rule)}\nwrote {config.out}"
+    if left_out:
+        text += f"\nleft out, as in training, to be tested as unseen: {', '.join(left_out)}"
+    if missing:
+        text += f"\n{missing} further validation files were not prepared and took no part"
+    return Outcome(text, ExitCode.SOME_SKIPPED if missing else ExitCode.DONE)
+
+
+def _validation_items(
+    config: CalibrateConfig, header: ModelHeader, model_input: ModelInput
+) -> tuple[list[ClipItem], int, tuple[str, ...]]:
+    """What is prepared of the val sides, how many files are not, and the methods left out."""
+    unseen = _methods_kept_unseen(header)
+    items: list[ClipItem] = []
+    missing, left_out = 0, set()
+    for folder in config.data:
+        corpus = Corpus.open(folder)
+        corpus.require_faces(model_input.faces, str(config.model))
+        expected = [s for s in corpus.expected if s.split == "val"]
+        left_out |= {s.method for s in expected if s.method in unseen}
+        of_corpus = corpus.items(
+            s for s in corpus.manifest.samples if s.split == "val" and s.method not in unseen
+        )
+        if not of_corpus:
+            raise ValueError(
+                f"{folder}: nothing on its val side; prepare it with a split (see avkd prepare), "
+                "or give another corpus: test files must choose nothing"
+            )
+        if any(of_corpus[0].sample.dataset == item.sample.dataset for item in items):
+            raise ValueError(
+                f"{folder}: a second corpus named {of_corpus[0].sample.dataset!r}; prepare it with "
+                "another --dataset so that the model file can tell them apart"
+            )
+        items += of_corpus
+        missing += sum(s.method not in unseen for s in expected) - len(of_corpus)
+    return items, missing, tuple(sorted(left_out))
+
+
+def _methods_kept_unseen(header: ModelHeader) -> list[Any]:
+    """Forgery methods that training left out to be tested as unseen; they choose nothing here."""
+    excluded = header.provenance.get("excluded_methods")
+    return excluded if isinstance(excluded, list) else []
+
+
+def _in_words(rule: DecisionRule) -> str:
+    fit = rule.fit
+    assert fit is not None, "a rule fitted on validation files says so"
+    return (
+        f"{rule.calibration.kind} on {fit.num_real} real and {fit.num_fake} fake validation files: "
+        f"log-loss {fit.same_files_log_loss_before:.3f} before, "
+        f"{fit.same_files_log_loss_after:.3f} after; calibration error "
+        f"{fit.same_files_calibration_error_before:.3f} before, "
+        f"{fit.same_files_calibration_error_after:.3f} after (of these very files, so better than "
+        "on others; reals and fakes weigh alike)\n"
+        f"called fake from P(fake) {rule.threshold:.3f}, a logit of {rule.threshold_logit:.3f}"
+    )

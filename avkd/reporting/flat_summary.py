@@ -1,0 +1,338 @@
+"""The rows of the table for a test set of any size: counts are kept instead of scores.
+
+Two passes over the score rows. The first counts logits in `_LEVELS` fixed levels (single precision
+with a mantissa of 9 bits: 0.2 % apart), so that memory grows with the number of methods and not of
+files; the second draws the bootstrap. Ranking numbers take logits of one level for ties:
+`FlatRow.tie_share` bounds what that can have moved. Verdicts, coverage and the numbers of the
+probabilities are exact. Knows rows and numbers, no file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
+
+import numpy as np
+
+from avkd.reporting import threshold_metrics
+from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, ResamplingUnit, percentiles
+from avkd.reporting.metrics import Levels, Metric
+from avkd.reporting.operating_range import partial_auc_of, true_positive_rate_of
+from avkd.reporting.poisson_bootstrap import LevelDraws
+from avkd.reporting.pooling import MEAN_LOGIT, Pooling
+from avkd.reporting.probability_metrics import ProbabilityTally
+from avkd.reporting.scores import REAL_METHOD, ClipScore
+from avkd.reporting.summary import (
+    SummaryRow,
+    Threshold,
+    VideoScore,
+    clip_logits,
+    frame_logits,
+    missing_neutral,
+    pool_file,
+    rows_of_methods,
+)
+from avkd.reporting.threshold_metrics import Confusion, ThresholdMetrics
+
+_LEVEL_BITS = 18
+_LEVELS = 1 << _LEVEL_BITS
+_COARSE_LEVELS = 512  # of the bootstrap, holding about equal numbers of files
+_FILES_AT_ONCE = 2048
+_NO_COUNTS = np.zeros(_LEVELS, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatRow:
+    """A row of the table made of counts."""
+
+    row: SummaryRow
+    tie_share: float | None
+    """Share of (fake, real) pairs of files whose logits fell into one level: the AUC is off by half
+    of it at most. None where there is no AUC."""
+
+
+def summarise_flat(
+    open_rows: Callable[[], Iterable[ClipScore]],
+    *,
+    threshold: Threshold | None = None,
+    pooling: Pooling = MEAN_LOGIT,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[FlatRow, ...]:
+    """Rows of the table of one dataset, as `summary.summarise` gives them, in flat memory.
+
+    Intervals are of the bootstrap of `poisson_bootstrap`, over groups where every scored file of
+    the dataset has one.
+
+    Args:
+        open_rows: begins to read the rows; called twice, it must give the same. The windows of a
+            file follow each other.
+        threshold: for the verdicts.
+        pooling: rule for the windows of a file.
+        resamples: bootstrap draws.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: rows of several datasets or sides, or rows of a file that contradict each other.
+    """
+    tallies: dict[str, _Tally] = {}
+    head: VideoScore | None = None
+
+    def chunks() -> Iterator[list[VideoScore]]:
+        return _chunks(open_rows(), pooling)
+
+    for chunk in chunks():
+        head = head or chunk[0]
+        _check_dataset(head, chunk)
+        for method, videos in _by_method(chunk).items():
+            tallies[method] = tallies.get(method, _Tally()) + _Tally.of(videos, threshold)
+    if head is None:
+        return ()
+    tallies.setdefault(REAL_METHOD, _Tally())
+    units: ResamplingUnit = "files" if any(t.without_group for t in tallies.values()) else "groups"
+    drawn = _draw(chunks(), tallies, units, threshold, resamples, seed)
+    column = {method: place for place, method in enumerate(tallies)}
+    rows = []
+    for method, is_pooled in rows_of_methods(tallies):
+        methods = [m for m in tallies if m not in (method, REAL_METHOD)] if is_pooled else []
+        fakes = [*methods, *([method] if method in tallies else [])]
+        fake = sum((tallies[name] for name in fakes), _Tally())
+        numbers = _Numbers(
+            real=tallies[REAL_METHOD],
+            fake=fake,
+            drawn=drawn,
+            real_columns=(column[REAL_METHOD],),
+            fake_columns=tuple(column[name] for name in fakes),
+            without_draws=_without_draws(tallies[REAL_METHOD], fake, units, resamples, seed),
+        )
+        found = numbers.row(head, method, is_pooled, threshold)
+        rows.append(replace(found, row=replace(found.row, pooling=pooling)))
+    return tuple(rows)
+
+
+def level_of(logits: FloatArray) -> IntArray:
+    """(N,) level of each logit, 0 to `_LEVELS` - 1; a higher logit is never at a lower level."""
+    # + 0.0 makes one zero of the two. What single precision cannot hold becomes its infinity.
+    with np.errstate(over="ignore"):
+        bits = (np.asarray(logits, dtype=np.float64) + 0.0).astype(np.float32).view(np.uint32)
+    ordered = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
+    return (ordered >> np.uint32(32 - _LEVEL_BITS)).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tally:
+    """What is counted of files of one label; tallies of parts add up."""
+
+    files: IntArray = field(default_factory=lambda: _NO_COUNTS)
+    clips: IntArray = field(default_factory=lambda: _NO_COUNTS)
+    frames: IntArray = field(default_factory=lambda: _NO_COUNTS)
+    probabilities: ProbabilityTally = field(default_factory=lambda: ProbabilityTally.of([], []))
+    expected: int = 0
+    called_fake: int = 0
+    without_group: int = 0
+    groups: frozenset[str] = frozenset()
+    """Names of up to two groups: whether there are two is all that matters."""
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, videos: Sequence[VideoScore], threshold: Threshold | None) -> _Tally:
+        """Count files of one method."""
+        scored = [video for video in videos if video.logit is not None]
+        logits = _logits(scored)
+        none: FloatArray = np.zeros(0)
+        return cls(
+            files=_counts(logits),
+            clips=_counts(np.concatenate([none, *map(clip_logits, scored)])),
+            frames=_counts(np.concatenate([none, *map(frame_logits, scored)])),
+            probabilities=ProbabilityTally.of_scored(
+                [video.label for video in scored], [video.probability for video in scored]
+            ),
+            expected=len(videos),
+            called_fake=0 if threshold is None else int(np.sum(logits >= threshold.logit)),
+            without_group=sum(not video.group for video in scored),
+            groups=frozenset(sorted({video.group or video.sample_id for video in scored})[:2]),
+            reasons=Counter(video.reason for video in videos if video.logit is None),
+        )
+
+    def __add__(self, other: _Tally) -> _Tally:
+        return _Tally(
+            files=self.files + other.files,
+            clips=self.clips + other.clips,
+            frames=self.frames + other.frames,
+            probabilities=self.probabilities + other.probabilities,
+            expected=self.expected + other.expected,
+            called_fake=self.called_fake + other.called_fake,
+            without_group=self.without_group + other.without_group,
+            groups=frozenset(sorted(self.groups | other.groups)[:2]),
+            reasons=self.reasons + other.reasons,
+        )
+
+    @property
+    def scored(self) -> int:
+        """Files with a logit."""
+        return int(self.files.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """All a row is made of."""
+
+    real: _Tally
+    fake: _Tally
+    drawn: LevelDraws
+    real_columns: tuple[int, ...]
+    fake_columns: tuple[int, ...]
+    without_draws: Interval
+
+    def row(
+        self, head: VideoScore, method: str, is_pooled: bool, threshold: Threshold | None
+    ) -> FlatRow:
+        """The finished row."""
+        real, fake = self.real, self.fake
+        levels = Levels(real.files, fake.files)
+        auc = levels.auc()
+        probabilities = real.probabilities + fake.probabilities
+        row = SummaryRow(
+            dataset=head.dataset,
+            split=head.split,
+            method=method,
+            is_pooled=is_pooled,
+            num_real=real.scored,
+            num_fake=fake.scored,
+            expected_real=real.expected,
+            expected_fake=fake.expected,
+            num_windows=int(real.clips.sum() + fake.clips.sum()),
+            auc=auc,
+            auc_interval=self._auc_interval(auc),
+            auc_missing_neutral=missing_neutral(
+                auc, (real.scored, fake.scored), (real.expected, fake.expected)
+            ),
+            clip_auc=Levels(real.clips, fake.clips).auc(),
+            frame_auc=Levels(real.frames, fake.frames).auc(),
+            average_precision=levels.average_precision(),
+            equal_error_rate=levels.equal_error_rate(),
+            calibration_error=probabilities.expected_calibration_error(),
+            partial_auc=partial_auc_of(levels),
+            tpr_at_1_percent_fpr=true_positive_rate_of(levels, 0.01),
+            tpr_at_1_per_mille_fpr=true_positive_rate_of(levels, 0.001),
+            log_loss=probabilities.log_loss(),
+            brier_score=probabilities.brier_score(),
+            reliability=probabilities.reliability(),
+            unscored=tuple((real.reasons + fake.reasons).most_common()),
+            at_threshold=self._at_threshold(threshold),
+        )
+        tied = None
+        if auc.value is not None:
+            tied = float(np.sum(real.files * fake.files) / (real.scored * fake.scored))
+        return FlatRow(row=row, tie_share=tied)
+
+    def _auc_interval(self, auc: Metric) -> Interval:
+        """Of the draws over coarse levels, moved by what the levels alone moved the AUC."""
+        if auc.value is None or self.without_draws.reason:
+            reason = auc.reason or self.without_draws.reason
+            return replace(self.without_draws, reason=reason)
+        aucs = self.drawn.aucs(self.real_columns, self.fake_columns)
+        of_levels = self.drawn.levels(self.real_columns, self.fake_columns).auc().value
+        assert of_levels is not None, "the same files have an AUC"
+        moved = auc.value - of_levels
+        return percentiles(
+            np.clip(aucs + moved, 0.0, 1.0),
+            unit=self.without_draws.unit,
+            seed=self.without_draws.seed,
+        )
+
+    def _at_threshold(self, threshold: Threshold | None) -> ThresholdMetrics:
+        if threshold is None:
+            return threshold_metrics.of_counts(None, None, without_draws=self.without_draws)
+        real, fake = self.real, self.fake
+        counts = Confusion(
+            true_real=real.scored - real.called_fake,
+            false_fake=real.called_fake,
+            false_real=fake.scored - fake.called_fake,
+            true_fake=fake.called_fake,
+        )
+        draws = None
+        if not self.without_draws.reason:
+            of_reals = self.drawn.verdicts(self.real_columns, threshold.logit)
+            of_fakes = self.drawn.verdicts(self.fake_columns, threshold.logit)
+            draws = np.stack([*of_reals, *of_fakes], axis=1)
+        return threshold_metrics.of_counts(counts, draws, without_draws=self.without_draws)
+
+
+def _draw(
+    chunks: Iterable[list[VideoScore]],
+    tallies: Mapping[str, _Tally],
+    unit: ResamplingUnit,
+    threshold: Threshold | None,
+    resamples: int,
+    seed: int,
+) -> LevelDraws:
+    """The second pass: a column for each method in the order of ``tallies``."""
+    files = sum((tally.files for tally in tallies.values()), _NO_COUNTS)
+    shares = np.linspace(0.0, 1.0, _COARSE_LEVELS + 1)[1:-1] * files.sum()
+    edges = {_lowest_logit(int(level)) for level in np.searchsorted(np.cumsum(files), shares)}
+    if threshold is not None:
+        edges.add(threshold.logit)
+    drawn = LevelDraws.empty(sorted(edges), columns=len(tallies), resamples=resamples, seed=seed)
+    column = {method: place for place, method in enumerate(tallies)}
+    for chunk in chunks:
+        scored = [video for video in chunk if video.logit is not None]
+        if scored:
+            drawn.add(
+                [video.group if unit == "groups" else video.sample_id for video in scored],
+                np.array([column[video.method] for video in scored]),
+                _logits(scored),
+            )
+    return drawn
+
+
+def _without_draws(
+    real: _Tally, fake: _Tally, unit: ResamplingUnit, resamples: int, seed: int
+) -> Interval:
+    """How was drawn, and why nothing may be concluded from it, if so."""
+    reason = Levels(real.files, fake.files).missing_class
+    for tally, name in ((real, "real"), (fake, "fake")):
+        if not reason and len(tally.groups) < 2:
+            reason = f"fewer than two {unit} with a {name} file"
+    return Interval(None, None, resamples, seed, unit, reason)
+
+
+def _chunks(rows: Iterable[ClipScore], pooling: Pooling) -> Iterator[list[VideoScore]]:
+    """Pooled files, so many at a time."""
+    of_file = groupby(rows, key=lambda row: (row.dataset, row.sample_id))
+    videos = (pool_file(list(windows), pooling) for _, windows in of_file)
+    while chunk := list(islice(videos, _FILES_AT_ONCE)):
+        yield chunk
+
+
+def _check_dataset(head: VideoScore, chunk: Iterable[VideoScore]) -> None:
+    for video in chunk:
+        if (video.dataset, video.split) != (head.dataset, head.split):
+            raise ValueError(
+                f"{video.sample_id}: of {video.dataset} {video.split}, among the scores of "
+                f"{head.dataset} {head.split}; each dataset needs a score file of its own"
+            )
+
+
+def _by_method(videos: Iterable[VideoScore]) -> dict[str, list[VideoScore]]:
+    found: dict[str, list[VideoScore]] = {}
+    for video in videos:
+        found.setdefault(video.method, []).append(video)
+    return found
+
+
+def _logits(scored: Iterable[VideoScore]) -> FloatArray:
+    return np.array([video.logit for video in scored], dtype=np.float64)
+
+
+def _counts(logits: FloatArray) -> IntArray:
+    return np.bincount(level_of(logits), minlength=_LEVELS).astype(np.int64)
+
+
+def _lowest_logit(level: int) -> float:
+    """The lowest logit of a level."""
+    ordered, top = level << (32 - _LEVEL_BITS), 1 << 31
+    bits = ordered ^ top if ordered & top else ~ordered & 0xFFFFFFFF
+    return float(np.array([bits], np.uint32).view(np.float32)[0])

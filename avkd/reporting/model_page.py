@@ -1,0 +1,245 @@
+"""What a page says of one model: its answer first, then tables, curves and what made the scores.
+
+Knows rows, blocks of scores and heads; `page` alone knows HTML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from avkd.reporting import figure, reliability_figure
+from avkd.reporting.curve_pictures import curve_pictures, histogram_pictures
+from avkd.reporting.page_parts import Answer, Headline, Picture, Section, Table
+from avkd.reporting.report_csv import Provenance
+from avkd.reporting.report_words import (
+    RANGE_COLUMNS,
+    RANKING_COLUMNS,
+    THRESHOLD_COLUMNS,
+    Columns,
+    dataset_title,
+    legend,
+    undefined,
+)
+from avkd.reporting.score_blocks import ScoreBlock
+from avkd.reporting.scores_head import ScoresHead
+from avkd.reporting.summary import SummaryRow
+from avkd.reporting.table_text import percent, percent_down, with_interval
+
+_QUANTITY = "AUC % over files, all forgeries, with 95 % interval and coverage; 50 is chance"
+_NO_THRESHOLD = (
+    "There is no validation threshold: these scores rank files, but no verdict, accuracy, "
+    "precision or recall can be read from them."
+)
+_RELIABILITY_CAPTION = (
+    "Points on the diagonal: of the files called 0.8 fake, four in five are. Below: how many files "
+    "stand behind each point."
+)
+_CONFUSION_CAPTION = "Verdicts on {dataset}: right ones blue, wrong ones orange."
+_AUC_CAPTION = (
+    "AUC with its 95 % interval for each method against the same reals, and for all of them "
+    "(diamonds). The dashed line is chance."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredModel:
+    """All that the page says of one model is made of."""
+
+    name: str
+    """For the reader."""
+    rows: tuple[SummaryRow, ...]
+    """Rows of its table, at least one."""
+    blocks: Mapping[tuple[str, str], ScoreBlock]
+    """Scores behind the pooled rows, by dataset and side of its split."""
+    heads: Mapping[str, ScoresHead]
+    """What made the scores, by score file."""
+    provenance: Provenance
+    """What made the numbers."""
+
+    @property
+    def pooled(self) -> tuple[SummaryRow, ...]:
+        """One row for each dataset."""
+        return tuple(row for row in self.rows if row.is_pooled)
+
+
+def headline(model: ScoredModel, *, warnings: Sequence[str] = ()) -> Headline:
+    """The AUC of each dataset with interval and coverage, and what changes its meaning.
+
+    Args:
+        model: whose.
+        warnings: further sentences, e.g. of the shortcut audit.
+    """
+    answers = []
+    for row in model.pooled:
+        low, high = row.auc_interval.low, row.auc_interval.high
+        interval = row.auc_interval.reason or row.auc.reason
+        if low is not None and high is not None:
+            interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
+        scored, expected = row.num_real + row.num_fake, row.expected_real + row.expected_fake
+        detail = f"{interval}, {scored} of {expected} files scored ({percent_down(row.coverage)})"
+        value = percent(row.auc)
+        answers.append(Answer(subject=dataset_title(row), value=value, detail=detail))
+    return Headline(
+        title=model.name,
+        quantity=_QUANTITY,
+        answers=tuple(answers),
+        warnings=(*_warnings(model), *warnings),
+    )
+
+
+def sections(model: ScoredModel, *, extra: Sequence[Section] = ()) -> tuple[Section, ...]:
+    """Everything below the headline, in order.
+
+    Args:
+        model: whose.
+        extra: sections of other audits of the same scores, e.g. of shortcuts; they stand before
+            coverage and provenance.
+    """
+    return (
+        _ranking(model),
+        *_curves(model),
+        *_at_threshold(model),
+        _probabilities(model),
+        *extra,
+        _coverage(model),
+        _provenance(model),
+        *_listed("How to read it", legend(model.rows, model.provenance)),
+        *_listed("Numbers that are not defined", undefined(model.rows)),
+    )
+
+
+def in_part(name: str, of_model: Sequence[Section]) -> tuple[Section, ...]:
+    """The same sections under the heading of their model."""
+    return tuple(dataclasses.replace(section, part=name) for section in of_model)
+
+
+def _warnings(model: ScoredModel) -> list[str]:
+    found = [*model.provenance.notes]
+    for row in model.pooled:
+        missing = row.expected_real + row.expected_fake - row.num_real - row.num_fake
+        if missing:
+            found.append(
+                f"{dataset_title(row)}: {missing} expected files could not be scored; with a coin "
+                f"thrown for them the AUC is {percent(row.auc_missing_neutral)}."
+            )
+        if row.auc.reason:
+            found.append(f"{dataset_title(row)}: no AUC, for there is {row.auc.reason}.")
+    return [*found, *([_NO_THRESHOLD] if model.provenance.threshold is None else [])]
+
+
+def _ranking(model: ScoredModel) -> Section:
+    return Section(
+        title="AUC and other ranking numbers",
+        tables=(_table(model.rows, RANKING_COLUMNS),),
+        pictures=(Picture(svg=figure.auc_svg(model.rows), caption=_AUC_CAPTION),),
+    )
+
+
+def _curves(model: ScoredModel) -> list[Section]:
+    curves: list[Picture] = []
+    histograms: list[Picture] = []
+    for row in model.pooled:
+        block = model.blocks[row.dataset, row.split]
+        curves += curve_pictures(row, block)
+        histograms += histogram_pictures(row, block, model.provenance.threshold)
+    made = []
+    if curves:
+        made.append(Section(title="ROC and DET curves", pictures=tuple(curves)))
+    if histograms:
+        made.append(Section(title="Scores by method", pictures=tuple(histograms)))
+    return made
+
+
+def _at_threshold(model: ScoredModel) -> list[Section]:
+    if model.provenance.threshold is None:
+        return []
+    pictures = [
+        Picture(
+            svg=figure.confusion_svg(row),
+            caption=_CONFUSION_CAPTION.format(dataset=dataset_title(row)),
+        )
+        for row in model.pooled
+    ]
+    table = _table(model.rows, THRESHOLD_COLUMNS)
+    title = "At the threshold chosen on validation data"
+    return [Section(title=title, tables=(table,), pictures=tuple(pictures))]
+
+
+def _probabilities(model: ScoredModel) -> Section:
+    drawn = [row for row in model.pooled if any(row.reliability.num_files)]
+    pictures = [
+        Picture(
+            svg=reliability_figure.reliability_svg(row),
+            caption=f"Stated probabilities on {dataset_title(row)}. {_RELIABILITY_CAPTION}",
+        )
+        for row in drawn
+    ]
+    return Section(
+        title="Low false-alarm range and probabilities",
+        tables=(_table(model.rows, RANGE_COLUMNS),),
+        pictures=tuple(pictures),
+    )
+
+
+def _coverage(model: ScoredModel) -> Section:
+    counts, reasons = [], []
+    for row in model.pooled:
+        scored, expected = row.num_real + row.num_fake, row.expected_real + row.expected_fake
+        counts.append(
+            (
+                *(dataset_title(row), f"{scored} / {expected}", percent_down(row.coverage)),
+                *(f"{row.num_real} / {row.expected_real}", f"{row.num_fake} / {row.expected_fake}"),
+                *(with_interval(row.auc, row.auc_interval), percent(row.auc_missing_neutral)),
+            )
+        )
+        reasons += [(dataset_title(row), code, str(number)) for code, number in row.unscored]
+    columns = (
+        *("Dataset", "Scored / expected", "Share", "Reals", "Fakes"),
+        *("AUC % without the missing", "AUC %, missing neutral"),
+    )
+    tables = [Table(columns=columns, rows=tuple(counts))]
+    if reasons:
+        names = ("Dataset", "Reason", "Files")
+        caption = "Why files have no score"
+        tables.append(Table(columns=names, rows=tuple(reasons), num_texts=2, caption=caption))
+    return Section(title="Coverage", tables=tuple(tables))
+
+
+def _provenance(model: ScoredModel) -> Section:
+    """What all score files share, then what they do not."""
+    facts = {path: dataclasses.asdict(head) for path, head in model.heads.items()}
+    shared: list[tuple[str, str]] = []
+    differing: list[tuple[str, str, str]] = []
+    for field in dataclasses.fields(ScoresHead):
+        name = field.name.replace("_", " ")
+        values = {path: str(head[field.name]) for path, head in facts.items()}
+        if len({*values.values()}) == 1:
+            value = next(iter(values.values()))
+            shared += [(name, value)] if value else []
+        else:
+            differing += [(name, path, value or "none") for path, value in values.items()]
+    tables = []
+    if shared:
+        tables.append(Table(columns=("", "All score files"), rows=tuple(shared), num_texts=2))
+    if differing:
+        columns = ("", "Score file", "")
+        tables.append(Table(columns=columns, rows=tuple(differing), num_texts=3))
+    return Section(title="What made these scores", tables=tuple(tables))
+
+
+def _listed(title: str, sentences: Sequence[str]) -> list[Section]:
+    return [Section(title=title, notes=tuple(sentences))] if sentences else []
+
+
+def _table(rows: Sequence[SummaryRow], columns: Columns) -> Table:
+    return Table(
+        columns=("Dataset", "Forgery", *columns),
+        rows=tuple(
+            (dataset_title(row), row.method, *(cell(row) for cell in columns.values()))
+            for row in rows
+        ),
+        num_texts=2,
+        strong_rows=frozenset(place for place, row in enumerate(rows) if row.is_pooled),
+    )

@@ -1,0 +1,113 @@
+"""One score of a file from the scores of its windows: the rules in use, by name.
+
+Pure arithmetic on logits and probabilities; knows no rows and no files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from avkd.reporting.probability_metrics import PROBABILITY_MARGIN
+
+Pooling = Literal["mean_logit", "mean_probability", "confident"]
+MEAN_LOGIT: Pooling = "mean_logit"
+
+RULES: dict[str, str] = {
+    "mean_logit": "a file's score is the mean of the raw logits of its scored windows",
+    "mean_probability": (
+        "a file's score is the mean of the network's own probabilities (sigmoid of the raw logit) "
+        "of its scored windows"
+    ),
+    "confident": (
+        "a file's score is the mean of the network's own probabilities (sigmoid of the raw logit): "
+        "of the windows above 0.8 if they are more than two fifths of all and more than 11, else "
+        "of those below 0.2 if they are more than nine tenths, else of all scored windows"
+    ),
+}
+"""What the reader is told of each rule."""
+
+# selimsef/dfdc_deepfake_challenge, kernel_utils.py, confident_strategy.
+_SURELY_FAKE, _SURELY_REAL = 0.8, 0.2
+_FAKE_SHARE_DIVISOR, _MOST_FAKE_IGNORED = 2.5, 11
+_REAL_SHARE = 0.9
+
+
+def pooled_scores(
+    logits: Sequence[float], probabilities: Sequence[float], rule: Pooling
+) -> tuple[float, float]:
+    """Pool the windows of one file.
+
+    Rules that average probabilities take the network's own, as published; their mean is given as
+    log-odds, which rank files alike and, unlike the mean itself, do not round to 1.
+
+    Args:
+        logits: raw logits of the windows, at least one.
+        probabilities: their calibrated P(fake) in [0, 1].
+        rule: its name.
+
+    Returns:
+        The logit that ranks the file, and its calibrated P(fake): of the mean log-odds for
+        ``mean_logit`` (exactly the calibrated probability of the pooled logit where calibration is
+        linear), else the mean over the same windows.
+    """
+    if rule == "mean_logit":
+        return math.fsum(logits) / len(logits), _of_mean_log_odds(probabilities)
+    chosen = _CHOOSE[rule]([_sigmoid(logit) for logit in logits])
+    return (
+        _log_odds_of_mean([logits[index] for index in chosen]),
+        min(math.fsum(probabilities[index] for index in chosen) / len(chosen), 1.0),
+    )
+
+
+def _every(probabilities: Sequence[float]) -> Sequence[int]:
+    return range(len(probabilities))
+
+
+def _confident(probabilities: Sequence[float]) -> Sequence[int]:
+    """Which windows count: the surely fake ones, the surely real ones, or all."""
+    count = len(probabilities)
+    fake = [index for index, p in enumerate(probabilities) if p > _SURELY_FAKE]
+    if len(fake) > max(count // _FAKE_SHARE_DIVISOR, _MOST_FAKE_IGNORED):
+        return fake
+    real = [index for index, p in enumerate(probabilities) if p < _SURELY_REAL]
+    return real if len(real) > _REAL_SHARE * count else range(count)
+
+
+_CHOOSE: dict[str, Callable[[Sequence[float]], Sequence[int]]] = {
+    "mean_probability": _every,
+    "confident": _confident,
+}
+
+
+def _sigmoid(logit: float) -> float:
+    return math.exp(_log_sigmoid(logit))
+
+
+def _log_sigmoid(logit: float) -> float:
+    # The form whose exponent is never positive: exp cannot overflow.
+    return min(logit, 0.0) - math.log1p(math.exp(-abs(logit)))
+
+
+def _log_odds_of_mean(logits: Sequence[float]) -> float:
+    """Log-odds of the mean of sigmoids, without forming numbers that round to 0 or 1."""
+    if len(logits) == 1:
+        return logits[0]
+    return _log_mean([_log_sigmoid(x) for x in logits]) - _log_mean(
+        [_log_sigmoid(-x) for x in logits]
+    )
+
+
+def _log_mean(logs: Sequence[float]) -> float:
+    """Log of the mean of exponentials."""
+    most = max(logs)
+    return most + math.log(math.fsum(math.exp(log - most) for log in logs) / len(logs))
+
+
+def _of_mean_log_odds(probabilities: Sequence[float]) -> float:
+    """P(fake) of the mean log-odds; plain floats, for there may be a million files."""
+    most = 1.0 - PROBABILITY_MARGIN
+    bounded = [min(max(p, PROBABILITY_MARGIN), most) for p in probabilities]
+    log_odds = math.fsum(math.log(p) - math.log1p(-p) for p in bounded) / len(bounded)
+    return 1.0 / (1.0 + math.exp(-log_odds))

@@ -1,0 +1,290 @@
+"""The shortcut audit as Markdown, CSV, text for a terminal, and a section of the page.
+
+Knows findings and names only: it computes nothing. A reader who looks at a detector's AUC must not
+miss that facts beside the face give the same; so rows are marked and warnings stand with the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from avkd.reporting.metrics import Metric
+from avkd.reporting.page_parts import Section, Table
+from avkd.reporting.shortcut_findings import (
+    FALSE_ALARM_LEVEL,
+    LEAST_FILES,
+    MOST_FILES,
+    WORTH_A_WARNING,
+    Matched,
+    Probe,
+    RowAudit,
+)
+from avkd.reporting.table_text import NOT_DEFINED, percent, plain, with_interval
+
+TITLE = "Shortcut audit"
+MARK = "(shortcut!)"
+"""Stands beside the AUC of a row in which a shortcut was found."""
+NO_FACTS = (
+    "The shortcut audit was not possible: nothing is known of the files but their scores. Prepare "
+    "the corpora again (avkd prepare) and evaluate again."
+)
+_SHORTCUTS_NAMED = 3  # in a sentence; the table has them all
+_PERCENT = round(100 * WORTH_A_WARNING)
+
+ROW_COLUMNS = (
+    *("Dataset", "Forgery", "Files looked at", "Best single fact", "its AUC %"),
+    *("AUC % of all facts", "Detector AUC %", "Matched pairs"),
+    *("AUC % of a probe of the pairs", "Detector AUC % on the pairs [95 % interval]"),
+    *("Detector follows the facts: reals", "fakes"),
+)
+FOUND_COLUMNS = (
+    *("Dataset", "Forgery", "Shortcut", "Usual of reals", "Usual of fakes"),
+    *("AUC % [95 % interval]", "p (Holm)"),
+)
+CSV_COLUMNS = (
+    *("dataset", "split", "method", "is_pooled", "num_real", "num_fake", "num_without_facts"),
+    *("num_left_out", "reason", "probe", "facts", "auc", "auc_low", "auc_high", "holm_p_value"),
+    *("is_shortcut", "usual_real", "usual_fake", "detector_auc", "follows_real", "follows_fake"),
+    *("matched_on", "num_pairs", "pairs_probe_auc", "pairs_detector_auc"),
+    *("pairs_detector_auc_low", "pairs_detector_auc_high"),
+)
+
+
+def marks(audits: Sequence[RowAudit]) -> dict[tuple[str, str, str], str]:
+    """What stands beside the AUC of each row with a shortcut, by dataset, split and method."""
+    return {(a.dataset, a.split, a.method): MARK for a in audits if a.found}
+
+
+def in_order(
+    audits: Sequence[RowAudit], rows: Iterable[tuple[str, str, str]]
+) -> tuple[RowAudit, ...]:
+    """The audits in the order of the table's rows, given by dataset, split and method."""
+    place = {row: number for number, row in enumerate(rows)}
+    last = len(place)
+    return tuple(
+        sorted(
+            audits, key=lambda audit: place.get((audit.dataset, audit.split, audit.method), last)
+        )
+    )
+
+
+def warnings(audits: Sequence[RowAudit]) -> tuple[str, ...]:
+    """A plain sentence for each row with a shortcut, and one for rows that could not be audited."""
+    if not audits:
+        return (NO_FACTS,)
+    said = [_warning(audit) for audit in audits if audit.found]
+    reasons: dict[str, list[str]] = {}
+    for audit in audits:
+        if audit.reason:
+            reasons.setdefault(audit.reason, []).append(_name(audit))
+    said += [f"No shortcut audit of {', '.join(of)}: {why}." for why, of in reasons.items()]
+    return tuple(said)
+
+
+def to_text(audits: Sequence[RowAudit]) -> str:
+    """What must not be overlooked, for a terminal: plain lines, or that nothing was found."""
+    if lines := warnings(audits):
+        return "\n".join(f"shortcut audit: {line}" for line in lines)
+    return "shortcut audit: no fact beside the face tells fakes from reals"
+
+
+def section(audits: Sequence[RowAudit]) -> Section:
+    """The audit as a part of the page; plain text, escaped by whoever prints it."""
+    audited = [audit for audit in audits if not audit.reason]
+    found = [(audit, probe) for audit in audited for probe in audit.found]
+    tables = []
+    if audited:
+        tables.append(Table(columns=ROW_COLUMNS, rows=tuple(map(_row, audited)), num_texts=2))
+    if found:
+        rows = tuple(_found_row(audit, probe) for audit, probe in found)
+        caption = "Every shortcut found"
+        tables.append(Table(columns=FOUND_COLUMNS, rows=rows, num_texts=5, caption=caption))
+    clean = "In no row do facts beside the face tell fakes from reals."
+    return Section(
+        title=TITLE,
+        warnings=warnings(audits),
+        paragraphs=(clean,) if audited and not found else (),
+        tables=tuple(tables),
+        notes=_NOTES if audited else (),
+    )
+
+
+def to_csv(audits: Sequence[RowAudit]) -> str:
+    """One line per probe, with what holds for its whole row; what is not defined is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for audit in audits:
+        writer.writerows(_csv_row(audit) | _csv_probe(probe) for probe in audit.probes)
+        if not audit.probes:
+            writer.writerow(_csv_row(audit))
+    return text.getvalue()
+
+
+_NOTES = (
+    "A probe is a small logistic regression that sees only facts which say nothing of a forgery: "
+    "leading and trailing silence, sound level and its presence, length, frame rate, picture size, "
+    "codecs, bit rate, file size, size and place of the face, brightness of the first frame. Each "
+    "file is judged by a probe that saw neither it nor a file of its group or source. A single "
+    "fact is tried on the files where it is known.",
+    f"A probe is called a shortcut when its AUC is above {_PERCENT} %, its interval lies above "
+    f"50 % and p, corrected for all probes of the row (Holm), is below {FALSE_ALARM_LEVEL:g}. "
+    "Intervals are made as those of the detector, and only above "
+    f"{_PERCENT} %. A shortcut that is not listed here may still be there.",
+    "Matched pairs: a real and a fake that agree on the shortcuts found (exactly on words, within "
+    "0.2 standard deviations of the probe's log-odds on numbers), so that their AUC cannot come "
+    "from those. A probe made anew of the pairs should be near or below 50 %. At least "
+    f"{LEAST_FILES} pairs are needed.",
+    "Detector follows the facts: Spearman's correlation of its score with the log-odds of the "
+    "probe, within a class; near 0 for a detector that does not look at them.",
+    f"At most {MOST_FILES} files of a class are looked at, drawn by the seed. Facts are those of "
+    "the source files, also where a perturbation was applied.",
+)
+_WORDS = {
+    "duration_seconds": "length in seconds",
+    "frames_per_second": "frame rate",
+    "has_sound": "presence of sound",
+    "leading_silence_seconds": "leading silence in seconds",
+    "trailing_silence_seconds": "trailing silence in seconds",
+    "sound_level_db": "sound level in dB",
+    "face_side_pixels": "face size in pixels",
+    "face_area_share": "face area relative to the frame",
+    "face_center_x": "place of the face, left to right",
+    "face_center_y": "place of the face, top to bottom",
+    "first_frame_brightness": "brightness of the first frame",
+}
+
+
+def _words(name: str) -> str:
+    return _WORDS.get(name, name.replace("_", " "))
+
+
+def _name(audit: RowAudit) -> str:
+    side = f" ({audit.split})" if audit.split else ""
+    return f"{audit.dataset}{side}, {audit.method}"
+
+
+def _warning(audit: RowAudit) -> str:
+    # A single fact says more than a family: it comes first.
+    found = sorted(audit.found, key=lambda probe: len(probe.facts) > 1)
+    named = [_finding(probe) for probe in found[:_SHORTCUTS_NAMED]]
+    more = len(audit.found) - len(named)
+    named += [f"{more} more"] if more else []
+    assert audit.matched is not None
+    return (
+        f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals. "
+        f"The detector's AUC of {percent(audit.detector_auc)} % may come from that. "
+        f"{_without(audit.matched)}"
+    )
+
+
+def _finding(probe: Probe) -> str:
+    assert probe.interval is not None
+    usual = ""
+    if probe.usual_real or probe.usual_fake:
+        usual = f", reals {probe.usual_real}, fakes {probe.usual_fake}"
+    return f"{_words(probe.name)} (AUC {with_interval(probe.auc, probe.interval)} %{usual})"
+
+
+def _without(matched: Matched) -> str:
+    """What the detector is worth without the shortcut, or why that is not known."""
+    if matched.detector_interval is None:
+        return f"What it is without is not known: {matched.detector_auc.reason}."
+    figure = with_interval(matched.detector_auc, matched.detector_interval)
+    on = ", ".join(map(_words, matched.on))
+    if matched.still_differ:
+        return (
+            f"What it is without is not known: even the {matched.num_pairs} closest pairs differ "
+            f"in {on} (there a probe has {percent(matched.probe_auc)} %, the detector {figure} %)."
+        )
+    return f"On {matched.num_pairs} pairs that agree on {on} it is {figure} %."
+
+
+def _row(audit: RowAudit) -> tuple[str, ...]:
+    single = [p for p in audit.probes if len(p.facts) == 1 and p.auc.value is not None]
+    best = max(single, key=lambda probe: probe.auc.value or 0.0, default=None)
+    whole = max(audit.probes, key=lambda probe: len(probe.facts), default=None)
+    matched = audit.matched
+    if matched is None:
+        pairs = ("no shortcut found", "-", "-")
+    elif matched.detector_interval is None:
+        pairs = (str(matched.num_pairs), NOT_DEFINED, NOT_DEFINED)
+    else:
+        figure = with_interval(matched.detector_auc, matched.detector_interval)
+        told = "still differ" if matched.still_differ else figure
+        pairs = (str(matched.num_pairs), percent(matched.probe_auc), told)
+    side = f" ({audit.split})" if audit.split else ""
+    return (
+        f"{audit.dataset}{side}",
+        f"{audit.method} {MARK}" if audit.found else audit.method,
+        f"{audit.num_real} reals, {audit.num_fake} fakes{_without_facts(audit)}",
+        "-" if best is None else _words(best.name),
+        "-" if best is None else percent(best.auc),
+        "-" if whole is None else percent(whole.auc),
+        percent(audit.detector_auc),
+        *pairs,
+        *map(plain, audit.follows),
+    )
+
+
+def _without_facts(audit: RowAudit) -> str:
+    return f" ({audit.num_without_facts} without facts)" if audit.num_without_facts else ""
+
+
+def _found_row(audit: RowAudit, probe: Probe) -> tuple[str, ...]:
+    assert probe.interval is not None and probe.holm_p_value is not None
+    side = f" ({audit.split})" if audit.split else ""
+    return (
+        f"{audit.dataset}{side}",
+        audit.method,
+        _words(probe.name),
+        probe.usual_real or "-",
+        probe.usual_fake or "-",
+        with_interval(probe.auc, probe.interval),
+        f"{probe.holm_p_value:.2g}",
+    )
+
+
+def _csv_row(audit: RowAudit) -> dict[str, object]:
+    matched = audit.matched
+    interval = None if matched is None else matched.detector_interval
+    return {
+        "dataset": audit.dataset,
+        "split": audit.split,
+        "method": audit.method,
+        "is_pooled": int(audit.is_pooled),
+        "num_real": audit.num_real,
+        "num_fake": audit.num_fake,
+        "num_without_facts": audit.num_without_facts,
+        "num_left_out": audit.num_left_out,
+        "reason": audit.reason,
+        "detector_auc": audit.detector_auc.value,
+        "follows_real": audit.follows[0].value,
+        "follows_fake": audit.follows[1].value,
+        "matched_on": "" if matched is None else " ".join(matched.on),
+        "num_pairs": None if matched is None else matched.num_pairs,
+        "pairs_probe_auc": _value(None if matched is None else matched.probe_auc),
+        "pairs_detector_auc": _value(None if matched is None else matched.detector_auc),
+        "pairs_detector_auc_low": None if interval is None else interval.low,
+        "pairs_detector_auc_high": None if interval is None else interval.high,
+    }
+
+
+def _csv_probe(probe: Probe) -> dict[str, object]:
+    return {
+        "probe": probe.name,
+        "facts": " ".join(probe.facts),
+        "auc": probe.auc.value,
+        "auc_low": None if probe.interval is None else probe.interval.low,
+        "auc_high": None if probe.interval is None else probe.interval.high,
+        "holm_p_value": probe.holm_p_value,
+        "is_shortcut": int(probe.is_shortcut),
+        "usual_real": probe.usual_real,
+        "usual_fake": probe.usual_fake,
+    }
+
+
+def _value(metric: Metric | None) -> float | None:
+    return None if metric is None else metric.value

@@ -1,0 +1,284 @@
+"""Trains every row of a list, tests it on every column of another, and puts all into one table.
+
+Leave-one-out repeats a training without a method. Every run is a run folder of `avkd finetune` or
+`avkd distill`, every number comes from an `avkd evaluate` folder; what is finished is kept. Refused
+before anything is trained: people whom a training and a test both show.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avkd import durable
+from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.image_config import DistillConfig
+from avkd.config.load import parse
+from avkd.config.matrix_config import ALL_METHODS, MatrixConfig, MatrixTest, MatrixTraining
+from avkd.config.training_config import FinetuneConfig
+from avkd.data.datasets import Corpus
+from avkd.data.manifest import REAL_METHOD
+from avkd.models.model_file import ModelHeader, read_header
+from avkd.outcome import ExitCode, Outcome
+from avkd.reporting import matrix_table
+from avkd.reporting.heat_map import draw_heat_map
+from avkd.reporting.matrix_result import Overlap, Result, to_csv
+from avkd.reporting.page import write_page
+from avkd.reporting.section_markdown import to_markdown
+from avkd.stages.distill import distill
+from avkd.stages.finetune import finetune
+from avkd.studies import matrix_checks
+from avkd.studies.finished_runs import corpora_of, model_of, score_once, train_once
+from avkd.studies.matrix_checks import Judged
+
+logger = logging.getLogger(__name__)
+
+Recipe = FinetuneConfig | DistillConfig
+Corpora = Mapping[Path, Corpus]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One model of the matrix: to be trained, or given."""
+
+    training: MatrixTraining
+    recipe: Recipe | None
+    """The command that trains it; None = it is given."""
+    left_out: str
+    """The method it goes without for leave-one-out; empty = none."""
+    seed: int | None
+    model: Path
+    """Its file."""
+    scores: Path
+    """Folder for the scores, one for each test in it."""
+
+
+def matrix(config: MatrixConfig) -> Outcome:
+    """`avkd matrix`: runs, scores, matrix.md, matrix.csv, matrix.png, matrix.html.
+
+    Raises:
+        FileNotFoundError: a corpus, recipe, model or protocol is not there.
+        ValueError: a training and a test show the same people or differently made crops, a method
+            to leave out is not there, a run or scores there were made with other settings.
+    """
+    recipes = {training.name: _recipe(training, config) for training in config.trainings}
+    folders = [folder for t in config.trainings for folder in known_data(t, recipes[t.name])]
+    folders += [folder for test in config.tests for folder in test.data]
+    corpora = {folder: Corpus.open(folder) for folder in dict.fromkeys(folders)}
+    tests = [Judged.of(test, corpora) for test in config.tests]
+    warnings = matrix_checks.check(
+        tests,
+        {t.name: known_data(t, recipes[t.name]) for t in config.trainings},
+        corpora,
+        mixed_preprocessing=config.mixed_preprocessing,
+    )
+    runs = [
+        run
+        for training in config.trainings
+        for run in _runs(
+            training,
+            recipes[training.name],
+            config,
+            _left_out(training, recipes[training.name], tests, corpora),
+        )
+    ]
+    for number, run in enumerate(runs, 1):
+        logger.info("model %d of %d: %s", number, len(runs), run.model)
+        if isinstance(run.recipe, FinetuneConfig):
+            train_once(run.recipe, finetune)
+        elif run.recipe is not None:
+            train_once(run.recipe, distill)
+    results = [r for run in runs for judged in tests for r in _test(run, judged, config, corpora)]
+    return _write(config.out, results, warnings)
+
+
+def known_data(training: MatrixTraining, recipe: Recipe | None) -> tuple[Path, ...]:
+    """The corpora a training learns from, those of further reals last; none if it does not say."""
+    if recipe is None:
+        return training.data or ()
+    return (*recipe.data, *(recipe.real_data if isinstance(recipe, FinetuneConfig) else ()))
+
+
+def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
+    """The recipe's file with the settings of the matrix; run and seed are still the file's."""
+    recipe: Recipe
+    if training.finetune is not None:
+        recipe = parse("finetune", FinetuneConfig, ["--config", str(training.finetune)])
+    elif training.distill is not None:
+        recipe = parse("distill", DistillConfig, ["--config", str(training.distill)])
+        if recipe.teacher_outputs is not None:
+            raise ValueError(
+                f"{training.distill}: teacher_outputs: every run of a matrix asks its teacher for "
+                "itself; take it out"
+            )
+    else:
+        return None
+    loop = replace(
+        recipe.loop,
+        device=config.device or recipe.loop.device,
+        threads=config.threads or recipe.loop.threads,
+    )
+    recipe = replace(recipe, data=training.data or recipe.data, loop=loop, resume=False)
+    return _without(recipe, training.exclude_methods)
+
+
+def _without(recipe: Recipe, methods: tuple[str, ...]) -> Recipe:
+    """The recipe that excludes some methods more."""
+    if isinstance(recipe, FinetuneConfig):
+        return replace(recipe, exclude_methods=_joined(recipe.exclude_methods, methods))
+    excluded = _joined(recipe.select.exclude_methods, methods)
+    return replace(recipe, select=replace(recipe.select, exclude_methods=excluded))
+
+
+def _joined(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*some, *more)))
+
+
+def _runs(
+    training: MatrixTraining,
+    recipe: Recipe | None,
+    config: MatrixConfig,
+    methods: tuple[str, ...],
+) -> Iterator[Run]:
+    """The training itself and without each method to leave out, at every seed."""
+    if recipe is None:
+        assert training.model is not None
+        scores = config.out / "scores" / training.name / "given"
+        yield Run(
+            training=training,
+            recipe=None,
+            left_out="",
+            seed=None,
+            model=training.model,
+            scores=scores,
+        )
+        return
+    for left_out in ("", *methods):
+        wanted = _without(recipe, (left_out,)) if left_out else recipe
+        for seed in config.seeds:
+            place = Path(training.name, _folder_name(left_out), f"seed-{seed}")
+            folder = config.out / "runs" / place
+            yield Run(
+                training=training,
+                recipe=replace(wanted, run=folder, loop=replace(wanted.loop, seed=seed)),
+                left_out=left_out,
+                seed=seed,
+                model=model_of(folder),
+                scores=config.out / "scores" / place,
+            )
+
+
+def _left_out(
+    training: MatrixTraining, recipe: Recipe | None, tests: Sequence[Judged], corpora: Corpora
+) -> tuple[str, ...]:
+    """The methods to leave out, each of which must be trained on and tested.
+
+    Raises:
+        ValueError: one is not, or it is the only method.
+    """
+    if recipe is None or not training.leave_out:
+        return ()
+    excluded = (
+        recipe.exclude_methods
+        if isinstance(recipe, FinetuneConfig)
+        else recipe.select.exclude_methods
+    )
+    samples = (s for folder in recipe.data for s in corpora[folder].manifest.samples)
+    trained_on = {s.method for s in samples if s.split == "train"} - {REAL_METHOD, *excluded}
+    left_out = training.leave_out
+    if left_out == (ALL_METHODS,):
+        left_out = tuple(sorted(trained_on))
+    tested = {method for judged in tests for method in judged.methods}
+    for method in left_out:
+        if method not in trained_on:
+            raise ValueError(
+                f"training {training.name}: leave_out: it is not trained on {method!r}; its "
+                f"methods: {', '.join(sorted(trained_on))}"
+            )
+        if method not in tested:
+            raise ValueError(f"training {training.name}: leave_out: no test holds {method!r}")
+    if len(trained_on) < 2:
+        raise ValueError(
+            f"training {training.name}: leave_out: {', '.join(trained_on)} is its only method; "
+            "without it there is nothing to learn"
+        )
+    return left_out
+
+
+def _folder_name(left_out: str) -> str:
+    """A name for the folder of a variant; methods are named by whoever made the data."""
+    if not left_out:
+        return "all_methods"
+    plain = re.fullmatch(r"[\w.-]{1,64}", left_out, re.ASCII)
+    return f"without_{left_out if plain else durable.fingerprint(left_out)}"
+
+
+def _test(run: Run, judged: Judged, config: MatrixConfig, corpora: Corpora) -> Iterator[Result]:
+    """The rows of one test; none where the method that was left out is not in it."""
+    test = judged.test
+    if run.left_out and run.left_out not in judged.methods:
+        return
+    header = read_header(run.model)
+    settings = EvaluateConfig(
+        model=run.model,
+        data=test.data,
+        out=run.scores / test.name,
+        methods=test.methods,
+        protocol=test.protocol,
+        mixed_preprocessing=config.mixed_preprocessing,
+        tables_only=True,
+        bootstrap_resamples=config.bootstrap_resamples,
+        batch_size=config.batch_size,
+        device=config.device or ("auto" if run.recipe is None else run.recipe.loop.device),
+        threads=config.threads or (None if run.recipe is None else run.recipe.loop.threads),
+    )
+    for row in score_once(settings, name=test.name):
+        yield Result(
+            training=run.training.name,
+            left_out=run.left_out,
+            seed=run.seed,
+            model_fingerprint=header.fingerprint,
+            training_methods=_training_methods(header),
+            test=test.name,
+            overlap=_overlap(run, header, test, corpora),
+            row=row,
+        )
+
+
+def _training_methods(header: ModelHeader) -> frozenset[str] | None:
+    methods = header.provenance.get("training_methods")
+    if not isinstance(methods, list):
+        return None
+    return frozenset(map(str, methods)) - {REAL_METHOD}
+
+
+def _overlap(run: Run, header: ModelHeader, test: MatrixTest, corpora: Corpora) -> Overlap:
+    """How many of the tested corpora are those trained on, by content or by dataset name."""
+    contents = set(corpora_of(header))
+    trained_on = [corpora[folder] for folder in known_data(run.training, run.recipe)]
+    datasets = {s.dataset for corpus in trained_on for s in corpus.expected}
+    known = [
+        corpora[folder].manifest.fingerprint in contents
+        or not datasets.isdisjoint(s.dataset for s in corpora[folder].expected)
+        for folder in test.data
+    ]
+    if all(known):
+        return "same"
+    return "shared" if any(known) else "none"
+
+
+def _write(out: Path, results: list[Result], warnings: tuple[str, ...]) -> Outcome:
+    section = matrix_table.section(results, warnings=warnings)
+    text = to_markdown([section])
+    durable.write_text(out / "matrix.md", text)
+    durable.write_text(out / "matrix.csv", to_csv(results))
+    draw_heat_map(matrix_table.matrix_map(results), out / "matrix.png")
+    write_page(out / "matrix.html", title="Train sets x test sets", sections=[section])
+    is_whole = all(result.row.coverage == 1.0 for result in results)
+    return Outcome(
+        f"{text}\nwrote {out / 'matrix.md'}, matrix.csv, matrix.png, matrix.html, runs and scores",
+        ExitCode.DONE if is_whole else ExitCode.SOME_SKIPPED,
+    )

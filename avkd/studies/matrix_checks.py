@@ -1,0 +1,136 @@
+"""Whether the tests of a matrix may judge its trainings; asked before anything is trained.
+
+Knows prepared corpora and names, no model and no scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.matrix_config import MatrixTest
+from avkd.data.crop_provenance import CropProvenance
+from avkd.data.datasets import Corpus
+from avkd.data.manifest import REAL_METHOD, Sample, check_identities
+from avkd.evaluation.protocol import check_datasets, protocol_of, wants
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The files of one test."""
+
+    test: MatrixTest
+    samples: Mapping[Path, list[Sample]]
+    """By corpus, prepared or not."""
+
+    @classmethod
+    def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> Judged:
+        """Look at what `avkd evaluate` would refuse only after hours of training.
+
+        Raises:
+            FileNotFoundError: there is no such protocol file.
+            ValueError: its protocol is none or not of a test side, a corpus has nothing to score,
+                two bear one name, or a method is not there.
+        """
+        # The model is not looked at: only what its files are is asked for.
+        settings = EvaluateConfig(
+            model=Path(), data=test.data, out=Path(), methods=test.methods, protocol=test.protocol
+        )
+        protocol = protocol_of(settings)
+        if protocol.split != "test":
+            raise ValueError(
+                f"test {test.name}: {test.protocol} scores {protocol.split} sides, where models "
+                "are trained or selected; a matrix tests on test sides"
+            )
+        samples = {f: [s for s in corpora[f].expected if wants(protocol, s)] for f in test.data}
+        datasets: dict[str, Path] = {}
+        for folder, wanted in samples.items():
+            if not wanted:
+                raise ValueError(
+                    f"test {test.name}: {folder} has nothing to score on its test side"
+                )
+            if wanted[0].dataset in datasets:
+                raise ValueError(
+                    f"test {test.name}: {folder} and {datasets[wanted[0].dataset]} are both named "
+                    f"{wanted[0].dataset!r}; prepare one with another --dataset"
+                )
+            datasets[wanted[0].dataset] = folder
+        check_datasets(protocol, datasets)
+        judged = cls(test, samples)
+        if unknown := sorted(set(test.methods or ()) - judged.methods):
+            raise ValueError(f"test {test.name}: methods: no {unknown[0]!r} on the test side")
+        return judged
+
+    @property
+    def methods(self) -> set[str]:
+        """Forgery methods there are files of."""
+        return {s.method for wanted in self.samples.values() for s in wanted} - {REAL_METHOD}
+
+
+def check(
+    tests: Sequence[Judged],
+    trained_on: Mapping[str, tuple[Path, ...]],
+    corpora: Mapping[Path, Corpus],
+    *,
+    mixed_preprocessing: bool,
+) -> tuple[str, ...]:
+    """Refuse a test that shows people of a training, and corpora that were cropped apart.
+
+    Args:
+        tests: all of the matrix.
+        trained_on: the corpora of each training by its name; none where they are not known.
+        corpora: all of them, opened.
+        mixed_preprocessing: allow other crops.
+
+    Returns:
+        Sentences on what could not be checked, or was allowed.
+
+    Raises:
+        ValueError: names the training, the test, one file of each, and the cure.
+    """
+    warnings = _check_crops(corpora, mixed_preprocessing)
+    for training, folders in trained_on.items():
+        if not folders:
+            warnings.append(
+                f"Whether {training} was trained on people of the tests is not checked: its data "
+                "are not given."
+            )
+        for judged in tests:
+            _check_people(training, [corpora[folder] for folder in folders], judged)
+    # Each corpus once, however many trainings and tests share it.
+    for folder, corpus in corpora.items():
+        if unknown := sum(not s.identities for s in corpus.expected if s.split is not None):
+            warnings.append(
+                f"{folder.name}: {unknown} of its files show people who are not known, so whether "
+                "trainings and tests share them could not be checked."
+            )
+    return tuple(warnings)
+
+
+def _check_crops(corpora: Mapping[Path, Corpus], mixed_preprocessing: bool) -> list[str]:
+    """All corpora must have been cropped alike; perturbations may differ."""
+    first, *others = corpora
+    wanted = CropProvenance.of([first])
+    mixed = []
+    for other in others:
+        corpora[other].require_faces(corpora[first].faces, str(first))
+        found = CropProvenance.of([other])
+        if found.fingerprint != wanted.fingerprint:
+            mixed.append(f"{first} ({wanted.text}) and {other} ({found.text}) were cropped apart")
+    if mixed and not mixed_preprocessing:
+        raise ValueError(f"{mixed[0]}; prepare both alike, or allow it: --mixed_preprocessing true")
+    return [f"{sentence}: some of the differences may come from the crops." for sentence in mixed]
+
+
+def _check_people(training: str, learnt: Sequence[Corpus], judged: Judged) -> None:
+    sides = [s for corpus in learnt for s in corpus.expected if s.split in ("train", "val")]
+    try:
+        check_identities(chain(sides, *judged.samples.values()))
+    except ValueError as error:
+        raise ValueError(
+            f"training {training}, test {judged.test.name}: {error}; prepare one of them so that "
+            "their people stand on the same sides, or take one out"
+        ) from error

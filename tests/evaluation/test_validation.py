@@ -1,0 +1,128 @@
+"""The rule that validation scores choose: threshold, band, probabilities, and what it tells."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avkd.evaluation.validation import Validation
+from avkd.models.decision import DecisionRule
+from avkd.reporting import metrics
+from avkd.reporting.scores import ClipScore
+
+KINDS = ["platt", "temperature", "isotonic", "none"]
+
+
+def validation(
+    num_files: int = 120, *, distance: float = 2.0, shift: float = 0.0, factor: float = 1.0
+) -> Validation:
+    """Files of two windows each, one third of them fake."""
+    random = np.random.default_rng(0)
+    rows = []
+    for number in range(num_files):
+        label = int(number % 3 == 0)
+        for window in range(2):
+            logit = factor * (random.normal(distance * label, 1.0) + shift)
+            rows.append(
+                ClipScore(
+                    sample_id=f"file-{number}",
+                    label=label,
+                    dataset="grid" if number % 2 else "seen",
+                    method="FaceSwap" if label else "real",
+                    split="val",
+                    window=window,
+                    start_frame=25 * window,
+                    num_frames=25,
+                    logit=logit,
+                    probability=0.5,
+                )
+            )
+    return Validation(tuple(rows), (Path("prepared/seen"), Path("prepared/grid")))
+
+
+def decided(scored: Validation, kind: str) -> DecisionRule:
+    return scored.decision(kind, whose="this training")[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_threshold_is_the_one_with_the_best_balanced_accuracy(kind: str) -> None:
+    """Chosen among logits: no calibration can move it or blur it."""
+    scored = validation()
+    labels, logits = scored.labels_and_logits
+    rule = decided(scored, kind)
+
+    def accuracy(called_fake: np.ndarray) -> float:
+        return called_fake[labels == 1].mean() + (~called_fake)[labels == 0].mean()
+
+    best = max(accuracy(logits >= cut) for cut in logits)
+    assert accuracy(logits >= rule.threshold_logit) == pytest.approx(best)
+    assert rule.threshold_logit == metrics.best_threshold(labels, logits).threshold
+    words = np.array([rule.decide(logit) for logit in logits])
+    assert not (words[logits < rule.threshold_logit] == "fake").any()
+    assert not (words[logits >= rule.threshold_logit] == "real").any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"distance": -2.0},  # worse than chance: the best threshold is beyond the last file
+        {"distance": 0.0},
+        {"distance": 40.0},
+        {"shift": 50.0},
+        {"shift": -50.0},
+        {"factor": 0.0},  # one score for all
+        {"factor": 1e6},
+        {"factor": 1e-6},
+    ],
+)
+def test_scores_of_any_sort_give_a_rule_and_never_stop_a_finished_training(
+    kind: str, changes: dict[str, float]
+) -> None:
+    scored = validation(**changes)
+    rule, rows = scored.decision(kind, whose="this training")
+    assert rule.calibration.kind == kind and 0 <= rule.uncertain_half_width <= 0.1
+    assert DecisionRule.from_json(rule.as_json()) == rule
+    for row in rows:
+        assert row.logit is not None
+        assert row.probability == rule.probability(row.logit)
+    if changes.get("distance") == 40.0:
+        labels, logits = scored.labels_and_logits
+        words = {(rule.decide(logit), label) for label, logit in zip(labels, logits, strict=True)}
+        assert words == {("real", 0), ("fake", 1)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_rule_says_what_it_was_fitted_on_and_how_it_does_there(kind: str) -> None:
+    scored = validation(factor=5.0)
+    rule = scored.decision(kind, whose="this training", replaced_source="an older rule")[0]
+    fit = rule.fit
+    assert fit is not None
+    assert (fit.num_real, fit.num_fake) == (80, 40)
+    assert (fit.datasets, fit.methods) == (("grid", "seen"), ("FaceSwap",))
+    assert fit.replaced_source == "an older rule"
+    assert rule.source.startswith("best balanced accuracy on 120 validation files of this training")
+    assert ("not calibrated" in rule.source) == (kind == "none")
+    before, after = fit.same_files_log_loss_before, fit.same_files_log_loss_after
+    assert after == before if kind == "none" else after < before - 0.1
+    labels, logits = scored.labels_and_logits
+    losses = [
+        np.mean([-np.log(abs(1 - label - rule.probability(x))) for x in logits[labels == label]])
+        for label in (0, 1)
+    ]
+    assert after == pytest.approx(np.mean(losses))
+    assert fit.same_files_calibration_error_before > 0.1 or kind == "none"
+
+
+def test_too_few_files_for_isotonic_are_said_in_the_source() -> None:
+    assert "which so few files hardly carry" in decided(validation(99), "isotonic").source
+    assert "hardly" not in decided(validation(102), "isotonic").source
+    assert "hardly" not in decided(validation(99), "platt").source
+
+
+def test_the_files_have_one_fingerprint_whatever_their_scores_and_their_order() -> None:
+    scored = validation()
+    turned = Validation(scored.rows[::-1], scored.corpora)
+    fits = [decided(v, "platt").fit for v in (scored, turned, validation(factor=2), validation(90))]
+    digests = [fit.files_fingerprint for fit in fits if fit is not None]
+    assert digests[0] == digests[1] == digests[2] != digests[3]

@@ -1,0 +1,111 @@
+"""What the robustness table says, in every form it is printed in."""
+
+import csv
+import io
+
+import pytest
+from test_robustness_summary import GRID, made_up_cells
+
+from avkd.reporting import robustness_table
+from avkd.reporting.robustness_summary import MEAN, Robustness, summarise_robustness
+from avkd.reporting.table_text import with_interval
+
+
+def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
+    cells = made_up_cells(lost=lost)
+    return [t for m in models for t in summarise_robustness(cells, model=m, resamples=100)]
+
+
+def pooled(found: list[Robustness]) -> Robustness:
+    return next(table for table in found if table.is_pooled)
+
+
+def markdown_rows(text: str, heading: str) -> dict[str, list[str]]:
+    """Cells of the table under a heading, by their first cell."""
+    part = text.split(f"## {heading}")[1].split("\n## ")[0]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("|")]
+    return {cells[0].strip("*"): [cell.strip("*") for cell in cells[1:]] for cells in lines}
+
+
+def test_every_number_stands_in_its_row_and_column() -> None:
+    found = tables()
+    table = pooled(found)
+    rows = markdown_rows(robustness_table.to_markdown(found, notes=()), "m on d (test)")
+    assert rows["Perturbation"] == ["1", "3", "Mean", "Drop at 3"]
+    assert list(rows)[2:] == ["clean", "blur", "jpeg", "mean"]
+    assert rows["clean"] == ["-", "-", with_interval(table.clean.auc, table.clean.interval), "-"]
+    for name in ("blur", "jpeg", MEAN):
+        entries = [table.at(name, severity) for severity in (1, 3, None)]
+        assert rows[name][:3] == [with_interval(e.auc, e.interval) for e in entries]
+        drop = table.at(name, 3)
+        assert rows[name][3] == with_interval(drop.drop, drop.drop_interval)
+
+
+def test_lost_files_are_told_in_the_cell_the_means_and_a_warning() -> None:
+    found = tables(lost=7)
+    rows = markdown_rows(robustness_table.to_markdown(found, notes=()), "m on d (test)")
+    assert rows["blur"][1].endswith("(50.0 % scored)")
+    assert "scored" not in rows["blur"][0] and "scored" not in rows["jpeg"][2]
+    assert rows["blur"][2].endswith("(at least 50.0 % scored)")
+    assert rows["mean"][2].endswith("(at least 50.0 % scored)")
+    part = robustness_table.section(found, notes=())
+    (warning,) = part.warnings
+    mean = pooled(found).at(MEAN, None)
+    assert "1 of 4 cells lost more than 5 %" in warning and "worst: blur 3, 50.0 %" in warning
+    assert f"coin: {100 * mean.auc_missing_neutral.value:.1f} %" in warning
+    assert "1 of 4 cells" in robustness_table.to_text(found)
+    assert robustness_table.section(tables(), notes=()).warnings == ()
+
+
+def test_a_cell_without_a_score_is_a_sentence_and_not_a_number() -> None:
+    found = tables(lost=14)
+    text = robustness_table.to_markdown(found, notes=())
+    rows = markdown_rows(text, "m on d (test)")
+    assert rows["blur"][1].startswith("not defined") and rows["mean"][2].startswith("not defined")
+    assert "Not defined, no scored file: m, blur 3." in text
+
+
+def test_models_side_by_side_and_methods_have_tables_of_their_own() -> None:
+    found = tables(models=("one", "two"))
+    part = robustness_table.section(found, notes=("a note",))
+    captions = [table.caption.split(":")[0] for table in part.tables]
+    assert captions == ["All models", "one on d (test)", "two on d (test)", "By forgery"]
+    assert [row[0] for row in part.tables[0].rows] == ["one", "two"]
+    assert [row[2] for row in part.tables[3].rows] == ["reenact", "swap"] * 2
+    assert part.notes[-1] == "a note"
+
+
+def test_the_csv_has_every_entry_of_every_method() -> None:
+    found = tables(lost=7)
+    lines = list(csv.DictReader(io.StringIO(robustness_table.to_csv(found))))
+    assert len(lines) == 3 * (1 + len(GRID) + 2 + 3)
+    by_name = {(line["method"], line["perturbation"], line["severity"]): line for line in lines}
+    for table in found:
+        for entry in table.entries:
+            severity = "mean" if entry.severity is None else str(entry.severity)
+            line = by_name[table.method, entry.perturbation, severity]
+            assert float(line["auc"]) == entry.auc.value
+            assert float(line["auc_low"]) == entry.interval.low
+            assert float(line["auc_missing_neutral"]) == entry.auc_missing_neutral.value
+            assert float(line["coverage"]) == entry.coverage
+            assert (line["drop"] == "") == (entry is table.clean)
+            assert (line["scored_real"] == "") == (not entry.is_cell and entry is not table.clean)
+    worst = by_name["all", "blur", "3"]
+    assert worst["unscored"] == "21 x no_face" and worst["scored_fake"] == "14"
+
+
+@pytest.mark.parametrize("name", ["a|b", "<script>", "two\nlines"])
+def test_odd_names_cannot_break_the_table(name: str) -> None:
+    text = robustness_table.to_markdown(tables(models=(name, "other")), notes=(f"{name}: x",))
+    assert "<script>" not in text and "two\nlines" not in text
+    rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    overview = rows[: rows.index(next(row for row in rows if row.startswith("| Perturbation")))]
+    assert {row.count("|") for row in overview} == {7}
+
+
+def test_the_same_scores_give_the_same_bytes_and_no_minus_zero() -> None:
+    one, other = (robustness_table.to_markdown(tables(), notes=()) for _ in range(2))
+    assert one == other
+    cells = made_up_cells()
+    still = summarise_robustness({cell: next(iter(cells.values())) for cell in cells}, model="m")
+    assert "-0.0" not in robustness_table.to_markdown(still, notes=())

@@ -1,0 +1,213 @@
+"""The shortcut audit: a planted shortcut is found, a clean set stays quiet, pairs take it away."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from avkd.reporting import shortcut_audit
+from avkd.reporting.nuisance_facts import FileFacts
+from avkd.reporting.shortcut_audit import audit
+from avkd.reporting.shortcut_findings import RowAudit
+from avkd.reporting.summary import VideoScore
+
+Plant = Callable[[dict, int, np.random.Generator], None]
+
+
+def nothing(fields: dict, label: int, random: np.random.Generator) -> None:
+    """Reals and fakes alike."""
+
+
+def silence(fields: dict, label: int, random: np.random.Generator) -> None:
+    longer = max(0.0, random.normal(0.12, 0.05)) if label else 0.0
+    fields["leading_silence_seconds"] = round(float(random.exponential(0.1) + longer), 2)
+
+
+def codec(fields: dict, label: int, random: np.random.Generator) -> None:
+    fields["codec"] = str(random.choice(["h264", "vp9"], p=[0.2, 0.8] if label else [0.8, 0.2]))
+
+
+def perfect_codec(fields: dict, label: int, random: np.random.Generator) -> None:
+    fields["codec"] = "vp9" if label else "h264"
+
+
+def made_up(
+    plant: Plant, *, seed: int = 0, num_files: int = 200, grouped: bool = True
+) -> tuple[list[VideoScore], list[FileFacts]]:
+    """Files of people with a camera, a codec and a room each; scores of an honest detector."""
+    random = np.random.default_rng(seed)
+    people = [
+        {
+            "width": float(random.choice([640, 1280, 1920])),
+            "frames_per_second": float(random.choice([25, 29.97, 30])),
+            "codec": str(random.choice(["h264", "hevc"])),
+            "first_frame_brightness": random.normal(110, 30),
+            "face_side_pixels": random.normal(200, 40),
+            "face_center_x": random.normal(0.5, 0.1),
+        }
+        for _ in range(num_files // 4)
+    ]
+    videos, facts = [], []
+    for number in range(num_files):
+        label, person = number % 2, int(random.integers(len(people)))
+        seconds, num_bytes = float(random.gamma(4, 2)), float(random.lognormal(15, 0.5))
+        fields: dict = people[person] | {
+            "height": people[person]["width"] * 9 / 16,
+            "duration_seconds": seconds,
+            "file_bytes": num_bytes,
+            "bit_rate": 8 * num_bytes / seconds,
+            "has_sound": True,
+            "leading_silence_seconds": round(float(random.exponential(0.1)), 2),
+            "sound_level_db": random.normal(-25, 5),
+            "face_center_y": random.normal(0.45, 0.05),
+        }
+        plant(fields, label, random)
+        named = {
+            "sample_id": f"d/{number}",
+            "label": label,
+            "dataset": "d",
+            "method": "swap" if label else "real",
+            "split": "test",
+            "group": f"person {person}" if grouped else "",
+        }
+        facts.append(FileFacts(**named, **fields))
+        logit = float(random.normal(1.2 * label, 1))
+        videos.append(
+            VideoScore(**named, logit=logit, probability=0.5, reason="", windows=())  # type: ignore[arg-type]
+        )
+    return videos, facts
+
+
+def audited(plant: Plant, **options: object) -> RowAudit:
+    (row,) = audit(*made_up(plant, **options), resamples=200, seed=0)  # type: ignore[arg-type]
+    assert not row.reason
+    return row
+
+
+def value(metric: object) -> float:
+    assert metric.value is not None, metric  # type: ignore[attr-defined]
+    return metric.value  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_clean_set_stays_quiet(seed: int, grouped: bool) -> None:
+    row = audited(nothing, seed=seed, grouped=grouped)
+    assert row.found == () and row.matched is None
+    assert len(row.probes) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_files", [60, 200, 1000])
+def test_false_alarms_are_rare_in_clean_sets(num_files: int) -> None:
+    """Over the level of one row in a hundred by no more than chance (200 sets: up to 8)."""
+    alarms = sum(bool(audited(nothing, seed=n, num_files=num_files).found) for n in range(200))
+    assert alarms <= 8, f"{alarms} of 200 clean sets of {num_files} files"
+
+
+def test_a_leading_silence_of_fakes_is_found_with_its_size() -> None:
+    row = audited(silence)
+    probes = {probe.name: probe for probe in row.found}
+    found = probes["leading_silence_seconds"]
+    assert value(found.auc) > 0.75 and found.interval is not None
+    assert found.interval.low is not None and found.interval.low > 0.6
+    assert float(found.usual_fake) > float(found.usual_real) + 0.08
+    assert set(probes) <= {found.name, "all of the sound", "all facts together"}
+    assert row.matched is not None and row.matched.on == ("leading_silence_seconds",)
+
+
+@pytest.mark.parametrize("plant", [codec, perfect_codec])
+def test_another_codec_of_fakes_is_found_with_its_name(plant: Plant) -> None:
+    probes = {probe.name: probe for probe in audited(plant).found}
+    assert {"codec", "all of the encoding", "all facts together"} <= set(probes)
+    assert probes["codec"].usual_real.startswith("h264 ")
+    assert probes["codec"].usual_fake.startswith("vp9 ")
+
+
+def test_a_small_set_shows_a_strong_shortcut() -> None:
+    names = {probe.name for probe in audited(perfect_codec, num_files=60).found}
+    assert "codec" in names
+
+
+def test_what_is_guilty_in_company_only_is_found_and_matched_with_its_company() -> None:
+    """Bytes and length alone say nothing; together they are the rate of the encoder."""
+
+    def rate(fields: dict, label: int, random: np.random.Generator) -> None:
+        per_second = np.exp(random.normal(12 + 0.8 * label, 0.3))
+        fields["duration_seconds"] = float(np.exp(random.normal(1 - 0.4 * label, 2)))
+        fields["file_bytes"] = float(per_second * fields["duration_seconds"])
+        del fields["bit_rate"]
+
+    row = audited(rate, num_files=400)
+    assert [probe.name for probe in row.found] == ["all facts together"]
+    assert row.matched is not None
+    assert {"file_bytes", "duration_seconds"} <= set(row.matched.on)
+
+
+def test_on_matched_pairs_a_reader_of_silence_falls_and_an_honest_detector_does_not() -> None:
+    videos, facts = made_up(silence, num_files=600)
+    (honest,) = audit(videos, facts, resamples=200, seed=0)
+    heard = [row.leading_silence_seconds for row in facts]
+    reader = [dataclasses.replace(v, logit=s) for v, s in zip(videos, heard, strict=True)]
+    (fooled,) = audit(reader, facts, resamples=200, seed=0)
+    assert honest.matched is not None and fooled.matched is not None
+    assert honest.matched.num_pairs == fooled.matched.num_pairs > 80
+    assert value(fooled.detector_auc) > 0.8
+    assert abs(value(fooled.matched.detector_auc) - 0.5) < 0.06
+    assert abs(value(honest.matched.detector_auc) - value(honest.detector_auc)) < 0.06
+    assert value(honest.matched.probe_auc) < 0.56 and not honest.matched.still_differ
+    interval = honest.matched.detector_interval
+    assert interval is not None and interval.low is not None
+    assert interval.low < value(honest.matched.detector_auc)
+    assert min(map(value, fooled.follows)) > 0.8
+    assert max(abs(value(metric)) for metric in honest.follows) < 0.2
+
+
+def test_where_no_real_looks_like_a_fake_there_is_a_sentence_instead_of_a_number() -> None:
+    row = audited(perfect_codec)
+    assert row.matched is not None and row.matched.num_pairs == 0
+    assert row.matched.detector_auc.value is None
+    assert "only 0 pairs" in row.matched.detector_auc.reason
+
+
+def test_a_fact_is_tried_where_it_is_known_and_the_absence_of_sound_is_its_own_fact() -> None:
+    def deaf(fields: dict, label: int, random: np.random.Generator) -> None:
+        if random.random() < (0.8 if label else 0.2):
+            fields |= {"has_sound": False, "leading_silence_seconds": None, "sound_level_db": None}
+
+    found = {probe.name for probe in audited(deaf).found}
+    assert "has_sound" in found
+    assert not found & {"leading_silence_seconds", "sound_level_db"}
+
+
+def test_the_audit_is_the_same_every_time() -> None:
+    videos, facts = made_up(silence)
+    one = audit(videos, facts, resamples=100, seed=4)
+    assert one == audit(videos, facts[::-1], resamples=100, seed=4)
+
+
+def test_too_few_files_and_unknown_files_are_a_reason_and_a_count() -> None:
+    videos, facts = made_up(nothing, num_files=40)
+    (row,) = audit(videos, facts[:18], resamples=100, seed=0)
+    assert "9 reals and 9 fakes" in row.reason and not row.probes
+    assert (row.num_real, row.num_fake, row.num_without_facts) == (9, 9, 22)
+    (row,) = audit(videos, [], resamples=100, seed=0)
+    assert row.reason == "nothing is known of its files but their scores"
+    alone = [dataclasses.replace(fact, group="one") for fact in facts]
+    (row,) = audit(videos, alone, resamples=100, seed=0)
+    assert "all belong together" in row.reason
+
+
+def test_scores_and_facts_of_other_files_are_refused() -> None:
+    videos, facts = made_up(nothing, num_files=40)
+    facts[3] = dataclasses.replace(facts[3], label=0, method="real")
+    with pytest.raises(ValueError, match=r"d/3 of d: label is 1 in its scores and 0 in its facts"):
+        audit(videos, facts, resamples=100, seed=0)
+
+
+def test_of_too_many_files_a_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcut_audit, "MOST_FILES", 60)
+    row = audited(perfect_codec, num_files=200)
+    assert (row.num_real, row.num_fake, row.num_left_out) == (60, 60, 80)
+    assert row.found
