@@ -31,8 +31,8 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import MixedBatches
 from avkd.evaluation.validation import Validation
 from avkd.models.model_file import load_model, read_header
+from avkd.reporting.pooled_files import pool_videos
 from avkd.reporting.scores import OK, read_scores
-from avkd.reporting.summary import pool_videos
 from avkd.training.resume import load_state
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -330,8 +330,8 @@ def test_every_expected_file_is_a_row_scored_or_with_its_reason(
     corpora: Corpora, evaluation: Path
 ) -> None:
     pictures = {"report.png", "confusion.png", "reliability.png"}
-    made = {"scores", "report.md", "report.csv", "report.html", *pictures}
-    assert names(evaluation) == made
+    tables = {"report.md", "report.csv", "report.html", "shortcuts.csv"}
+    assert names(evaluation) == {"scores", "facts", *tables, *pictures}
     assert names(evaluation / "scores") == {"faceforensics.csv", "celebdf.csv"}
     for folder, name in ((corpora.seen, "faceforensics"), (corpora.unseen, "celebdf")):
         expected = Manifest.load(folder / "inputs.jsonl").of_split("test").samples
@@ -354,7 +354,7 @@ def test_the_numbers_of_the_table_recompute_from_the_score_files(
 ) -> None:
     windows: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for path in (evaluation / "scores").iterdir():
-        lines = path.read_text().splitlines()[1:]  # the first is a comment
+        lines = path.read_text().splitlines()[2:-1]  # without head and end
         for row in csv.DictReader(lines):
             found = windows[row["dataset"], row["method"]][row["sample_id"]]
             found += [float(row["logit"])] if row["status"] == "ok" else []
@@ -595,9 +595,14 @@ def test_a_damaged_model_file_is_refused(
 def test_a_model_file_of_the_other_stage_is_refused(
     verb, corpora: Corpora, stage_one: Path, stage_two: Path, tmp_path: Path, capsys
 ) -> None:
-    wrong, kind = (stage_two, "detector") if verb == "finetune" else (stage_one, "cross_modal")
+    wrong = stage_two if verb == "finetune" else stage_one
     assert_refused(verb, wrong / "model.safetensors", corpora, tmp_path / "out")
-    assert f"holds a {kind!r} model" in capsys.readouterr().err
+    told = {
+        "finetune": "holds a 'detector' model",
+        "predict": "holds a 'cross_modal' model",
+        "evaluate": "holds stage one alone",
+    }
+    assert told[verb] in capsys.readouterr().err
 
 
 def assert_refused(verb: str, model: Path, corpora: Corpora, out: Path) -> None:

@@ -48,6 +48,8 @@ class RobustnessConfig:
     """As in `avkd evaluate`: a detector sees pictures only, av_agreement hears sound as well."""
     split: Literal["train", "val", "test"] = "test"
     """Side of the split to score."""
+    methods: tuple[str, ...] | None = None
+    """Only these forgery methods (and the reals); unset = all."""
     files_per_method: int | None = None
     """Draw so many reals and so many fakes of each method, the same in every cell; unset = all."""
     dataset: str | None = None

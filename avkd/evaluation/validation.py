@@ -26,8 +26,8 @@ from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.outcome import Outcome
 from avkd.reporting import metrics, scores
+from avkd.reporting.pooled_files import VideoScore, pool_videos
 from avkd.reporting.scores import REAL_METHOD, ClipScore
-from avkd.reporting.summary import VideoScore, pool_videos
 from avkd.runtime import Runtime
 
 _UNCERTAIN_HALF_WIDTH = 0.1

@@ -21,19 +21,17 @@ from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, ResamplingU
 from avkd.reporting.metrics import Levels, Metric
 from avkd.reporting.operating_range import partial_auc_of, true_positive_rate_of
 from avkd.reporting.poisson_bootstrap import LevelDraws
-from avkd.reporting.pooling import MEAN_LOGIT, Pooling
-from avkd.reporting.probability_metrics import ProbabilityTally
-from avkd.reporting.scores import REAL_METHOD, ClipScore
-from avkd.reporting.summary import (
-    SummaryRow,
-    Threshold,
+from avkd.reporting.pooled_files import (
     VideoScore,
     clip_logits,
     frame_logits,
-    missing_neutral,
     pool_file,
     rows_of_methods,
 )
+from avkd.reporting.pooling import MEAN_LOGIT, Pooling
+from avkd.reporting.probability_metrics import ProbabilityTally
+from avkd.reporting.scores import REAL_METHOD, ClipScore
+from avkd.reporting.summary import SummaryRow, Threshold, missing_neutral
 from avkd.reporting.threshold_metrics import Confusion, ThresholdMetrics
 
 _LEVEL_BITS = 18

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from avkd.reporting.pooled_files import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.seed_spread import SeedSpread
-from avkd.reporting.summary import ALL_METHODS, SummaryRow
+from avkd.reporting.summary import SummaryRow
 
 Overlap = Literal["same", "shared", "none"]
 

@@ -17,6 +17,7 @@ from avkd.reporting import paired_report, report, shortcut_table
 from avkd.reporting.flat_report import summarise_files
 from avkd.reporting.page_parts import Section
 from avkd.reporting.paired_summary import compare_models
+from avkd.reporting.pooled_files import pool_videos
 from avkd.reporting.pooling import RULES
 from avkd.reporting.report_folder import (
     ScoredFolder,
@@ -28,7 +29,7 @@ from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_p
 from avkd.reporting.robustness_folder import RECORD, read_section
 from avkd.reporting.scores_head import ScoresHead, check_one_comparison
 from avkd.reporting.shortcut_folder import audit_folder
-from avkd.reporting.summary import pool_videos, summarise
+from avkd.reporting.summary import summarise
 
 
 @dataclass(frozen=True)

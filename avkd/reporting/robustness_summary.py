@@ -15,9 +15,10 @@ import numpy as np
 from avkd.reporting import metrics
 from avkd.reporting.bootstrap import FloatArray, Interval, Resampling
 from avkd.reporting.metrics import Metric, RankedFiles
+from avkd.reporting.pooled_files import VideoScore, pool_videos
 from avkd.reporting.pooling import MEAN_LOGIT, Pooling
 from avkd.reporting.scores import REAL_METHOD, ClipScore
-from avkd.reporting.summary import SummaryRow, Threshold, VideoScore, pool_videos, summarise
+from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
 CLEAN = "clean"
 MEAN = "mean"

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from avkd.reporting.bootstrap import FloatArray, IntArray, Resampling
+from avkd.reporting.pooled_files import VideoScore, blocks, pool_videos
 from avkd.reporting.scores import REAL_METHOD, iter_scores
 from avkd.reporting.scores_head import ScoresHead
-from avkd.reporting.summary import SummaryRow, VideoScore, blocks, pool_videos
+from avkd.reporting.summary import SummaryRow
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -23,6 +23,7 @@ from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, Resampling
 from avkd.reporting.metrics import Metric
 from avkd.reporting.nuisance_facts import FileFacts
 from avkd.reporting.paired_test import holm
+from avkd.reporting.pooled_files import VideoScore, blocks, rows_of_dataset
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.shortcut_findings import (
     ALL_FACTS,
@@ -36,7 +37,6 @@ from avkd.reporting.shortcut_findings import (
 )
 from avkd.reporting.shortcut_matching import matched_pairs
 from avkd.reporting.shortcut_probe import BITS_PER_PIXEL, FactColumns
-from avkd.reporting.summary import VideoScore, blocks, rows_of_dataset
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "all of the sound": (
@@ -107,7 +107,7 @@ def audit(
         seed: of the folds, the draws, and which files are looked at where there are too many.
 
     Raises:
-        ValueError: scores and facts disagree on what a file is; or as `summary.blocks`.
+        ValueError: scores and facts disagree on what a file is; or as `pooled_files.blocks`.
     """
     known = {(row.dataset, row.sample_id): row for row in facts if row.is_known}
     videos = list(videos)

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from avkd.reporting.nuisance_facts import read_folder
+from avkd.reporting.pooled_files import VideoScore, pool_videos
 from avkd.reporting.report_folder import SCORES
 from avkd.reporting.scores import iter_scores, read_head
 from avkd.reporting.shortcut_audit import audit
 from avkd.reporting.shortcut_findings import RowAudit
-from avkd.reporting.summary import VideoScore, pool_videos
 
 
 def audit_folder(folder: Path, *, resamples: int, seed: int) -> tuple[RowAudit, ...]:

@@ -18,7 +18,7 @@ from avkd import __version__, durable
 from avkd.config.load import to_yaml
 from avkd.config.robustness_config import RobustnessConfig
 from avkd.data.build import prepare_files, read_layout
-from avkd.data.manifest import Manifest
+from avkd.data.manifest import REAL_METHOD, Manifest
 from avkd.data.splits import seeded_rank
 from avkd.evaluation.evaluate import evaluate
 from avkd.models.model_file import read_header
@@ -38,7 +38,8 @@ _REMOVED = ".removed"
 # What decides the scores of a cell. Where and how fast it is computed does not, nor does what the
 # table is made of: longer lists and more resamples may be asked for later.
 _SETTINGS = (
-    *("source", "layout", "dataset", "options", "split", "files_per_method", "seed"),
+    *("source", "layout", "dataset", "options", "split", "methods"),
+    *("files_per_method", "seed"),
     "scorer",
     *("detector", "detect_every_frames", "crop_pixels", "faces", "max_seconds"),
 )
@@ -69,6 +70,15 @@ def robustness(config: RobustnessConfig) -> Outcome:
 def _files(config: RobustnessConfig) -> Manifest:
     """The files of every cell: all of the side, or as many of each method as were asked for."""
     manifest = read_layout(config.prepare_config(None, None, config.out)).of_split(config.split)
+    methods = {sample.method for sample in manifest.samples}
+    if unknown := sorted({*(config.methods or ())} - methods):
+        raise ValueError(
+            f"methods: {unknown[0]!r} is not on the {config.split} side of {config.source}; there "
+            f"are {', '.join(sorted(methods)) or 'no files'}"
+        )
+    if config.methods is not None:
+        wanted = {REAL_METHOD, *config.methods}
+        manifest = manifest.where(lambda sample: sample.method in wanted)
     if not manifest.samples:
         raise ValueError(f"{config.source}: no file on its {config.split} side")
     room = Counter(sample.method for sample in manifest.samples)

@@ -8,9 +8,9 @@ import pytest
 
 from avkd.reporting import shortcut_audit
 from avkd.reporting.nuisance_facts import FileFacts
+from avkd.reporting.pooled_files import VideoScore
 from avkd.reporting.shortcut_audit import audit
 from avkd.reporting.shortcut_findings import RowAudit
-from avkd.reporting.summary import VideoScore
 
 Plant = Callable[[dict, int, np.random.Generator], None]
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from avkd.reporting import metrics, operating_range, probability_metrics
+from avkd.reporting.pooled_files import pool_videos
 from avkd.reporting.pooling import RULES, pooled_scores
 from avkd.reporting.scores import ClipScore, unscored
-from avkd.reporting.summary import SummaryRow, Threshold, pool_videos, summarise
+from avkd.reporting.summary import SummaryRow, Threshold, summarise
 from avkd.reporting.threshold_metrics import Confusion
 
 

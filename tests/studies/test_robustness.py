@@ -220,6 +220,10 @@ def test_which_files_are_drawn_depends_on_the_seed_alone(
     assert drawn() != drawn("--seed", 1)
     assert len(drawn("--files_per_method", 6)) == 6 + 6 + 5
     assert {*drawn("--files_per_method", 3)} < {*drawn()}
+    one_method = drawn("--methods", "swap")
+    assert {*one_method} < {*drawn()} and not any("dots" in name for name in one_method)
+    with pytest.raises(ValueError, match="'fog' is not on the test side .* there are dots, real"):
+        drawn("--methods", "fog")
 
 
 def test_another_study_in_the_same_folder_is_refused_by_name(
