@@ -1,9 +1,9 @@
 """Clips encoded again as social networks do, by one encoder or by a chain of them.
 
 Pictures in, as many pictures of the same size out. Every encoder runs in one thread and at a
-constant quality. On one machine the same pictures come out the same (measured: 16 of 16 runs of
-each); another processor, whose assembly is other code, may give others. Knows pictures, encoders
-and a place for temporary files; nothing of faces, labels or corpora.
+constant quality. On one machine the same pictures come out the same (measured: 16 of 16 runs or
+more of each); another processor, whose assembly is other code, may give others. Knows pictures,
+encoders and a place for temporary files; nothing of faces, labels or corpora.
 """
 
 from __future__ import annotations

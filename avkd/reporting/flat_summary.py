@@ -1,44 +1,37 @@
 """The rows of the table for a test set of any size: counts are kept instead of scores.
 
-Two passes over the score rows. The first counts logits in `_LEVELS` fixed levels (single precision
-with a mantissa of 9 bits: 0.2 % apart), so that memory grows with the number of methods and not of
-files; the second draws the bootstrap. Ranking numbers take logits of one level for ties:
-`FlatRow.tie_share` bounds what that can have moved. Verdicts, coverage and the numbers of the
-probabilities are exact. Knows rows and numbers, no file.
+Two passes over the score rows. The first counts logits in the levels of `score_tally`, so that
+memory grows with the number of methods and not of files; the second draws the bootstrap. Ranking
+numbers take logits of one level for ties: `FlatRow.tie_share` bounds what that can have moved.
+Verdicts, coverage and the numbers of the probabilities are exact. Knows rows and numbers, no file.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 
 import numpy as np
 
 from avkd.reporting import threshold_metrics
-from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, ResamplingUnit, percentiles
+from avkd.reporting.bootstrap import Interval, ResamplingUnit, percentiles
 from avkd.reporting.metrics import Levels, Metric
 from avkd.reporting.operating_range import partial_auc_of, true_positive_rate_of
 from avkd.reporting.poisson_bootstrap import LevelDraws
 from avkd.reporting.pooled_files import (
     VideoScore,
-    clip_logits,
-    frame_logits,
     pool_file,
     rows_of_methods,
 )
 from avkd.reporting.pooling import MEAN_LOGIT, Pooling
-from avkd.reporting.probability_metrics import ProbabilityTally
+from avkd.reporting.score_tally import NO_COUNTS, Tally, logits_of, lowest_logit
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold, missing_neutral
 from avkd.reporting.threshold_metrics import Confusion, ThresholdMetrics
 
-_LEVEL_BITS = 18
-_LEVELS = 1 << _LEVEL_BITS
 _COARSE_LEVELS = 512  # of the bootstrap, holding about equal numbers of files
 _FILES_AT_ONCE = 2048
-_NO_COUNTS = np.zeros(_LEVELS, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +68,7 @@ def summarise_flat(
     Raises:
         ValueError: rows of several datasets or sides, or rows of a file that contradict each other.
     """
-    tallies: dict[str, _Tally] = {}
+    tallies: dict[str, Tally] = {}
     head: VideoScore | None = None
 
     def chunks() -> Iterator[list[VideoScore]]:
@@ -85,10 +78,10 @@ def summarise_flat(
         head = head or chunk[0]
         _check_dataset(head, chunk)
         for method, videos in _by_method(chunk).items():
-            tallies[method] = tallies.get(method, _Tally()) + _Tally.of(videos, threshold)
+            tallies[method] = tallies.get(method, Tally()) + Tally.of(videos, threshold)
     if head is None:
         return ()
-    tallies.setdefault(REAL_METHOD, _Tally())
+    tallies.setdefault(REAL_METHOD, Tally())
     units: ResamplingUnit = "files" if any(t.without_group for t in tallies.values()) else "groups"
     drawn = _draw(chunks(), tallies, units, threshold, resamples, seed)
     column = {method: place for place, method in enumerate(tallies)}
@@ -96,7 +89,7 @@ def summarise_flat(
     for method, is_pooled in rows_of_methods(tallies):
         methods = [m for m in tallies if m not in (method, REAL_METHOD)] if is_pooled else []
         fakes = [*methods, *([method] if method in tallies else [])]
-        fake = sum((tallies[name] for name in fakes), _Tally())
+        fake = sum((tallies[name] for name in fakes), Tally())
         numbers = _Numbers(
             real=tallies[REAL_METHOD],
             fake=fake,
@@ -110,75 +103,12 @@ def summarise_flat(
     return tuple(rows)
 
 
-def level_of(logits: FloatArray) -> IntArray:
-    """(N,) level of each logit, 0 to `_LEVELS` - 1; a higher logit is never at a lower level."""
-    # + 0.0 makes one zero of the two. What single precision cannot hold becomes its infinity.
-    with np.errstate(over="ignore"):
-        bits = (np.asarray(logits, dtype=np.float64) + 0.0).astype(np.float32).view(np.uint32)
-    ordered = np.where(bits >> np.uint32(31), ~bits, bits | np.uint32(1 << 31))
-    return (ordered >> np.uint32(32 - _LEVEL_BITS)).astype(np.int64)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Tally:
-    """What is counted of files of one label; tallies of parts add up."""
-
-    files: IntArray = field(default_factory=lambda: _NO_COUNTS)
-    clips: IntArray = field(default_factory=lambda: _NO_COUNTS)
-    frames: IntArray = field(default_factory=lambda: _NO_COUNTS)
-    probabilities: ProbabilityTally = field(default_factory=lambda: ProbabilityTally.of([], []))
-    expected: int = 0
-    called_fake: int = 0
-    without_group: int = 0
-    groups: frozenset[str] = frozenset()
-    """Names of up to two groups: whether there are two is all that matters."""
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, videos: Sequence[VideoScore], threshold: Threshold | None) -> _Tally:
-        """Count files of one method."""
-        scored = [video for video in videos if video.logit is not None]
-        logits = _logits(scored)
-        none: FloatArray = np.zeros(0)
-        return cls(
-            files=_counts(logits),
-            clips=_counts(np.concatenate([none, *map(clip_logits, scored)])),
-            frames=_counts(np.concatenate([none, *map(frame_logits, scored)])),
-            probabilities=ProbabilityTally.of_scored(
-                [video.label for video in scored], [video.probability for video in scored]
-            ),
-            expected=len(videos),
-            called_fake=0 if threshold is None else int(np.sum(logits >= threshold.logit)),
-            without_group=sum(not video.group for video in scored),
-            groups=frozenset(sorted({video.group or video.sample_id for video in scored})[:2]),
-            reasons=Counter(video.reason for video in videos if video.logit is None),
-        )
-
-    def __add__(self, other: _Tally) -> _Tally:
-        return _Tally(
-            files=self.files + other.files,
-            clips=self.clips + other.clips,
-            frames=self.frames + other.frames,
-            probabilities=self.probabilities + other.probabilities,
-            expected=self.expected + other.expected,
-            called_fake=self.called_fake + other.called_fake,
-            without_group=self.without_group + other.without_group,
-            groups=frozenset(sorted(self.groups | other.groups)[:2]),
-            reasons=self.reasons + other.reasons,
-        )
-
-    @property
-    def scored(self) -> int:
-        """Files with a logit."""
-        return int(self.files.sum())
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Numbers:
     """All a row is made of."""
 
-    real: _Tally
-    fake: _Tally
+    real: Tally
+    fake: Tally
     drawn: LevelDraws
     real_columns: tuple[int, ...]
     fake_columns: tuple[int, ...]
@@ -261,16 +191,16 @@ class _Numbers:
 
 def _draw(
     chunks: Iterable[list[VideoScore]],
-    tallies: Mapping[str, _Tally],
+    tallies: Mapping[str, Tally],
     unit: ResamplingUnit,
     threshold: Threshold | None,
     resamples: int,
     seed: int,
 ) -> LevelDraws:
     """The second pass: a column for each method in the order of ``tallies``."""
-    files = sum((tally.files for tally in tallies.values()), _NO_COUNTS)
+    files = sum((tally.files for tally in tallies.values()), NO_COUNTS)
     shares = np.linspace(0.0, 1.0, _COARSE_LEVELS + 1)[1:-1] * files.sum()
-    edges = {_lowest_logit(int(level)) for level in np.searchsorted(np.cumsum(files), shares)}
+    edges = {lowest_logit(int(level)) for level in np.searchsorted(np.cumsum(files), shares)}
     if threshold is not None:
         edges.add(threshold.logit)
     drawn = LevelDraws.empty(sorted(edges), columns=len(tallies), resamples=resamples, seed=seed)
@@ -281,13 +211,13 @@ def _draw(
             drawn.add(
                 [video.group if unit == "groups" else video.sample_id for video in scored],
                 np.array([column[video.method] for video in scored]),
-                _logits(scored),
+                logits_of(scored),
             )
     return drawn
 
 
 def _without_draws(
-    real: _Tally, fake: _Tally, unit: ResamplingUnit, resamples: int, seed: int
+    real: Tally, fake: Tally, unit: ResamplingUnit, resamples: int, seed: int
 ) -> Interval:
     """How was drawn, and why nothing may be concluded from it, if so."""
     reason = Levels(real.files, fake.files).missing_class
@@ -319,18 +249,3 @@ def _by_method(videos: Iterable[VideoScore]) -> dict[str, list[VideoScore]]:
     for video in videos:
         found.setdefault(video.method, []).append(video)
     return found
-
-
-def _logits(scored: Iterable[VideoScore]) -> FloatArray:
-    return np.array([video.logit for video in scored], dtype=np.float64)
-
-
-def _counts(logits: FloatArray) -> IntArray:
-    return np.bincount(level_of(logits), minlength=_LEVELS).astype(np.int64)
-
-
-def _lowest_logit(level: int) -> float:
-    """The lowest logit of a level."""
-    ordered, top = level << (32 - _LEVEL_BITS), 1 << 31
-    bits = ordered ^ top if ordered & top else ~ordered & 0xFFFFFFFF
-    return float(np.array([bits], np.uint32).view(np.float32)[0])

@@ -20,6 +20,7 @@ from avkd.reporting.report_words import (
     Columns,
     dataset_title,
     legend,
+    marked,
     undefined,
 )
 from avkd.reporting.score_blocks import ScoreBlock
@@ -85,20 +86,27 @@ def headline(model: ScoredModel, *, warnings: Sequence[str] = ()) -> Headline:
         title=model.name,
         quantity=_QUANTITY,
         answers=tuple(answers),
+        notes=model.provenance.notes,
         warnings=(*_warnings(model), *warnings),
     )
 
 
-def sections(model: ScoredModel, *, extra: Sequence[Section] = ()) -> tuple[Section, ...]:
+def sections(
+    model: ScoredModel,
+    *,
+    extra: Sequence[Section] = (),
+    marks: Mapping[tuple[str, str, str], str] | None = None,
+) -> tuple[Section, ...]:
     """Everything below the headline, in order.
 
     Args:
         model: whose.
         extra: sections of other audits of the same scores, e.g. of shortcuts; they stand before
             coverage and provenance.
+        marks: what stands beside the AUC of a row, by dataset, side and method.
     """
     return (
-        _ranking(model),
+        _ranking(model, marks or {}),
         *_curves(model),
         *_at_threshold(model),
         _probabilities(model),
@@ -116,7 +124,7 @@ def in_part(name: str, of_model: Sequence[Section]) -> tuple[Section, ...]:
 
 
 def _warnings(model: ScoredModel) -> list[str]:
-    found = [*model.provenance.notes]
+    found: list[str] = []
     for row in model.pooled:
         missing = row.expected_real + row.expected_fake - row.num_real - row.num_fake
         if missing:
@@ -129,10 +137,10 @@ def _warnings(model: ScoredModel) -> list[str]:
     return [*found, *([_NO_THRESHOLD] if model.provenance.threshold is None else [])]
 
 
-def _ranking(model: ScoredModel) -> Section:
+def _ranking(model: ScoredModel, marks: Mapping[tuple[str, str, str], str]) -> Section:
     return Section(
         title="AUC and other ranking numbers",
-        tables=(_table(model.rows, RANKING_COLUMNS),),
+        tables=(_table(model.rows, marked(RANKING_COLUMNS, marks)),),
         pictures=(Picture(svg=figure.auc_svg(model.rows), caption=_AUC_CAPTION),),
     )
 

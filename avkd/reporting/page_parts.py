@@ -60,6 +60,8 @@ class Headline:
     """What the numbers are, e.g. ``AUC % [95 % interval]``."""
     answers: tuple[Answer, ...] = ()
     """The numbers, in order."""
+    notes: tuple[str, ...] = ()
+    """Sentences to read the numbers by."""
     warnings: tuple[str, ...] = ()
     """Sentences that change what the numbers mean."""
 

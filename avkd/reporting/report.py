@@ -18,6 +18,7 @@ from avkd.reporting.report_words import (
     Columns,
     dataset_title,
     legend,
+    marked,
     undefined,
     unscored,
 )
@@ -48,7 +49,8 @@ def to_markdown(
             nothing is known of the files; None = not asked for.
     """
     lines = [f"# Evaluation of {inline(provenance.model)}", ""]
-    lines += _table(rows, _marked(RANKING_COLUMNS, audits or ()))
+    marks = {row: f"**{mark}**" for row, mark in shortcut_table.marks(audits or ()).items()}
+    lines += _table(rows, marked(RANKING_COLUMNS, marks))
     if audits is not None:
         lines += ["", "#" + section_markdown.to_markdown([shortcut_table.section(audits)]).rstrip()]
     if provenance.threshold is not None:
@@ -100,18 +102,6 @@ def _table(rows: Sequence[SummaryRow], columns: Columns) -> list[str]:
     every = _NAME_COLUMNS | columns
     lines = [[cell(row) for cell in every.values()] for row in rows]
     return markdown_table([*every], lines, num_texts=len(_NAME_COLUMNS))
-
-
-def _marked(columns: Columns, audits: Sequence[RowAudit]) -> Columns:
-    """The columns with a mark beside the AUC of each row in which a shortcut was found."""
-    marks = shortcut_table.marks(audits)
-    name, cell = next(iter(columns.items()))
-
-    def marked(row: SummaryRow) -> str:
-        mark = marks.get((row.dataset, row.split, row.method))
-        return cell(row) if mark is None else f"{cell(row)} **{mark}**"
-
-    return columns | {name: marked} if marks else columns
 
 
 def _listed(title: str, sentences: Sequence[str]) -> list[str]:

@@ -75,7 +75,7 @@ def describe(
     warnings = [warning for section in extra for warning in section.warnings]
     return ModelPart(
         headline=model_page.headline(model, warnings=warnings),
-        sections=model_page.sections(model, extra=extra),
+        sections=model_page.sections(model, extra=extra, marks=shortcut_table.marks(audits or ())),
         rows=model.rows,
         provenance=provenance,
     )

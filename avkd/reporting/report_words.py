@@ -6,7 +6,7 @@ summary rows only and computes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from avkd.reporting.operating_range import LARGEST_RATE
 from avkd.reporting.pooling import RULES
@@ -60,6 +60,17 @@ RANGE_COLUMNS: Columns = {
 def dataset_title(row: SummaryRow) -> str:
     """The row's dataset, with the side of its split where it has one."""
     return f"{row.dataset} ({row.split})" if row.split else row.dataset
+
+
+def marked(columns: Columns, marks: Mapping[tuple[str, str, str], str]) -> Columns:
+    """The columns with a mark in the first of them, by dataset, side and method of the row."""
+    name, cell = next(iter(columns.items()))
+
+    def with_mark(row: SummaryRow) -> str:
+        mark = marks.get((row.dataset, row.split, row.method))
+        return cell(row) if mark is None else f"{cell(row)} {mark}"
+
+    return columns | {name: with_mark} if marks else columns
 
 
 def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:

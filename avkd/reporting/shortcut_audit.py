@@ -275,7 +275,7 @@ def _matched(
     strata = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
     pairs = matched_pairs(files.labels, log_odds, strata)
     if len(pairs) < LEAST_FILES:
-        few = f"only {len(pairs)} pairs of a real and a fake agree; it takes {LEAST_FILES}"
+        few = f"of the pairs of a real and a fake {len(pairs)} agree, and it takes {LEAST_FILES}"
         return Matched(
             on=suspects,
             num_pairs=len(pairs),

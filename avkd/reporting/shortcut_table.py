@@ -26,6 +26,7 @@ from avkd.reporting.table_text import NOT_DEFINED, percent, plain, with_interval
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"
 """Stands beside the AUC of a row in which a shortcut was found."""
+_CHANCE = 0.5
 NO_FACTS = (
     "The shortcut audit was not possible: nothing is known of the files but their scores. Prepare "
     "the corpora again (avkd prepare) and evaluate again."
@@ -173,9 +174,11 @@ def _warning(audit: RowAudit) -> str:
     more = len(audit.found) - len(named)
     named += [f"{more} more"] if more else []
     assert audit.matched is not None
+    told = f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals."
+    if (audit.detector_auc.value or 0.0) <= _CHANCE:
+        return f"{told} The detector makes nothing of it."
     return (
-        f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals. "
-        f"The detector's AUC of {percent(audit.detector_auc)} % may come from that. "
+        f"{told} The detector's AUC of {percent(audit.detector_auc)} % may come from that. "
         f"{_without(audit.matched)}"
     )
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from avkd.reporting.bootstrap import Interval
-from avkd.reporting.flat_summary import level_of, summarise_flat
+from avkd.reporting.flat_summary import summarise_flat
 from avkd.reporting.poisson_bootstrap import LevelDraws, poisson_weights
+from avkd.reporting.score_tally import LEVELS, level_of
 from avkd.reporting.scores import ClipScore, unscored
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
@@ -123,7 +124,7 @@ def test_levels_keep_the_order_of_logits() -> None:
     assert (np.diff(levels) >= 0).all()
     assert np.unique(levels).size > 1800
     assert level_of(np.array([-0.0])) == level_of(np.array([0.0]))
-    assert levels.min() >= 0 and levels.max() < 2**18
+    assert levels.min() >= 0 and levels.max() < LEVELS
 
 
 def test_one_class_only_and_no_rows_are_said() -> None:

@@ -168,7 +168,7 @@ def test_where_no_real_looks_like_a_fake_there_is_a_sentence_instead_of_a_number
     row = audited(perfect_codec)
     assert row.matched is not None and row.matched.num_pairs == 0
     assert row.matched.detector_auc.value is None
-    assert "only 0 pairs" in row.matched.detector_auc.reason
+    assert "and a fake 0 agree" in row.matched.detector_auc.reason
 
 
 def test_a_fact_is_tried_where_it_is_known_and_the_absence_of_sound_is_its_own_fact() -> None:

@@ -222,7 +222,7 @@ def test_which_files_are_drawn_depends_on_the_seed_alone(
     assert {*drawn("--files_per_method", 3)} < {*drawn()}
     one_method = drawn("--methods", "swap")
     assert {*one_method} < {*drawn()} and not any("dots" in name for name in one_method)
-    with pytest.raises(ValueError, match="'fog' is not on the test side .* there are dots, real"):
+    with pytest.raises(ValueError, match=r"'fog' is not on the test side .* there are dots, real"):
         drawn("--methods", "fog")
 
 
