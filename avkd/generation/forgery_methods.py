@@ -15,6 +15,7 @@ from einops import rearrange
 from scipy.ndimage import gaussian_filter
 
 from avkd.data.clock import SAMPLE_RATE_HZ
+from avkd.data.silence import silent_ends
 from avkd.generation.bilinear import sample_bilinear
 from avkd.generation.face_patch import (
     PATCH_SIZE,
@@ -203,12 +204,22 @@ def sound_swapped(
 def sound_shifted(
     target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
 ) -> Forged:
-    """The picture as it is, its own sound 0.12 to 0.8 s early or late (rotated, so no silence)."""
+    """The picture as it is, its own sound 0.12 to 0.8 s early or late.
+
+    What lies between the silences at both ends is rotated; they stay where they are. Rotated with
+    the rest, they gave the forgery away without a look at the picture: on GRID (reals begin and end
+    in silence) the length of the last one alone had an AUC of 98 %.
+    """
     shortest, longest = _SHIFT_SECONDS
     seconds = shortest + strength * (longest - shortest)
     own = _sound(target, "sound_shifted")
     shift = int(rng.choice([-1, 1])) * round(seconds * SAMPLE_RATE_HZ)
-    return Forged(target.frames, np.roll(own, shift))
+    ends = silent_ends(own)
+    first = 0 if ends.is_silent else round(ends.leading_seconds * SAMPLE_RATE_HZ)
+    last = len(own) - (0 if ends.is_silent else round(ends.trailing_seconds * SAMPLE_RATE_HZ))
+    shifted = own.copy()
+    shifted[first:last] = np.roll(own[first:last], shift)
+    return Forged(target.frames, shifted)
 
 
 FORGERIES: dict[str, Forgery] = {

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from avkd.data.silence import silent_ends
 from avkd.generation import forgery_methods, speech_synthesis, talking_face
 from avkd.generation.forgery_methods import FORGERIES, Clip
 
@@ -133,3 +134,18 @@ def test_a_missing_donor_or_sound_is_named():
         forgery_methods.apply("deepfake", TARGET, strength=1.0, rng=rng)
     with pytest.raises(ValueError, match="outside"):
         forgery_methods.apply("self_blended", TARGET, strength=1.5, rng=rng)
+
+
+def test_a_shifted_sound_keeps_the_silence_at_both_ends_and_everything_that_was_said():
+    """Else the silence alone would tell: the shortcut audit found that in an earlier version."""
+    speech = 0.2 * np.sin(np.arange(16000) / 7.0, dtype=np.float32) * np.linspace(1, 0.5, 16000)
+    sound = np.concatenate([np.zeros(4800), speech, np.zeros(3200)]).astype(np.float32)
+    clip = Clip(TARGET.frames, TARGET.landmarks, sound)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        shifted = forgery_methods.apply("sound_shifted", clip, strength=0.5, rng=rng).waveform
+        found, wanted = silent_ends(shifted), silent_ends(sound)
+        assert found.leading_seconds == pytest.approx(wanted.leading_seconds, abs=0.011)
+        assert found.trailing_seconds == pytest.approx(wanted.trailing_seconds, abs=0.011)
+        assert np.array_equal(np.sort(shifted), np.sort(sound))
+        assert not np.array_equal(shifted, sound)
