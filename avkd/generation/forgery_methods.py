@@ -194,11 +194,18 @@ def generator_artifacts(
 def sound_swapped(
     target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
 ) -> Forged:
-    """The picture as it is, with another clip's sound; strength mixes it in."""
+    """The picture as it is, with another clip's sound; strength mixes it in.
+
+    The mixture is as loud as the clip was: two voices that do not know of each other add up to
+    less, and the level alone told (AUC 78 % on drawn faces).
+    """
     donor = _needed(donor, "sound_swapped")
     own, other = _sound(target, "sound_swapped"), _sound(donor, "sound_swapped")
-    repeated = np.resize(other, own.shape)
-    return Forged(target.frames, ((1 - strength) * own + strength * repeated).astype(np.float32))
+    mixed = (1 - strength) * own + strength * np.resize(other, own.shape)
+    loudness, loudest = np.sqrt(np.mean(mixed**2)), np.abs(mixed).max()
+    if loudness > 0:
+        mixed *= min(np.sqrt(np.mean(own**2)) / loudness, 1.0 / loudest)
+    return Forged(target.frames, mixed.astype(np.float32))
 
 
 def sound_shifted(

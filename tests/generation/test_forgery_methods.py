@@ -149,3 +149,18 @@ def test_a_shifted_sound_keeps_the_silence_at_both_ends_and_everything_that_was_
         assert found.trailing_seconds == pytest.approx(wanted.trailing_seconds, abs=0.011)
         assert np.array_equal(np.sort(shifted), np.sort(sound))
         assert not np.array_equal(shifted, sound)
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.7, 1.0])
+def test_a_swapped_sound_is_as_loud_as_the_clip_was(strength):
+    """Else the level alone would tell: the shortcut audit found that in an earlier version."""
+    rng = np.random.default_rng(0)
+    own, other = 0.05 * rng.standard_normal((2, 16000)).astype(np.float32)
+    target = Clip(TARGET.frames, TARGET.landmarks, own)
+    donor = Clip(TARGET.frames, TARGET.landmarks, 3 * other)
+    forged = forgery_methods.apply("sound_swapped", target, donor, strength=strength, rng=rng)
+    assert np.std(forged.waveform) == pytest.approx(np.std(own), rel=1e-3)
+    assert np.corrcoef(forged.waveform, other)[0, 1] > 0.7
+    loud = Clip(TARGET.frames, TARGET.landmarks, np.sign(own))
+    forged = forgery_methods.apply("sound_swapped", loud, donor, strength=strength, rng=rng)
+    assert np.abs(forged.waveform).max() <= 1.0 + 1e-6
