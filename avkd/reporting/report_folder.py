@@ -19,6 +19,8 @@ from avkd.reporting.shortcut_findings import RowAudit
 from avkd.reporting.summary import SummaryRow
 
 _REPORT = "report.csv"
+# Not every report has these; of an earlier one they would say something else than the tables.
+_NOT_ALWAYS = ("report.png", "confusion*.png", "reliability*.png", "shortcuts.csv", PAGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ def write_report_folder(
     figures: bool = True,
     page: bool = True,
 ) -> tuple[Path, ...]:
-    """Write the tables, the figures and the page.
+    """Write the tables, the figures and the page; what an earlier report left beside them goes.
 
     Args:
         folder: is made if it is not there.
@@ -78,6 +80,9 @@ def write_report_folder(
         paths.append(folder / PAGE)
         part = part or describe(folder, rows, provenance=provenance, audits=audits)
         write_model_page(paths[-1], part)
+    for left in (path for name in _NOT_ALWAYS for path in folder.glob(name)):
+        if left not in paths:
+            left.unlink()
     return tuple(paths)
 
 

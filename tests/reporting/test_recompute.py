@@ -148,6 +148,10 @@ def test_a_report_in_flat_memory_has_the_same_numbers_and_says_how_they_came(
     assert note in (out / "report.md").read_text()
     assert note not in (folder / "report.md").read_text()
     assert "quotes" in (out / "report.md").read_text()
+    (out / "report.html").write_text("of an earlier report")
+    (out / "mine.txt").write_text("not ours to remove")
+    recompute(config)
+    assert not (out / "report.html").exists() and (out / "mine.txt").exists()
     with pytest.raises(ValueError, match="one folder at a time"):
         ReportConfig(scores=(folder, out), out=tmp_path / "x", flat_memory=True)
 
