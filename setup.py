@@ -26,8 +26,10 @@ setup(
         "torch>=2.11,<2.15",
         "torchaudio>=2.11",
         "torchvision",
-        "adamp>=0.3.0",
-        "av>=18.0",
+        # Bounded are those whose inside we touch: AdamP's two private methods, the arguments of
+        # av.open, timm's trunks and heads, jsonargparse's parser.
+        "adamp>=0.3.0,<0.4",
+        "av>=18.0,<20",
         "einops>=0.8",
         "jinja2>=3.1",
         "jsonargparse[signatures]>=4.49,<5",
@@ -36,12 +38,12 @@ setup(
         "numpy>=1.26",
         "pillow>=11",
         "pyyaml>=6",
-        "safetensors>=0.8",
+        "safetensors>=0.8,<1",
         "scikit-learn>=1.5",
         "scipy>=1.13",
         "tensorboard>=2.18",
         # Older ones were not tried; needed are head_hidden_size and reinit_non_persistent_buffers.
-        "timm>=1.0.31",
+        "timm>=1.0.31,<1.1",
         "tqdm>=4.66",
     ],
     extras_require=EXTRAS,

@@ -65,6 +65,11 @@ VERBS: dict[str, Verb] = {
         "avkd.stages.pretrain:pretrain",
         "stage one: learn from real talking faces with sound, without labels",
     ),
+    "probe": Verb(
+        "avkd.config.evaluation_config:ProbeConfig",
+        "avkd.evaluation.probe:probe",
+        "measure what stage one has learnt on held-out clips, beside a linear baseline",
+    ),
     "finetune": Verb(
         "avkd.config.training_config:FinetuneConfig",
         "avkd.stages.finetune:finetune",
@@ -152,7 +157,7 @@ def _run(name: str, verb: Verb, arguments: list[str]) -> int:
 
 def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
     from avkd.config.load import raised_in
-    from avkd.outcome import ExitCode, ModelRefused, ResourceError, Stopped
+    from avkd.outcome import Bug, ExitCode, ModelRefused, ResourceError, Stopped
 
     try:
         outcome = function(config)
@@ -164,6 +169,8 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except _USER_PATH_ERRORS as error:
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
+    except Bug as error:
+        return _fail(f"avkd {name}: {error}", ExitCode.BUG)
     except RuntimeError as error:
         # torch's own by its name: asking torch would make every verb wait for its import.
         if not isinstance(error, ResourceError) and type(error).__name__ != "OutOfMemoryError":

@@ -31,6 +31,10 @@ class Outcome:
     exit_code: ExitCode = ExitCode.DONE
 
 
+class Bug(RuntimeError):
+    """Something only a change of our code can mend; the message ends with a traceback."""
+
+
 class ModelRefused(ValueError):
     """A model file that is not used; the message names it and the cure."""
 

@@ -7,7 +7,9 @@ wrong bf16 conv3d results, pytorch issue 163539; CPUs without AVX512_BF16 are sl
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
 import random
 import time
 from contextlib import AbstractContextManager
@@ -20,6 +22,9 @@ import torch
 from avkd.outcome import ResourceError
 
 logger = logging.getLogger(__name__)
+
+# Of mallopt(3): no maps of their own for large blocks, never trim the heap, grow it by 256 MB.
+_KEEP_FREED_MEMORY = {-4: 0, -1: 2**31 - 1, -2: 2**28}
 
 _PROBE_SHAPE = (2, 16, 8, 28, 28)
 _PROBE_REPEATS = 5
@@ -70,6 +75,18 @@ def start(
         precision = "bf16" if _bf16_is_fast_and_right(chosen) else "fp32"
     logger.info("computing on %s in %s", chosen, precision)
     return Runtime(device=chosen, precision=precision)
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what a training step frees, for the next step to use.
+
+    By default glibc returns large tensors to the system, which then has to clear every page again:
+    on a CPU a quarter of a step's time (README). Elsewhere nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is not None:
+        for option, value in _KEEP_FREED_MEMORY.items():
+            mallopt(option, value)
 
 
 def seed_everything(seed: int) -> None:

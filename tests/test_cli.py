@@ -12,7 +12,7 @@ import torch
 
 from avkd import cli
 from avkd.models.model_file import ModelFileError
-from avkd.outcome import ExitCode, Outcome, ResourceError, Stopped
+from avkd.outcome import Bug, ExitCode, Outcome, ResourceError, Stopped
 
 REPOSITORY = Path(cli.__file__).resolve().parents[1]
 SYNTH = ("synth", "--out", "somewhere")
@@ -156,6 +156,11 @@ def test_an_expected_failure_is_one_line_and_its_own_exit_code(verb_raising, cap
     message = capsys.readouterr().err
     assert message.startswith("avkd synth: ") and "the cure" in message
     assert "Traceback" not in message
+
+
+def test_a_bug_in_every_file_ends_with_1_and_its_own_traceback_alone(verb_raising, capsys):
+    assert verb_raising(Bug("all 3 item(s) failed\nTraceback: TypeError")) == 1
+    assert capsys.readouterr().err == "avkd synth: all 3 item(s) failed\nTraceback: TypeError\n"
 
 
 def test_any_other_runtime_error_is_our_bug_and_keeps_its_traceback(verb_raising):

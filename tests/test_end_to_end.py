@@ -506,7 +506,7 @@ def test_a_run_goes_on_with_its_own_settings_only(
     arguments = pretrain_arguments(corpora, stage_one)
     assert avkd("pretrain", *arguments, "--resume", "--optim.lr", "0.1") == 2
     message = capsys.readouterr().err
-    assert "'lr: 0.0007', not 'lr: 0.1'" in message and str(stage_one) in message
+    assert "'lr: null', not 'lr: 0.1'" in message and str(stage_one) in message
     assert avkd("pretrain", *arguments) == 2
     assert "holds a run already" in capsys.readouterr().err
     assert avkd("pretrain", *pretrain_arguments(corpora, stage_one / "none"), "--resume") == 2

@@ -77,7 +77,7 @@ DOORS = {
         *("avkd/reporting/roc_figure.py", "avkd/reporting/score_histogram.py"),
     ),
     "jinja2": ("avkd/reporting/page.py",),
-    "sklearn": ("avkd/reporting/shortcut_probe.py",),
+    "sklearn": ("avkd/reporting/shortcut_probe.py", "avkd/evaluation/linear_baseline.py"),
     "onnx": ("avkd/inference/export_onnx.py",),
     "onnxruntime": ("avkd/inference/export_onnx.py",),
     "torch.onnx": ("avkd/inference/export_onnx.py",),

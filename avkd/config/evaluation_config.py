@@ -65,6 +65,37 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Measure what stage one has learnt on held-out clips, beside a linear baseline."""
+
+    model: Path
+    """Model file of `avkd pretrain`."""
+    data: tuple[Path, ...]
+    """Prepared corpora; real clips with sound of their ``split`` side are looked at, those of their
+    train side fit the linear baseline."""
+    out: Path
+    """Folder for probe.json and probe.md."""
+    split: Literal["val", "test"] = "test"
+    """Side of the split to measure on."""
+    clips: int = 256
+    """At most so many clips, evenly over the list; chance is 1 / clips."""
+    starts: int = 8
+    """Seeded random places in each of them at which the meters look."""
+    batch_size: int = 32
+    """Clips looked at once."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
+    threads: int | None = None
+    """Threads on a CPU; unset = all cores."""
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        if self.clips < 8 or self.starts < 1 or self.batch_size < 1:
+            raise ValueError("probe: want clips >= 8, starts >= 1, batch_size >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """Make reports again from score files, without a model, and compare models file by file."""
 

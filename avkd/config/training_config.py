@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Backbone = Literal["lgt", "paper", "csn101", "cnn_lstm"]
+Region = Literal["face", "mouth", "mixed"]
+TargetCenter = Literal["none", "per_step", "double", "whitened"]
 CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
 
 # Which optional settings mean something for which backbone; any other use is an error.
@@ -20,6 +22,18 @@ _BACKBONE_OPTIONS: dict[str, frozenset[str]] = {
     "csn101": frozenset(),
     "cnn_lstm": frozenset({"hidden"}),
 }
+
+
+# Stage one of RealForensics: 150 epochs of 488,763 clips in batches of 256 at 7e-4 (method 3.6).
+# A short run has fewer steps to cover the same ground; that the fourth root of the ratio is enough
+# was measured (README): at the published rate 400 steps learn next to nothing.
+_PUBLISHED_RATE = 7e-4
+_PUBLISHED_STEPS = 286_000
+_WARMUP_SHARE = 0.1
+# Of the run, in steps: how far back the teachers' moving average reaches, first and last.
+_FIRST_MEMORY_SHARE = 0.1
+_LAST_MEMORY_SHARE = 0.5
+_LEAST_MOMENTUM = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,30 +98,48 @@ class ViewConfig:
 class OptimConfig:
     """AdamP with linear warm-up per step; the schedule's length is the loader's."""
 
-    lr: float = 7e-4
-    """Base rate at batch 256; scaled by sqrt(batch / 256)."""
+    lr: float | None = None
+    """Base rate at batch 256, scaled by sqrt(batch / 256); unset = 7e-4 (286,000 / steps)^(1/4):
+    the published rate for a run of the published length, more for shorter ones."""
     weight_decay: float = 1e-2
     """Decoupled; norms, biases and position biases are excluded."""
-    warmup_epochs: float = 10.0
-    """Epochs of linear warm-up from lr / steps."""
+    warmup_epochs: float | None = None
+    """Epochs of linear warm-up from lr / steps; unset = a tenth of the run."""
     decay: Literal["cosine", "constant"] = "cosine"
     """After the warm-up: cosine to 1 % of the base, or constant."""
     clip_norm: float = 1.0
     """Largest gradient norm."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.weight_decay < 0 or self.warmup_epochs < 0 or self.clip_norm <= 0:
+        lr_is_wrong = self.lr is not None and self.lr <= 0
+        warmup_is_wrong = self.warmup_epochs is not None and self.warmup_epochs < 0
+        if lr_is_wrong or warmup_is_wrong or self.weight_decay < 0 or self.clip_norm <= 0:
             raise ValueError(
                 "optim: want lr > 0, weight_decay >= 0, warmup_epochs >= 0, clip_norm > 0"
             )
+
+    def base_rate(self, num_steps: int) -> float:
+        """Rate at batch 256 for a run of ``num_steps``."""
+        if self.lr is not None:
+            return self.lr
+        return _PUBLISHED_RATE * (_PUBLISHED_STEPS / num_steps) ** 0.25
+
+    def warmup_steps(self, num_steps: int, steps_per_epoch: int) -> int:
+        """Steps of warm-up in a run of ``num_steps``."""
+        if self.warmup_epochs is None:
+            return round(_WARMUP_SHARE * num_steps)
+        return round(self.warmup_epochs * steps_per_epoch)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """How long, on what, and with which randomness."""
 
-    epochs: int = 150
+    epochs: int | None = 150
     """Passes over the training clips; one random clip of every video in each."""
+    steps: int | None = None
+    """Length in steps instead, rounded up to whole epochs, for corpora of any size; then epochs and
+    validate_every_epochs are null."""
     batch_size: int = 64
     """Clips a step; in finetuning the clips of the forgery corpora."""
     workers: int = 0
@@ -122,17 +154,49 @@ class LoopConfig:
     """Threads of one process on a CPU; unset = all cores."""
     seed: int = 0
     """Of weights, sampling and augmentation."""
-    validate_every_epochs: int = 1
+    validate_every_epochs: int | None = 1
     """Epochs between validations."""
+    validate_every_steps: int | None = None
+    """Steps between validations, rounded up to whole epochs, where the length is given in steps."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "validate_every_epochs"):
-            if getattr(self, name) < 1:
+        for unit, other in (("epochs", "steps"), ("steps", "epochs")):
+            both_given = getattr(self, unit) is not None and getattr(self, other) is not None
+            if both_given or (self.epochs is None and self.steps is None):
+                raise ValueError(
+                    "give loop.epochs or loop.steps, and null for the other "
+                    f"(--loop.{other} null --loop.validate_every_{other} null)"
+                )
+            every = getattr(self, f"validate_every_{unit}")
+            if (getattr(self, unit) is None) != (every is None):
+                raise ValueError(
+                    f"loop.{unit} {getattr(self, unit)} and loop.validate_every_{unit} {every} do "
+                    "not go together: give both or neither"
+                )
+        for name in (
+            *("epochs", "steps", "batch_size"),
+            *("validate_every_epochs", "validate_every_steps"),
+        ):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"loop.{name} must be at least 1")
         if self.workers < 0 or self.cache_gigabytes < 0:
             raise ValueError("loop.workers and loop.cache_gigabytes must not be negative")
         if self.seed < 0:
             raise ValueError("loop.seed must not be negative")
+
+    def num_epochs(self, steps_per_epoch: int) -> int:
+        """Length of the run in epochs of so many steps."""
+        if self.steps is not None:
+            return -(-self.steps // steps_per_epoch)
+        assert self.epochs is not None
+        return self.epochs
+
+    def epochs_between_validations(self, steps_per_epoch: int) -> int:
+        """Epochs of so many steps from one validation to the next."""
+        if self.validate_every_steps is not None:
+            return -(-self.validate_every_steps // steps_per_epoch)
+        assert self.validate_every_epochs is not None
+        return self.validate_every_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,12 +215,19 @@ class PretrainConfig:
     """Size of a target per frame."""
     predictor_dim: int = 512
     """Inner width of the students' predictors."""
-    target_center: Literal["none", "per_step"] = "none"
-    """per_step subtracts the batch mean of each frame's targets: no positional shortcut."""
+    region: Region = "mouth"
+    """mouth: half of the face's window around the mouth, enlarged; face: all of the window; mixed:
+    any scale between them in training, the mouth when measured. What stage two's teacher sees."""
+    motion_only: bool = False
+    """Subtract each clip's mean picture: a control of what the still face gives away."""
+    target_center: TargetCenter = "whitened"
+    """What is taken from the targets: per_step, the batch mean of each frame (a code of the frame
+    index); double, the clip's mean too (who speaks); whitened, then all directions count alike."""
     momentum_start: float | None = None
-    """Teacher momentum at the start; unset = 1 - 0.001 * batch / 96, for runs of 10,000 steps."""
-    momentum_end: float = 0.9995
-    """Teacher momentum at the end, reached on a cosine; never below the start."""
+    """Teacher momentum at the start; unset = 1 - 10 / steps of the run, at least 0.9."""
+    momentum_end: float | None = None
+    """Teacher momentum at the end, reached on a cosine, never below the start; unset =
+    1 - 2 / steps of the run."""
     views: ViewConfig = field(default_factory=ViewConfig)
     """Augmentation of the students' views."""
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -165,6 +236,8 @@ class PretrainConfig:
     """Length, batch, device, seed."""
     validation_clips: int = 256
     """At most so many held-out clips enter the meters."""
+    validation_starts: int = 8
+    """Seeded random places in each of them at which the meters look."""
     resume: bool = False
     """Continue the run in this folder."""
     force: bool = False
@@ -180,13 +253,17 @@ class PretrainConfig:
             raise ValueError("loop.batch_size: batch normalisation of the targets needs 2 or more")
         if self.validation_clips < 8:
             raise ValueError("validation_clips: retrieval over fewer than 8 clips says nothing")
+        if self.validation_starts < 1:
+            raise ValueError("validation_starts must be at least 1")
 
-    def momentum(self, progress: float) -> float:
-        """Teacher momentum when ``progress`` of the run, 0..1, is done."""
-        start = self.momentum_start
+    def momentum(self, progress: float, num_steps: int) -> float:
+        """Teacher momentum when ``progress``, 0..1, of a run of ``num_steps`` is done."""
+        start, end = self.momentum_start, self.momentum_end
         if start is None:
-            start = max(0.0, 1.0 - 0.001 * self.loop.batch_size / 96)
-        end = max(start, self.momentum_end)
+            start = max(_LEAST_MOMENTUM, 1.0 - 1.0 / (_FIRST_MEMORY_SHARE * num_steps))
+        if end is None:
+            end = 1.0 - 1.0 / (_LAST_MEMORY_SHARE * num_steps)
+        end = max(start, end)
         return end - (end - start) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
@@ -200,6 +277,9 @@ class FinetuneConfig:
     """Run folder: config, logs, checkpoints, validation scores and the model file."""
     pretrained: Path | None = None
     """Stage-one model file: starts the backbone and is the teacher; needed if ssl_weight > 0."""
+    start: Literal["pretrained", "fitting", "scratch"] = "pretrained"
+    """What the backbone starts from: pretrained, stage one's, of the very same layers; fitting,
+    those of its weights that fit (the convolutions at another image_size); scratch, random."""
     ssl_weight: float = 0.3
     """Weight of the auxiliary agreement on real clips; 0 trains without stage one."""
     real_data: tuple[Path, ...] = ()
@@ -212,16 +292,17 @@ class FinetuneConfig:
     """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
     real; natural: as many as there are files."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
-    """Backbone; a pretrained file brings its own, and anything but the default must equal it."""
+    """Backbone; with start = pretrained the file brings its own, and anything but the default must
+    equal it."""
     pool: Literal["mean", "attn"] = "mean"
     """How frames become a clip feature."""
+    classifier_scale: float = 64.0
+    """Largest logit of the cosine classifier; smaller ones saturate later."""
     views: ViewConfig = field(
         default_factory=lambda: ViewConfig(time_mask=0.5, frequency_mask_max=0)
     )
     """Augmentation of the detector's view."""
-    optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(warmup_epochs=5.0, decay="cosine")
-    )
+    optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and schedule; the batch counted is that of the forgery clips."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=60, batch_size=32))
     """Length, batch, device, seed."""
@@ -241,6 +322,14 @@ class FinetuneConfig:
                 f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
                 "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
             )
+        if self.start == "fitting" and self.pretrained is None:
+            raise ValueError("start=fitting has no effect without --pretrained; leave it out")
+        if self.start == "scratch" and self.pretrained is not None and self.ssl_weight == 0:
+            raise ValueError(
+                "pretrained has no effect with start=scratch and ssl_weight 0; leave it out"
+            )
+        if self.classifier_scale <= 0:
+            raise ValueError("classifier_scale must be positive")
         if self.views.frequency_mask_max:
             raise ValueError("views.frequency_mask_max has no effect in finetune: it hears nothing")
         if self.real_ratio < 1:
@@ -250,6 +339,8 @@ class FinetuneConfig:
 
 
 def _check_warmup(optim: OptimConfig, loop: LoopConfig) -> None:
+    if optim.warmup_epochs is None or loop.epochs is None:
+        return
     if optim.warmup_epochs >= loop.epochs:
         raise ValueError(
             f"optim.warmup_epochs {optim.warmup_epochs} leaves nothing of loop.epochs "

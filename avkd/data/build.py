@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
-from avkd.config.training_config import FinetuneConfig, PretrainConfig, ViewConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
 from avkd.data.datasets import ClipItem, Corpus, TrainingClips
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
@@ -28,6 +28,20 @@ from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.outcome import ExitCode, Outcome
 
 logger = logging.getLogger(__name__)
+
+_ZOOM: dict[Region, tuple[float, float]] = {
+    "face": (0.0, 0.0),
+    "mouth": (1.0, 1.0),
+    "mixed": (0.0, 1.0),
+}
+
+
+@dataclass(frozen=True)
+class TalkingClips:
+    """Real clips with sound: to learn from, and of other people to be measured on."""
+
+    training: list[ClipItem]
+    held_out: list[ClipItem]
 
 
 @dataclass(frozen=True)
@@ -131,26 +145,21 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
         ValueError: an identity is on two sides, or too few usable clips on one of them.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
-    _check_all_identities(corpora)
-    usable = [
-        (corpus, [s for s in corpus.manifest.samples if s.label == REAL and s.has_audio])
-        for corpus in corpora
-    ]
-    items = [item for corpus, samples in usable for item in corpus.items(_long_enough(samples))]
-    training = [item for item in items if item.sample.split == "train"]
-    validation = _spread([i for i in items if i.sample.split == "val"], config.validation_clips)
-    if len(validation) < 8:
-        raise ValueError(
-            f"only {len(validation)} real clips with sound on the val side of "
-            f"{_names(config.data)}; held-out retrieval needs 8 or more: hold out more speakers"
-        )
+    clips = talking_clips(corpora, "val", most=config.validation_clips)
+    training, validation = clips.training, clips.held_out
     logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
     return PretrainData(
         training=TrainingClips(
             training,
-            model_input=ModelInput.of_video(config.video.image_size, _faces(corpora)),
+            model_input=ModelInput.of_video(
+                config.video.image_size,
+                _faces(corpora),
+                crop_pixels=training[0].crop_pixels,
+                region="face" if config.region == "face" else "mouth",
+                motion_only=config.motion_only,
+            ),
             seed=config.loop.seed,
-            augmentation=_augmentation(config.views),
+            augmentation=replace(_augmentation(config.views), zoom=_ZOOM[config.region]),
             with_sound=True,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
@@ -159,8 +168,47 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
     )
 
 
-def finetune_data(config: FinetuneConfig, *, image_size: int) -> FinetuneData:
-    """Open the corpora of stage two, for a detector with an input of ``image_size`` pixels.
+def talking_clips(
+    corpora: Sequence[Corpus], split: Literal["val", "test"], *, most: int
+) -> TalkingClips:
+    """Real clips with sound, long enough for a window.
+
+    Args:
+        corpora: Where they lie.
+        split: Side of those that are held out.
+        most: At most so many of them, evenly over the list.
+
+    Raises:
+        ValueError: an identity is on two sides, or too few usable clips on one of them.
+    """
+    _check_all_identities(corpora)
+    usable = [
+        (corpus, [s for s in corpus.manifest.samples if s.label == REAL and s.has_audio])
+        for corpus in corpora
+    ]
+    items = [item for corpus, samples in usable for item in corpus.items(_long_enough(samples))]
+    training = [item for item in items if item.sample.split == "train"]
+    held_out = _spread([item for item in items if item.sample.split == split], most)
+    names = _names([corpus.folder for corpus in corpora])
+    if len(held_out) < 8:
+        raise ValueError(
+            f"only {len(held_out)} real clips with sound on the {split} side of {names}; "
+            "held-out retrieval needs 8 or more: hold out more speakers"
+        )
+    if not training:
+        raise ValueError(f"no training clip: the train side of {names} is empty")
+    return TalkingClips(training, held_out)
+
+
+def finetune_data(
+    config: FinetuneConfig, *, image_size: int, teacher_input: ModelInput | None = None
+) -> FinetuneData:
+    """Open the corpora of stage two.
+
+    Args:
+        config: Which corpora, and how the detector sees them.
+        image_size: Side of the detector's input in pixels.
+        teacher_input: What its teacher looks at, of the same clips; None = there is no teacher.
 
     Raises:
         ValueError: an identity is on two sides, an excluded method is in no corpus, or a class is
@@ -199,13 +247,15 @@ def finetune_data(config: FinetuneConfig, *, image_size: int) -> FinetuneData:
     provenance["training_methods"] = sorted({item.sample.method for item in training})
     provenance["excluded_methods"] = sorted(config.exclude_methods)
     faces = _faces([*forgery_corpora, *real_corpora])
+    teacher_zoom = None if teacher_input is None else (teacher_input.zoom, teacher_input.zoom)
     return FinetuneData(
         training=TrainingClips(
             [*training, *further],
-            model_input=ModelInput.of_video(image_size, faces),
+            model_input=ModelInput.of_video(image_size, faces, crop_pixels=training[0].crop_pixels),
             seed=config.loop.seed,
             augmentation=_augmentation(config.views),
             with_sound=False,
+            teacher_zoom=teacher_zoom,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         forgeries=training,

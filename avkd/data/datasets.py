@@ -21,7 +21,7 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
-from avkd.data.transforms import CLIP_FRAMES, Augmentation, center_views, draw_view
+from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule
 
 # Names of the random streams of one clip; their numbers must never change.
@@ -110,6 +110,8 @@ class TrainingClips(Dataset[ClipBatch]):
         model_input: Length of a clip and size of a view; the items' crops must be of its size.
         seed: Of clip starts and views.
         augmentation: Of the student's view.
+        teacher_zoom: How far the teacher's view, else only cropped and flipped, closes in on the
+            mouth (`Augmentation.zoom`); unset = as far as the student's.
         with_sound: Also read the sound; every item must have it.
         cache_bytes: Keep decoded tracks in memory up to this much; saves a quarter of a small
             network's step on few cores. Every loader process has a cache of its own.
@@ -127,6 +129,7 @@ class TrainingClips(Dataset[ClipBatch]):
         seed: int,
         augmentation: Augmentation,
         with_sound: bool,
+        teacher_zoom: tuple[float, float] | None = None,
         cache_bytes: int = 0,
     ) -> None:
         for item in items:
@@ -146,6 +149,7 @@ class TrainingClips(Dataset[ClipBatch]):
         self.model_input = model_input
         self.seed = seed
         self.augmentation = augmentation
+        self.teacher_augmentation = Augmentation(zoom=teacher_zoom or augmentation.zoom)
         self.with_sound = with_sound
         self._room_bytes = cache_bytes
         self._decoded: dict[int, np.ndarray] = {}
@@ -163,7 +167,7 @@ class TrainingClips(Dataset[ClipBatch]):
             landmarks=_landmarks(item, start, length) if self.model_input.landmarks else None,
             labels=torch.tensor([float(item.sample.label)]),
             student=draw_view(self._stream(key, _STUDENT), self.augmentation, slack),
-            teacher=draw_view(self._stream(key, _TEACHER), Augmentation(), slack),
+            teacher=draw_view(self._stream(key, _TEACHER), self.teacher_augmentation, slack),
             sample_ids=(item.sample.sample_id,),
             draws=torch.tensor([[key.epoch, key.item, start]]),
         )
@@ -201,7 +205,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         model_input: Which windows there are, and of which size.
         window_rule: Which windows instead, of the same size.
         with_sound: Also read the sound; every item must have it.
-        only_middle: One window from the middle of each item instead of all.
+        windows: These windows of each item instead of those of the rule.
     """
 
     def __init__(
@@ -211,7 +215,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         *,
         window_rule: WindowRule | None = None,
         with_sound: bool = False,
-        only_middle: bool = False,
+        windows: Sequence[Sequence[Window]] | None = None,
     ) -> None:
         self.items = list(items)
         self.model_input = model_input
@@ -220,8 +224,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         rule = window_rule or model_input.window_rule
         assert rule.size_frames == model_input.clip_frames
         for index, item in enumerate(self.items):
-            of_item = rule.windows(item.num_frames)
-            chosen = of_item[len(of_item) // 2 :][:1] if only_middle else of_item
+            chosen = rule.windows(item.num_frames) if windows is None else windows[index]
             self.places += [(index, window) for window in chosen]
 
     def __len__(self) -> int:
@@ -236,7 +239,7 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         landmarks = None
         if self.model_input.landmarks:
             landmarks = _landmarks(item, window.start_frame, window.num_frames)[:, shown]
-        view = center_views(1, self.model_input.slack(item.crop_pixels))
+        view = self.model_input.center_views(1, item.crop_pixels)
         clip = ClipBatch(
             frames=torch.from_numpy(frames[shown])[None],
             waveform=_waveform(item, window.start_frame) if self.with_sound else None,

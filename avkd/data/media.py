@@ -44,6 +44,11 @@ _FORMATS = (
 )  # fmt: skip
 _OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
 
+# Names and comments that are no valid UTF-8: PyAV 18 has to be asked to bear them, PyAV 19 does.
+_ODD_METADATA: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
 
 class MediaError(ValueError):
     """A file that cannot be used, with a machine-readable reason.
@@ -185,7 +190,7 @@ def _open(path: Path) -> Iterator[Any]:
             "file:" + os.path.abspath(path),  # noqa: PTH100 - resolve() would follow links
             options=_OPTIONS,
             timeout=(_OPEN_TIMEOUT_SECONDS, _OPEN_TIMEOUT_SECONDS),
-            metadata_errors="replace",
+            **_ODD_METADATA,
         )
     except av.error.ArgumentError as error:
         allowed = "convert it to MP4, MOV, MKV, WebM, AVI, MPEG or TS"

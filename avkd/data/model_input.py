@@ -22,6 +22,7 @@ IMAGE_VIEW_SHARE = 224 / 256  # resize to 256, crop 224: what every published im
 FRAMES_PER_FILE = 32  # the field's convention for image detectors on videos
 
 Faces = Literal["aligned", "whole"]
+Region = Literal["face", "mouth"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +43,31 @@ class ModelInput:
     """Whether it is told where eyes, nose and mouth are."""
     faces: Faces = "aligned"
     """What a crop is: a face brought to the template, or the whole picture made square."""
+    region: Region = "face"
+    """What is shown of it: all of the window, or half its side around the mouth (`Views.zoom`)."""
+    motion_only: bool = False
+    """Whether the clip's own mean picture is subtracted, so that only what moves is left."""
 
     @classmethod
-    def of_video(cls, image_size: int, faces: Faces = "aligned") -> ModelInput:
-        """Input of the video detectors: clips of 25 frames that cover every frame."""
+    def of_video(
+        cls,
+        image_size: int,
+        faces: Faces = "aligned",
+        *,
+        crop_pixels: int = CROP_PIXELS,
+        region: Region = "face",
+        motion_only: bool = False,
+    ) -> ModelInput:
+        """Input of the video networks: clips of 25 frames that cover every frame."""
         return cls(
             clip_frames=CLIP_FRAMES,
-            crop_pixels=CROP_PIXELS,
+            crop_pixels=crop_pixels,
             view_share=VIDEO_VIEW_SHARE,
             image_size=image_size,
             windows_per_file=None,
             faces=faces,
+            region=region,
+            motion_only=motion_only,
         )
 
     @classmethod
@@ -62,6 +77,7 @@ class ModelInput:
         Raises:
             ValueError: it describes none, or one that this avkd cannot give.
         """
+        preprocessing = {**_BEFORE_THERE_WAS_A_CHOICE, **preprocessing}
         fields: dict[str, Any] = {name: preprocessing.get(name) for name in _IS_GOOD}
         for name, is_good in _IS_GOOD.items():
             if not is_good(fields[name]):
@@ -100,6 +116,15 @@ class ModelInput:
         """How far a view may be moved in a stored crop of ``crop_pixels``."""
         return transforms.slack_pixels(crop_pixels, self.view_share)
 
+    @property
+    def zoom(self) -> float:
+        """How far a clean view closes in on the mouth, see `Views.zoom`."""
+        return 1.0 if self.region == "mouth" else 0.0
+
+    def center_views(self, num_clips: int, crop_pixels: int) -> Views:
+        """The views of evaluation, of stored crops of ``crop_pixels``."""
+        return transforms.center_views(num_clips, self.slack(crop_pixels), self.zoom)
+
     def see(self, batch: ClipBatch, views: Views) -> tuple[Tensor, ...]:
         """What the network is called with for the clips of a batch; see `view`."""
         return self.view(batch.frames, batch.landmarks, views)
@@ -116,7 +141,9 @@ class ModelInput:
             (B, 3, L, s, s) pictures; and, if wanted, (B, L, 5, 2) landmarks in shares of the view,
             NaN where they are not known.
         """
-        clip = transforms.apply_video(frames, views, self.image_size, self.view_share)
+        clip = transforms.apply_video(
+            frames, views, self.image_size, self.view_share, motion_only=self.motion_only
+        )
         if not self.landmarks:
             return (clip,)
         assert landmarks is not None, "a dataset for this input reads the landmarks"
@@ -137,4 +164,8 @@ _IS_GOOD: Mapping[str, Callable[[Any], bool]] = {
     "windows_per_file": lambda value: value is None or _is_count(value),
     "landmarks": lambda value: type(value) is bool,
     "faces": lambda value: value in get_args(Faces),
+    "region": lambda value: value in get_args(Region),
+    "motion_only": lambda value: type(value) is bool,
 }
+# What a file means that is older than these settings.
+_BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"region": "face", "motion_only": False}

@@ -54,7 +54,8 @@ _log = logging.getLogger(__name__)
 _DISK_FULL = "disk_full"
 INPUTS_NAME = "inputs.jsonl"
 # What the pool says of a file that took its worker down.
-_POOL_CODES = {"error": "internal_error", "crashed": "decoder_crashed", "timeout": "timeout"}
+_INTERNAL = "internal_error"
+_POOL_CODES = {"error": _INTERNAL, "crashed": "decoder_crashed", "timeout": "timeout"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +221,9 @@ def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
 
 
 def _is_open(row: dict[str, Any] | None, retry_failed: bool) -> bool:
-    return row is None or (retry_failed and row["status"] != "ok")
+    if row is None or row["status"] == _INTERNAL:  # a bug of ours, which may be mended by now
+        return True
+    return retry_failed and row["status"] != "ok"
 
 
 def _shard_of(sample: Sample, count: int) -> int:

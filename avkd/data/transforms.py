@@ -29,6 +29,12 @@ CHANNEL_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as every published backbone
 CHANNEL_STD = (0.229, 0.224, 0.225)
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
+
+# What zoom 1 shows: half of the window's side around the mouth, whose corners the face template
+# puts at 0.76 of the window's height (`face_crop.TEMPLATE`); from under the nose to the chin.
+_MOUTH_SIDE = 0.5
+_MOUTH_CENTRE_Y = 0.73
+
 _ERASED_AREA = (0.02, 0.33)
 _ERASED_ASPECT = (0.3, 3.3)
 _SMALLEST_SHRINK = 0.25
@@ -54,6 +60,8 @@ class Views:
     """(B, 2) float: contrast factor about mid grey, then brightness added, in 0..1; 1, 0 = none."""
     shrink: Tensor
     """(B,) float: share of the resolution that is kept, in (0, 1]; 1 = all."""
+    zoom: Tensor
+    """(B,) float: how far the window closes in on the mouth, 0 = all of it, 1 = the mouth alone."""
 
     def to(self, device: torch.device) -> Views:
         """The same views on ``device``."""
@@ -87,6 +95,8 @@ class Augmentation:
     """Largest change of contrast (as a factor) and of brightness (in 0..1)."""
     shrink: float = 0.0
     """Probability that the view loses resolution, down to a quarter."""
+    zoom: tuple[float, float] = (0.0, 0.0)
+    """Least and most that the window closes in on the mouth, see `Views.zoom`."""
 
 
 def slack_pixels(crop_pixels: int, view_share: float) -> int:
@@ -121,6 +131,7 @@ def draw_view(
     contrast, brightness = augmentation.tone * rng.uniform(-1.0, 1.0, size=2)
     shrinks, kept = rng.random(2)
     shrink = _SMALLEST_SHRINK**kept if shrinks < augmentation.shrink else 1.0
+    zoom = rng.uniform(*augmentation.zoom)
     return Views(
         crop=torch.from_numpy(crop)[None],
         flip=torch.tensor([bool(flip)]),
@@ -130,10 +141,13 @@ def draw_view(
         mel_mask=torch.tensor([mel_mask]),
         tone=torch.tensor([(1.0 + contrast, brightness)], dtype=torch.float32),
         shrink=torch.tensor([shrink], dtype=torch.float32),
+        zoom=torch.tensor([zoom], dtype=torch.float32),
     )
 
 
-def center_views(num_clips: int, slack: int = CROP_PIXELS - VIEW_PIXELS) -> Views:
+def center_views(
+    num_clips: int, slack: int = CROP_PIXELS - VIEW_PIXELS, zoom: float = 0.0
+) -> Views:
     """The view of evaluation: central window, nothing else changed."""
     none = torch.zeros(num_clips, dtype=torch.bool)
     return Views(
@@ -145,11 +159,17 @@ def center_views(num_clips: int, slack: int = CROP_PIXELS - VIEW_PIXELS) -> View
         mel_mask=torch.zeros(num_clips, 2, dtype=torch.long),
         tone=torch.tensor([[1.0, 0.0]]).repeat(num_clips, 1),
         shrink=torch.ones(num_clips),
+        zoom=torch.full((num_clips,), zoom),
     )
 
 
 def apply_video(
-    frames: Tensor, views: Views, image_size: int, view_share: float = VIDEO_VIEW_SHARE
+    frames: Tensor,
+    views: Views,
+    image_size: int,
+    view_share: float = VIDEO_VIEW_SHARE,
+    *,
+    motion_only: bool = False,
 ) -> Tensor:
     """Crop, flip, shrink, decolour, change the tone, normalise, erase and mask, in this order.
 
@@ -158,23 +178,27 @@ def apply_video(
         views: B views on the same device.
         image_size: Side of the result in pixels.
         view_share: Side of the window as a share of S.
+        motion_only: Subtract the clip's own mean picture instead of the mean colour.
 
     Returns:
         (B, 3, T, image_size, image_size) float, normalised by ImageNet mean and deviation;
-        0 (the mean colour) where erased or masked.
+        0 (the mean colour, or the clip's mean picture) where erased or masked.
     """
     assert frames.dtype == torch.uint8
     clip = _cropped(frames, views, image_size, round(frames.shape[2] * view_share))
     for index in (views.shrink < 1).nonzero().flatten().tolist():
         clip[index] = _shrunk(clip[index], float(views.shrink[index]))
     luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
-    mean = rearrange(torch.tensor(CHANNEL_MEAN, device=clip.device), "c -> 1 c 1 1 1")
     std = rearrange(torch.tensor(CHANNEL_STD, device=clip.device), "c -> 1 c 1 1 1")
     for index in views.grayscale.nonzero().flatten().tolist():
         clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
     for index in (views.tone != views.tone.new_tensor([1.0, 0.0])).any(1).nonzero().flatten():
         contrast, brightness = views.tone[index]
         clip[index] = ((clip[index] - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
+    if motion_only:
+        mean = clip.mean(dim=2, keepdim=True)
+    else:
+        mean = rearrange(torch.tensor(CHANNEL_MEAN, device=clip.device), "c -> 1 c 1 1 1")
     kept = ~rearrange(_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
     kept = kept & ~rearrange(run_mask(views.time_mask, frames.shape[1]), "b t -> b 1 t 1 1")
     return (clip - mean) / std * kept
@@ -194,8 +218,9 @@ def apply_to_points(
     Returns:
         (B, T, P, 2) in shares of the view's side, outside 0..1 where the window does not reach.
     """
-    corner = rearrange(views.crop.flip(1), "b xy -> b 1 1 xy")
-    shares = (points - corner) / round(crop_pixels * view_share)
+    top, left, side = window_pixels(views, round(crop_pixels * view_share)).unbind(dim=1)
+    corner = rearrange([left, top], "xy b -> b 1 1 xy")
+    shares = (points - corner) / rearrange(side, "b -> b 1 1 1")
     mirrored = torch.stack([1.0 - shares[..., 0], shares[..., 1]], dim=-1)
     return torch.where(rearrange(views.flip, "b -> b 1 1 1"), mirrored, shares)
 
@@ -223,17 +248,40 @@ def run_mask(runs: Tensor, total: int) -> Tensor:
     return (positions >= start) & (positions < start + length)
 
 
+def window_pixels(views: Views, view_pixels: int) -> Tensor:
+    """Top, left and side of the window of each view in the stored crop, (B, 3) int, in its pixels.
+
+    The whole window lies where `Views.crop` says and has a side of ``view_pixels``; zooming in, the
+    side shrinks evenly to that of the mouth and the centre moves down to it.
+    """
+    zoom = views.zoom.double()  # one rounding for all sizes and devices
+    side = view_pixels * (1.0 - (1.0 - _MOUTH_SIDE) * zoom)
+    centre_y = view_pixels * (0.5 + (_MOUTH_CENTRE_Y - 0.5) * zoom)
+    top = (centre_y - side / 2).round().long() + views.crop[:, 0]
+    left = ((view_pixels - side) / 2).round().long() + views.crop[:, 1]
+    return torch.stack([top, left, side.round().long()], dim=1)
+
+
 def _cropped(frames: Tensor, views: Views, image_size: int, view_pixels: int) -> Tensor:
     """(B, T, S, S, 3) uint8 -> (B, 3, T, s, s) float in 0..1, cropped, mirrored and resized.
 
     The result lies in memory as (B, T, s, s, 3), which is what 3D convolutions like best.
     """
     windows = []
-    places = zip(frames, views.crop.tolist(), views.flip.tolist(), strict=True)
-    for clip, (top, left), flip in places:
-        window = clip[:, top : top + view_pixels, left : left + view_pixels]
+    places = zip(
+        frames, window_pixels(views, view_pixels).tolist(), views.flip.tolist(), strict=True
+    )
+    for clip, (top, left, side), flip in places:
+        window = clip[:, top : top + side, left : left + side]
         windows.append(window.flip(2) if flip else window)
-    images = rearrange(torch.stack(windows), "b t h w c -> (b t) c h w")
+    if len({window.shape for window in windows}) == 1:
+        return _resized(torch.stack(windows), image_size)
+    return torch.cat([_resized(window[None], image_size) for window in windows])
+
+
+def _resized(clips: Tensor, image_size: int) -> Tensor:
+    """(B, T, S, S, 3) uint8 -> (B, 3, T, s, s) float in 0..1."""
+    images = rearrange(clips, "b t h w c -> (b t) c h w")
     # On a CPU whole grey levels are resized, 14 times faster than floats (measured, 2 threads);
     # CUDA knows floats only. The two differ by less than one level.
     if images.device.type != "cpu":
@@ -242,7 +290,7 @@ def _cropped(frames: Tensor, views: Views, image_size: int, view_pixels: int) ->
     resized = functional.interpolate(
         images, size=(image_size, image_size), mode="bilinear", antialias=True
     )
-    return rearrange(resized.float() / 255.0, "(b t) c h w -> b c t h w", b=frames.shape[0])
+    return rearrange(resized.float() / 255.0, "(b t) c h w -> b c t h w", b=clips.shape[0])
 
 
 def _shrunk(clip: Tensor, share: float) -> Tensor:

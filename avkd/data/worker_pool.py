@@ -12,6 +12,7 @@ import multiprocessing
 import resource
 import signal
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -19,6 +20,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
+
+from avkd.outcome import Bug
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,6 +41,8 @@ class Outcome(Generic[Item, Result]):
     message: str
     seconds: float
     """Wall time of the last try."""
+    traceback: str = ""
+    """Of an ``error`` that is no answer about the item (`ValueError`, `OSError`, no memory)."""
 
 
 def run_isolated(
@@ -60,12 +65,15 @@ def run_isolated(
 
     Raises:
         ValueError: ``workers``, ``tries`` or ``timeout_seconds`` is not positive.
+        Bug: every single item ended in a traceback, so it is not the items; raised after the last
+            of them was yielded.
     """
     if workers < 1 or tries < 1 or timeout_seconds <= 0:
         raise ValueError("workers, tries and timeout_seconds must be positive")
     queue = iter(items)
     again: deque[tuple[Item, int]] = deque()
     children = [_Child(function) for _ in range(workers)]
+    tally = _BugTally()
     try:
         exhausted = False
         while True:
@@ -81,11 +89,34 @@ def run_isolated(
                     exhausted = True
             busy = [child for child in children if child.busy]
             if not busy:
-                return
-            yield from _collect(busy, again, timeout_seconds, tries)
+                break
+            yield from map(tally.counted, _collect(busy, again, timeout_seconds, tries))
     finally:
         for child in children:
             child.stop()
+    tally.complain()
+
+
+class _BugTally:
+    """Whether all items ended in a traceback, and the first one."""
+
+    def __init__(self) -> None:
+        self._items = self._bugs = 0
+        self._first = ""
+
+    def counted(self, outcome: Outcome[Any, Any]) -> Outcome[Any, Any]:
+        self._items += 1
+        self._bugs += bool(outcome.traceback)
+        self._first = self._first or outcome.traceback
+        return outcome
+
+    def complain(self) -> None:
+        if self._bugs and self._bugs == self._items:
+            raise Bug(
+                f"all {self._items} item(s) failed in our own code, so it is not the files; please "
+                f"report this, with the versions of python, torch and av. The first one:\n"
+                f"{self._first}"
+            )
 
 
 def _collect(
@@ -99,8 +130,7 @@ def _collect(
         if child.connection in ready:
             answer = child.answer()
             if answer is not None:
-                status, result, message = answer
-                yield Outcome(child.finish(), status, result, message, seconds)
+                yield Outcome(child.finish(), *answer[:3], seconds, answer[3])
                 continue
             status, message = "crashed", f"the worker died (exit code {child.exit_code()})"
         elif seconds >= timeout_seconds:
@@ -145,7 +175,7 @@ class _Child:
         with suppress(OSError):  # it died while idle: the next wait sees the closed pipe
             self.connection.send(item)
 
-    def answer(self) -> tuple[str, Any, str] | None:
+    def answer(self) -> tuple[str, Any, str, str] | None:
         """The child's answer; None when it died instead."""
         try:
             return self.connection.recv()
@@ -191,10 +221,11 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = ("ok", function(item), "")
+            answer = ("ok", function(item), "", "")
         except MemoryError:
-            answer = ("error", None, "MemoryError: not enough memory for this item")
+            answer = ("error", None, "MemoryError: not enough memory for this item", "")
         except Exception as error:  # the one place whose purpose is to contain any failure
             _log.exception("item failed")
-            answer = ("error", None, f"{type(error).__name__}: {error}")
+            trace = "" if isinstance(error, ValueError | OSError) else traceback.format_exc()
+            answer = ("error", None, f"{type(error).__name__}: {error}", trace)
         connection.send(answer)

@@ -35,7 +35,6 @@ from avkd.data.datasets import ClipItem
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.silence import silent_ends
-from avkd.data.transforms import center_views
 from avkd.data.windows import WINDOW_FRAMES, Window
 from avkd.evaluation.score_rows import scored_row, unscored_row
 from avkd.models.cross_modal_network import CrossModalNetwork, CrossModalOutput
@@ -269,7 +268,7 @@ def _see(
         starts = [window.start_frame for window in windows[first : first + batch_size]]
         clips = torch.stack([frames[start - begin :][:WINDOW_FRAMES] for start in starts])
         sounds = torch.stack([sound[start * SAMPLES_PER_FRAME :][:_SAMPLES] for start in starts])
-        views = center_views(len(starts), model_input.slack(item.crop_pixels))
+        views = model_input.center_views(len(starts), item.crop_pixels)
         (seen,) = model_input.view(clips.to(machine.device), None, views.to(machine.device))
         mel = audio_features.log_mel(sounds.to(machine.device))
         outputs.append(network(seen, seen, mel, mel))

@@ -106,8 +106,8 @@ def evaluate(config: EvaluateConfig) -> Outcome:
 
     Raises:
         ModelFileError: the model file is not of the scorer's kind, or is damaged.
-        ValueError: two corpora bear the same name or were made differently, or a corpus has nothing
-            on that side or other crops than the model knows.
+        ValueError: two corpora bear the same name or were made differently, a corpus has nothing on
+            that side or other crops than the model knows, or ``out`` holds other scores.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
     (model, header), model_input = _load(config)
@@ -115,6 +115,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     protocol = protocol_of(config)
     parts = [_part(folder, config, header, model_input, protocol) for folder in config.data]
     mixed = _check_parts(parts, config, protocol)
+    _check_out(config.out, parts)
     statuses: Counter[str] = Counter()
     for part in parts:
         scored = _score(part, config, model, header, model_input, machine)
@@ -238,6 +239,17 @@ def _check_parts(parts: Sequence[_Part], config: EvaluateConfig, protocol: Proto
     check_datasets(protocol, [part.dataset for part in parts])
     heads = {str(part.corpus.folder): part.head for part in parts}
     return check_one_table(heads, mixed_preprocessing=config.mixed_preprocessing)
+
+
+def _check_out(out: Path, parts: Sequence[_Part]) -> None:
+    """Refuse a folder with scores of something else: page and audit read all that lie there."""
+    ours = {part.scores_path(out) for part in parts}
+    for path in sorted((out / SCORES).glob("*.csv")):
+        if path not in ours:
+            raise ValueError(
+                f"{path}: scores of another evaluation or training, which the report of this one "
+                "would take in; give another --out"
+            )
 
 
 def _report(

@@ -12,6 +12,7 @@ from typing import Any
 from avkd.data import nuisance
 from avkd.data.manifest import Sample
 from avkd.data.prepare import read_nuisance
+from avkd.evaluation.score_rows import group_of
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 
 
@@ -38,7 +39,7 @@ def _row(sample: Sample, facts: dict[str, Any]) -> FileFacts:
         dataset=sample.dataset,
         method=sample.method,
         split=sample.split or "",
-        group=sample.identities[0] if sample.identities else "",
+        group=group_of(sample),
         source=sample.source_id or "",
         **{name: facts.get(name) for name in nuisance.FACTS},
     )

@@ -37,7 +37,7 @@ def scored_row(
         logit=logit if finite else None,
         probability=probability if finite else None,
         status=scores.OK if finite else "logit_not_finite",
-        group=_group(sample),
+        group=group_of(sample),
     )
 
 
@@ -51,10 +51,10 @@ def unscored_row(sample: Sample, status: str, message: str) -> ClipScore:
         split=sample.split or "",
         status=status,
         message=message,
-        group=_group(sample),
+        group=group_of(sample),
     )
 
 
-def _group(sample: Sample) -> str:
+def group_of(sample: Sample) -> str:
     """Whose face it is, the target first: what intervals resample together."""
     return sample.identities[0] if sample.identities else ""

@@ -128,7 +128,7 @@ def forge(
     outcomes = worker_pool.run_isolated(
         work, waiting, workers=workers, timeout_seconds=_TIMEOUT_SECONDS
     )
-    for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip", disable=None):
+    for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip"):
         row = _row(outcome.item, outcome.status, outcome.message)
         counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
         append_journal(report, [row | counted])

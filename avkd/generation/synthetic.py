@@ -121,7 +121,7 @@ def synth(
     outcomes = worker_pool.run_isolated(
         write, missing, workers=workers, timeout_seconds=_SECONDS_PER_CLIP_LIMIT
     )
-    for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip", disable=None):
+    for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip"):
         if outcome.status != "ok":
             raise RuntimeError(f"{out / outcome.item.path}: {outcome.status}: {outcome.message}")
     return len(jobs)

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data import face_crop, inventory, transforms
+from avkd.data import face_crop, inventory
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.crop_store import as_stored
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_picture_name
@@ -91,7 +91,7 @@ class Judge:
     def logits(self, crops: np.ndarray, landmarks: np.ndarray) -> list[float]:
         """B raw logits, always in fp32, of uint8 crops (B, L, S, S, 3) and (B, L, 5, 2) points."""
         device = self.machine.device
-        views = transforms.center_views(len(crops), self.input.slack(crops.shape[2])).to(device)
+        views = self.input.center_views(len(crops), crops.shape[2]).to(device)
         seen = self.input.view(
             torch.from_numpy(crops).to(device), torch.from_numpy(landmarks).to(device), views
         )

@@ -33,6 +33,7 @@ from avkd.models.image_teacher import (
 from avkd.models.pooling import AttentionPooling, MeanPooling
 from avkd.models.predictor import Predictor
 from avkd.models.projector import Projector
+from avkd.models.target_normalisation import TargetNormalisation
 from avkd.models.video_cnn3d_gru import Cnn3dGru
 from avkd.models.video_cnn_lstm import CnnLstm
 from avkd.models.video_csn import ChannelSeparatedNetwork
@@ -60,6 +61,7 @@ IMAGE_NETWORKS: dict[str, Callable[..., ImageNetwork]] = {
 }
 POOLS = ("mean", "attn")
 
+CLIP_FRAMES = 25  # of stage one's clips: one second
 MAX_SIZE = 8192  # of a width, an image side ...: no network of ours comes near
 MAX_STAGES = 8
 MAX_DEPTH = 64  # of a list entry: layers per stage
@@ -90,6 +92,7 @@ def build_cross_modal_network(
     projection_dim: int = 256,
     predictor_dim: int = 512,
     predictor_heads: int = 8,
+    target_center: str = "none",
 ) -> CrossModalNetwork:
     """The stage-one network.
 
@@ -99,11 +102,13 @@ def build_cross_modal_network(
         projection_dim: features P in which students and teachers are compared.
         predictor_dim: width of the predictors' transformer block.
         predictor_heads: its attention heads.
+        target_center: what is taken from the targets, see `TargetNormalisation`.
 
     Raises:
         ValueError: an argument is unknown or out of range.
     """
     sizes = _sizes(projection_dim, predictor_dim, predictor_heads)
+    _check_value("target_center", target_center, like="none")
     video_encoder = build_video_encoder(**_arguments(video, "video"))
     audio_encoder = build_audio_encoder(**_arguments(audio, "audio"))
     video_projector, video_predictor = _head(video_encoder.feature_dim, **sizes)
@@ -115,6 +120,8 @@ def build_cross_modal_network(
         audio_student=AudioStudent(
             encoder=audio_encoder, projector=audio_projector, predictor=audio_predictor
         ),
+        video_normalisation=_normalisation(target_center, projection_dim),
+        audio_normalisation=_normalisation(target_center, projection_dim),
     )
 
 
@@ -237,6 +244,12 @@ def _head(
     projector = Projector(feature_dim=feature_dim, projection_dim=projection_dim)
     predictor = Predictor(projection_dim=projection_dim, predictor_dim=predictor_dim, heads=heads)
     return projector, predictor
+
+
+def _normalisation(target_center: str, projection_dim: int) -> TargetNormalisation:
+    return TargetNormalisation(
+        center=target_center, projection_dim=projection_dim, clip_frames=CLIP_FRAMES
+    )
 
 
 def _sizes(projection_dim: int, predictor_dim: int, predictor_heads: int) -> dict[str, int]:

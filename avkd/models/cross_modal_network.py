@@ -21,19 +21,23 @@ from avkd.models.encoders import (
 )
 from avkd.models.predictor import Predictor
 from avkd.models.projector import Projector
+from avkd.models.target_normalisation import TargetNormalisation
 
 
 class CrossModalOutput(NamedTuple):
     """Predictions (with gradient) and targets (without), each (B, T, P).
 
     ``video_prediction`` is compared with ``audio_target`` and ``audio_prediction`` with
-    ``video_target``. ``video_student`` holds the student's own features and importance.
+    ``video_target``: the teachers' projections, normalised. ``video_student`` holds the student's
+    own features and importance.
     """
 
     video_prediction: Tensor
     audio_prediction: Tensor
     video_target: Tensor
     audio_target: Tensor
+    video_projection: Tensor
+    audio_projection: Tensor
     video_student: VideoFeatures
 
 
@@ -115,8 +119,17 @@ class CrossModalNetwork(nn.Module):
     is off, so that a target depends on the clip alone.
     """
 
-    def __init__(self, *, video_student: VideoStudent, audio_student: AudioStudent) -> None:
+    def __init__(
+        self,
+        *,
+        video_student: VideoStudent,
+        audio_student: AudioStudent,
+        video_normalisation: TargetNormalisation,
+        audio_normalisation: TargetNormalisation,
+    ) -> None:
         super().__init__()
+        self.video_normalisation = video_normalisation
+        self.audio_normalisation = audio_normalisation
         self.video_student = video_student
         self.audio_student = audio_student
         self.video_teacher = VideoTeacher(
@@ -150,12 +163,19 @@ class CrossModalNetwork(nn.Module):
             teacher_audio: clean log-mel (B, 1, 4T, M).
         """
         with torch.no_grad():
-            video_target = self.video_teacher(teacher_video)
-            audio_target = self.audio_teacher(teacher_audio)
+            video_projection = self.video_teacher(teacher_video)
+            audio_projection = self.audio_teacher(teacher_audio)
+            video_target = self.video_normalisation(video_projection)
+            audio_target = self.audio_normalisation(audio_projection)
         encoded, video_prediction = self.video_student(student_video)
-        audio_prediction = self.audio_student(student_audio)
         return CrossModalOutput(
-            video_prediction, audio_prediction, video_target, audio_target, encoded
+            video_prediction=video_prediction,
+            audio_prediction=self.audio_student(student_audio),
+            video_target=video_target,
+            audio_target=audio_target,
+            video_projection=video_projection,
+            audio_projection=audio_projection,
+            video_student=encoded,
         )
 
     @torch.no_grad()

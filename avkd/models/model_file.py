@@ -39,6 +39,7 @@ __all__ = [
     "ModelFileError",
     "ModelHeader",
     "load_detector",
+    "load_fitting",
     "load_model",
     "load_strict",
     "load_student_encoder",
@@ -179,6 +180,23 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     _compare(_specs(module.state_dict()), _specs(tensors), source=source)
     module.load_state_dict(dict(tensors))
     flatten_recurrent_parameters(module)
+
+
+def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Copy those of ``tensors`` into ``module`` that it has, by name and shape.
+
+    Args:
+        module: any network with memory (not on the meta device).
+        tensors: by name; e.g. of the same network for another size of picture.
+
+    Returns:
+        Names of the module's tensors that nothing fitted; they keep their values.
+    """
+    own = module.state_dict()
+    fitting = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
+    module.load_state_dict({**own, **fitting})
+    flatten_recurrent_parameters(module)
+    return [name for name in own if name not in fitting]
 
 
 def load_video_teacher(path: Path) -> VideoTeacher:

@@ -23,6 +23,22 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     return -cosine.mean()
 
 
+def center_double(target: Tensor) -> Tensor:
+    """As `center_per_step`, and then subtract from each clip its mean over time.
+
+    A code that is constant over a clip (who speaks) has a zero target, too.
+
+    Args:
+        target: (B, T, D).
+
+    Returns:
+        (B, T, D) with zero mean over B at every frame, and over T in every clip.
+    """
+    exact = target.double()
+    centred = exact - exact.mean(dim=0, keepdim=True)
+    return (centred - centred.mean(dim=1, keepdim=True)).to(target.dtype)
+
+
 def center_per_step(target: Tensor) -> Tensor:
     """Subtract from each target the batch mean at the same frame.
 
@@ -36,4 +52,5 @@ def center_per_step(target: Tensor) -> Tensor:
     """
     # In double precision the mean of equal numbers is exact; in single precision it may be off by
     # a rounding, and a cosine would blow that residue of a position-only code up to unit length.
-    return target - target.double().mean(dim=0, keepdim=True).to(target.dtype)
+    exact = target.double()
+    return (exact - exact.mean(dim=0, keepdim=True)).to(target.dtype)

@@ -15,17 +15,23 @@ from scipy.stats import binom
 from torch import Tensor
 from torch.nn import functional
 
-from avkd.objectives.agreement import center_per_step
+from avkd.objectives.agreement import center_double
 
 
-def retrieval_at_1(prediction: Tensor, target: Tensor) -> float:
-    """Share of clips whose own target is the most similar of all B (chance 1 / B).
+def retrieval_hits(prediction: Tensor, target: Tensor) -> Tensor:
+    """(B,) bool: for which clips its own target is the most similar of all B.
 
-    Similarity of two clips is the mean over frames of the cosine, on per-step-centred vectors.
+    Similarity of two clips is the mean over frames of the cosine, on double-centred vectors:
+    neither the frame index nor what a clip is like as a whole can help.
     """
     similarity = einsum(_unit(prediction), _unit(target), "a t d, b t d -> a b")
     own = torch.arange(len(similarity), device=similarity.device)
-    return (similarity.argmax(dim=1) == own).float().mean().item()
+    return similarity.argmax(dim=1) == own
+
+
+def retrieval_at_1(prediction: Tensor, target: Tensor) -> float:
+    """Share of clips whose own target is the most similar of all B (chance 1 / B)."""
+    return retrieval_hits(prediction, target).float().mean().item()
 
 
 def retrieval_within_groups(
@@ -88,4 +94,4 @@ def target_spread(target: Tensor) -> float:
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return functional.normalize(center_per_step(vectors.float()), dim=-1)
+    return functional.normalize(center_double(vectors.float()), dim=-1)

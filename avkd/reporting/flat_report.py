@@ -17,8 +17,8 @@ def summarise_files(
     """Rows of the table from score files of one dataset each, and what a reader must know of them.
 
     Raises:
-        ValueError: a file is broken or holds several datasets; or its forgeries are to be set
-            against the reals of another dataset, which is another file.
+        ValueError: no file has a row; one is broken or holds several datasets; or its forgeries are
+            to be set against the reals of another dataset, which is another file.
     """
     found: list[FlatRow] = []
     for path in paths:
@@ -35,6 +35,8 @@ def summarise_files(
             resamples=resamples,
             seed=seed,
         )
+    if not found:
+        raise ValueError(f"{paths[0].parent}: the score files have no row")
     return tuple(row.row for row in found), _note(found)
 
 

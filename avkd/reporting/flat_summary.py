@@ -17,7 +17,6 @@ import numpy as np
 from avkd.reporting import threshold_metrics
 from avkd.reporting.bootstrap import Interval, ResamplingUnit, percentiles
 from avkd.reporting.metrics import Levels, Metric
-from avkd.reporting.operating_range import partial_auc_of, true_positive_rate_of
 from avkd.reporting.poisson_bootstrap import LevelDraws
 from avkd.reporting.pooled_files import (
     VideoScore,
@@ -27,7 +26,12 @@ from avkd.reporting.pooled_files import (
 from avkd.reporting.pooling import MEAN_LOGIT, Pooling
 from avkd.reporting.score_tally import NO_COUNTS, Tally, logits_of, lowest_logit
 from avkd.reporting.scores import REAL_METHOD, ClipScore
-from avkd.reporting.summary import SummaryRow, Threshold, missing_neutral
+from avkd.reporting.summary import (
+    SummaryRow,
+    Threshold,
+    missing_neutral,
+    numbers_of_counts,
+)
 from avkd.reporting.threshold_metrics import Confusion, ThresholdMetrics
 
 _COARSE_LEVELS = 512  # of the bootstrap, holding about equal numbers of files
@@ -139,15 +143,7 @@ class _Numbers:
             ),
             clip_auc=Levels(real.clips, fake.clips).auc(),
             frame_auc=Levels(real.frames, fake.frames).auc(),
-            average_precision=levels.average_precision(),
-            equal_error_rate=levels.equal_error_rate(),
-            calibration_error=probabilities.expected_calibration_error(),
-            partial_auc=partial_auc_of(levels),
-            tpr_at_1_percent_fpr=true_positive_rate_of(levels, 0.01),
-            tpr_at_1_per_mille_fpr=true_positive_rate_of(levels, 0.001),
-            log_loss=probabilities.log_loss(),
-            brier_score=probabilities.brier_score(),
-            reliability=probabilities.reliability(),
+            **numbers_of_counts(levels, probabilities),
             unscored=tuple((real.reasons + fake.reasons).most_common()),
             at_threshold=self._at_threshold(threshold),
         )

@@ -28,6 +28,7 @@ from avkd.reporting.report_folder import (
 from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_page
 from avkd.reporting.robustness_folder import RECORD, read_section
 from avkd.reporting.scores_head import ScoresHead, check_one_comparison
+from avkd.reporting.short_names import short_names
 from avkd.reporting.shortcut_folder import audit_folder
 from avkd.reporting.summary import summarise
 
@@ -171,8 +172,7 @@ def _names(folders: Sequence[Path]) -> list[str]:
     whole = [folder.resolve().parts[1:] for folder in folders]
     if len(set(whole)) < len(whole):
         raise ValueError("scores: one folder is given twice; a model does not differ from itself")
-    for depth in range(1, max(map(len, whole)) + 1):
-        names = ["_".join(parts[-depth:]) for parts in whole]
-        if len({name.casefold() for name in names}) == len(names):
-            return names
-    raise ValueError("scores: the names of these folders cannot be told apart; rename one")
+    names = short_names(whole)
+    if names is None:
+        raise ValueError("scores: the names of these folders cannot be told apart; rename one")
+    return names

@@ -6,7 +6,7 @@ Knows score files and arrays, not how anything is drawn.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from avkd.reporting.bootstrap import FloatArray, IntArray, Resampling
 from avkd.reporting.pooled_files import VideoScore, blocks, pool_videos
-from avkd.reporting.scores import REAL_METHOD, iter_scores
+from avkd.reporting.scores import REAL_METHOD, iter_scores, read_head
 from avkd.reporting.scores_head import ScoresHead
 from avkd.reporting.summary import SummaryRow
 
@@ -66,7 +66,18 @@ class ScoreBlock:
 
 def read_heads(paths: Sequence[Path]) -> dict[str, ScoresHead]:
     """What made each score file, by its name without the ending."""
-    return {path.stem: iter_scores(path)[0] for path in paths}
+    return {path.stem: read_head(path) for path in paths}
+
+
+def read_pooled(path: Path) -> Iterator[VideoScore]:
+    """The files of a score file without their windows, which may be many.
+
+    Raises:
+        ValueError: the file is broken.
+    """
+    head, rows = iter_scores(path)
+    for video in pool_videos(rows, head.pooling):
+        yield dataclasses.replace(video, windows=())
 
 
 def read_blocks(paths: Sequence[Path]) -> Mapping[tuple[str, str], ScoreBlock]:
@@ -78,13 +89,8 @@ def read_blocks(paths: Sequence[Path]) -> Mapping[tuple[str, str], ScoreBlock]:
     Raises:
         ValueError: a file is broken.
     """
-    videos: list[VideoScore] = []
-    for path in paths:
-        head, rows = iter_scores(path)
-        # The windows are not needed here, and there may be many.
-        pooled = pool_videos(rows, head.pooling)
-        videos += [dataclasses.replace(video, windows=()) for video in pooled]
-    found = blocks(videos, lambda video: video, head.reals_from)
+    videos = [video for path in paths for video in read_pooled(path)]
+    found = blocks(videos, lambda video: video, read_head(paths[0]).reals_from)
     return {
         (dataset, next(v.split for v in files)): ScoreBlock.of(files) for dataset, files in found
     }

@@ -5,14 +5,11 @@ Knows files; what an audit is lies in `shortcut_audit`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from avkd.reporting.nuisance_facts import read_folder
-from avkd.reporting.pooled_files import VideoScore, pool_videos
-from avkd.reporting.report_folder import SCORES
-from avkd.reporting.scores import iter_scores, read_head
+from avkd.reporting.score_blocks import read_pooled
+from avkd.reporting.scores import SCORES, read_head
 from avkd.reporting.shortcut_audit import audit
 from avkd.reporting.shortcut_findings import RowAudit
 
@@ -32,13 +29,6 @@ def audit_folder(folder: Path, *, resamples: int, seed: int) -> tuple[RowAudit, 
     paths = sorted((folder / SCORES).glob("*.csv"))
     if not facts or not paths:
         return ()
-    videos = (video for path in paths for video in _pooled(path))
+    videos = (video for path in paths for video in read_pooled(path))
     reals_from = read_head(paths[0]).reals_from
     return audit(videos, facts, reals_from=reals_from, resamples=resamples, seed=seed)
-
-
-def _pooled(path: Path) -> Iterator[VideoScore]:
-    """Files without their windows, which are not needed here and may be many."""
-    head, rows = iter_scores(path)
-    for video in pool_videos(rows, head.pooling):
-        yield replace(video, windows=())

@@ -176,7 +176,7 @@ def _warning(audit: RowAudit) -> str:
     assert audit.matched is not None
     told = f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals."
     if (audit.detector_auc.value or 0.0) <= _CHANCE:
-        return f"{told} The detector makes nothing of it."
+        return f"{told} The detector's AUC of {percent(audit.detector_auc)} % is not above chance."
     return (
         f"{told} The detector's AUC of {percent(audit.detector_auc)} % may come from that. "
         f"{_without(audit.matched)}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from avkd.reporting import metrics, operating_range, threshold_metrics
 from avkd.reporting.bootstrap import FloatArray, Interval
-from avkd.reporting.metrics import Metric
+from avkd.reporting.metrics import Levels, Metric
 from avkd.reporting.pooled_files import (
     VideoScore,
     blocks,
@@ -163,7 +164,8 @@ def _row(
     )
     groups = np.array([video.group for video in covered]) if all(v.group for v in covered) else None
     expected = Counter(video.label for video in videos)
-    auc = metrics.auc(labels, logits)
+    levels = Levels.of(*metrics.checked(labels, logits))
+    auc = levels.auc()
     at_threshold = threshold_metrics.at_threshold(
         labels,
         logits,
@@ -193,18 +195,25 @@ def _row(
         ),
         clip_auc=_auc_of_parts(covered, [clip_logits(video) for video in covered]),
         frame_auc=_auc_of_parts(covered, [frame_logits(video) for video in covered]),
-        average_precision=metrics.average_precision(labels, logits),
-        equal_error_rate=metrics.equal_error_rate(labels, logits),
-        calibration_error=probabilities.expected_calibration_error(),
-        partial_auc=operating_range.partial_auc(labels, logits),
-        tpr_at_1_percent_fpr=operating_range.true_positive_rate_at(labels, logits, 0.01),
-        tpr_at_1_per_mille_fpr=operating_range.true_positive_rate_at(labels, logits, 0.001),
-        log_loss=probabilities.log_loss(),
-        brier_score=probabilities.brier_score(),
-        reliability=probabilities.reliability(),
+        **numbers_of_counts(levels, probabilities),
         unscored=tuple(Counter(v.reason for v in videos if v.logit is None).most_common()),
         at_threshold=at_threshold,
     )
+
+
+def numbers_of_counts(levels: Levels, probabilities: ProbabilityTally) -> dict[str, Any]:
+    """The fields of a row that depend on counted files alone, the AUC and its kin aside."""
+    return {
+        "average_precision": levels.average_precision(),
+        "equal_error_rate": levels.equal_error_rate(),
+        "calibration_error": probabilities.expected_calibration_error(),
+        "partial_auc": operating_range.partial_auc_of(levels),
+        "tpr_at_1_percent_fpr": operating_range.true_positive_rate_of(levels, 0.01),
+        "tpr_at_1_per_mille_fpr": operating_range.true_positive_rate_of(levels, 0.001),
+        "log_loss": probabilities.log_loss(),
+        "brier_score": probabilities.brier_score(),
+        "reliability": probabilities.reliability(),
+    }
 
 
 def missing_neutral(auc: Metric, scored: tuple[int, int], expected: tuple[int, int]) -> Metric:

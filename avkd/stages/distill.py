@@ -189,14 +189,14 @@ def _student(config: DistillConfig) -> ImageDetector:
 
 def _plan(config: DistillConfig, steps_per_epoch: int) -> Plan:
     return Plan(
-        epochs=config.loop.epochs,
+        epochs=config.loop.num_epochs(steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         schedule=PlateauSchedule(
             base_rate=config.optim.lr, factor=config.optim.factor, patience=config.optim.patience
         ),
         weight_decay=config.optim.weight_decay,
         clip_norm=config.optim.clip_norm,
-        validate_every_epochs=config.loop.validate_every_epochs,
+        validate_every_epochs=config.loop.epochs_between_validations(steps_per_epoch),
         select="selection",
         algorithm=config.optim.algorithm,
         patience=config.optim.stop_after,

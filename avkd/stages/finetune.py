@@ -7,7 +7,9 @@ the teacher is loaded strictly, and the model is selected on validation data onl
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
 from avkd.models.model_file import (
     ModelHeader,
+    load_fitting,
     load_strict,
     load_student_encoder,
     load_video_teacher,
@@ -42,6 +45,8 @@ from avkd.training import optim
 from avkd.training.loop import StepOutput
 from avkd.training.run import plan_of, train
 from avkd.training.run_log import RunLog
+
+logger = logging.getLogger(__name__)
 
 # Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
 # one step of AUC: FF++'s 140 real and 560 fake validation files step by 1.3e-5.
@@ -58,6 +63,8 @@ class FinetuneStep(nn.Module):
         ssl_weight: Weight of the agreement.
         fake_fraction: Expected share of fakes in a batch, from the sampler.
         model_input: What the detector looks at.
+        teacher_input: What the teacher looks at, of the same clips (e.g. the mouth where the
+            detector sees the face); None exactly if there is no teacher.
     """
 
     def __init__(
@@ -68,30 +75,30 @@ class FinetuneStep(nn.Module):
         ssl_weight: float,
         fake_fraction: float,
         model_input: ModelInput,
+        teacher_input: ModelInput | None,
     ) -> None:
         super().__init__()
-        assert (teacher is None) == (ssl_weight == 0)
+        assert (teacher is None) == (ssl_weight == 0) == (teacher_input is None)
         self.detector = detector
         self.teacher = teacher
         self.ssl_weight = ssl_weight
         self.fake_fraction = fake_fraction
         self.model_input = model_input
+        self.teacher_input = teacher_input
 
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch of forgery clips and further real clips."""
-        image_size = self.model_input.image_size
-        output = self.detector(transforms.apply_video(batch.frames, batch.student, image_size))
+        output = self.detector(*self.model_input.see(batch, batch.student))
         classification = prior_corrected_cross_entropy(
             output.logit, batch.labels, self.fake_fraction
         )
         terms = {"loss/classification": classification, **_logit_means(output.logit, batch.labels)}
         real = batch.labels == 0
-        if self.teacher is None or not real.any():
+        if self.teacher is None or self.teacher_input is None or not real.any():
             return StepOutput(classification, terms)
         with torch.no_grad():
-            target = self.teacher(
-                transforms.apply_video(batch.frames[real], batch.teacher.where(real), image_size)
-            )
+            (clean,) = self.teacher_input.view(batch.frames[real], None, batch.teacher.where(real))
+            target = self.teacher(clean)
         agreement = negative_cosine(
             self.detector.auxiliary_prediction(output.features[real]), target
         )
@@ -122,7 +129,12 @@ def finetune(config: FinetuneConfig) -> Outcome:
     )
     runtime.seed_everything(config.loop.seed)
     arguments = _arguments(config, parent)
-    data = build.finetune_data(config, image_size=arguments["video"]["image_size"])
+    teacher_input = None
+    if parent is not None and config.pretrained is not None and config.ssl_weight > 0:
+        teacher_input = parent.input_of(ModelInput.read, config.pretrained)
+    data = build.finetune_data(
+        config, image_size=arguments["video"]["image_size"], teacher_input=teacher_input
+    )
     require_enough_files(config.calibration, [item.sample.label for item in data.validation])
     batches = MixedBatches(
         [item.sample.label for item in data.forgeries],
@@ -133,8 +145,13 @@ def finetune(config: FinetuneConfig) -> Outcome:
         balance=config.class_balance,
         seed=config.loop.seed,
     )
-    step = _step(config, arguments, data.training.model_input, batches.fake_fraction)
-    step = step.to(machine.device)
+    step = _step(
+        config,
+        arguments,
+        model_input=data.training.model_input,
+        teacher_input=teacher_input,
+        fake_fraction=batches.fake_fraction,
+    ).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
 
     loader = training_loader(
@@ -186,13 +203,22 @@ def finetune(config: FinetuneConfig) -> Outcome:
 
 def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
     """What the detector is built from; with a stage-one file, its backbone and target size."""
+    own = {
+        "video": config.video.arguments(),
+        "pool": config.pool,
+        "classifier_scale": config.classifier_scale,
+        "auxiliary": False,
+    }
     if parent is None:
-        return {"video": config.video.arguments(), "pool": config.pool, "auxiliary": False}
+        return own
     video = dict(parent.arguments["video"])
-    if config.video not in (VideoModelConfig(), VideoModelConfig(**video)):
+    if config.start != "pretrained":
+        video = config.video.arguments()
+    elif config.video not in (VideoModelConfig(), VideoModelConfig(**video)):
         raise ValueError(
             f"{config.pretrained} holds the backbone {video}, not the one given as video: "
-            f"{config.video.arguments()}; leave video out, or give the file that belongs to it"
+            f"{config.video.arguments()}; leave video out, give the file that belongs to it, or "
+            "say --start fitting (take what fits) or --start scratch"
         )
     sizes = {
         name: parent.arguments[name]
@@ -200,26 +226,21 @@ def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, 
         if name in parent.arguments
     }
     auxiliary = config.ssl_weight > 0
-    return {
-        "video": video,
-        "pool": config.pool,
-        "auxiliary": auxiliary,
-        **(sizes if auxiliary else {}),
-    }
+    return {**own, "video": video, "auxiliary": auxiliary, **(sizes if auxiliary else {})}
 
 
 def _step(
     config: FinetuneConfig,
     arguments: dict[str, Any],
+    *,
     model_input: ModelInput,
+    teacher_input: ModelInput | None,
     fake_fraction: float,
 ) -> FinetuneStep:
     detector = build_detector(**arguments)
     teacher = None
     if config.pretrained is not None:
-        student = load_student_encoder(config.pretrained)
-        encoder = detector.get_submodule("encoder")
-        load_strict(encoder, student.state_dict(), source=str(config.pretrained))
+        _start_from(config, detector.get_submodule("encoder"), config.pretrained)
         if config.ssl_weight > 0:
             teacher = load_video_teacher(config.pretrained)
     return FinetuneStep(
@@ -228,6 +249,30 @@ def _step(
         ssl_weight=config.ssl_weight,
         fake_fraction=fake_fraction,
         model_input=model_input,
+        teacher_input=teacher_input,
+    )
+
+
+def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
+    """Give the detector's encoder the weights it is to start from.
+
+    Raises:
+        ModelFileError: the file is none of stage one, or its encoder is another.
+        ValueError: none of its weights fits.
+    """
+    if config.start == "scratch":
+        return
+    weights = load_student_encoder(path).state_dict()
+    if config.start == "pretrained":
+        load_strict(encoder, weights, source=str(path))
+        return
+    left = load_fitting(encoder, weights)
+    total = len(encoder.state_dict())
+    if len(left) == total:
+        raise ValueError(f"{path}: none of its weights fits this backbone; use --start scratch")
+    logger.info(
+        "%d of %d tensors of the backbone come from %s, not: %s",
+        *(total - len(left), total, path, ", ".join(left)),
     )
 
 

@@ -7,61 +7,92 @@ worth keeping: a model at chance retrieval is not written.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+from tqdm import tqdm
 
 from avkd import runtime
 from avkd.config.load import to_yaml
 from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms, view_strip
-from avkd.data.datasets import ClipItem, TrainingClips, WindowClips, training_loader
+from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ShuffledBatches
+from avkd.evaluation.cross_modal_meters import Places, measure, random_places
+from avkd.evaluation.linear_baseline import linear_baseline
 from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
 from avkd.objectives import representation_health as health
-from avkd.objectives.agreement import center_per_step, negative_cosine
+from avkd.objectives.agreement import negative_cosine
 from avkd.outcome import ExitCode, Outcome
 from avkd.runtime import Runtime
-from avkd.training import optim
-from avkd.training.loop import StepOutput
+from avkd.training import optim, run_folder
+from avkd.training.loop import Plan, StepOutput
 from avkd.training.run import plan_of, train
 from avkd.training.run_log import RunLog
 
+logger = logging.getLogger(__name__)
+
 _ALARMING_POSITION_SHARE = 0.5
 _CLIPS_IN_PICTURE = 4
+_CHARTS = {
+    "held-out retrieval@1 and its interval": (
+        *("retrieval_at_1", "retrieval_low", "retrieval_high"),
+        *("linear_baseline", "retrieval_chance"),
+    ),
+    "among clips of the same speaker": (
+        *("retrieval_same_identity", "retrieval_same_identity_chance"),
+    ),
+}
+"""Charts of TensorBoard: which validation values are drawn together."""
 
 
 class PretrainStep(nn.Module):
-    """Both cross-modal losses on one batch of clips with sound."""
+    """Both cross-modal losses on one batch of clips with sound.
 
-    def __init__(self, network: CrossModalNetwork, config: PretrainConfig) -> None:
+    Args:
+        network: Trained.
+        config: Of the run.
+        model_input: What the network looks at.
+        num_steps: Length of the run, which the teachers' momentum follows.
+    """
+
+    def __init__(
+        self,
+        network: CrossModalNetwork,
+        config: PretrainConfig,
+        *,
+        model_input: ModelInput,
+        num_steps: int,
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = config
+        self.model_input = model_input
+        self.num_steps = num_steps
 
     def forward(self, batch: ClipBatch) -> StepOutput:
         """Both students lose the same instants; the teachers see them."""
-        mel = _log_mel(batch)
-        size = self.config.video.image_size
+        assert batch.waveform is not None
+        mel = audio_features.log_mel(batch.waveform.float() / 32768.0)
+        (student_view,) = self.model_input.see(batch, batch.student)
+        (teacher_view,) = self.model_input.see(batch, batch.teacher)
         output = self.network(
-            transforms.apply_video(batch.frames, batch.student, size),
-            transforms.apply_video(batch.frames, batch.teacher, size),
-            transforms.apply_audio(mel, batch.student),
-            mel,
+            student_view, teacher_view, transforms.apply_audio(mel, batch.student), mel
         )
-        video_loss = self._loss(output.video_prediction, output.audio_target)
-        audio_loss = self._loss(output.audio_prediction, output.video_target)
+        video_loss = negative_cosine(output.video_prediction, output.audio_target)
+        audio_loss = negative_cosine(output.audio_prediction, output.video_target)
         terms = {
             "loss/video_predicts_audio": video_loss,
             "loss/audio_predicts_video": audio_loss,
-            "targets/video_spread": torch.tensor(health.target_spread(output.video_target)),
-            "targets/audio_spread": torch.tensor(health.target_spread(output.audio_target)),
+            "targets/video_spread": torch.tensor(health.target_spread(output.video_projection)),
+            "targets/audio_spread": torch.tensor(health.target_spread(output.audio_projection)),
         }
         return StepOutput(video_loss + audio_loss, terms)
 
@@ -77,12 +108,7 @@ class PretrainStep(nn.Module):
 
     def after_update(self, progress: float) -> None:
         """The teachers follow."""
-        self.network.update_teachers(self.config.momentum(progress))
-
-    def _loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        if self.config.target_center == "per_step":
-            target = center_per_step(target)
-        return negative_cosine(prediction, target)
+        self.network.update_teachers(self.config.momentum(progress, self.num_steps))
 
 
 def pretrain(config: PretrainConfig) -> Outcome:
@@ -97,10 +123,19 @@ def pretrain(config: PretrainConfig) -> Outcome:
     )
     runtime.seed_everything(config.loop.seed)
     data = build.pretrain_data(config)
+    run_folder.check(config.run, to_yaml(config), resume=config.resume)
+    model_input = data.training.model_input
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
-    arguments = _arguments(config)
-    step = PretrainStep(build_cross_modal_network(**arguments), config).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
+    arguments = _arguments(config)
+    step = PretrainStep(
+        build_cross_modal_network(**arguments),
+        config,
+        model_input=model_input,
+        num_steps=plan.total_steps,
+    ).to(machine.device)
+    places = random_places(data.validation, config.validation_starts)
+    baseline = _baseline(data, places)
 
     loader = training_loader(
         data.training,
@@ -109,11 +144,22 @@ def pretrain(config: PretrainConfig) -> Outcome:
         pin_memory=machine.device.type == "cuda",
     )
 
+    def meters() -> dict[str, float]:
+        values = measure(
+            step.network,
+            data.validation,
+            places,
+            model_input=model_input,
+            machine=machine,
+            batch_size=config.loop.batch_size,
+        )
+        return {**values, "linear_baseline": baseline}
+
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        values = measure(step, data.validation, data.training.model_input, machine)
+        values = meters()
         log.image(steps - 1, "views/student", _picture(step, data.training, machine))
         if values["position_only_share"] > _ALARMING_POSITION_SHARE and _at_chance(values, 1):
-            log.say("the targets encode the frame index, not content: set --target_center per_step")
+            log.say("the targets encode the frame index, not content: set --target_center double")
         return values
 
     train(
@@ -125,55 +171,25 @@ def pretrain(config: PretrainConfig) -> Outcome:
         machine=machine,
         batches=loader,
         validate=validate,
+        charts=_CHARTS,
     )
-    values = measure(step, data.validation, data.training.model_input, machine)
-    return _export(config, step, arguments, data, values)
+    return _export(config, plan, step, arguments, data, meters())
 
 
-@torch.no_grad()
-def measure(
-    step: PretrainStep, items: list[ClipItem], model_input: ModelInput, machine: Runtime
-) -> dict[str, float]:
-    """Held-out meters on one middle clip of each item, clean views (see `representation_health`).
-
-    Retrieval among all clips may use who speaks; ``retrieval_same_identity`` is among clips of the
-    same speaker, where only what is said can tell them apart.
-    """
-    predictions: dict[str, list[Tensor]] = {"video": [], "audio": []}
-    targets: dict[str, list[Tensor]] = {"video": [], "audio": []}
-    clips = WindowClips(items, model_input, with_sound=True, only_middle=True)
-    for batch, _ in clips.batches(step.config.loop.batch_size):
-        batch = batch.to(machine.device)
-        (view,) = model_input.see(batch, batch.student)
-        mel = _log_mel(batch)
-        with machine.autocast():
-            output = step.network(view, view, mel, mel)
-        predictions["video"].append(output.video_prediction.float().cpu())
-        predictions["audio"].append(output.audio_prediction.float().cpu())
-        targets["video"].append(output.video_target.float().cpu())
-        targets["audio"].append(output.audio_target.float().cpu())
-    video, audio = (torch.cat(predictions[name]) for name in ("video", "audio"))
-    video_target, audio_target = (torch.cat(targets[name]) for name in ("video", "audio"))
-    speakers = [next(iter(item.sample.identities), None) for item in items]
-    values = {
-        "loss_video": negative_cosine(video, audio_target).item(),
-        "loss_audio": negative_cosine(audio, video_target).item(),
-        "retrieval_at_1": 0.5
-        * (health.retrieval_at_1(video, audio_target) + health.retrieval_at_1(audio, video_target)),
-        "retrieval_chance": 1.0 / len(items),
-        "alignment_error_frames": health.alignment_error_frames(video, audio_target),
-        "position_only_share": max(
-            health.position_only_share(video_target), health.position_only_share(audio_target)
-        ),
-        "target_spread": min(
-            health.target_spread(video_target), health.target_spread(audio_target)
-        ),
-        "num_clips": float(len(items)),
-    }
-    same = health.retrieval_within_groups(video, audio_target, speakers)
-    if same is not None:
-        values["retrieval_same_identity"], values["retrieval_same_identity_chance"] = same
-    return values
+def _baseline(data: build.PretrainData, places: Places) -> float:
+    """Held-out retrieval@1 of the linear baseline, said aloud."""
+    values = linear_baseline(
+        data.training.items,
+        data.validation,
+        places,
+        progress=lambda items: tqdm(items, desc="linear baseline", unit="clip"),
+    )
+    logger.info(
+        "linear baseline: held-out retrieval@1 %.3f (chance %.3f); stage one has to beat it",
+        values["retrieval_at_1"],
+        values["retrieval_chance"],
+    )
+    return values["retrieval_at_1"]
 
 
 def _arguments(config: PretrainConfig) -> dict[str, Any]:
@@ -182,23 +198,34 @@ def _arguments(config: PretrainConfig) -> dict[str, Any]:
         "audio": {"name": "resnet18", "width": config.audio_width},
         "projection_dim": config.projection_dim,
         "predictor_dim": config.predictor_dim,
+        "target_center": config.target_center,
     }
 
 
 def _export(
     config: PretrainConfig,
+    plan: Plan,
     step: PretrainStep,
     arguments: dict[str, Any],
     data: build.PretrainData,
     values: dict[str, float],
 ) -> Outcome:
     """Write the model file, unless the meters say that nothing was learnt."""
+    interval = ""
+    if "retrieval_low" in values:
+        interval = f" [{values['retrieval_low']:.3f}, {values['retrieval_high']:.3f}]"
     found = (
-        f"held-out retrieval@1 {values['retrieval_at_1']:.3f} over {values['num_clips']:.0f} clips "
-        f"(chance {values['retrieval_chance']:.3f}), "
+        f"held-out retrieval@1 {values['retrieval_at_1']:.3f}{interval} over "
+        f"{values['num_clips']:.0f} clips (chance {values['retrieval_chance']:.3f}, "
+        f"linear baseline {values['linear_baseline']:.3f}), "
         f"position-only share {values['position_only_share']:.2f}"
     )
-    num_looks = -(-config.loop.epochs // config.loop.validate_every_epochs)
+    if values["retrieval_at_1"] <= values["linear_baseline"]:
+        found += (
+            "\nNOT BETTER THAN LINEAR ALGEBRA: a ridge regression from the mouth to the sound does "
+            "as well; train longer, on more clips, or with a larger network"
+        )
+    num_looks = -(-plan.epochs // plan.validate_every_epochs)
     if _at_chance(values, num_looks) and not config.force:
         return Outcome(
             f"{found}: at chance, so no model file was written. Train longer or on more clips; "
@@ -232,8 +259,3 @@ def _picture(step: PretrainStep, clips: TrainingClips, machine: Runtime) -> np.n
     masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
     importance = step.network.video_student.encoder(seen).importance
     return view_strip.draw_strip(seen, masks, importance)
-
-
-def _log_mel(batch: ClipBatch) -> Tensor:
-    assert batch.waveform is not None
-    return audio_features.log_mel(batch.waveform.float() / 32768.0)

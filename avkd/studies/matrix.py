@@ -127,14 +127,17 @@ def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
 
 def _without(recipe: Recipe, methods: tuple[str, ...]) -> Recipe:
     """The recipe that excludes some methods more."""
+    excluded = tuple(dict.fromkeys((*_excluded(recipe), *methods)))
     if isinstance(recipe, FinetuneConfig):
-        return replace(recipe, exclude_methods=_joined(recipe.exclude_methods, methods))
-    excluded = _joined(recipe.select.exclude_methods, methods)
+        return replace(recipe, exclude_methods=excluded)
     return replace(recipe, select=replace(recipe.select, exclude_methods=excluded))
 
 
-def _joined(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*some, *more)))
+def _excluded(recipe: Recipe) -> tuple[str, ...]:
+    """The methods a recipe does not train on."""
+    if isinstance(recipe, FinetuneConfig):
+        return recipe.exclude_methods
+    return recipe.select.exclude_methods
 
 
 def _runs(
@@ -181,13 +184,11 @@ def _left_out(
     """
     if recipe is None or not training.leave_out:
         return ()
-    excluded = (
-        recipe.exclude_methods
-        if isinstance(recipe, FinetuneConfig)
-        else recipe.select.exclude_methods
-    )
     samples = (s for folder in recipe.data for s in corpora[folder].manifest.samples)
-    trained_on = {s.method for s in samples if s.split == "train"} - {REAL_METHOD, *excluded}
+    trained_on = {s.method for s in samples if s.split == "train"} - {
+        REAL_METHOD,
+        *_excluded(recipe),
+    }
     left_out = training.leave_out
     if left_out == (ALL_METHODS,):
         left_out = tuple(sorted(trained_on))

@@ -26,6 +26,7 @@ from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import robustness_table
 from avkd.reporting.robustness_folder import RECORD, Record, scores_folder, write_tables
 from avkd.reporting.robustness_summary import Cell
+from avkd.reporting.short_names import short_names
 
 if TYPE_CHECKING:
     from avkd.config.data_config import PerturbationName
@@ -97,11 +98,10 @@ def _names(models: Sequence[Path]) -> dict[str, Path]:
     whole = [model.resolve().with_suffix("").parts[1:] for model in models]
     if len({parts[-1] for parts in whole}) == 1:  # every run calls its file alike
         whole = [parts[:-1] or parts for parts in whole]
-    for depth in range(1, max(map(len, whole)) + 1):
-        names = ["_".join(parts[-depth:]) for parts in whole]
-        if len({name.casefold() for name in names}) == len(names):
-            return dict(zip(names, models, strict=True))
-    raise ValueError("models: one file is given twice, or their names cannot be told apart")
+    names = short_names(whole)
+    if names is None:
+        raise ValueError("models: one file is given twice, or their names cannot be told apart")
+    return dict(zip(names, models, strict=True))
 
 
 def _begun(config: RobustnessConfig, manifest: Manifest, models: Mapping[str, Path]) -> Record:

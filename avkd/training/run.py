@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from avkd import runtime
 from avkd.config.training_config import LoopConfig, OptimConfig
 from avkd.runtime import Runtime
 from avkd.training import resume, run_folder
@@ -15,18 +16,20 @@ from avkd.training.run_log import RunLog
 
 def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, select: str) -> Plan:
     """What the optimiser and loop settings mean for a stream of so many batches an epoch."""
+    num_epochs = loop.num_epochs(steps_per_epoch)
+    num_steps = num_epochs * steps_per_epoch
     return Plan(
-        epochs=loop.epochs,
+        epochs=num_epochs,
         steps_per_epoch=steps_per_epoch,
         schedule=WarmupSchedule(
-            base_rate=scaled_rate(optim.lr, loop.batch_size),
-            warmup_steps=round(optim.warmup_epochs * steps_per_epoch),
-            total_steps=loop.epochs * steps_per_epoch,
+            base_rate=scaled_rate(optim.base_rate(num_steps), loop.batch_size),
+            warmup_steps=optim.warmup_steps(num_steps, steps_per_epoch),
+            total_steps=num_steps,
             decay=optim.decay,
         ),
         weight_decay=optim.weight_decay,
         clip_norm=optim.clip_norm,
-        validate_every_epochs=loop.validate_every_epochs,
+        validate_every_epochs=loop.epochs_between_validations(steps_per_epoch),
         select=select,
     )
 
@@ -41,6 +44,7 @@ def train(
     machine: Runtime,
     batches: Callable[[int, int], Iterable[Batch]],
     validate: Callable[[RunLog, int], Mapping[str, float]],
+    charts: Mapping[str, Sequence[str]] | None = None,
 ) -> Progress:
     """Train in a run folder; ``step`` ends in eval mode with the weights of the best validation.
 
@@ -53,11 +57,13 @@ def train(
         machine: Device and precision.
         batches: As in `loop.fit`.
         validate: As in `loop.fit`.
+        charts: Validation values that TensorBoard draws together, by the chart's title.
 
     Raises:
         FileExistsError: the folder holds a run and ``continued`` is false.
         ValueError: the run there is another one.
     """
+    runtime.keep_freed_memory()
     run_folder.start(folder, config_yaml, resume=continued)
     run_folder.write_environment(folder, machine.describe())
     checkpoints = resume.Checkpoints(folder / "checkpoints")
@@ -67,6 +73,7 @@ def train(
         first_step=resumed["progress"]["step"] if resumed else 0,
         total_steps=plan.total_steps,
         label=folder.name,
+        charts=charts,
     ) as log:
         progress = fit(
             step,

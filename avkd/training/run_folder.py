@@ -17,7 +17,14 @@ _MAY_CHANGE = ("resume:", "force:", "workers:", "cache_gigabytes:", "device:", "
 
 
 def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
-    """Create a run folder with its config, or check that it holds the very run to resume.
+    """Create a run folder with its config, or go on in one; raises as `check`."""
+    check(folder, config_yaml, resume=resume)
+    if not resume:
+        durable.write_text(folder / "config.yaml", config_yaml)
+
+
+def check(folder: Path, config_yaml: str, *, resume: bool) -> None:
+    """Refuse a folder that cannot take the run, before anything long is done for it.
 
     Raises:
         FileExistsError: the folder holds a run and ``resume`` was not asked for.
@@ -31,7 +38,6 @@ def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
             raise FileExistsError(
                 f"{folder}: holds a run already; --resume continues it, or choose another --run"
             )
-        durable.write_text(path, config_yaml)
         return
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no run there to resume (no config.yaml)")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -27,13 +27,28 @@ class RunLog:
         first_step: Step the run starts or resumes at; what was logged at or after it is dropped.
         total_steps: Steps of the whole run, for the ETA.
         label: Shown before the bar.
+        charts: Validation values that TensorBoard draws together (under CUSTOM SCALARS), by title.
     """
 
-    def __init__(self, folder: Path, *, first_step: int, total_steps: int, label: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first_step: int,
+        total_steps: int,
+        label: str,
+        charts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._path = folder / "log.jsonl"
         _drop_rows_from(self._path, first_step)
         self._file = self._path.open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
+        if charts:
+            layout = {
+                title: ["Multiline", [f"validation/{name}" for name in names]]
+                for title, names in charts.items()
+            }
+            self._writer.add_custom_scalars({"validation": layout})
         self._bar = tqdm(
             total=total_steps, initial=first_step, desc=label, unit="step", mininterval=1.0
         )

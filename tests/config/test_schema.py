@@ -9,7 +9,7 @@ import pytest
 from avkd import config as config_package
 from avkd.config import data_config, evaluation_config, training_config
 from avkd.config.data_config import PrepareConfig
-from avkd.config.training_config import LoopConfig, PretrainConfig, VideoModelConfig
+from avkd.config.training_config import OptimConfig, PretrainConfig, VideoModelConfig
 
 MODULES = (data_config, evaluation_config, training_config)
 CLASSES = [
@@ -80,15 +80,18 @@ def test_a_shard_is_two_numbers():
     assert config.shard_numbers == (3, 7)
 
 
-def momentum(progress: float, batch_size: int = 64, **settings) -> float:
-    return PretrainConfig(
-        data=(Path("a"),), run=Path("r"), loop=LoopConfig(batch_size=batch_size), **settings
-    ).momentum(progress)
+def momentum(progress: float, num_steps: int = 1000, **settings) -> float:
+    return PretrainConfig(data=(Path("a"),), run=Path("r"), **settings).momentum(
+        progress, num_steps
+    )
 
 
-def test_the_teachers_momentum_is_a_cosine_from_the_rule_of_the_batch_to_the_end():
-    assert momentum(0.0) == pytest.approx(1 - 0.001 * 64 / 96)
-    assert momentum(1.0) == pytest.approx(0.9995)
+def test_the_teachers_momentum_is_a_cosine_that_follows_the_length_of_the_run():
+    """The teachers remember a tenth of the run at first, half of it at last."""
+    assert momentum(0.0) == pytest.approx(1 - 1 / 100)
+    assert momentum(1.0) == pytest.approx(1 - 1 / 500)
+    assert momentum(0.0, num_steps=30) == 0.9  # a run of seconds
+    assert momentum(1.0, num_steps=100_000) == pytest.approx(0.99998)
     middle = (momentum(0.0) + momentum(1.0)) / 2
     assert momentum(0.5) == pytest.approx(middle)
     assert momentum(0.25, momentum_start=0.9, momentum_end=1.0) == pytest.approx(
@@ -97,9 +100,26 @@ def test_the_teachers_momentum_is_a_cosine_from_the_rule_of_the_batch_to_the_end
 
 
 def test_the_teachers_momentum_never_falls():
-    """At batch 32 the rule's start, 0.99967, lies above the default end."""
-    values = [momentum(step / 20, batch_size=32) for step in range(21)]
-    assert values == sorted(values)
+    for settings in ({}, {"num_steps": 5}, {"momentum_start": 0.9999}, {"momentum_end": 0.5}):
+        values = [momentum(step / 20, **settings) for step in range(21)]
+        assert values == sorted(values) and all(0.0 <= value <= 1.0 for value in values)
+
+
+def test_the_rate_follows_the_length_of_the_run():
+    """The published rate for a run of the published length; shorter ones step farther."""
+    optim = OptimConfig()
+    assert optim.base_rate(286_000) == pytest.approx(7e-4)
+    assert optim.base_rate(286_000 // 16) == pytest.approx(2 * 7e-4, rel=1e-4)
+    rates = [optim.base_rate(steps) for steps in (100, 400, 1_000, 10_000, 300_000)]
+    assert rates == sorted(rates, reverse=True) and rates[0] < 6e-3
+    assert OptimConfig(lr=1e-3).base_rate(100) == 1e-3
+
+
+def test_the_warm_up_is_a_tenth_of_the_run_or_the_epochs_that_are_said():
+    assert OptimConfig().warmup_steps(1000, 20) == 100
+    assert OptimConfig().warmup_steps(7, 7) == 1
+    assert OptimConfig(warmup_epochs=2.5).warmup_steps(1000, 20) == 50
+    assert OptimConfig(warmup_epochs=0.0).warmup_steps(1000, 20) == 0
 
 
 def test_the_arguments_of_a_backbone_are_only_what_was_set():

@@ -18,6 +18,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.data.transforms import Augmentation, Views, center_views
+from avkd.data.windows import Window
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
 VIDEO = ModelInput.of_video(112)
@@ -250,9 +251,33 @@ def test_windows_show_every_frame_of_every_item_in_order(corpus: Corpus) -> None
     assert shown["toy/short"][0][11:] == [11] * 14  # the last frame is repeated
 
 
-def test_only_the_middle_window_where_one_is_enough(corpus: Corpus) -> None:
-    clips = WindowClips([item(corpus, "long"), item(corpus, "second")], VIDEO, only_middle=True)
-    assert [window.start_frame for _, window in clips.places] == [25, 0]
+def test_windows_that_are_named_are_the_ones_that_are_shown(corpus: Corpus) -> None:
+    named = [(Window(0, 3, 25), Window(1, 30, 25)), (Window(0, 0, 25),)]
+    clips = WindowClips([item(corpus, "long"), item(corpus, "second")], VIDEO, windows=named)
+    assert clips.places == [(0, named[0][0]), (0, named[0][1]), (1, named[1][0])]
+    shown = clips[1][0].frames[0].numpy()
+    store = clips.items[0].store
+    np.testing.assert_array_equal(shown, store.frames(clips.items[0].sample.path, 30, 25))
+
+
+@pytest.mark.parametrize(("student", "teacher"), [((1.0, 1.0), None), ((0.0, 0.0), (1.0, 1.0))])
+def test_the_teacher_closes_in_on_the_mouth_as_it_is_told(
+    corpus: Corpus, student: tuple[float, float], teacher: tuple[float, float] | None
+) -> None:
+    """A teacher that was trained on mouths sees the mouth of the clip whose face is judged."""
+    clips = TrainingClips(
+        [item(corpus, "long")],
+        model_input=VIDEO,
+        seed=0,
+        augmentation=Augmentation(zoom=student),
+        with_sound=False,
+        teacher_zoom=teacher,
+    )
+    clip = clips[ClipKey(0, 0, 0)]
+    assert (clip.student.zoom.item(), clip.teacher.zoom.item()) == (student[0], 1.0)
+
+
+def test_the_sound_of_a_window_begins_with_its_first_frame(corpus: Corpus) -> None:
     with_sound = WindowClips([item(corpus, "long")], VIDEO, with_sound=True)
     clip, _, window = with_sound[2]
     sound = with_sound.items[0].store.waveform(with_sound.items[0].sample.path, 35, 16000)

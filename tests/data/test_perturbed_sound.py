@@ -151,7 +151,8 @@ def test_sound_encoded_again_stays_in_step_and_worsens(encoder: str, tmp_path: P
 @pytest.mark.parametrize("encoder", SOUND_ENCODERS)
 def test_short_sound_keeps_its_length(encoder: str, num_samples: int, tmp_path: Path) -> None:
     sound = np.full(num_samples, 500, np.int16)
-    altered(sound, "sound_reencoding", 5, drawn(encoder), tmp_path / "x")
+    found = altered(sound, "sound_reencoding", 5, drawn(encoder), tmp_path / "x")
+    assert found.shape == (num_samples,)
 
 
 @pytest.mark.parametrize("name", ["sound_noise", "sound_reencoding"])

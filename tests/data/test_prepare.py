@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +23,9 @@ from avkd.data.journal import read_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import MediaError
 from avkd.data.prepare import prepare
-from avkd.data.track_extraction import extract_tracks
+from avkd.data.track_extraction import extract_tracks, iter_file
+from avkd.data.worker_pool import Outcome
+from avkd.outcome import Bug
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -226,3 +232,38 @@ def test_a_video_without_a_face_says_so() -> None:
     with pytest.raises(MediaError) as caught:
         extract_tracks(path, max_seconds=4.0)
     assert caught.value.code == "no_face"
+
+
+def test_a_bug_in_every_file_ends_the_run_and_nothing_counts_as_done(
+    toys: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a library changed under us: once that is mended, the same command does the work."""
+
+    def all_fail(function: object, jobs: Iterable[Any], **limits: object) -> Iterator[Any]:
+        for job in jobs:
+            yield Outcome(job, "error", None, "TypeError: no such argument", 0.1, "Traceback ...")
+        raise Bug("all 6 item(s) failed in our own code")
+
+    with monkeypatch.context() as broken, pytest.raises(Bug, match="all 6"):
+        broken.setattr("avkd.data.prepare.run_isolated", all_fail)
+        prepare(toys, tmp_path / "out", detector="boxes")
+    rows = read_journal(tmp_path / "out" / "report.jsonl")
+    assert {row["status"] for row in rows} == {"internal_error"}
+    report = prepare(toys, tmp_path / "out", detector="boxes")
+    assert report.num_new == 6 and report.codes["ok"] == 3
+
+
+def test_a_file_whose_names_are_no_text_is_read_all_the_same(tmp_path: Path) -> None:
+    """Titles in odd encodings are common; PyAV 18 and 19 want to be asked differently."""
+    path = tmp_path / "odd.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "TITLEXX"
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 32
+        frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    content = path.read_bytes()
+    assert b"TITLEXX" in content
+    path.write_bytes(content.replace(b"TITLEXX", b"TITLE\xff\xfe"))
+    assert len(list(iter_file(path, "video", max_seconds=None, counts=Counter()))) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from avkd.data.face_crop import CROP_PIXELS
+from avkd.data.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.transforms import (
     CHANNEL_MEAN,
     CHANNEL_STD,
@@ -22,6 +22,7 @@ from avkd.data.transforms import (
     draw_view,
     run_mask,
     slack_pixels,
+    window_pixels,
 )
 
 STUDENT = Augmentation(grayscale=0.5, erasing=0.5, time_mask=1.0, frequency_mask_max=26)
@@ -77,6 +78,7 @@ def test_a_views_fields_have_their_shapes_and_types():
         "mel_mask": (40, 2),
         "tone": (40, 2),
         "shrink": (40,),
+        "zoom": (40,),
     }
     assert views.flip.dtype == views.grayscale.dtype == torch.bool
     assert views.erased.dtype == torch.float32
@@ -360,3 +362,92 @@ def test_points_move_with_the_pixels_they_mark():
         rows, columns = (clip[0, 0] > 0.5).nonzero().float().mean(0).tolist()
         assert (columns + 0.5) / 112 == pytest.approx(x, abs=0.01)
         assert (rows + 0.5) / 112 == pytest.approx(y, abs=0.01)
+
+
+# The region: from the whole window to the mouth
+
+
+def test_the_mouth_is_half_the_side_around_the_template_s_mouth() -> None:
+    """Too small a mouth, and nothing is learnt; a window beside it, and it is a chin."""
+    views = changed(center_views(1, zoom=1.0), crop=[[5, 5]])
+    top, left, side = window_pixels(views, VIEW_PIXELS)[0].tolist()
+    assert side == VIEW_PIXELS // 2
+    corners = TEMPLATE[3:]
+    mouth = (corners - (left, top)) / side
+    np.testing.assert_allclose(mouth[:, 0], 1 - mouth[::-1, 0], atol=0.01)  # in the middle
+    assert (mouth[:, 1] > 0.5).all() and (mouth[:, 1] < 0.62).all()
+    assert mouth[1, 0] - mouth[0, 0] > 0.6  # lips fill most of the width
+    assert top + side <= 145  # and it ends inside the view
+
+
+@pytest.mark.parametrize("crop_pixels", [150, 256, 300])
+@pytest.mark.parametrize("zoom", [0.0, 0.3, 1.0])
+def test_every_zoom_stays_inside_the_whole_window(crop_pixels: int, zoom: float) -> None:
+    view = crop_pixels - slack_pixels(crop_pixels, VIEW_PIXELS / CROP_PIXELS)
+    views = changed(center_views(1, zoom=zoom), crop=[[3, 7]])
+    top, left, side = window_pixels(views, view)[0].tolist()
+    assert top >= 3 and top + side <= 3 + view
+    assert left >= 7 and left + side <= 7 + view
+    assert side == round(view * (1 - zoom / 2))
+    if zoom == 0.0:
+        assert (top, left, side) == (3, 7, view)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_mouth_is_cut_from_the_stored_pixels_not_from_a_shrunken_face(flip: bool) -> None:
+    frames = clips(1, 2)
+    views = changed(center_views(1, zoom=1.0), flip=[flip])
+    top, left, side = window_pixels(views, VIEW_PIXELS)[0].tolist()
+    window = frames[0, :, top : top + side, left : left + side].permute(0, 3, 1, 2).float() / 255
+    expected = torch.nn.functional.interpolate(
+        window.flip(3) if flip else window, size=(112, 112), mode="bilinear", antialias=True
+    )
+    seen = in_pixels(apply_video(frames, views, 112))[0].transpose(0, 1)
+    torch.testing.assert_close(seen, expected, atol=1.5 / 255, rtol=0)
+
+
+def test_clips_of_one_batch_may_be_seen_at_different_scales() -> None:
+    frames = clips(3, 2)
+    views = changed(center_views(3), zoom=[0.0, 0.5, 1.0])
+    together = apply_video(frames, views, 64)
+    for index in range(3):
+        keep = torch.arange(3) == index
+        alone = apply_video(frames[keep], views.where(keep), 64)
+        assert torch.equal(together[index], alone[0])
+
+
+def test_points_follow_the_zoom() -> None:
+    """Of a dot in the picture and the place where it is said to be."""
+    frames = torch.zeros(2, 1, CROP_PIXELS, CROP_PIXELS, 3, dtype=torch.uint8)
+    frames[:, :, 110:114, 68:72] = 255
+    points = torch.tensor([70.0, 112.0]).expand(2, 1, 1, 2)
+    views = changed(center_views(2, zoom=1.0), flip=[False, True])
+    seen = in_pixels(apply_video(frames, views, 112))
+    shares = apply_to_points(points, views, CROP_PIXELS)
+    for clip, (x, y) in zip(seen, shares[:, 0, 0].tolist(), strict=True):
+        rows, columns = (clip[0, 0] > 0.5).nonzero().float().mean(0).tolist()
+        assert (columns + 0.5) / 112 == pytest.approx(x, abs=0.01)
+        assert (rows + 0.5) / 112 == pytest.approx(y, abs=0.01)
+
+
+def test_a_mixed_scale_is_drawn_anew_for_each_view_and_changes_no_other_draw() -> None:
+    mixed = dataclasses.replace(STUDENT, zoom=(0.0, 1.0))
+    plain, drawn = draw_many(STUDENT, 300), draw_many(mixed, 300)
+    assert (plain.zoom == 0).all()
+    assert 0.4 < drawn.zoom.mean() < 0.6 and drawn.zoom.min() < 0.05 and drawn.zoom.max() > 0.95
+    same = dataclasses.replace(drawn, zoom=plain.zoom)
+    assert sees_the_same(plain, same)
+
+
+def test_without_the_mean_picture_a_face_that_stands_still_is_gone() -> None:
+    """The control of what the still face gives away: only what moves is left."""
+    still = clips(1, 1).expand(-1, 4, -1, -1, -1).clone()
+    seen = apply_video(still, center_views(1), 64, motion_only=True)
+    assert seen.abs().max() < 1e-5
+    moving = still.clone()
+    moving[:, 2, 40:110, 40:110] = 255 - moving[:, 2, 40:110, 40:110]
+    seen = apply_video(moving, center_views(1), 64, motion_only=True)
+    assert seen[:, :, 2].abs().max() > 0.5
+    torch.testing.assert_close(seen.mean(dim=2), torch.zeros(1, 3, 64, 64), atol=1e-5, rtol=0)
+    masked = changed(center_views(1), time_mask=[[2, 1]])
+    assert (apply_video(moving, masked, 64, motion_only=True)[:, :, 2] == 0).all()

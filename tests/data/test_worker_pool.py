@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from avkd.data.worker_pool import run_isolated
+from avkd.outcome import Bug
 
 
 def work(item: tuple[str, str]) -> str:
@@ -18,6 +19,8 @@ def work(item: tuple[str, str]) -> str:
         time.sleep(60)
     if kind == "raise":
         raise ValueError("cannot do this one")
+    if kind == "bug":
+        raise TypeError(f"open() got an unexpected argument, number {folder}")
     if kind == "crash once":
         marker = Path(folder) / "was here"
         if not marker.exists():
@@ -54,3 +57,22 @@ def test_no_items_and_leaving_early_leave_no_process_behind(tmp_path: Path) -> N
 def test_senseless_limits_are_refused(bad: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="positive"):
         next(run_isolated(work, [], **{"workers": 1, "timeout_seconds": 1.0, **bad}))
+
+
+def test_when_all_items_meet_a_bug_the_first_traceback_is_told_at_the_end() -> None:
+    """«170 x internal_error» tells nobody that it is not the files but the code."""
+    outcomes = run_isolated(work, [("bug", "7"), ("bug", "8")], workers=1, timeout_seconds=60)
+    assert [next(outcomes).status for _ in range(2)] == ["error", "error"]
+    with pytest.raises(
+        Bug, match=r"(?s)all 2 item\(s\) .*Traceback.*TypeError: .* number 7"
+    ) as told:
+        next(outcomes)
+    assert "number 8" not in str(told.value)
+
+
+@pytest.mark.parametrize("other", ["good", "raise", "hang"])
+def test_one_item_that_met_no_bug_is_enough_to_go_on(other: str) -> None:
+    items = [("bug", "1"), (other, ""), ("bug", "2")]
+    outcomes = list(run_isolated(work, items, workers=1, timeout_seconds=2.5, tries=1))
+    traces = {o.item: o.traceback for o in outcomes}
+    assert "TypeError" in traces["bug", "1"] and traces[other, ""] == ""

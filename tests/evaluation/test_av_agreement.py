@@ -85,7 +85,8 @@ class KnowingNetwork(nn.Module):
             )
             for codes in (seen, sound)
         )
-        return CrossModalOutput(video, audio + 3, video, audio + 3, None)  # type: ignore[arg-type]
+        targets = (video, audio + 3)
+        return CrossModalOutput(video, audio + 3, *targets, *targets, None)  # type: ignore[arg-type]
 
 
 @dataclass

@@ -271,3 +271,16 @@ def test_rows_go_to_their_file_as_they_come(
     monkeypatch.setattr(evaluate, "score_items", score_items)
     evaluate.evaluate(settings(model, tmp_path / "out", corpora["one"]))
     assert len(most) == 300 and max(most) <= 3
+
+
+def test_a_folder_with_scores_of_something_else_is_refused_before_anything_is_scored(
+    model: Path, corpora: dict[str, Path], tmp_path: Path
+) -> None:
+    """E.g. the folder of a training, whose validation scores the report would take in."""
+    evaluate.evaluate(settings(model, tmp_path, corpora["one"], tables_only=True))
+    evaluate.evaluate(settings(model, tmp_path, corpora["one"], tables_only=True))  # its own
+    report = (tmp_path / "report.md").read_bytes()
+    with pytest.raises(ValueError, match=r"one\.csv: scores of another .* give another --out"):
+        evaluate.evaluate(settings(model, tmp_path, corpora["two"], tables_only=True))
+    assert (tmp_path / "report.md").read_bytes() == report
+    assert not (tmp_path / "scores" / "two.csv").exists()

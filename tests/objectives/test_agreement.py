@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from avkd.objectives.agreement import center_per_step, negative_cosine
+from avkd.objectives.agreement import center_double, center_per_step, negative_cosine
 
 
 def slow_negative_cosine(prediction: np.ndarray, target: np.ndarray) -> float:
@@ -94,3 +94,15 @@ def test_a_centred_position_code_is_exactly_zero_and_so_is_its_cosine(num_clips,
 def test_without_centring_a_position_code_wins_the_whole_loss():
     """Why the meters exist: -1 without a word of content."""
     assert negative_cosine(position_code(8), position_code(8)).item() == pytest.approx(-1.0)
+
+
+def test_double_centring_equals_a_loop_and_leaves_neither_code():
+    """What the meters compare: content alone, neither the place in the clip nor the clip."""
+    z = vectors(0, 5, 25, 3)
+    loop = torch.empty_like(z)
+    for b in range(5):
+        for t in range(25):
+            loop[b, t] = z[b, t] - z[:, t].mean(0) - z[b].mean(0) + z.mean((0, 1))
+    torch.testing.assert_close(center_double(z), loop, atol=1e-5, rtol=0)
+    codes = position_code(5) + vectors(2, 5, 1, 8)
+    assert abs(negative_cosine(codes, center_double(codes)).item()) < 1e-3

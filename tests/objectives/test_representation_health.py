@@ -20,6 +20,7 @@ def position_code(num_clips: int) -> torch.Tensor:
 def slow_retrieval(prediction: np.ndarray, target: np.ndarray) -> float:
     def unit(x: np.ndarray) -> np.ndarray:
         x = x - x.mean(axis=0)
+        x = x - x.mean(axis=1, keepdims=True)
         return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
     p, z = unit(prediction), unit(target)

@@ -152,6 +152,10 @@ def test_a_report_in_flat_memory_has_the_same_numbers_and_says_how_they_came(
     (out / "mine.txt").write_text("not ours to remove")
     recompute(config)
     assert not (out / "report.html").exists() and (out / "mine.txt").exists()
+    write_scores(folder / "scores" / "a.csv", make_head(), [])
+    write_scores(folder / "scores" / "d.csv", make_head(), [])
+    with pytest.raises(ValueError, match="the score files have no row"):
+        recompute(config)
     with pytest.raises(ValueError, match="one folder at a time"):
         ReportConfig(scores=(folder, out), out=tmp_path / "x", flat_memory=True)
 

@@ -1,0 +1,192 @@
+"""What stage one has learnt, on held-out clips: meters that can neither flatter nor hide.
+
+Every clip is looked at in several seeded random places, the same for every run: a fixed place in
+the middle of short utterances would miss where speech begins and ends. The picture of a clip is
+compared with the sound of all clips, one place of each at a time, so chance is 1 / clips. Intervals
+are over speakers. Knows no training; what each number means stands in `representation_health`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.typing import NDArray
+from torch import Tensor
+
+from avkd.data import audio_features
+from avkd.data.datasets import ClipItem, WindowClips
+from avkd.data.model_input import ModelInput
+from avkd.data.windows import WINDOW_FRAMES, Window
+from avkd.models.cross_modal_network import CrossModalNetwork
+from avkd.objectives import representation_health as health
+from avkd.objectives.agreement import negative_cosine
+from avkd.runtime import Runtime
+
+_SEED = 0  # of places and intervals: all runs are measured alike
+_RESAMPLES = 2000
+
+Places = tuple[tuple[Window, ...], ...]
+"""R windows of each of B clips."""
+
+
+def random_places(items: Sequence[ClipItem], count: int) -> Places:
+    """``count`` windows of each item, uniform over where they fit; the same at every call."""
+    rng = np.random.default_rng(_SEED)
+    fits = [item.num_frames - WINDOW_FRAMES + 1 for item in items]
+    return tuple(
+        tuple(Window(n, int(rng.integers(0, most)), WINDOW_FRAMES) for n in range(count))
+        for most in fits
+    )
+
+
+@torch.no_grad()
+def measure(
+    network: CrossModalNetwork,
+    items: Sequence[ClipItem],
+    places: Places,
+    *,
+    model_input: ModelInput,
+    machine: Runtime,
+    batch_size: int,
+) -> dict[str, float]:
+    """Meters of clean views.
+
+    Args:
+        network: In eval mode, on the device.
+        items: B real clips with sound.
+        places: Where in them to look (`random_places`).
+        model_input: What the network looks at.
+        machine: Device and precision.
+        batch_size: Windows at once.
+
+    Returns:
+        Losses; ``retrieval_at_1`` (the mean of both directions) with the ends of its 95 % interval
+        over speakers, where there are two or more; each direction; the same among clips of the same
+        speaker, where only what is said can tell them apart; chance levels; alignment error;
+        ``position_only_share`` and ``target_spread`` of the teachers' projections (the worse).
+    """
+    seen = _see(network, items, places, model_input, machine, batch_size)
+    video, audio = seen["video_prediction"], seen["audio_prediction"]
+    video_target, audio_target = seen["video_target"], seen["audio_target"]
+    projections = [
+        rearrange(seen[name], "r b t d -> (r b) t d")
+        for name in ("video_projection", "audio_projection")
+    ]
+    speakers = speakers_of(items)
+    return {
+        "loss_video": negative_cosine(video, audio_target).item(),
+        "loss_audio": negative_cosine(audio, video_target).item(),
+        **retrieval(video, audio_target, audio, video_target, speakers),
+        "alignment_error_frames": _mean(
+            health.alignment_error_frames(p, z) for p, z in zip(video, audio_target, strict=True)
+        ),
+        "position_only_share": max(map(health.position_only_share, projections)),
+        "target_spread": min(map(health.target_spread, projections)),
+        "num_clips": float(len(items)),
+    }
+
+
+def retrieval(
+    video: Tensor,
+    audio_target: Tensor,
+    audio: Tensor,
+    video_target: Tensor,
+    speakers: Sequence[str | None],
+) -> dict[str, float]:
+    """Retrieval in both directions, averaged over R rounds of one window of each of B clips.
+
+    Args:
+        video: (R, B, T, D) what the picture predicts of the sound.
+        audio_target: (R, B, T, D).
+        audio: (R, B, T, E) what the sound predicts of the picture.
+        video_target: (R, B, T, E).
+        speakers: B names; None = not known.
+    """
+    directions = {
+        "retrieval_sound_by_picture": list(zip(video, audio_target, strict=True)),
+        "retrieval_picture_by_sound": list(zip(audio, video_target, strict=True)),
+    }
+    hits = {
+        name: torch.stack([health.retrieval_hits(p, z) for p, z in pairs]).double().mean(dim=0)
+        for name, pairs in directions.items()
+    }
+    of_clip = torch.stack(list(hits.values())).mean(dim=0).numpy()
+    values = {"retrieval_at_1": float(of_clip.mean()), "retrieval_chance": 1.0 / len(speakers)}
+    interval = interval_over_groups(of_clip, speakers)
+    if interval is not None:
+        values["retrieval_low"], values["retrieval_high"] = interval
+    values |= {name: float(share.mean()) for name, share in hits.items()}
+    within = [
+        health.retrieval_within_groups(p, z, speakers)
+        for pairs in directions.values()
+        for p, z in pairs
+    ]
+    if within[0] is not None:
+        values["retrieval_same_identity"] = _mean(found[0] for found in within if found)
+        values["retrieval_same_identity_chance"] = within[0][1]
+    return values
+
+
+def interval_over_groups(
+    values: NDArray[np.float64], groups: Sequence[str | None]
+) -> tuple[float, float] | None:
+    """95 % percentile bootstrap interval of the mean of ``values``, whole groups drawn together.
+
+    Args:
+        values: (B,).
+        groups: B names; whoever has none is a group alone.
+
+    Returns:
+        Both ends; None for fewer than two groups.
+    """
+    names = [f"={index}" if name is None else name for index, name in enumerate(groups)]
+    group = np.unique(names, return_inverse=True)[1].reshape(-1)
+    num_groups = int(group.max()) + 1
+    if num_groups < 2:
+        return None
+    drawn = np.random.default_rng(_SEED).multinomial(
+        num_groups, np.full(num_groups, 1.0 / num_groups), size=_RESAMPLES
+    )
+    means = (drawn @ np.bincount(group, weights=values)) / (drawn @ np.bincount(group))
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def speakers_of(items: Sequence[ClipItem]) -> list[str | None]:
+    """Who speaks in each clip; None = not known."""
+    return [next(iter(item.sample.identities), None) for item in items]
+
+
+def _see(
+    network: CrossModalNetwork,
+    items: Sequence[ClipItem],
+    places: Places,
+    model_input: ModelInput,
+    machine: Runtime,
+    batch_size: int,
+) -> dict[str, Tensor]:
+    """Predictions, targets and projections, each (R, B, T, P) float32 on the CPU."""
+    found: dict[str, list[Tensor]] = {}
+    clips = WindowClips(items, model_input, with_sound=True, windows=places)
+    for batch, _ in clips.batches(batch_size):
+        batch = batch.to(machine.device)
+        (view,) = model_input.see(batch, batch.student)
+        assert batch.waveform is not None
+        mel = audio_features.log_mel(batch.waveform.float() / 32768.0)
+        with machine.autocast():
+            output = network(view, view, mel, mel)._asdict()
+        del output["video_student"]
+        for name, value in output.items():
+            found.setdefault(name, []).append(value.float().cpu())
+    return {
+        name: rearrange(torch.cat(parts), "(b r) t d -> r b t d", b=len(items))
+        for name, parts in found.items()
+    }
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))

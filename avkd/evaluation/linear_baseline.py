@@ -1,0 +1,129 @@
+"""What linear algebra gets out of a mouth: the bar that stage one has to clear.
+
+Principal components of the mouth's pixels, seven frames of them at a time, and a ridge regression
+to the log-mel spectrogram of the middle one; fitted on training clips alone, then held against the
+very windows on which stage one is measured (shared/method.md, section 12). Knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from einops import rearrange
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from avkd.data import audio_features, transforms
+from avkd.data.clock import SAMPLES_PER_FRAME
+from avkd.data.datasets import ClipItem
+from avkd.evaluation.cross_modal_meters import Places, retrieval, speakers_of
+
+FloatArray = NDArray[np.float32]
+Progress = Callable[[Iterable[ClipItem]], Iterable[ClipItem]]
+
+MOUTH_PIXELS = 32
+_COMPONENTS = 64
+_CONTEXT_FRAMES = 7
+_STRENGTHS = np.logspace(1, 6, 6)  # of the ridge; the training clips choose
+
+
+def linear_baseline(
+    training: Sequence[ClipItem],
+    held_out: Sequence[ClipItem],
+    places: Places,
+    *,
+    most_clips: int = 256,
+    progress: Progress = lambda items: items,
+) -> dict[str, float]:
+    """Retrieval as `cross_modal_meters.retrieval` gives it, of the linear map.
+
+    Args:
+        training: Clips to fit on, real and with sound.
+        held_out: B clips of other people.
+        places: R windows of each of them.
+        most_clips: Fit on at most so many, evenly spread over the list.
+        progress: Wraps the clips as they are read, e.g. in a bar.
+    """
+    chosen = [training[i * len(training) // most_clips] for i in range(most_clips)]
+    fitted_on = training if len(training) <= most_clips else chosen
+    read = [(_mouth(item), _mel(item)) for item in progress([*fitted_on, *held_out])]
+    mouths, mels = ([pair[n] for pair in read] for n in (0, 1))
+    count = len(fitted_on)
+    predicted = predict_linearly(mouths[:count], mels[:count], mouths[count:])
+    video = _cut(predicted, places)
+    sound = _cut(mels[count:], places)
+    # One similarity serves both directions: the sound to a picture, the picture to a sound.
+    return retrieval(video, sound, sound, video, speakers_of(held_out))
+
+
+def predict_linearly(
+    mouths: Sequence[FloatArray], mels: Sequence[FloatArray], unseen: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Fit picture to sound on some clips, and predict the sound of others.
+
+    Args:
+        mouths: Pixels (T, P) of each training clip; T may differ.
+        mels: Spectrogram (T, M) of the same clips.
+        unseen: Pixels (T, P) of other clips.
+
+    Returns:
+        (T, M) for each of ``unseen``.
+    """
+    pixels = np.concatenate(mouths)
+    components = PCA(min(_COMPONENTS, *pixels.shape), svd_solver="randomized", random_state=0)
+    components.fit(pixels)
+    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=_STRENGTHS))
+    ridge.fit(
+        np.concatenate([_in_context(components.transform(mouth)) for mouth in mouths]),
+        np.concatenate(mels),
+    )
+    return [
+        np.asarray(ridge.predict(_in_context(components.transform(mouth))), np.float32)
+        for mouth in unseen
+    ]
+
+
+def _in_context(frames: FloatArray) -> FloatArray:
+    """(T, D) -> (T, 7 D): each frame with its neighbours, the ends repeated."""
+    padded = np.pad(frames, ((_CONTEXT_FRAMES // 2, _CONTEXT_FRAMES // 2), (0, 0)), mode="edge")
+    windows = sliding_window_view(padded, _CONTEXT_FRAMES, axis=0)
+    return rearrange(windows, "t d n -> t (n d)")
+
+
+def _mouth(item: ClipItem) -> FloatArray:
+    """(T, 1024) grey levels of the mouth in the central view of every frame."""
+    frames = torch.from_numpy(item.store.frames(item.sample.path, 0, item.num_frames))
+    slack = transforms.slack_pixels(item.crop_pixels, transforms.VIDEO_VIEW_SHARE)
+    view = transforms.center_views(1, slack, zoom=1.0)
+    clip = transforms.apply_video(frames[None], view, MOUTH_PIXELS)
+    return rearrange(clip.mean(dim=1), "1 t h w -> t (h w)").numpy()
+
+
+def _mel(item: ClipItem) -> FloatArray:
+    """(T, 80) log-mel spectrogram, the mean of the four mel frames of each video frame."""
+    num_samples = item.num_frames * SAMPLES_PER_FRAME
+    waveform = item.store.waveform(item.sample.path, 0, num_samples)
+    assert waveform is not None, "stage one's clips have sound"
+    mel = audio_features.log_mel(torch.from_numpy(waveform)[None].float() / 32768.0)
+    return rearrange(mel, "1 1 (t n) m -> t n m", t=item.num_frames).mean(dim=1).numpy()
+
+
+def _cut(clips: Sequence[FloatArray], places: Places) -> torch.Tensor:
+    """The windows of every clip, (R, B, T, D)."""
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.from_numpy(clip[w.start_frame :][: w.num_frames])
+                    for clip, w in zip(clips, of_round, strict=True)
+                ]
+            )
+            for of_round in zip(*places, strict=True)
+        ]
+    )

@@ -1,0 +1,95 @@
+"""`avkd probe`: what a stage-one file has learnt, on speakers it was not selected on.
+
+The meters of the training itself, on any held-out side, and the linear baseline on the same places.
+"""
+
+from __future__ import annotations
+
+from avkd import durable, runtime
+from avkd.config.evaluation_config import ProbeConfig
+from avkd.data import build
+from avkd.data.datasets import Corpus
+from avkd.evaluation.av_agreement import load_stage_one
+from avkd.evaluation.cross_modal_meters import measure, random_places
+from avkd.evaluation.linear_baseline import linear_baseline
+from avkd.outcome import Outcome
+
+_ROWS = {
+    "retrieval_at_1": "retrieval@1, mean of both directions",
+    "retrieval_sound_by_picture": "the sound of a picture",
+    "retrieval_picture_by_sound": "the picture of a sound",
+    "retrieval_same_identity": "among clips of the same speaker",
+}
+
+
+def probe(config: ProbeConfig) -> Outcome:
+    """Measure a stage-one file; leaves ``probe.json`` and ``probe.md``.
+
+    Raises:
+        ModelFileError: no stage-one file, or trained on another sound than it would be given here.
+        ValueError: too few real clips with sound on a side.
+    """
+    machine = runtime.start(device=config.device, threads=config.threads)
+    loaded, model_input = load_stage_one(config.model)
+    corpora = [Corpus.open(folder) for folder in config.data]
+    clips = build.talking_clips(corpora, config.split, most=config.clips)
+    places = random_places(clips.held_out, config.starts)
+    found = measure(
+        loaded.model.to(machine.device),
+        clips.held_out,
+        places,
+        model_input=model_input,
+        machine=machine,
+        batch_size=config.batch_size,
+    )
+    baseline = linear_baseline(clips.training, clips.held_out, places)
+    config.out.mkdir(parents=True, exist_ok=True)
+    durable.write_json(
+        config.out / "probe.json",
+        {
+            "model": {"file": str(config.model), "sha256": loaded.header.sha256},
+            "data": [str(folder) for folder in config.data],
+            "split": config.split,
+            "starts": config.starts,
+            "meters": found,
+            "linear_baseline": baseline,
+        },
+    )
+    text = _table(config, found, baseline)
+    durable.write_text(config.out / "probe.md", text)
+    return Outcome(text)
+
+
+def _table(config: ProbeConfig, found: dict[str, float], baseline: dict[str, float]) -> str:
+    """The meters as Markdown."""
+    rows = [
+        f"| {label} | {_with_interval(found, name)} | {_with_interval(baseline, name)} | "
+        f"{_chance(found, name)} |"
+        for name, label in _ROWS.items()
+        if name in found
+    ]
+    return "\n".join(
+        [
+            f"{found['num_clips']:.0f} clips of the {config.split} side, {config.starts} places in "
+            f"each; {config.model}",
+            "",
+            "| 95 % intervals over speakers | stage one | linear baseline | chance |",
+            "|---|---:|---:|---:|",
+            *rows,
+            f"| alignment error, frames | {found['alignment_error_frames']:.1f} | | 8.3 |",
+            f"| position-only share of the targets | {found['position_only_share']:.2f} | | |",
+            "",
+        ]
+    )
+
+
+def _with_interval(values: dict[str, float], name: str) -> str:
+    text = f"{values[name]:.3f}"
+    if name == "retrieval_at_1" and "retrieval_low" in values:
+        text += f" [{values['retrieval_low']:.3f}, {values['retrieval_high']:.3f}]"
+    return text
+
+
+def _chance(found: dict[str, float], name: str) -> str:
+    key = f"{name}_chance" if name == "retrieval_same_identity" else "retrieval_chance"
+    return f"{found[key]:.3f}"

@@ -1,0 +1,66 @@
+"""The bar of linear algebra, on made-up corpora whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from avkd.data.windows import WINDOW_FRAMES, Window
+from avkd.evaluation import linear_baseline as module
+from avkd.evaluation.cross_modal_meters import retrieval
+from avkd.evaluation.linear_baseline import predict_linearly
+
+FRAMES, PIXELS, MELS, SOURCES = 60, 40, 12, 3
+RNG = np.random.default_rng(0)
+TO_PIXELS, TO_MELS = RNG.normal(size=(SOURCES, PIXELS)), RNG.normal(size=(SOURCES, MELS))
+
+
+def clip(seed: int, *, delay: int = 0, linked: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Mouth and sound that both come linearly from a few sources, the sound ``delay`` later."""
+    rng = np.random.default_rng([1, seed])
+    sources = rng.normal(size=(FRAMES + 20, SOURCES))
+    heard = sources if linked else rng.normal(size=sources.shape)
+    mouth = sources[10 : 10 + FRAMES] @ TO_PIXELS
+    mel = heard[10 - delay : 10 - delay + FRAMES] @ TO_MELS
+    return mouth.astype(np.float32), mel.astype(np.float32)
+
+
+def retrieved(delay: int, linked: bool) -> float:
+    """Retrieval@1 over twelve unseen clips."""
+    seen = [clip(n, delay=delay, linked=linked) for n in range(20)]
+    unseen = [clip(100 + n, delay=delay, linked=linked) for n in range(12)]
+    predicted = predict_linearly([m for m, _ in seen], [s for _, s in seen], [m for m, _ in unseen])
+    places = tuple((Window(0, 5, WINDOW_FRAMES), Window(1, 30, WINDOW_FRAMES)) for _ in unseen)
+    video, sound = module._cut(predicted, places), module._cut([s for _, s in unseen], places)
+    return retrieval(video, sound, sound, video, [None] * 12)["retrieval_at_1"]
+
+
+def test_what_is_linear_is_found_everywhere():
+    assert retrieved(delay=0, linked=True) == 1.0
+
+
+@pytest.mark.parametrize("delay", [-3, 3])
+def test_the_context_reaches_three_frames_to_both_sides(delay):
+    """Lips move before they sound."""
+    assert retrieved(delay=delay, linked=True) == 1.0
+
+
+def test_what_lies_beyond_the_context_or_is_not_there_is_not_found():
+    for found in (retrieved(delay=8, linked=True), retrieved(delay=0, linked=False)):
+        assert found <= 3 / 12  # chance is 1 / 12
+
+
+def test_linear_sound_is_predicted_almost_to_the_number():
+    seen = [clip(n) for n in range(20)]
+    (predicted,) = predict_linearly([m for m, _ in seen], [s for _, s in seen], [clip(100)[0]])
+    missed = predicted - clip(100)[1]
+    assert missed.var() < 0.01 * clip(100)[1].var()
+
+
+def test_windows_are_cut_round_by_round():
+    clips = [np.arange(60.0, dtype=np.float32)[:, None] + 100 * n for n in range(3)]
+    places = tuple(
+        (Window(0, n, WINDOW_FRAMES), Window(1, 10 + n, WINDOW_FRAMES)) for n in range(3)
+    )
+    cut = module._cut(clips, places)
+    assert cut.shape == (2, 3, WINDOW_FRAMES, 1)
+    assert torch.equal(cut[:, :, 0, 0], torch.tensor([[0.0, 101, 202], [10, 111, 212]]))
