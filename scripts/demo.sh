@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole path on generated talking faces: corpus, preparation, both stages, the table, a frame
 # student of the detector, verdicts.
-# Usage: scripts/demo.sh [FOLDER]   (default runs/demo; about sixteen core-minutes)
+# Usage: scripts/demo.sh [FOLDER]   (default runs/demo)
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 cd "$AVKD_ROOT"

@@ -624,3 +624,78 @@ def test_a_backbone_other_than_the_pretrained_files_is_refused(
     assert avkd("finetune", *arguments, "--video.name", "paper") == 2
     assert "holds the backbone" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_detector_may_see_the_face_larger_than_its_teacher_sees_the_mouth(
+    corpora: Corpora, stage_one: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its convolutions come from stage one; what depends on the size of the picture does not."""
+    caplog.set_level("INFO")
+    model = stage_one / "model.safetensors"
+    assert read_header(model).preprocessing["region"] == "mouth"
+    larger = [*VIDEO, "--video.image_size", "48"]
+    arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
+    done("finetune", *arguments, *larger, "--start", "fitting")
+    assert "come from" in caplog.text and "gru" in caplog.text
+    header = read_header(tmp_path / "run" / "model.safetensors")
+    assert header.preprocessing["image_size"] == 48 and header.preprocessing["region"] == "face"
+    assert header.provenance["teacher"] == header.provenance["pretrained"]
+    first = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert "loss/agreement" in first
+    no_fit = ["--start", "fitting", "--video.name", "cnn_lstm"]
+    refused = finetune_arguments(corpora, stage_one, tmp_path / "none", 0.3)
+    assert avkd("finetune", *refused, *no_fit) == 2
+
+
+def test_the_control_of_a_random_teacher_is_another_stage_one_file(
+    corpora: Corpora, stage_one: Path, tmp_path: Path
+) -> None:
+    """What scripts/train_on_clips.sh does: a rate of nothing leaves the weights as drawn."""
+    random = pretrain_arguments(corpora, tmp_path / "random")
+    done("pretrain", *random, "--optim.lr", "1e-12")
+    teacher = tmp_path / "random" / "model.safetensors"
+    drawn, trained = (
+        load_model(path, kind="cross_modal").model.video_teacher.state_dict()
+        for path in (teacher, stage_one / "model.safetensors")
+    )
+    assert not torch.equal(drawn["projector.linear.weight"], trained["projector.linear.weight"])
+    arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
+    done("finetune", *arguments, "--teacher", str(teacher))
+    provenance = read_header(tmp_path / "run" / "model.safetensors").provenance
+    assert provenance["teacher"] == read_header(teacher).sha256 != provenance["pretrained"]
+
+
+def test_stage_one_is_probed_on_the_test_side_beside_the_baseline(
+    corpora: Corpora, stage_one: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "probe"
+    given = ["--model", str(stage_one / "model.safetensors"), "--data", str(corpora.talking)]
+    done("probe", *given, "--out", str(out), "--split", "val")
+    found = json.loads((out / "probe.json").read_text())
+    provenance = read_header(stage_one / "model.safetensors").provenance["validation"]
+    # The very meters of the training, on the same places of the same clips.
+    assert found["meters"]["retrieval_at_1"] == pytest.approx(provenance["retrieval_at_1"])
+    assert found["linear_baseline"]["retrieval_at_1"] == pytest.approx(
+        provenance["linear_baseline"]
+    )
+    table = (out / "probe.md").read_text()
+    assert "linear baseline" in table and f"{found['meters']['retrieval_at_1']:.3f} [" in table
+    # Whoever probes the side that selected the weights sees that the two agree; test is the rest.
+    assert avkd("probe", *given, "--out", str(tmp_path / "t"), "--clips", "4") == 2
+
+
+def test_a_run_may_be_measured_in_steps(
+    corpora: Corpora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Corpora of any size then train equally long."""
+    arguments = pretrain_arguments(corpora, tmp_path / "run")
+    nulls = ["--loop.epochs", "null", "--loop.validate_every_epochs", "null"]
+    done("pretrain", *arguments, *nulls, "--loop.steps", "8", "--loop.validate_every_steps", "4")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    steps = {row["step"] for row in rows}
+    validated = [row["step"] for row in rows if "validation/retrieval_at_1" in row]
+    per_epoch = min(validated) + 1
+    assert len(steps) >= 8 and len(steps) % per_epoch == 0 and len(steps) < 8 + per_epoch
+    refused = pretrain_arguments(corpora, tmp_path / "none")
+    assert avkd("pretrain", *refused, "--loop.steps", "8") == 2
+    assert "null for the other" in capsys.readouterr().err

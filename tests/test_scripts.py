@@ -14,6 +14,8 @@ import pytest
 
 from avkd import cli
 from avkd.config.load import parse
+from avkd.config.training_config import FinetuneConfig, PretrainConfig
+from avkd.generation.forgery_methods import FORGERIES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
@@ -175,19 +177,39 @@ def test_training_on_ones_own_clips_fits_together(
     out = Path("out put")
     assert calls["prepare"][0].source == Path("my clips")
     assert len(calls["prepare"]) == 2 + bool(extra)
-    (pretrained,) = calls["pretrain"]
+    pretrained, random_teacher = calls["pretrain"]
+    assert pretrained.data == random_teacher.data
     assert pretrained.data[0] == calls["prepare"][0].out == calls["forge"][0].data
     assert len(pretrained.data) == 1 + bool(extra)
-    assert [c.ssl_weight for c in calls["finetune"]] == [0.0, 0.3]
-    for finetuned, evaluated in zip(calls["finetune"], calls["evaluate"], strict=True):
-        assert finetuned.pretrained == pretrained.run / "model.safetensors"
+    assert random_teacher.optim.lr < 1e-9 < pretrained.optim.base_rate(336)
+    stage_one = pretrained.run / "model.safetensors"
+    (probed,) = calls["probe"]
+    assert probed.model == stage_one and probed.split == "test"
+    zero_shot, *evaluations = calls["evaluate"]
+    assert zero_shot.model == stage_one and zero_shot.scorer == "av_agreement"
+    assert [c.ssl_weight for c in calls["finetune"]] == [0.0, 0.3, 0.3]
+    control = random_teacher.run / "model.safetensors"
+    assert [c.teacher_file for c in calls["finetune"]] == [None, stage_one, control]
+    for finetuned, evaluated in zip(calls["finetune"], evaluations, strict=True):
+        assert finetuned.pretrained == stage_one  # all start alike
         assert finetuned.data == evaluated.data == (calls["prepare"][-1].out,)
         assert evaluated.model == finetuned.run / "model.safetensors"
+        assert set(evaluated.methods) == {*FORGERIES} - {"sound_swapped", "sound_shifted"}
+    (reported,) = calls["report"]
+    assert reported.scores == tuple(evaluated.out for evaluated in evaluations)
     assert calls["prepare"][-1].source == calls["forge"][0].out
     (predicted,) = calls["predict"]
     assert predicted.files == (Path("one file.mp4"), Path("two.mp4"))
     assert predicted.model == calls["finetune"][1].run / "model.safetensors"
-    assert pretrained.run.parent == out
+    assert pretrained.run.is_relative_to(out)
+
+
+def test_every_seed_is_a_run_of_its_own(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert stage.run("train_on_clips.sh", "clips", "out", SEEDS="3 7") == 0, stage.output
+    configs = [config_of(call, stage.folder, monkeypatch) for call in stage.calls]
+    trained = [c for c in configs if isinstance(c, PretrainConfig | FinetuneConfig)]
+    assert [c.loop.seed for c in trained] == [3] * 5 + [7] * 5
+    assert len({c.run for c in trained}) == 10
 
 
 def test_skipped_inputs_do_not_stop_the_training_on_ones_own_clips(stage: Stage) -> None:
@@ -198,7 +220,7 @@ def test_skipped_inputs_do_not_stop_the_training_on_ones_own_clips(stage: Stage)
 
 
 @pytest.mark.parametrize(
-    "verb", ["prepare", "pretrain", "forge", "finetune", "evaluate", "predict"]
+    "verb", ["prepare", "pretrain", "probe", "forge", "finetune", "evaluate", "report", "predict"]
 )
 def test_a_failure_stops_the_training_on_ones_own_clips(stage: Stage, verb: str) -> None:
     failed = stage.run("train_on_clips.sh", "clips", "out", "one.mp4", AVKD_STUB_FAILS=verb)

@@ -277,6 +277,9 @@ class FinetuneConfig:
     """Run folder: config, logs, checkpoints, validation scores and the model file."""
     pretrained: Path | None = None
     """Stage-one model file: starts the backbone and is the teacher; needed if ssl_weight > 0."""
+    teacher: Path | None = None
+    """Stage-one model file whose teacher is agreed with; unset = that of pretrained. Another one is
+    a control, e.g. a network with random weights."""
     start: Literal["pretrained", "fitting", "scratch"] = "pretrained"
     """What the backbone starts from: pretrained, stage one's, of the very same layers; fitting,
     those of its weights that fit (the convolutions at another image_size); scratch, random."""
@@ -317,16 +320,19 @@ class FinetuneConfig:
         _check_warmup(self.optim, self.loop)
         if self.ssl_weight < 0:
             raise ValueError("ssl_weight must not be negative")
-        if self.ssl_weight > 0 and self.pretrained is None:
+        if self.teacher is not None and self.ssl_weight == 0:
+            raise ValueError("teacher has no effect with ssl_weight 0; leave it out")
+        if self.ssl_weight > 0 and self.teacher_file is None:
             raise ValueError(
                 f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
                 "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
             )
         if self.start == "fitting" and self.pretrained is None:
             raise ValueError("start=fitting has no effect without --pretrained; leave it out")
-        if self.start == "scratch" and self.pretrained is not None and self.ssl_weight == 0:
+        if self.start == "scratch" and self.pretrained not in (None, self.teacher_file):
             raise ValueError(
-                "pretrained has no effect with start=scratch and ssl_weight 0; leave it out"
+                "pretrained has no effect: the backbone starts from scratch, and there is another "
+                "teacher or none (ssl_weight 0); leave it out"
             )
         if self.classifier_scale <= 0:
             raise ValueError("classifier_scale must be positive")
@@ -336,6 +342,11 @@ class FinetuneConfig:
             raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
         if self.real_ratio != 1 and not self.real_data:
             raise ValueError("real_ratio has no effect without real_data; remove it")
+
+    @property
+    def teacher_file(self) -> Path | None:
+        """The stage-one file whose teacher is agreed with; None where that has no weight."""
+        return (self.teacher or self.pretrained) if self.ssl_weight > 0 else None
 
 
 def _check_warmup(optim: OptimConfig, loop: LoopConfig) -> None:

@@ -121,17 +121,16 @@ def finetune(config: FinetuneConfig) -> Outcome:
         ValueError: the data hold one class only, an identity is on two sides, ...
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
-    parent = (
-        None if config.pretrained is None else read_header(config.pretrained, kind="cross_modal")
-    )
+    parent = _stage_one_header(config.pretrained)
+    teacher = _stage_one_header(config.teacher_file)
     machine = runtime.start(
         device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
     )
     runtime.seed_everything(config.loop.seed)
-    arguments = _arguments(config, parent)
+    arguments = _arguments(config, parent, teacher)
     teacher_input = None
-    if parent is not None and config.pretrained is not None and config.ssl_weight > 0:
-        teacher_input = parent.input_of(ModelInput.read, config.pretrained)
+    if teacher is not None and config.teacher_file is not None:
+        teacher_input = teacher.input_of(ModelInput.read, config.teacher_file)
     data = build.finetune_data(
         config, image_size=arguments["video"]["image_size"], teacher_input=teacher_input
     )
@@ -183,13 +182,15 @@ def finetune(config: FinetuneConfig) -> Outcome:
     provenance = {
         **data.provenance,
         "pretrained": None if parent is None else parent.sha256,
+        "teacher": None if teacher is None else teacher.sha256,
+        "start": config.start,
         "ssl_weight": config.ssl_weight,
         "fake_fraction": batches.fake_fraction,
         "seed": config.loop.seed,
         "best_step": progress.best_step,
     }
     return export_detector(
-        _validation(step, data, machine),
+        _validation(step, data, machine, show_progress=True),
         step.detector,
         folder=config.run,
         verb="finetune",
@@ -201,32 +202,35 @@ def finetune(config: FinetuneConfig) -> Outcome:
     )
 
 
-def _arguments(config: FinetuneConfig, parent: ModelHeader | None) -> dict[str, Any]:
-    """What the detector is built from; with a stage-one file, its backbone and target size."""
-    own = {
-        "video": config.video.arguments(),
+def _stage_one_header(path: Path | None) -> ModelHeader | None:
+    return None if path is None else read_header(path, kind="cross_modal")
+
+
+def _arguments(
+    config: FinetuneConfig, parent: ModelHeader | None, teacher: ModelHeader | None
+) -> dict[str, Any]:
+    """What the detector is built from: stage one's backbone or its own, the teacher's sizes."""
+    video = config.video.arguments()
+    if parent is not None and config.start == "pretrained":
+        theirs = dict(parent.arguments["video"])
+        if config.video not in (VideoModelConfig(), VideoModelConfig(**theirs)):
+            raise ValueError(
+                f"{config.pretrained} holds the backbone {theirs}, not the one given as video: "
+                f"{video}; leave video out, give the file that belongs to it, or "
+                "say --start fitting (take what fits) or --start scratch"
+            )
+        video = theirs
+    sizes = {}
+    if teacher is not None:
+        names = ("projection_dim", "predictor_dim", "predictor_heads")
+        sizes = {name: teacher.arguments[name] for name in names if name in teacher.arguments}
+    return {
+        "video": video,
         "pool": config.pool,
         "classifier_scale": config.classifier_scale,
-        "auxiliary": False,
+        "auxiliary": teacher is not None,
+        **sizes,
     }
-    if parent is None:
-        return own
-    video = dict(parent.arguments["video"])
-    if config.start != "pretrained":
-        video = config.video.arguments()
-    elif config.video not in (VideoModelConfig(), VideoModelConfig(**video)):
-        raise ValueError(
-            f"{config.pretrained} holds the backbone {video}, not the one given as video: "
-            f"{config.video.arguments()}; leave video out, give the file that belongs to it, or "
-            "say --start fitting (take what fits) or --start scratch"
-        )
-    sizes = {
-        name: parent.arguments[name]
-        for name in ("projection_dim", "predictor_dim", "predictor_heads")
-        if name in parent.arguments
-    }
-    auxiliary = config.ssl_weight > 0
-    return {**own, "video": video, "auxiliary": auxiliary, **(sizes if auxiliary else {})}
 
 
 def _step(
@@ -238,14 +242,11 @@ def _step(
     fake_fraction: float,
 ) -> FinetuneStep:
     detector = build_detector(**arguments)
-    teacher = None
     if config.pretrained is not None:
         _start_from(config, detector.get_submodule("encoder"), config.pretrained)
-        if config.ssl_weight > 0:
-            teacher = load_video_teacher(config.pretrained)
     return FinetuneStep(
         detector,
-        teacher,
+        None if config.teacher_file is None else load_video_teacher(config.teacher_file),
         ssl_weight=config.ssl_weight,
         fake_fraction=fake_fraction,
         model_input=model_input,
@@ -276,8 +277,12 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
     )
 
 
-def _validation(step: FinetuneStep, data: build.FinetuneData, machine: Runtime) -> Validation:
-    return Validation.of(step.detector, data.validation, step.model_input, machine)
+def _validation(
+    step: FinetuneStep, data: build.FinetuneData, machine: Runtime, *, show_progress: bool = False
+) -> Validation:
+    return Validation.of(
+        step.detector, data.validation, step.model_input, machine, show_progress=show_progress
+    )
 
 
 def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 _ALARMING_POSITION_SHARE = 0.5
 _CLIPS_IN_PICTURE = 4
 _CHARTS = {
-    "held-out retrieval@1 and its interval": (
+    "held-out retrieval@1 with interval, linear baseline, chance": (
         *("retrieval_at_1", "retrieval_low", "retrieval_high"),
         *("linear_baseline", "retrieval_chance"),
     ),

@@ -1,6 +1,7 @@
 """What a model file says of its input is what it is given, or it is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -54,3 +55,20 @@ def test_a_video_detector_covers_every_frame_and_an_image_detector_spreads_its_o
 def test_a_description_that_cannot_be_followed_is_refused(name, value, message) -> None:
     with pytest.raises(ValueError, match=message):
         ModelInput.read({**VIDEO.describe(), name: value})
+
+
+def test_a_file_of_before_there_were_regions_sees_the_whole_face():
+    older = VIDEO.describe()
+    del older["region"], older["motion_only"]
+    assert ModelInput.read(older) == VIDEO
+
+
+def test_the_region_is_kept_and_sets_the_views_of_evaluation():
+    mouth = replace(VIDEO, region="mouth", motion_only=True)
+    assert ModelInput.read(mouth.describe()) == mouth
+    views = mouth.center_views(2, 150)
+    assert views.zoom.tolist() == [1.0, 1.0] and views.crop.tolist() == [[5, 5], [5, 5]]
+    assert VIDEO.center_views(1, 150).zoom.tolist() == [0.0]
+    for field, wrong in (("region", "nose"), ("region", None), ("motion_only", 1)):
+        with pytest.raises(ValueError, match=f"{field} is"):
+            ModelInput.read(VIDEO.describe() | {field: wrong})
