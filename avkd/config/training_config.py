@@ -100,7 +100,8 @@ class OptimConfig:
 
     lr: float | None = None
     """Base rate at batch 256, scaled by sqrt(batch / 256); unset = 7e-4 (286,000 / steps)^(1/4):
-    the published rate for a run of the published length, more for shorter ones."""
+    stage one's published rate for a run of its published length, more for shorter ones; one rule
+    for both stages (at stage two's published length it is twice the published, constant rate)."""
     weight_decay: float = 1e-2
     """Decoupled; norms, biases and position biases are excluded."""
     warmup_epochs: float | None = None
@@ -138,8 +139,8 @@ class LoopConfig:
     epochs: int | None = 150
     """Passes over the training clips; one random clip of every video in each."""
     steps: int | None = None
-    """Length in steps instead, rounded up to whole epochs, for corpora of any size; then epochs and
-    validate_every_epochs are null."""
+    """Length in steps instead, rounded up to whole epochs, so that small corpora of any size train
+    equally long; then epochs and validate_every_epochs are null."""
     batch_size: int = 64
     """Clips a step; in finetuning the clips of the forgery corpora."""
     workers: int = 0
@@ -160,13 +161,13 @@ class LoopConfig:
     """Steps between validations, rounded up to whole epochs, where the length is given in steps."""
 
     def __post_init__(self) -> None:
-        for unit, other in (("epochs", "steps"), ("steps", "epochs")):
-            both_given = getattr(self, unit) is not None and getattr(self, other) is not None
-            if both_given or (self.epochs is None and self.steps is None):
-                raise ValueError(
-                    "give loop.epochs or loop.steps, and null for the other "
-                    f"(--loop.{other} null --loop.validate_every_{other} null)"
-                )
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                "give the length in epochs or in steps, null for the other: --loop.steps and "
+                "--loop.validate_every_steps with --loop.epochs null --loop.validate_every_epochs "
+                "null, or the reverse"
+            )
+        for unit in ("epochs", "steps"):
             every = getattr(self, f"validate_every_{unit}")
             if (getattr(self, unit) is None) != (every is None):
                 raise ValueError(
@@ -245,7 +246,6 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
-        _check_warmup(self.optim, self.loop)
         for momentum in (self.momentum_start, self.momentum_end):
             if momentum is not None and not 0.0 <= momentum <= 1.0:
                 raise ValueError(f"teacher momentum {momentum}: want 0..1")
@@ -276,7 +276,7 @@ class FinetuneConfig:
     run: Path
     """Run folder: config, logs, checkpoints, validation scores and the model file."""
     pretrained: Path | None = None
-    """Stage-one model file: starts the backbone and is the teacher; needed if ssl_weight > 0."""
+    """Stage-one model file: starts the backbone (see start) and is the teacher (see teacher)."""
     teacher: Path | None = None
     """Stage-one model file whose teacher is agreed with; unset = that of pretrained. Another one is
     a control, e.g. a network with random weights."""
@@ -284,7 +284,7 @@ class FinetuneConfig:
     """What the backbone starts from: pretrained, stage one's, of the very same layers; fitting,
     those of its weights that fit (the convolutions at another image_size); scratch, random."""
     ssl_weight: float = 0.3
-    """Weight of the auxiliary agreement on real clips; 0 trains without stage one."""
+    """Weight of the auxiliary agreement with the teacher on real clips; 0 = no teacher."""
     real_data: tuple[Path, ...] = ()
     """Further prepared corpora of real clips (LRW) that join the real class and the agreement."""
     real_ratio: int = 1
@@ -317,7 +317,6 @@ class FinetuneConfig:
 
     def __post_init__(self) -> None:
         _require_data(self.data)
-        _check_warmup(self.optim, self.loop)
         if self.ssl_weight < 0:
             raise ValueError("ssl_weight must not be negative")
         if self.teacher is not None and self.ssl_weight == 0:
@@ -329,6 +328,10 @@ class FinetuneConfig:
             )
         if self.start == "fitting" and self.pretrained is None:
             raise ValueError("start=fitting has no effect without --pretrained; leave it out")
+        if self.start == "pretrained" and self.pretrained is None and self.teacher is not None:
+            raise ValueError(
+                "a teacher but nothing to start from: give --pretrained, or say --start scratch"
+            )
         if self.start == "scratch" and self.pretrained not in (None, self.teacher_file):
             raise ValueError(
                 "pretrained has no effect: the backbone starts from scratch, and there is another "
@@ -347,16 +350,6 @@ class FinetuneConfig:
     def teacher_file(self) -> Path | None:
         """The stage-one file whose teacher is agreed with; None where that has no weight."""
         return (self.teacher or self.pretrained) if self.ssl_weight > 0 else None
-
-
-def _check_warmup(optim: OptimConfig, loop: LoopConfig) -> None:
-    if optim.warmup_epochs is None or loop.epochs is None:
-        return
-    if optim.warmup_epochs >= loop.epochs:
-        raise ValueError(
-            f"optim.warmup_epochs {optim.warmup_epochs} leaves nothing of loop.epochs "
-            f"{loop.epochs}: the run would end before it reaches its learning rate; lower it"
-        )
 
 
 def _require_data(data: tuple[Path, ...]) -> None:

@@ -145,6 +145,11 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
         ValueError: an identity is on two sides, or too few usable clips on one of them.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
+    if config.region != "face" and _faces(corpora) != "aligned":
+        raise ValueError(
+            f"region {config.region} needs aligned faces; the crops of {_names(config.data)} are "
+            "whole pictures, in which nobody knows where the mouth is: use --region face"
+        )
     clips = talking_clips(corpora, "val", most=config.validation_clips)
     training, validation = clips.training, clips.held_out
     logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
@@ -190,6 +195,12 @@ def talking_clips(
     training = [item for item in items if item.sample.split == "train"]
     held_out = _spread([item for item in items if item.sample.split == split], most)
     names = _names([corpus.folder for corpus in corpora])
+    sizes = sorted({item.crop_pixels for item in (*training, *held_out)})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"the crops of {names} have {' and '.join(map(str, sizes))} pixels; prepare all of "
+            f"them with --crop_pixels {sizes[-1]}"
+        )
     if len(held_out) < 8:
         raise ValueError(
             f"only {len(held_out)} real clips with sound on the {split} side of {names}; "
@@ -218,6 +229,9 @@ def finetune_data(
     real_corpora = [Corpus.open(folder) for folder in config.real_data]
     _check_all_identities([*forgery_corpora, *real_corpora])
     _check_excluded(forgery_corpora, config.exclude_methods)
+    if teacher_input is not None:
+        for corpus in (*forgery_corpora, *real_corpora):
+            corpus.require_faces(teacher_input.faces, "the teacher of stage one")
 
     def items(corpora: Sequence[Corpus], split: str, only_real: bool) -> list[ClipItem]:
         return [

@@ -200,7 +200,11 @@ def prepare(
             for number, sample in enumerate(todo)
         )
         outcomes = run_isolated(
-            _prepare_file, jobs, workers=workers, timeout_seconds=timeout_seconds
+            _prepare_file,
+            jobs,
+            workers=workers,
+            timeout_seconds=timeout_seconds,
+            some_worked=any(row["status"] == "ok" for row in before.values()),
         )
         for outcome in tqdm(outcomes, total=len(todo), desc="prepare", unit="file"):
             _commit(outcome, writer, out / f"{part}report.jsonl")

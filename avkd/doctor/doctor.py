@@ -179,5 +179,6 @@ def _isolated(
         jobs,
         workers=min(config.workers, len(jobs)),
         timeout_seconds=config.timeout_seconds,
+        some_worked=len(jobs) == 1,
     )
     yield from tqdm(outcomes, total=len(jobs), desc=what, unit="file")

@@ -112,8 +112,8 @@ def load_stage_one(path: Path) -> tuple[LoadedModel, ModelInput]:
     header = read_header(path)
     if header.kind != "cross_modal":
         raise ModelFileError(
-            f"{path}: holds a {header.kind!r}; --scorer av_agreement scores with stage one alone: "
-            "give the model.safetensors of `avkd pretrain`, or leave --scorer out"
+            f"{path}: holds a {header.kind!r}; wanted is stage one: give the model.safetensors of "
+            "`avkd pretrain` (or leave --scorer av_agreement out)"
         )
     model_input = header.input_of(ModelInput.read, path)
     if model_input.clip_frames != WINDOW_FRAMES or model_input.landmarks:

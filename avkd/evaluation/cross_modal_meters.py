@@ -28,15 +28,20 @@ from avkd.runtime import Runtime
 
 _SEED = 0  # of places and intervals: all runs are measured alike
 _RESAMPLES = 2000
+LOOKED_AT_FRAMES = 500
 
 Places = tuple[tuple[Window, ...], ...]
 """R windows of each of B clips."""
 
 
 def random_places(items: Sequence[ClipItem], count: int) -> Places:
-    """``count`` windows of each item, uniform over where they fit; the same at every call."""
+    """``count`` windows of each item, uniform over where they fit; the same at every call.
+
+    Of longer clips only the first `LOOKED_AT_FRAMES` are looked at, so that memory and time do not
+    depend on their length.
+    """
     rng = np.random.default_rng(_SEED)
-    fits = [item.num_frames - WINDOW_FRAMES + 1 for item in items]
+    fits = [min(item.num_frames, LOOKED_AT_FRAMES) - WINDOW_FRAMES + 1 for item in items]
     return tuple(
         tuple(Window(n, int(rng.integers(0, most)), WINDOW_FRAMES) for n in range(count))
         for most in fits

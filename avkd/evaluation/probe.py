@@ -1,9 +1,12 @@
-"""`avkd probe`: what a stage-one file has learnt, on speakers it was not selected on.
+"""`avkd probe`: what a stage-one file has learnt, on any held-out side of the split.
 
-The meters of the training itself, on any held-out side, and the linear baseline on the same places.
+The meters of the training itself, in single precision, and the linear baseline on the same places.
+The val side selected the weights; the test side did not.
 """
 
 from __future__ import annotations
+
+from tqdm import tqdm
 
 from avkd import durable, runtime
 from avkd.config.evaluation_config import ProbeConfig
@@ -32,6 +35,8 @@ def probe(config: ProbeConfig) -> Outcome:
     machine = runtime.start(device=config.device, threads=config.threads)
     loaded, model_input = load_stage_one(config.model)
     corpora = [Corpus.open(folder) for folder in config.data]
+    for corpus in corpora:
+        corpus.require_faces(model_input.faces, str(config.model))
     clips = build.talking_clips(corpora, config.split, most=config.clips)
     places = random_places(clips.held_out, config.starts)
     found = measure(
@@ -42,7 +47,12 @@ def probe(config: ProbeConfig) -> Outcome:
         machine=machine,
         batch_size=config.batch_size,
     )
-    baseline = linear_baseline(clips.training, clips.held_out, places)
+    baseline = linear_baseline(
+        clips.training,
+        clips.held_out,
+        places,
+        progress=lambda items: tqdm(items, desc="linear baseline", unit="clip"),
+    )
     config.out.mkdir(parents=True, exist_ok=True)
     durable.write_json(
         config.out / "probe.json",
@@ -57,7 +67,7 @@ def probe(config: ProbeConfig) -> Outcome:
     )
     text = _table(config, found, baseline)
     durable.write_text(config.out / "probe.md", text)
-    return Outcome(text)
+    return Outcome(f"{text}wrote {config.out / 'probe.md'} and probe.json")
 
 
 def _table(config: ProbeConfig, found: dict[str, float], baseline: dict[str, float]) -> str:
@@ -73,7 +83,7 @@ def _table(config: ProbeConfig, found: dict[str, float], baseline: dict[str, flo
             f"{found['num_clips']:.0f} clips of the {config.split} side, {config.starts} places in "
             f"each; {config.model}",
             "",
-            "| 95 % intervals over speakers | stage one | linear baseline | chance |",
+            "| in brackets 95 % over speakers | stage one | linear baseline | chance |",
             "|---|---:|---:|---:|",
             *rows,
             f"| alignment error, frames | {found['alignment_error_frames']:.1f} | | 8.3 |",

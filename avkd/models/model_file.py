@@ -182,18 +182,27 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
     flatten_recurrent_parameters(module)
 
 
-def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> list[str]:
     """Copy those of ``tensors`` into ``module`` that it has, by name and shape.
 
     Args:
         module: any network with memory (not on the meta device).
         tensors: by name; e.g. of the same network for another size of picture.
+        source: where they come from, for the message.
 
     Returns:
         Names of the module's tensors that nothing fitted; they keep their values.
+
+    Raises:
+        ModelFileError: no convolution fits, so that nothing worth the name would be carried over.
     """
     own = module.state_dict()
     fitting = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
+    if not any(tensor.ndim > 3 for tensor in fitting.values()):
+        raise ModelFileError(
+            f"{source}: none of its convolutions fits this backbone; give it the same width, or "
+            "start from scratch"
+        )
     module.load_state_dict({**own, **fitting})
     flatten_recurrent_parameters(module)
     return [name for name in own if name not in fitting]

@@ -22,6 +22,7 @@ TargetCenter = Literal["none", "per_step", "double", "whitened"]
 _FLOOR_SHARE = 0.01  # of the largest variance, added to all: the weakest are mostly noise
 # Of the power of the targets before centring, likewise: a rounding left of a mere code stays small.
 _LEAST_SHARE = 1e-8
+_TINY = 1e-30
 _LEAST_MOMENTUM = 0.05  # of the noted statistics: about the last twenty batches
 
 
@@ -83,7 +84,7 @@ class TargetNormalisation(nn.Module):
         if self.training:
             covariance = covariance_of(centred)
             self._note("covariance", covariance)
-        return centred @ whitening(covariance, least=_LEAST_SHARE * power)
+        return centred @ whitening(covariance, least=(_LEAST_SHARE * power).clamp_min(_TINY))
 
     def _note(self, name: str, value: Tensor) -> None:
         """Move a noted statistic towards that of this batch; the first batches count alike."""
@@ -105,6 +106,8 @@ def whitening(covariance: Tensor, *, least: Tensor) -> Tensor:
         covariance: (P, P).
         least: What is added to every variance whatever they are, above 0.
     """
+    if not covariance.isfinite().all():  # the loss says so, with the step and the clips
+        return torch.full_like(covariance, torch.nan)
     values, vectors = torch.linalg.eigh(covariance)
     scale = (values.clamp_min(0.0) + _FLOOR_SHARE * values.amax() + least).rsqrt()
     return (vectors * scale) @ vectors.T

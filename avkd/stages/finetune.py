@@ -183,7 +183,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         **data.provenance,
         "pretrained": None if parent is None else parent.sha256,
         "teacher": None if teacher is None else teacher.sha256,
-        "start": config.start,
+        "start": "scratch" if parent is None else config.start,
         "ssl_weight": config.ssl_weight,
         "fake_fraction": batches.fake_fraction,
         "seed": config.loop.seed,
@@ -258,8 +258,7 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
     """Give the detector's encoder the weights it is to start from.
 
     Raises:
-        ModelFileError: the file is none of stage one, or its encoder is another.
-        ValueError: none of its weights fits.
+        ModelFileError: the file is none of stage one, its encoder is another, or nothing fits.
     """
     if config.start == "scratch":
         return
@@ -267,10 +266,8 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
     if config.start == "pretrained":
         load_strict(encoder, weights, source=str(path))
         return
-    left = load_fitting(encoder, weights)
+    left = load_fitting(encoder, weights, source=str(path))
     total = len(encoder.state_dict())
-    if len(left) == total:
-        raise ValueError(f"{path}: none of its weights fits this backbone; use --start scratch")
     logger.info(
         "%d of %d tensors of the backbone come from %s, not: %s",
         *(total - len(left), total, path, ", ".join(left)),

@@ -158,8 +158,9 @@ def pretrain(config: PretrainConfig) -> Outcome:
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         values = meters()
         log.image(steps - 1, "views/student", _picture(step, data.training, machine))
-        if values["position_only_share"] > _ALARMING_POSITION_SHARE and _at_chance(values, 1):
-            log.say("the targets encode the frame index, not content: set --target_center double")
+        is_code = values["position_only_share"] > _ALARMING_POSITION_SHARE
+        if config.target_center == "none" and is_code and _at_chance(values, 1):
+            log.say("the targets encode the frame index, not content: --target_center whitened")
         return values
 
     train(

@@ -70,6 +70,10 @@ class TeacherModel:
                 f"{path}: the teacher knows {self.input.faces} faces, the data hold "
                 f"{student.faces} ones; prepare the data as the teacher's were"
             )
+        if not self.is_video and self.input.region != student.region:
+            raise ValueError(
+                f"{path}: looks at the {self.input.region}, the student at the {student.region}"
+            )
         if not self.is_video and self.input.clip_frames != student.clip_frames:
             raise ValueError(
                 f"{path}: judges {self.input.clip_frames} frame(s) at once, the student "

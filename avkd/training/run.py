@@ -15,15 +15,25 @@ from avkd.training.run_log import RunLog
 
 
 def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, select: str) -> Plan:
-    """What the optimiser and loop settings mean for a stream of so many batches an epoch."""
+    """What the optimiser and loop settings mean for a stream of so many batches an epoch.
+
+    Raises:
+        ValueError: the warm-up would take the whole run.
+    """
     num_epochs = loop.num_epochs(steps_per_epoch)
     num_steps = num_epochs * steps_per_epoch
+    warmup_steps = optim.warmup_steps(num_steps, steps_per_epoch)
+    if warmup_steps >= num_steps and optim.warmup_epochs:
+        raise ValueError(
+            f"optim.warmup_epochs {optim.warmup_epochs} leaves nothing of the {num_epochs} epochs: "
+            "the run would end before it reaches its learning rate; lower it"
+        )
     return Plan(
         epochs=num_epochs,
         steps_per_epoch=steps_per_epoch,
         schedule=WarmupSchedule(
             base_rate=scaled_rate(optim.base_rate(num_steps), loop.batch_size),
-            warmup_steps=optim.warmup_steps(num_steps, steps_per_epoch),
+            warmup_steps=warmup_steps,
             total_steps=num_steps,
             decay=optim.decay,
         ),

@@ -39,8 +39,9 @@ def check(folder: Path, config_yaml: str, *, resume: bool) -> None:
                 f"{folder}: holds a run already; --resume continues it, or choose another --run"
             )
         return
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder}: no run there to resume (no config.yaml)")
+    for needed in (path, folder / "checkpoints"):
+        if not needed.exists():
+            raise FileNotFoundError(f"{folder}: no run there to resume (no {needed.name})")
     before, now = (
         [line for line in text.splitlines() if not line.strip().startswith(_MAY_CHANGE)]
         for text in (path.read_text(encoding="utf-8"), config_yaml)

@@ -9,7 +9,13 @@ import pytest
 from avkd import config as config_package
 from avkd.config import data_config, evaluation_config, training_config
 from avkd.config.data_config import PrepareConfig
-from avkd.config.training_config import OptimConfig, PretrainConfig, VideoModelConfig
+from avkd.config.training_config import (
+    FinetuneConfig,
+    LoopConfig,
+    OptimConfig,
+    PretrainConfig,
+    VideoModelConfig,
+)
 
 MODULES = (data_config, evaluation_config, training_config)
 CLASSES = [
@@ -130,3 +136,59 @@ def test_the_arguments_of_a_backbone_are_only_what_was_set():
 def test_an_image_size_the_backbones_cannot_halve_is_refused(image_size):
     with pytest.raises(ValueError, match="multiple of 16"):
         VideoModelConfig(image_size=image_size)
+
+
+STAGE_TWO = {"data": (Path("d"),), "run": Path("r")}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ssl_weight": 0.3}, "needs the teacher of stage one"),
+        ({"ssl_weight": 0.0, "teacher": Path("t")}, "teacher has no effect with ssl_weight 0"),
+        ({"ssl_weight": 0.0, "start": "fitting"}, "fitting has no effect without --pretrained"),
+        ({"ssl_weight": 0.0, "start": "scratch", "pretrained": Path("p")}, "pretrained has no"),
+        (
+            {"start": "scratch", "pretrained": Path("p"), "teacher": Path("t")},
+            "pretrained has no effect",
+        ),
+        ({"teacher": Path("t")}, "nothing to start from"),
+        ({"ssl_weight": 0.0, "classifier_scale": 0.0}, "classifier_scale"),
+    ],
+)
+def test_settings_of_stage_two_that_would_do_nothing_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FinetuneConfig(**STAGE_TWO, **settings)
+
+
+def test_whose_teacher_is_agreed_with():
+    one, other = Path("p"), Path("t")
+    assert FinetuneConfig(**STAGE_TWO, pretrained=one).teacher_file == one
+    assert FinetuneConfig(**STAGE_TWO, pretrained=one, teacher=other).teacher_file == other
+    assert FinetuneConfig(**STAGE_TWO, pretrained=one, ssl_weight=0.0).teacher_file is None
+    scratch = {"pretrained": one, "start": "scratch"}  # the teacher's file still has an effect
+    assert FinetuneConfig(**STAGE_TWO, **scratch).teacher_file == one
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"steps": 300},
+        {"steps": 300, "validate_every_steps": 100},
+        {"epochs": None, "steps": 300},
+        {"epochs": None},
+        {"validate_every_steps": 5},
+        {"epochs": None, "validate_every_epochs": None, "steps": 0, "validate_every_steps": 1},
+    ],
+)
+def test_a_length_is_given_in_one_unit(settings):
+    with pytest.raises(ValueError, match=r"null|both or neither|at least 1"):
+        LoopConfig(**settings)
+
+
+def test_steps_are_whole_epochs_of_any_corpus():
+    loop = LoopConfig(epochs=None, steps=336, validate_every_epochs=None, validate_every_steps=84)
+    assert (loop.num_epochs(21), loop.epochs_between_validations(21)) == (16, 4)
+    assert (loop.num_epochs(3), loop.epochs_between_validations(3)) == (112, 28)
+    assert (loop.num_epochs(1000), loop.epochs_between_validations(1000)) == (1, 1)
+    assert (LoopConfig(epochs=7).num_epochs(5), LoopConfig().num_epochs(9)) == (7, 150)

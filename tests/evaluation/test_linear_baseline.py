@@ -1,5 +1,7 @@
 """The bar of linear algebra, on made-up corpora whose answer is known."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -64,3 +66,23 @@ def test_windows_are_cut_round_by_round():
     cut = module._cut(clips, places)
     assert cut.shape == (2, 3, WINDOW_FRAMES, 1)
     assert torch.equal(cut[:, :, 0, 0], torch.tensor([[0.0, 101, 202], [10, 111, 212]]))
+
+
+def test_the_baseline_is_fitted_on_the_training_clips_alone(monkeypatch):
+    """Fitted on the held-out clips as well, it would find what they have in common."""
+    made = {f"train-{n}": clip(n, linked=False) for n in range(20)}
+    made |= {f"held-{n}": clip(100 + n) for n in range(12)}
+    monkeypatch.setattr(module, "_mouth", lambda item: made[item.name][0])
+    monkeypatch.setattr(module, "_mel", lambda item: made[item.name][1])
+
+    def items(kind: str) -> list[SimpleNamespace]:
+        sample = SimpleNamespace(identities=())
+        return [SimpleNamespace(name=name, sample=sample) for name in made if name.startswith(kind)]
+
+    places = tuple((Window(0, 5, WINDOW_FRAMES),) for _ in range(12))
+    found = module.linear_baseline(items("train"), items("held"), places)
+    assert found["retrieval_at_1"] <= 3 / 12
+    made |= {f"train-{n}": clip(n) for n in range(20)}
+    assert module.linear_baseline(items("train"), items("held"), places)["retrieval_at_1"] == 1.0
+    few = module.linear_baseline(items("train"), items("held"), places, most_clips=5)
+    assert few["retrieval_at_1"] == 1.0

@@ -128,3 +128,28 @@ def test_a_frozen_teacher_stays_in_evaluation_whatever_its_parent_does():
     teacher(torch.randn(4, 3, 5, 16, 16))
     after = teacher.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_each_stream_s_targets_are_normalised_by_what_was_noted_of_its_own():
+    """The one place where targets are normalised: swapped or left out, a code would pay again."""
+    torch.manual_seed(0)
+    model = build_cross_modal_network(
+        video=VIDEO,
+        audio=AUDIO,
+        projection_dim=6,
+        predictor_dim=8,
+        predictor_heads=2,
+        target_center="whitened",
+    )
+    clip, mel = torch.randn(4, 3, 25, 16, 16), torch.randn(4, 1, 100, 80)
+    output = model(clip, clip, mel, mel)
+    for stream in ("video", "audio"):
+        raw = getattr(output, f"{stream}_projection")
+        noted = getattr(model, f"{stream}_normalisation")
+        assert noted.num_batches == 1
+        torch.testing.assert_close(noted.position_mean, raw.mean(dim=0), atol=1e-5, rtol=1e-5)
+        found = getattr(output, f"{stream}_target")
+        assert found.mean(dim=0).abs().max() < 1e-4 and found.mean(dim=1).abs().max() < 1e-4
+        assert not torch.allclose(found, raw)
+    state = model.state_dict()
+    assert {"video_normalisation.covariance", "audio_normalisation.covariance"} < state.keys()

@@ -11,12 +11,17 @@ import torch
 from safetensors.torch import save_file
 
 from avkd.models import model_file
-from avkd.models.build import build_cross_modal_network, build_detector
+from avkd.models.build import (
+    build_cross_modal_network,
+    build_detector,
+    build_video_encoder,
+)
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.models.encoders import use_channels_last
 from avkd.models.model_file import (
     ModelFileError,
+    load_fitting,
     load_model,
     load_strict,
     load_student_encoder,
@@ -372,3 +377,30 @@ def test_saving_and_loading_leave_the_random_stream_alone(tmp_path):
     save_model(path, model, kind="detector", arguments=DETECTOR, **NOTES)
     load_model(path, kind="detector")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def encoder(**arguments):
+    return build_video_encoder(
+        name="lgt", **{"image_size": 32, "width": 4, "reduced": 4, "hidden": 8} | arguments
+    )
+
+
+def test_what_fits_is_carried_to_a_network_for_larger_pictures():
+    """Convolutions do not know the size of the picture; the recurrent layer's input does."""
+    small, large = encoder(), encoder(image_size=48)
+    before = {name: tensor.clone() for name, tensor in large.state_dict().items()}
+    left = load_fitting(large, small.state_dict(), source="small")
+    assert left == ["gru.weight_ih_l0", "gru.weight_ih_l0_reverse"]
+    for name, tensor in large.state_dict().items():
+        expected = before[name] if name in left else small.state_dict()[name]
+        assert torch.equal(tensor, expected)
+
+
+@pytest.mark.parametrize("other", [{"width": 8, "reduced": 8}, {"name": "cnn_lstm"}])
+def test_counters_and_biases_alone_are_no_start(other):
+    """They happen to have the same shape in a network of another width; that is no pretraining."""
+    target = build_video_encoder(**{"name": "lgt", "image_size": 32, **other})
+    before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
+    with pytest.raises(ModelFileError, match="small: none of its convolutions fits"):
+        load_fitting(target, encoder().state_dict(), source="small")
+    assert all(torch.equal(before[n], t) for n, t in target.state_dict().items())

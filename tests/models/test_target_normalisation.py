@@ -156,3 +156,15 @@ def test_none_changes_nothing_and_stores_nothing():
 def test_an_unknown_centring_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="'per_frame' is not one of none, per_step, double"):
         normalisation("per_frame")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_stays_so_and_is_the_loss_s_to_report(value):
+    """The loop then names the step and the clips; an error from linear algebra would not."""
+    target = content()
+    target[1, 2, 3] = value
+    assert not normalisation("whitened")(target).isfinite().all()
+
+
+def test_targets_of_nothing_are_nothing():
+    assert torch.equal(normalisation("whitened")(torch.zeros(B, T, P)), torch.zeros(B, T, P))
