@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from avkd.config.training_config import LoopConfig, OptimConfig
 from avkd.training.optim import (
     ParameterGroup,
     PlateauSchedule,
@@ -16,6 +17,7 @@ from avkd.training.optim import (
     scaled_rate,
     set_rate,
 )
+from avkd.training.run import plan_of
 
 RATE, DECAY = 0.01, 0.05
 
@@ -290,3 +292,27 @@ def test_adam_is_torchs_adam_with_the_groups_of_the_step() -> None:
     assert decays == {"net_decayed": 0.1, "net_plain": 0.0}
     assert set_rate(optimizer, PlateauSchedule(base_rate=0.5, factor=0.1, patience=0), 3, [1, 0])
     assert {g["lr"] for g in optimizer.param_groups} == {0.05}
+
+
+def test_a_plan_follows_the_length_of_the_run():
+    """Short runs step farther and remember less, without a hand on them."""
+    plans = [
+        plan_of(OptimConfig(), LoopConfig(epochs=epochs, batch_size=64), 10, select="x")
+        for epochs in (4, 400)
+    ]
+    short, long = (plan.schedule for plan in plans)
+    assert (short.total_steps, long.total_steps) == (40, 4000)
+    assert (short.warmup_steps, long.warmup_steps) == (4, 400)
+    assert short.base_rate == pytest.approx(long.base_rate * 100**0.25)
+    assert long.base_rate == pytest.approx(7e-4 * (286_000 / 4000) ** 0.25 / 2)
+
+
+def test_a_warm_up_that_takes_the_whole_run_is_refused_in_epochs_and_in_steps():
+    loops = [
+        LoopConfig(epochs=4),
+        LoopConfig(epochs=None, steps=40, validate_every_epochs=None, validate_every_steps=40),
+    ]
+    for loop in loops:
+        with pytest.raises(ValueError, match="leaves nothing of the 4 epochs"):
+            plan_of(OptimConfig(warmup_epochs=4.0), loop, 10, select="x")
+        plan_of(OptimConfig(warmup_epochs=3.0), loop, 10, select="x")
