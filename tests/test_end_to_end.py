@@ -647,6 +647,48 @@ def test_a_detector_may_see_the_face_larger_than_its_teacher_sees_the_mouth(
     assert avkd("finetune", *refused, *no_fit) == 2
 
 
+@pytest.mark.parametrize(
+    ("region", "zoom", "measured"),
+    [("face", (0.0, 0.0), "face"), ("mouth", (1.0, 1.0), "mouth"), ("mixed", (0.0, 1.0), "mouth")],
+)
+def test_each_region_is_what_stage_one_sees(
+    corpora: Corpora, tmp_path: Path, region: str, zoom: tuple[float, float], measured: str
+) -> None:
+    arguments = [*pretrain_arguments(corpora, tmp_path / "run"), "--region", region]
+    data = build.pretrain_data(parse("pretrain", PretrainConfig, arguments))
+    assert data.training.augmentation.zoom == data.training.teacher_augmentation.zoom == zoom
+    assert data.training.model_input.region == measured
+    one = data.training.first_clips(8)
+    drawn = torch.cat([one.student.zoom, one.teacher.zoom])
+    assert drawn.min() >= zoom[0] and drawn.max() <= zoom[1]
+    assert (drawn.std() > 0) == (region == "mixed")
+
+
+def test_whole_pictures_have_no_mouth_to_look_at(
+    corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr("avkd.data.datasets.face_detector", lambda folder: "none")
+    arguments = pretrain_arguments(corpora, tmp_path / "run")
+    assert avkd("pretrain", *arguments) == 2
+    assert "use --region face" in capsys.readouterr().err
+
+
+def test_stage_two_draws_its_teachers_views_of_the_mouth(
+    corpora: Corpora, stage_one: Path, tmp_path: Path
+) -> None:
+    arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
+    config = parse("finetune", FinetuneConfig, arguments)
+    mouth = ModelInput.of_video(32, region="mouth")
+    for teacher, zoom in ((mouth, 1.0), (None, 0.0), (ModelInput.of_video(32), 0.0)):
+        data = build.finetune_data(config, image_size=32, teacher_input=teacher)
+        clips = data.training.first_clips(2)
+        assert clips.teacher.zoom.tolist() == [zoom, zoom]
+        assert clips.student.zoom.tolist() == [0.0, 0.0]  # the detector sees the face
+    whole = ModelInput.of_video(32, "whole")
+    with pytest.raises(ValueError, match="the teacher of stage one knows whole ones"):
+        build.finetune_data(config, image_size=32, teacher_input=whole)
+
+
 def test_the_control_of_a_random_teacher_is_another_stage_one_file(
     corpora: Corpora, stage_one: Path, tmp_path: Path
 ) -> None:
