@@ -137,6 +137,8 @@ class CompareConfig:
             raise ValueError("sets: none is trained on")
         if self.select.ratio is not None:
             raise ValueError("select.ratio has no effect here; list it in ratios")
+        if self.loop.steps is not None:
+            raise ValueError("loop.steps has no effect here; arms are given in epochs")
         if self.loop != LoopConfig(
             epochs=1,
             **{n: v for n, v in vars(self.loop).items() if n in _MACHINE_SETTINGS},
