@@ -4,8 +4,10 @@ import gzip
 import hashlib
 import io
 import os
+import sys
 import tarfile
 import tracemalloc
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -203,8 +205,11 @@ def test_header_that_points_backwards_does_not_run_for_ever(tmp_path, size):
     path = tmp_path / "a.tar.gz"
     raw = info.tobuf(tarfile.PAX_FORMAT)
     path.write_bytes(gzip.compress(raw + bytes(10240)))
-    with pytest.raises(MediaError, match=r"negative size|points backwards|headers larger"):
-        picture_archive.list_pictures(path)
+    # Python 3.14's tarfile takes such a header for the end of the archive; ours never sees it.
+    lists_nothing = nullcontext() if sys.version_info >= (3, 14) else None
+    wanted = r"negative size|points backwards|headers larger"
+    with lists_nothing or pytest.raises(MediaError, match=wanted):
+        assert not list(picture_archive.list_pictures(path))
 
 
 def test_too_many_members_are_refused(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import builtins
 import io
 import json
 import os
+import sys
 import tarfile
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -274,12 +275,16 @@ def test_no_video_and_no_picture_is_opened(layout, root, monkeypatch):
 
 
 def test_each_folder_is_listed_once_by_the_walk(layout, root, monkeypatch):
-    """Half a million files are walked once; recognising the root may look at it before."""
+    """Half a million files are walked once; recognising the root may look at it before.
+
+    Counted are the walk's own calls: since Python 3.14 pathlib calls the same function.
+    """
     seen: list[str] = []
     really_scan = os.scandir
 
     def counting(folder):
-        seen.append(str(folder))
+        if "pathlib" not in sys._getframe(1).f_code.co_filename:
+            seen.append(str(folder))
         return really_scan(folder)
 
     monkeypatch.setattr("avkd.data.inventory.os.scandir", counting)
