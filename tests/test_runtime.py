@@ -1,6 +1,7 @@
 """Device, precision, seeds: chosen as asked, refused with the cure."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -109,3 +110,15 @@ def test_a_seed_fixes_every_global_generator():
 
 def test_the_exit_codes_are_those_of_the_shell():
     assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 6, 130, 143]
+
+
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch):
+    """Three settings of glibc; a C library without them is left alone."""
+    called: list[tuple[int, int]] = []
+    library = SimpleNamespace(mallopt=lambda option, value: called.append((option, value)))
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: library)
+    runtime.keep_freed_memory()
+    assert called == [(-4, 0), (-1, 2**31 - 1), (-2, 2**28)]
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: SimpleNamespace())
+    runtime.keep_freed_memory()
+    assert len(called) == 3

