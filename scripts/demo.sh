@@ -42,7 +42,7 @@ avkd distill --config configs/demo/distill.yaml --data "$demo/prepared/seen" \
 avkd evaluate --model "$demo/student/model.safetensors" --out "$demo/evaluation_student" \
   --data "$demo/prepared/seen" "$demo/prepared/unseen"
 
-step "7/7 verdicts on one file: the detector's and its student's"
+step "7/7 verdicts on one fake of the unseen corpus, where the tables above are near chance (50)"
 file="$(find "$demo/corpus/celebdf_like/Celeb-synthesis" -name '*.mp4' | sort | head -n 1)"
 avkd predict --model "$demo/stage2/model.safetensors" --detector boxes "$file"
 avkd predict --model "$demo/student/model.safetensors" --detector boxes "$file"
