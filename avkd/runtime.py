@@ -81,7 +81,7 @@ def keep_freed_memory() -> None:
     """Have the C library keep what a training step frees, for the next step to use.
 
     By default glibc returns large tensors to the system, which then has to clear every page again:
-    on a CPU a quarter of a step's time (README). Elsewhere nothing changes.
+    time that every training step on a CPU would pay. Elsewhere nothing changes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:

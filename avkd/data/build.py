@@ -22,7 +22,7 @@ from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identi
 from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
 from avkd.data.perturbations import Perturbation
 from avkd.data.prepare import PrepareReport, prepare
-from avkd.data.selection import undersample
+from avkd.data.selection import evenly_spread, undersample
 from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.outcome import ExitCode, Outcome
@@ -193,7 +193,7 @@ def talking_clips(
     ]
     items = [item for corpus, samples in usable for item in corpus.items(_long_enough(samples))]
     training = [item for item in items if item.sample.split == "train"]
-    held_out = _spread([item for item in items if item.sample.split == split], most)
+    held_out = evenly_spread([item for item in items if item.sample.split == split], most)
     names = _names([corpus.folder for corpus in corpora])
     sizes = sorted({item.crop_pixels for item in (*training, *held_out)})
     if len(sizes) > 1:
@@ -399,13 +399,6 @@ def _check_both_classes(
 def _by_method(items: Sequence[ClipItem]) -> str:
     counts = Counter(item.sample.method for item in items)
     return ", ".join(f"{number} {method}" for method, number in sorted(counts.items()))
-
-
-def _spread(items: list[ClipItem], most: int) -> list[ClipItem]:
-    """At most ``most`` items, evenly over the list, so that every speaker stays in."""
-    if len(items) <= most:
-        return items
-    return [items[index * len(items) // most] for index in range(most)]
 
 
 def _augmentation(views: ViewConfig) -> Augmentation:

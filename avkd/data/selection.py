@@ -6,7 +6,7 @@ Nothing is ever shown twice; which samples stay depends on their ids and a seed 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Sample
@@ -99,3 +99,10 @@ def _quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:
     for name in by_remainder[: total - sum(quotas.values())]:
         quotas[name] += 1
     return quotas
+
+
+def evenly_spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most ``most`` items, evenly over the list, so that every speaker stays in."""
+    if len(items) <= most:
+        return list(items)
+    return [items[index * len(items) // most] for index in range(most)]

@@ -179,6 +179,6 @@ def _isolated(
         jobs,
         workers=min(config.workers, len(jobs)),
         timeout_seconds=config.timeout_seconds,
-        some_worked=len(jobs) == 1,
+        some_worked=len(jobs) == 1,  # one file alone cannot tell its own fault from ours
     )
     yield from tqdm(outcomes, total=len(jobs), desc=what, unit="file")

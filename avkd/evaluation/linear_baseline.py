@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from avkd.data import audio_features, transforms
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.datasets import ClipItem
+from avkd.data.selection import evenly_spread
 from avkd.evaluation.cross_modal_meters import (
     LOOKED_AT_FRAMES,
     Places,
@@ -57,8 +58,7 @@ def linear_baseline(
         most_clips: Fit on at most so many, evenly spread over the list.
         progress: Wraps the clips as they are read, e.g. in a bar.
     """
-    chosen = [training[i * len(training) // most_clips] for i in range(most_clips)]
-    fitted_on = training if len(training) <= most_clips else chosen
+    fitted_on = evenly_spread(training, most_clips)
     read = [(_mouth(item), _mel(item)) for item in progress([*fitted_on, *held_out])]
     mouths, mels = ([pair[n] for pair in read] for n in (0, 1))
     count = len(fitted_on)

@@ -1,10 +1,15 @@
 """Targets without the two codes that say nothing: against loops over the formulas, and in use."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
-from avkd.models.target_normalisation import TargetNormalisation
+from avkd.config import training_config
+from avkd.data.windows import WINDOW_FRAMES
+from avkd.models.build import CLIP_FRAMES
+from avkd.models.target_normalisation import TargetCenter, TargetNormalisation
 from avkd.objectives.agreement import negative_cosine
 
 B, T, P = 12, 25, 6
@@ -168,3 +173,9 @@ def test_what_is_not_finite_stays_so_and_is_the_loss_s_to_report(value):
 
 def test_targets_of_nothing_are_nothing():
     assert torch.equal(normalisation("whitened")(torch.zeros(B, T, P)), torch.zeros(B, T, P))
+
+
+def test_config_and_network_know_the_same_centrings_and_clips():
+    """The rooms may not import each other; this is where they are held together."""
+    assert get_args(training_config.TargetCenter) == get_args(TargetCenter)
+    assert CLIP_FRAMES == WINDOW_FRAMES
