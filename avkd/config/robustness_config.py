@@ -62,6 +62,8 @@ class RobustnessConfig:
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     crop_pixels: int = 150
     """Side of the crops; 150 for the video detector, 256 for pictures."""
+    crop_margin: float = 1.0
+    """How much wider a crop looks than from forehead to chin; as the models were trained."""
     faces: Literal["perturbed", "clean"] | None = None
     """mtcnn: frames that faces are searched on; unset = the perturbed ones, as in the wild. Found
     on the clean ones, no file is lost to the face detector."""
@@ -118,6 +120,7 @@ class RobustnessConfig:
             detector=self.detector,
             detect_every_frames=self.detect_every_frames,
             crop_pixels=self.crop_pixels,
+            crop_margin=self.crop_margin,
             perturbation=perturbation,
             severity=severity,
             faces=None if perturbation is None else self.faces,

@@ -10,6 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from avkd.config.online_config import (
+    Fakes,
+    OnlineConfig,
+    check_false_alarms,
+    check_online,
+)
+
 Backbone = Literal["lgt", "paper", "csn101", "cnn_lstm"]
 Region = Literal["face", "mouth", "mixed"]
 TargetCenter = Literal["none", "per_step", "double", "whitened"]
@@ -291,6 +298,13 @@ class FinetuneConfig:
     """Clips of real_data for each clip of data in a batch."""
     exclude_methods: tuple[str, ...] = ()
     """Forgery methods never trained or selected on, to be tested as unseen."""
+    fakes: Fakes = "stored"
+    """stored: those of the corpora; online: made of the reals while training, differently every
+    time; both: every second one. Made ones stand on the val side too, always the same."""
+    online: OnlineConfig = field(default_factory=OnlineConfig)
+    """What fakes made while training are like."""
+    degradation: float = 0.0
+    """Probability that a clip, real or fake alike, is dimmed, blurred, resized, re-encoded..."""
     class_balance: Literal["paired", "balanced", "natural"] = "paired"
     """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
     real; natural: as many as there are files."""
@@ -312,11 +326,18 @@ class FinetuneConfig:
     calibration: CalibrationKind = "platt"
     """How logits become probabilities, fitted on the val side: platt (slope and offset),
     temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
+    max_false_alarms: float | None = None
+    """Choose the threshold so that at most this share of the val side's reals is called fake, e.g.
+    0.03; unset = best balanced accuracy."""
     resume: bool = False
     """Continue the run in this folder."""
 
     def __post_init__(self) -> None:
         _require_data(self.data)
+        check_online(self.fakes, self.online, self.degradation)
+        check_false_alarms(self.max_false_alarms)
+        if self.fakes != "stored" and self.class_balance != "paired":
+            raise ValueError(f"fakes {self.fakes}: they come in pairs; want class_balance paired")
         if self.ssl_weight < 0:
             raise ValueError("ssl_weight must not be negative")
         if self.teacher is not None and self.ssl_weight == 0:

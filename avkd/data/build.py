@@ -13,13 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from avkd.blending.blenders import BLENDERS
+from avkd.blending.online_forgery import OnlineForgery
 from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
-from avkd.data.datasets import ClipItem, Corpus, TrainingClips
+from avkd.data.clip_items import ClipItem
+from avkd.data.datasets import Corpus, TrainingClips
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
-from avkd.data.model_input import IMAGE_VIEW_SHARE, Faces, ModelInput
+from avkd.data.model_input import Faces, ModelInput
+from avkd.data.online_fakes import OnlineFakes, shown_for_validation
 from avkd.data.perturbations import Perturbation
 from avkd.data.prepare import PrepareReport, prepare
 from avkd.data.selection import evenly_spread, undersample
@@ -117,6 +121,7 @@ def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
         workers=config.workers,
         shard=config.shard_numbers,
         crop_pixels=config.crop_pixels,
+        crop_margin=config.crop_margin,
         perturbation=_perturbation(config),
     )
 
@@ -145,7 +150,14 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
         ValueError: an identity is on two sides, or too few usable clips on one of them.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
-    if config.region != "face" and _faces(corpora) != "aligned":
+    faces = _faces(corpora)
+    if config.region != "face" and corpora[0].crop_margin != 1.0:
+        raise ValueError(
+            f"region {config.region} is a part of crops with margin 1, those of "
+            f"{_names(config.data)} have {corpora[0].crop_margin:g}: prepare them with "
+            "--crop_margin 1, or use --region face"
+        )
+    if config.region != "face" and faces != "aligned":
         raise ValueError(
             f"region {config.region} needs aligned faces; the crops of {_names(config.data)} are "
             "whole pictures, in which nobody knows where the mouth is: use --region face"
@@ -158,7 +170,8 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
             training,
             model_input=ModelInput.of_video(
                 config.video.image_size,
-                _faces(corpora),
+                faces,
+                crop_margin=corpora[0].crop_margin,
                 crop_pixels=training[0].crop_pixels,
                 region="face" if config.region == "face" else "mouth",
                 motion_only=config.motion_only,
@@ -231,7 +244,9 @@ def finetune_data(
     _check_excluded(forgery_corpora, config.exclude_methods)
     if teacher_input is not None:
         for corpus in (*forgery_corpora, *real_corpora):
-            corpus.require_faces(teacher_input.faces, "the teacher of stage one")
+            corpus.require_faces(
+                teacher_input.faces, "the teacher of stage one", margin=teacher_input.crop_margin
+            )
 
     def items(corpora: Sequence[Corpus], split: str, only_real: bool) -> list[ClipItem]:
         return [
@@ -246,7 +261,10 @@ def finetune_data(
     training = items(forgery_corpora, "train", only_real=False)
     further = items(real_corpora, "train", only_real=True)
     validation = items(forgery_corpora, "val", only_real=False)
-    _check_both_classes(training, validation, config.data)
+    if config.fakes == "online":
+        training, validation = _only_reals(training), _only_reals(validation)
+    validation, online = _online(config, training, validation)
+    _check_both_classes(training, validation, config)
     logger.info(
         "stage two: %s for training, %d further real clips, %d files for validation",
         _by_method(training),
@@ -265,15 +283,21 @@ def finetune_data(
     return FinetuneData(
         training=TrainingClips(
             [*training, *further],
-            model_input=ModelInput.of_video(image_size, faces, crop_pixels=training[0].crop_pixels),
+            model_input=ModelInput.of_video(
+                image_size,
+                faces,
+                crop_margin=forgery_corpora[0].crop_margin,
+                crop_pixels=training[0].crop_pixels,
+            ),
             seed=config.loop.seed,
             augmentation=_augmentation(config.views),
             with_sound=False,
             teacher_zoom=teacher_zoom,
+            online=online,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         forgeries=training,
-        sources=_sources(training),
+        sources=sources_of(training),
         num_real_items=len(further),
         validation=validation,
         provenance=provenance,
@@ -313,7 +337,10 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
         )
 
     training, validation = items("train", config.select.size), items("val", None)
-    _check_both_classes(training, validation, config.data)
+    if config.fakes == "online":
+        training, validation = _only_reals(training), _only_reals(validation)
+    validation, online = _online(config, training, validation)
+    _check_both_classes(training, validation, config)
     logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
     provenance = _provenance(corpora, config.data, len(training))
     provenance["training_methods"] = sorted({item.sample.method for item in training})
@@ -324,15 +351,17 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
             model_input=ModelInput(
                 clip_frames=clip_frames,
                 crop_pixels=training[0].crop_pixels,
-                view_share=IMAGE_VIEW_SHARE,
+                view_share=config.view_share,
                 image_size=config.model.image_size,
                 windows_per_file=config.frames_per_file,
                 landmarks=landmarks,
                 faces=_faces(corpora),
+                crop_margin=corpora[0].crop_margin,
             ),
             seed=config.loop.seed,
             augmentation=Augmentation(**vars(config.views)),
             with_sound=False,
+            online=online,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         validation=validation,
@@ -340,7 +369,7 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
     )
 
 
-def _sources(items: Sequence[ClipItem]) -> list[int | None]:
+def sources_of(items: Sequence[ClipItem]) -> list[int | None]:
     """Place of the real item each forgery names as its source."""
     place = {item.sample.sample_id: index for index, item in enumerate(items)}
     return [
@@ -371,7 +400,8 @@ def _faces(corpora: Sequence[Corpus]) -> Faces:
         ValueError: one holds aligned faces, another whole pictures: the kind would tell the label.
     """
     for corpus in corpora[1:]:
-        corpus.require_faces(corpora[0].faces, str(corpora[0].folder))
+        first = corpora[0]
+        corpus.require_faces(first.faces, str(first.folder), margin=first.crop_margin)
     return corpora[0].faces
 
 
@@ -384,15 +414,47 @@ def _check_excluded(corpora: Sequence[Corpus], excluded: Sequence[str]) -> None:
         )
 
 
+def _only_reals(items: Sequence[ClipItem]) -> list[ClipItem]:
+    return [item for item in items if item.sample.label == REAL]
+
+
+def _online(
+    config: FinetuneConfig | DistillConfig,
+    training: Sequence[ClipItem],
+    validation: list[ClipItem],
+) -> tuple[list[ClipItem], OnlineFakes | None]:
+    """The val side as it is shown, and what forges and degrades the train side."""
+    forgery = None
+    if config.fakes != "stored":
+        given = vars(config.online)
+        excluded = given["exclude_blenders"]
+        forgery = OnlineForgery(
+            blenders=tuple(name for name in BLENDERS if name not in excluded),
+            **{name: value for name, value in given.items() if name != "exclude_blenders"},
+        )
+        if not forgery.blenders:
+            raise ValueError("online.exclude_blenders: no way of blending is left; exclude fewer")
+    elif not config.degradation:
+        return validation, None
+    # Another person's face is looked for on the same side of the split, so on a list of one side.
+    shown = OnlineFakes(validation, forgery, config.degradation)
+    return shown_for_validation(shown), OnlineFakes(training, forgery, config.degradation)
+
+
 def _check_both_classes(
-    training: Sequence[ClipItem], validation: Sequence[ClipItem], folders: Sequence[Path]
+    training: Sequence[ClipItem],
+    validation: Sequence[ClipItem],
+    config: FinetuneConfig | DistillConfig,
 ) -> None:
     for side, items in (("train", training), ("val", validation)):
         labels = {item.sample.label for item in items}
+        if side == "train" and config.fakes == "online" and REAL in labels:
+            continue  # the fakes are made of these
         if len(labels) < 2:
             raise ValueError(
-                f"the {side} side of {_names(folders)} holds "
+                f"the {side} side of {_names(config.data)} holds "
                 f"{'no clip' if not labels else 'one class only'}; both reals and fakes are needed"
+                + ("" if REAL not in labels else ", or --fakes online, which makes fakes of reals")
             )
 
 

@@ -15,17 +15,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crop_store import CropStore
-from avkd.data.manifest import Manifest, Sample
+from avkd.data.manifest import FAKE, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
-from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures
+from avkd.data.online_fakes import OnlineFakes
+from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures, read_settings
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule
 
 # Names of the random streams of one clip; their numbers must never change.
-_START, _STUDENT, _TEACHER = range(3)
+_START, _STUDENT, _TEACHER, _ONLINE = range(4)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Corpus:
     """Code and message of every file that is not there, by sample id."""
     faces: Faces
     """What its crops show."""
+    crop_margin: float
+    """How much wider than the template's window they look."""
 
     @classmethod
     def open(cls, folder: Path) -> Corpus:
@@ -63,9 +67,10 @@ class Corpus:
             expected=Manifest.load(folder / INPUTS_NAME).samples,
             failures=read_failures(folder),
             faces="whole" if face_detector(folder) == "none" else "aligned",
+            crop_margin=read_settings(folder)["crop_margin"],
         )
 
-    def require_faces(self, faces: Faces, asked_by: str) -> None:
+    def require_faces(self, faces: Faces, asked_by: str, *, margin: float) -> None:
         """Refuse crops that show something else than ``asked_by`` was trained on.
 
         Raises:
@@ -77,29 +82,15 @@ class Corpus:
                 f"{self.folder}: its crops are {self.faces} pictures, {asked_by} knows {faces} "
                 f"ones; prepare it with {cure} into another folder"
             )
+        if self.crop_margin != margin:
+            raise ValueError(
+                f"{self.folder}: its crops have margin {self.crop_margin:g}, {asked_by} knows "
+                f"{margin:g}; prepare it with --crop_margin {margin:g} into another folder"
+            )
 
     def items(self, samples: Iterable[Sample]) -> list[ClipItem]:
         """Samples of this corpus together with where to read them."""
         return [ClipItem(sample, self.store) for sample in samples]
-
-
-@dataclass(frozen=True)
-class ClipItem:
-    """One track to draw clips from."""
-
-    sample: Sample
-    store: CropStore
-
-    @property
-    def num_frames(self) -> int:
-        """Frames of the track, at 25 per second."""
-        assert self.sample.num_frames is not None, "a prepared sample knows its length"
-        return self.sample.num_frames
-
-    @property
-    def crop_pixels(self) -> int:
-        """Side of its stored crops."""
-        return self.store.crop_pixels(self.sample.path)
 
 
 class TrainingClips(Dataset[ClipBatch]):
@@ -113,6 +104,7 @@ class TrainingClips(Dataset[ClipBatch]):
         teacher_zoom: How far the teacher's view, else only cropped and flipped, closes in on the
             mouth (`Augmentation.zoom`); unset = as far as the student's.
         with_sound: Also read the sound; every item must have it.
+        online: Forges and degrades; None = clips are shown as they are stored.
         cache_bytes: Keep decoded tracks in memory up to this much; saves a quarter of a small
             network's step on few cores. Every loader process has a cache of its own.
 
@@ -130,6 +122,7 @@ class TrainingClips(Dataset[ClipBatch]):
         augmentation: Augmentation,
         with_sound: bool,
         teacher_zoom: tuple[float, float] | None = None,
+        online: OnlineFakes | None = None,
         cache_bytes: int = 0,
     ) -> None:
         for item in items:
@@ -151,6 +144,7 @@ class TrainingClips(Dataset[ClipBatch]):
         self.augmentation = augmentation
         self.teacher_augmentation = Augmentation(zoom=teacher_zoom or augmentation.zoom)
         self.with_sound = with_sound
+        self.online = online
         self._room_bytes = cache_bytes
         self._decoded: dict[int, np.ndarray] = {}
 
@@ -161,11 +155,16 @@ class TrainingClips(Dataset[ClipBatch]):
         """The clip of ``key`` as a batch of one."""
         item, start = self.items[key.item], self.start_frame(key)
         length, slack = self.model_input.clip_frames, self.model_input.slack(item.crop_pixels)
+        frames, is_fake = self._frames(key.item, start), item.sample.label == FAKE
+        if self.online is not None:
+            stream = (self.seed, key.epoch, key.position, _ONLINE)
+            frames = self.online.shown(item, start, frames, key.role, stream)
+            is_fake = is_fake or key.role == "online_fake"
         return ClipBatch(
-            frames=torch.from_numpy(self._frames(key.item, start))[None],
+            frames=torch.from_numpy(frames)[None],
             waveform=_waveform(item, start) if self.with_sound else None,
             landmarks=_landmarks(item, start, length) if self.model_input.landmarks else None,
-            labels=torch.tensor([float(item.sample.label)]),
+            labels=torch.tensor([float(is_fake)]),
             student=draw_view(self._stream(key, _STUDENT), self.augmentation, slack),
             teacher=draw_view(self._stream(key, _TEACHER), self.teacher_augmentation, slack),
             sample_ids=(item.sample.sample_id,),

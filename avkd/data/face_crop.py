@@ -62,14 +62,23 @@ def similarity_transform(
     return np.concatenate([turn, shift[..., None]], axis=-1)
 
 
-def align_to_template(landmarks: np.ndarray, *, size: int = CROP_PIXELS) -> np.ndarray:
+def align_to_template(
+    landmarks: np.ndarray, *, size: int = CROP_PIXELS, margin: float = 1.0
+) -> np.ndarray:
     """Transforms (T, 2, 3) from frame to crop for landmarks (T, 5, 2) in frame pixels.
 
     The window is fixed in the template: nothing recentres on the jaw, which would move the crop
-    with speech. A crop of another ``size`` shows the same window.
+    with speech. A crop of another ``size`` shows the same window; a ``margin`` of 1.4 one 1.4 times
+    as wide around the same middle.
     """
-    target = TEMPLATE * (size / CROP_PIXELS)
+    target = template_points(size, margin)
     return similarity_transform(np.asarray(landmarks, np.float64), target)
+
+
+def template_points(size: int = CROP_PIXELS, margin: float = 1.0) -> np.ndarray:
+    """Where the five points belong in a crop of ``size`` pixels and a ``margin``, (5, 2)."""
+    middle = CROP_PIXELS / 2
+    return ((TEMPLATE - middle) / margin + middle) * (size / CROP_PIXELS)
 
 
 def resize_to_crop(width: int, height: int, *, size: int = CROP_PIXELS) -> np.ndarray:

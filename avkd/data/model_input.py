@@ -43,6 +43,8 @@ class ModelInput:
     """Whether it is told where eyes, nose and mouth are."""
     faces: Faces = "aligned"
     """What a crop is: a face brought to the template, or the whole picture made square."""
+    crop_margin: float = 1.0
+    """How much wider a stored crop looks than the template's window (`face_crop`)."""
     region: Region = "face"
     """What is shown of it: all of the window, or half its side around the mouth (`Views.zoom`)."""
     motion_only: bool = False
@@ -55,6 +57,7 @@ class ModelInput:
         faces: Faces = "aligned",
         *,
         crop_pixels: int = CROP_PIXELS,
+        crop_margin: float = 1.0,
         region: Region = "face",
         motion_only: bool = False,
     ) -> ModelInput:
@@ -66,6 +69,7 @@ class ModelInput:
             image_size=image_size,
             windows_per_file=None,
             faces=faces,
+            crop_margin=crop_margin,
             region=region,
             motion_only=motion_only,
         )
@@ -164,8 +168,13 @@ _IS_GOOD: Mapping[str, Callable[[Any], bool]] = {
     "windows_per_file": lambda value: value is None or _is_count(value),
     "landmarks": lambda value: type(value) is bool,
     "faces": lambda value: value in get_args(Faces),
+    "crop_margin": lambda value: type(value) is float and 0.5 <= value <= 4.0,
     "region": lambda value: value in get_args(Region),
     "motion_only": lambda value: type(value) is bool,
 }
 # What a file means that is older than these settings.
-_BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {"region": "face", "motion_only": False}
+_BEFORE_THERE_WAS_A_CHOICE: Mapping[str, Any] = {
+    "crop_margin": 1.0,
+    "region": "face",
+    "motion_only": False,
+}

@@ -55,6 +55,7 @@ _DISK_FULL = "disk_full"
 INPUTS_NAME = "inputs.jsonl"
 # What the pool says of a file that took its worker down.
 _INTERNAL = "internal_error"
+_OLDER = {"crop_margin": 1.0}  # what corpora older than a setting were made with
 _POOL_CODES = {"error": _INTERNAL, "crashed": "decoder_crashed", "timeout": "timeout"}
 
 
@@ -67,6 +68,7 @@ class PrepareSettings:
     min_frames: int
     max_seconds: float | None
     crop_size: int
+    crop_margin: float = 1.0
     jpeg_quality: int = crop_store.JPEG_QUALITY
     perturbation: Perturbation | None = None
     version: int = 2
@@ -76,8 +78,11 @@ class PrepareSettings:
     def fingerprint(self) -> str:
         """Digest written into every record made with these settings."""
         fields = asdict(self)
+        # Corpora older than a setting keep their digest.
         if self.perturbation is None:
-            del fields["perturbation"]  # corpora older than the setting keep their digest
+            del fields["perturbation"]
+        if self.crop_margin == 1.0:
+            del fields["crop_margin"]
         return durable.fingerprint(fields)
 
 
@@ -133,6 +138,7 @@ def prepare(
     shard: tuple[int, int] = (0, 1),
     retry_failed: bool = False,
     crop_pixels: int = face_crop.CROP_PIXELS,
+    crop_margin: float = 1.0,
     perturbation: Perturbation | None = None,
 ) -> PrepareReport:
     """Find, follow, align and store the faces of every file of a manifest.
@@ -153,6 +159,7 @@ def prepare(
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
         retry_failed: Try files again that failed in an earlier run.
         crop_pixels: Side of the stored crops.
+        crop_margin: How much wider than the template's window they look.
         perturbation: Done to every whole frame before its faces are cut out, or to the sound.
 
     Raises:
@@ -176,6 +183,7 @@ def prepare(
         min_frames=min_frames,
         max_seconds=max_seconds,
         crop_size=crop_pixels,
+        crop_margin=crop_margin,
         perturbation=perturbation,
     )
     part = "" if count == 1 else f"part-{index}-of-{count}-"
@@ -247,7 +255,7 @@ def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:
     if not path.exists():
         durable.write_json(path, _description(settings, root))
         return
-    earlier = json.loads(path.read_text(encoding="utf-8"))["settings"]
+    earlier = {**_OLDER, **json.loads(path.read_text(encoding="utf-8"))["settings"]}
     now = asdict(settings)
     changed = [
         f"{name} was {earlier.get(name)!r}, is {value!r}"
@@ -301,8 +309,7 @@ def read_settings(out: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
-    settings: dict[str, Any] = _read_description(out)["settings"]
-    return settings
+    return {**_OLDER, **_read_description(out)["settings"]}
 
 
 def read_failures(out: Path) -> dict[str, tuple[str, str]]:
@@ -383,6 +390,7 @@ def _store_altered_tracks(
         min_frames=settings.min_frames,
         max_seconds=settings.max_seconds,
         crop_pixels=settings.crop_size,
+        crop_margin=settings.crop_margin,
         alteration=None if on_clean else alteration,
     )
     if settings.detector == "boxes" or (on_clean and settings.detector != "none"):

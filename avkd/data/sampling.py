@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from avkd.data.manifest import FAKE, REAL
+from avkd.data.online_fakes import Role
 from avkd.data.transforms import Views
 
 Balance = Literal["paired", "balanced", "natural"]
+Fakes = Literal["stored", "online", "both"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class ClipKey:
     """Names the draw: clips of one position share start, crop and masks (a fake and its real)."""
     item: int
     """Index into the dataset."""
+    role: Role = "stored"
+    """Whether the clip is shown as stored, or is one of a pair made on the spot."""
 
 
 @dataclass(frozen=True)
@@ -191,9 +195,12 @@ class MixedBatches:
             (self-blended images, Shiohara and Yamasaki 2022, are trained so). ``balanced``: half of
             the clips are real, drawn by themselves. ``natural``: as they come.
         seed: Of the order.
+        fakes: ``stored``: those of the corpora. ``online``: every pair is a real and a fake made of
+            it on the spot (`online_fakes`). ``both``: every second pair.
 
     Raises:
-        ValueError: a class is missing or the batch cannot be halved.
+        ValueError: a class is missing, the batch cannot be halved, or fakes made on the spot are
+            asked for without ``paired``.
     """
 
     def __init__(
@@ -206,26 +213,31 @@ class MixedBatches:
         real_ratio: int,
         balance: Balance,
         seed: int,
+        fakes: Fakes = "stored",
     ) -> None:
         self.labels = np.asarray(labels)
         self.sources = sources
         self.reals = np.flatnonzero(self.labels == REAL)
         self.fakes = np.flatnonzero(self.labels == FAKE)
-        if not len(self.fakes) or not len(self.reals):
+        if not len(self.reals) or (fakes != "online" and not len(self.fakes)):
             raise ValueError(
                 f"training needs reals and fakes; the train side has {len(self.reals)} real and "
                 f"{len(self.fakes)} fake clips of at least 25 frames"
             )
         if balance != "natural" and batch_size % 2:
             raise ValueError(f"batch_size {batch_size}: half of it is real, so it must be even")
+        if fakes != "stored" and balance != "paired":
+            raise ValueError(f"fakes {fakes}: they come as pairs, so class_balance must be paired")
         self.num_real_items = num_real_items
-        self.batch_size = min(batch_size, 2 * (len(self.labels) // 2))
+        self.num_items = len(self.labels) if fakes == "stored" else 2 * len(self.reals)
+        self.batch_size = min(batch_size, 2 * (self.num_items // 2))
         self.extra_reals = real_ratio * self.batch_size if num_real_items else 0
         self.balance = balance
         self.seed = seed
+        self.fakes_from = fakes
 
     def __len__(self) -> int:
-        return max(1, len(self.labels) // self.batch_size)
+        return max(1, self.num_items // self.batch_size)
 
     @property
     def fake_fraction(self) -> float:
@@ -254,10 +266,14 @@ class MixedBatches:
             items = _cycled(rng, np.arange(len(self.labels)), total)
             return [ClipKey(epoch, index, int(item)) for index, item in enumerate(items)]
         reals = _cycled(rng, self.reals, total // 2)
+        if self.fakes_from == "online":
+            return [key for index, real in enumerate(reals) for key in _online(epoch, index, real)]
         fakes = _cycled(rng, self.fakes, total // 2)
         keys = []
         for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
-            if self.balance == "paired":
+            if self.fakes_from == "both" and index % 2 == 0:
+                keys += _online(epoch, index, real)
+            elif self.balance == "paired":
                 source = self.sources[fake]
                 partner = int(real) if source is None else source
                 keys += [ClipKey(epoch, 2 * index, partner), ClipKey(epoch, 2 * index, int(fake))]
@@ -267,6 +283,12 @@ class MixedBatches:
                     ClipKey(epoch, 2 * index + 1, int(fake)),
                 ]
         return keys
+
+
+def _online(epoch: int, index: int, real: int) -> list[ClipKey]:
+    """A real and the fake made of it."""
+    roles: tuple[Role, Role] = ("online_real", "online_fake")
+    return [ClipKey(epoch, 2 * index, int(real), role) for role in roles]
 
 
 def _cycled(rng: np.random.Generator, items: np.ndarray, count: int) -> np.ndarray:

@@ -141,6 +141,7 @@ def plan_tracks(
     min_frames: int = MIN_FRAMES,
     max_seconds: float | None = None,
     crop_pixels: int = face_crop.CROP_PIXELS,
+    crop_margin: float = 1.0,
     alteration: Alteration | None = None,
 ) -> FilePlan:
     """First pass: find the faces of a file.
@@ -154,6 +155,7 @@ def plan_tracks(
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         max_seconds: Look at no more than this much of the file.
         crop_pixels: Side of the crops.
+        crop_margin: How much wider than the template's window they look, see `face_crop`.
         alteration: What is done to the frames before faces are searched; None = nothing.
 
     Raises:
@@ -176,7 +178,7 @@ def plan_tracks(
             # A group photograph: worth ten times the work where there is one picture only.
             thorough = load_detector(str(detector), _SMALL_FACE_FRACTION)
             tracks, num_frames = face_tracks.find_tracks(opened(Counter()), thorough)
-        found = [_plan_of(track, crop_pixels) for track in tracks]
+        found = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
     kept = [plan for plan in found if len(plan) >= min(min_frames, num_frames)]
@@ -214,8 +216,8 @@ def _known_or_found(
     return face_tracks.find_tracks(frames, finder, detect_every_frames=detect_every_frames)
 
 
-def _plan_of(track: face_tracks.FaceTrack, crop_pixels: int) -> TrackPlan:
-    transforms = face_crop.align_to_template(track.landmarks, size=crop_pixels)
+def _plan_of(track: face_tracks.FaceTrack, crop_pixels: int, crop_margin: float) -> TrackPlan:
+    transforms = face_crop.align_to_template(track.landmarks, size=crop_pixels, margin=crop_margin)
     start = int(track.frame_indices[0])
     return TrackPlan(start, track.landmarks, transforms, track.score, crop_pixels)
 

@@ -30,8 +30,8 @@ from tqdm import tqdm
 
 from avkd import durable
 from avkd.data import audio_features
+from avkd.data.clip_items import ClipItem
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avkd.data.datasets import ClipItem
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.silence import silent_ends

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from avkd.data import audio_features
-from avkd.data.datasets import ClipItem, WindowClips
+from avkd.data.clip_items import ClipItem
+from avkd.data.datasets import WindowClips
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WINDOW_FRAMES, Window
 from avkd.models.cross_modal_network import CrossModalNetwork

@@ -22,8 +22,9 @@ from avkd import runtime
 from avkd.config.command_line import command_of
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.protocol_config import ProtocolConfig
+from avkd.data.clip_items import ClipItem
 from avkd.data.crop_provenance import CropProvenance
-from avkd.data.datasets import ClipItem, Corpus, WindowClips
+from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
@@ -162,7 +163,7 @@ def _part(
     protocol: ProtocolConfig,
 ) -> _Part:
     corpus = Corpus.open(folder)
-    corpus.require_faces(model_input.faces, str(config.model))
+    corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
     wanted = tuple(sample for sample in corpus.expected if wants(protocol, sample))
     if not wanted:
         raise ValueError(f"{folder}: nothing to score on its {protocol.split} side")

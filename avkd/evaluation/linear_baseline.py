@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from avkd.data import audio_features, transforms
+from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
-from avkd.data.datasets import ClipItem
 from avkd.data.selection import evenly_spread
 from avkd.evaluation.cross_modal_meters import (
     LOOKED_AT_FRAMES,

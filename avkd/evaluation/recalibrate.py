@@ -10,7 +10,8 @@ from typing import Any
 
 from avkd import runtime
 from avkd.config.evaluation_config import CalibrateConfig
-from avkd.data.datasets import ClipItem, Corpus
+from avkd.data.clip_items import ClipItem
+from avkd.data.datasets import Corpus
 from avkd.data.model_input import ModelInput
 from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation
@@ -73,7 +74,7 @@ def _validation_items(
     missing, left_out = 0, set()
     for folder in config.data:
         corpus = Corpus.open(folder)
-        corpus.require_faces(model_input.faces, str(config.model))
+        corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
         expected = [s for s in corpus.expected if s.split == "val"]
         left_out |= {s.method for s in expected if s.method in unseen}
         of_corpus = corpus.items(

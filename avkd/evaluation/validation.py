@@ -15,8 +15,8 @@ import numpy as np
 from torch import nn
 
 from avkd import durable
+from avkd.data.clip_items import ClipItem
 from avkd.data.crop_provenance import CropProvenance
-from avkd.data.datasets import ClipItem
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
@@ -100,13 +100,20 @@ class Validation:
         return {"video_auc": auc, "cross_entropy": float(np.logaddexp(0.0, -margin).mean())}
 
     def decision(
-        self, kind: CalibrationKind, *, whose: str, replaced_source: str = ""
+        self,
+        kind: CalibrationKind,
+        *,
+        whose: str,
+        max_false_alarms: float | None = None,
+        replaced_source: str = "",
     ) -> tuple[DecisionRule, list[ClipScore]]:
         """The rule fitted on these scores, and the rows with its probabilities.
 
         Args:
             kind: Of the calibration.
             whose: Whose validation files these are, for the reader of a verdict.
+            max_false_alarms: Largest share of the reals to be called fake; half of it surely, the
+                rest is the uncertain band. None = best balanced accuracy.
             replaced_source: Where the rule came from that this one replaces.
 
         Raises:
@@ -114,16 +121,19 @@ class Validation:
         """
         labels, logits = self.labels_and_logits
         curve = fitting.fit(kind, labels, logits)
-        point = metrics.best_threshold(labels, logits)
-        assert point.threshold is not None, "a calibration is fitted to both classes only"
-        probability = curve.probability(point.threshold)
+        threshold, reason = _operating_point(labels, logits, max_false_alarms)
+        probability = curve.probability(threshold)
         margin = min(probability, 1.0 - probability)
+        half_width = _UNCERTAIN_HALF_WIDTH
+        if max_false_alarms is not None:
+            surely = _threshold_of_reals(labels, logits, max_false_alarms / 2)
+            half_width = max(half_width, curve.probability(surely) - probability)
         few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
             calibration=curve,
-            threshold_logit=point.threshold,
-            uncertain_half_width=min(_UNCERTAIN_HALF_WIDTH, 0.5 * margin),
-            source=f"best balanced accuracy on {len(labels)} validation files of {whose}; "
+            threshold_logit=threshold,
+            uncertain_half_width=min(half_width, 0.9 * margin),
+            source=f"{reason} on {len(labels)} validation files of {whose}; "
             f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}",
             fit=self._fit(labels, logits, curve, replaced_source),
         )
@@ -160,6 +170,8 @@ def export_detector(
     model_input: ModelInput,
     provenance: Mapping[str, Any],
     calibration: CalibrationKind,
+    max_false_alarms: float | None,
+    half_precision: bool = False,
 ) -> Outcome:
     """Write what a training leaves: validation scores, and the model file with its decision rule.
 
@@ -173,8 +185,12 @@ def export_detector(
         model_input: What it looks at.
         provenance: Where its weights come from.
         calibration: How its logits become probabilities.
+        max_false_alarms: See `Validation.decision`.
+        half_precision: Of the weights in the file; they must be rounded so already.
     """
-    rule, rows = validation.decision(calibration, whose="this training")
+    rule, rows = validation.decision(
+        calibration, whose="this training", max_false_alarms=max_false_alarms
+    )
     values = validation.values()
     path = folder / "model.safetensors"
     header = save_model(
@@ -185,6 +201,7 @@ def export_detector(
         preprocessing=model_input.describe(),
         provenance={**provenance, "validation": values},
         decision=rule,
+        half_precision=half_precision,
     )
     head = scores_head(
         model=path,
@@ -198,6 +215,25 @@ def export_detector(
         f"validation AUC {values['video_auc']:.3f} over {len(pool_videos(rows))} files "
         f"(the model was selected on them)\nwrote {path}"
     )
+
+
+def _operating_point(
+    labels: np.ndarray, logits: np.ndarray, max_false_alarms: float | None
+) -> tuple[float, str]:
+    """The threshold's logit, and how it was chosen."""
+    if max_false_alarms is not None:
+        threshold = _threshold_of_reals(labels, logits, max_false_alarms)
+        return threshold, f"at most {max_false_alarms:.1%} of reals called fake"
+    point = metrics.best_threshold(labels, logits)
+    assert point.threshold is not None, "a calibration is fitted to both classes only"
+    return point.threshold, "best balanced accuracy"
+
+
+def _threshold_of_reals(labels: np.ndarray, logits: np.ndarray, share: float) -> float:
+    """The lowest logit that at most ``share`` of the reals reach."""
+    reals = np.sort(logits[labels == 0])[::-1]
+    allowed = int(share * len(reals))
+    return float(np.nextafter(reals[min(allowed, len(reals) - 1)], np.inf))
 
 
 def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from avkd.blending.bilinear import sample_bilinear
+from avkd.blending.blenders import Blend
 from avkd.data.face_crop import similarity_transform
-from avkd.generation.bilinear import sample_bilinear
 
 PATCH_SIZE = 128
 """Side in pixels of the patch."""
@@ -32,7 +33,8 @@ def change_patches(
     frames: np.ndarray,
     landmarks: np.ndarray,
     change: Callable[[np.ndarray, int], np.ndarray],
-    mask: np.ndarray,
+    blend: Blend,
+    share: float = 1.0,
 ) -> np.ndarray:
     """A copy of ``frames`` whose patches are replaced by ``change(patch, index)``.
 
@@ -43,13 +45,15 @@ def change_patches(
         frames: uint8 (T, H, W, 3).
         landmarks: (T, 5, 2) pixels of the frames.
         change: From the patch (P, P, 3) of frame ``index`` to the new one.
-        mask: (P, P) share of the new patch, 0 to 1.
+        blend: How the new patch is laid into the old one (`avkd.blending.blenders`).
+        share: How much of the result shows, 0 to 1.
     """
     frames = frames.copy()
     for index, image in enumerate(frames):
         to_frame = _patch_to_frame(landmarks[index])
         patch = _cut(image, to_frame)
-        difference = mask[..., None] * (change(patch, index) - patch)
+        new = np.clip(change(patch, index), 0, 255).astype(np.float32)
+        difference = share * (blend(patch, new) - patch)
         rows, columns, x, y = _frame_region(to_frame, image.shape)
         region = image[rows, columns]
         difference[0] = difference[-1] = 0

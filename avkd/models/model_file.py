@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avkd.durable import replacing
+from avkd.models import starter
 from avkd.models.build import (
     build_cross_modal_network,
     build_detector,
@@ -45,6 +46,7 @@ __all__ = [
     "load_student_encoder",
     "load_video_teacher",
     "read_header",
+    "round_to_half",
     "save_model",
 ]
 
@@ -74,6 +76,7 @@ def save_model(
     preprocessing: Mapping[str, Any],
     provenance: Mapping[str, Any],
     decision: DecisionRule | None = None,
+    half_precision: bool = False,
 ) -> ModelHeader:
     """Write ``model`` to ``path``: the old file or the whole new one, never a part.
 
@@ -85,6 +88,7 @@ def save_model(
         preprocessing: crop and input size, mean, std, frame rate, mel fingerprint; plain JSON.
         provenance: data, seed, versions, parents; plain JSON.
         decision: calibration and threshold of a detector.
+        half_precision: store float32 weights as float16; they are widened again when loaded.
 
     Raises:
         ModelFileError: the arguments do not rebuild this very network, a weight is not finite, or
@@ -111,6 +115,9 @@ def save_model(
     skeleton = _skeleton(path, _parse(path, values))
     _compare(_specs(skeleton.state_dict()), _specs(tensors), source=str(path))
     _refuse_non_finite(tensors, source=str(path))
+    if half_precision:
+        tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
+        _refuse_non_finite(tensors, source=str(path))
     values["sha256"] = _digest(values, tensors)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(values)})
@@ -118,12 +125,13 @@ def save_model(
 
 
 def read_header(path: Path, *, kind: str | None = None) -> ModelHeader:
-    """What ``path`` says of itself; cheap, no weight is read (and the digest not verified).
+    """What ``path``, a file or a starter's name, says of itself; cheap: no weight is read.
 
     Raises:
         ModelFileError: not a model file of ours, damaged, or not of ``kind``.
         OSError: the file cannot be read.
     """
+    path = starter.resolved(path)
     return _parse(path, _header_values(path), kind=kind)
 
 
@@ -136,10 +144,12 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
             finite. Names the file, the first differing tensor and the cure.
         OSError: the file cannot be read.
     """
+    path = starter.resolved(path)
     values = _header_values(path)
     header = _parse(path, values, kind=kind)
     model = _skeleton(path, header)
-    _compare(_specs(model.state_dict()), read_layout(path).tensors, source=str(path))
+    stored = read_layout(path).tensors
+    _compare(_specs(model.state_dict()), _widened(stored), source=str(path))
     # Only now is memory taken, and no more than the file has bytes.
     try:
         tensors = load_file(path)
@@ -152,7 +162,8 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
         )
     _refuse_non_finite(tensors, source=str(path))
     model.to_empty(device="cpu")
-    load_strict(model, tensors, source=str(path))
+    widened = {n: t.float() if t.dtype == torch.float16 else t for n, t in tensors.items()}
+    load_strict(model, widened, source=str(path))
     return LoadedModel(model.eval(), header)
 
 
@@ -278,6 +289,22 @@ def _skeleton(path: Path, header: ModelHeader) -> nn.Module:
 
 def _specs(tensors: Mapping[str, Tensor]) -> dict[str, TensorSpec]:
     return {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
+
+
+def _widened(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+    """What the tensors are once half precision was made single."""
+    return {
+        name: TensorSpec(torch.float32, spec.shape) if spec.dtype == torch.float16 else spec
+        for name, spec in specs.items()
+    }
+
+
+def round_to_half(model: nn.Module) -> None:
+    """Give ``model`` the weights that a file in half precision will give back."""
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.dtype == torch.float32:
+                tensor.copy_(tensor.half().float())
 
 
 def _compare(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from torch import nn
 
 from avkd import durable, runtime
@@ -19,11 +20,14 @@ from avkd.config.load import to_yaml
 from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
-from avkd.data.sampling import ClipBatch, RecurringBatches
+from avkd.data.sampling import ClipBatch, MixedBatches, RecurringBatches
+from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
+from avkd.models.image_teacher import TimmNetwork
+from avkd.models.model_file import round_to_half
 from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.objectives.distillation import logit_mean_squares, softened_divergence
 from avkd.outcome import Outcome
@@ -33,11 +37,12 @@ from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
 from avkd.training import optim
 from avkd.training.loop import Plan, StepOutput
-from avkd.training.optim import PlateauSchedule
+from avkd.training.optim import PlateauSchedule, WarmupSchedule
 from avkd.training.run import train
 from avkd.training.run_log import RunLog
 
 _TEMPERATURE = 4.0
+_WARMUP_SHARE = 0.05
 _PICTURES = 4
 
 
@@ -117,20 +122,25 @@ def distill(config: DistillConfig) -> Outcome:
     student = _student(config).to(machine.device)
     data = build.distill_data(config, clip_frames=student.frames, landmarks=student.uses_landmarks)
     require_enough_files(config.calibration, [item.sample.label for item in data.validation])
-    labels = [item.sample.label for item in data.training.items]
     teacher_file = None if config.teacher is None else TeacherModel(config.teacher, machine)
     num_views = _num_views(config, teacher_file, data.training)
-    batches = RecurringBatches(
-        len(labels), batch_size=config.loop.batch_size, seed=config.loop.seed, num_views=num_views
-    )
+    batches, fake_fraction = _batches(config, data.training, num_views)
     step = DistillStep(
         student,
         None if teacher_file is None else _teacher(config, teacher_file, data, num_views),
         soft_weight=config.soft_weight,
         temperature=None if config.soft == "mse" else config.temperature or _TEMPERATURE,
-        fake_fraction=sum(labels) / len(labels),
+        fake_fraction=fake_fraction,
         model_input=data.training.model_input,
     )
+
+    loader = training_loader(
+        data.training,
+        batches,
+        workers=config.loop.workers,
+        pin_memory=machine.device.type == "cuda",
+    )
+    audit = None if config.fakes == "stored" else loader_audit.audit(loader)
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         validation = _validation(step, data, config, machine)
@@ -147,12 +157,7 @@ def distill(config: DistillConfig) -> Outcome:
         config_yaml=to_yaml(config),
         continued=config.resume,
         machine=machine,
-        batches=training_loader(
-            data.training,
-            batches,
-            workers=config.loop.workers,
-            pin_memory=machine.device.type == "cuda",
-        ),
+        batches=loader,
         validate=validate,
     )
     provenance = {
@@ -162,10 +167,15 @@ def distill(config: DistillConfig) -> Outcome:
         "soft": None if teacher_file is None else config.soft or "kl",
         "temperature": None if teacher_file is None else step.temperature,
         "weights": config.model.weights,
+        "fakes": config.fakes,
+        "corners_auc": None if audit is None else round(audit.auc, 4),
         "fake_fraction": step.fake_fraction,
         "seed": config.loop.seed,
         "best_step": progress.best_step,
     }
+    is_half = config.stored_precision == "half"
+    if is_half:
+        round_to_half(step.student)
     return export_detector(
         _validation(step, data, config, machine),
         step.student,
@@ -176,7 +186,31 @@ def distill(config: DistillConfig) -> Outcome:
         model_input=step.model_input,
         provenance=provenance,
         calibration=config.calibration,
+        max_false_alarms=config.max_false_alarms,
+        half_precision=is_half,
     )
+
+
+def _batches(
+    config: DistillConfig, clips: TrainingClips, num_views: int | None
+) -> tuple[RecurringBatches | MixedBatches, float]:
+    """What comes when, and the share of fakes in it."""
+    labels = [item.sample.label for item in clips.items]
+    size, seed = config.loop.batch_size, config.loop.seed
+    if config.fakes == "stored":
+        recurring = RecurringBatches(len(labels), batch_size=size, seed=seed, num_views=num_views)
+        return recurring, sum(labels) / len(labels)
+    mixed = MixedBatches(
+        labels,
+        build.sources_of(clips.items),
+        num_real_items=0,
+        batch_size=size,
+        real_ratio=1,
+        balance="paired",
+        seed=seed,
+        fakes=config.fakes,
+    )
+    return mixed, mixed.fake_fraction
 
 
 def _student(config: DistillConfig) -> ImageDetector:
@@ -184,22 +218,37 @@ def _student(config: DistillConfig) -> ImageDetector:
     if config.model.weights is not None:
         student.load_pretrained(config.model.weights)
     student.set_trainable(config.model.trainable)
+    if isinstance(student.network, TimmNetwork):
+        # 1.3 to 1.6 times as fast on a CPU (EfficientNet-Lite0, one thread), the same numbers.
+        student.to(memory_format=torch.channels_last)
     return student
 
 
 def _plan(config: DistillConfig, steps_per_epoch: int) -> Plan:
+    epochs = config.loop.num_epochs(steps_per_epoch)
     return Plan(
-        epochs=config.loop.num_epochs(steps_per_epoch),
+        epochs=epochs,
         steps_per_epoch=steps_per_epoch,
-        schedule=PlateauSchedule(
-            base_rate=config.optim.lr, factor=config.optim.factor, patience=config.optim.patience
-        ),
+        schedule=_schedule(config, epochs * steps_per_epoch),
         weight_decay=config.optim.weight_decay,
         clip_norm=config.optim.clip_norm,
         validate_every_epochs=config.loop.epochs_between_validations(steps_per_epoch),
         select="selection",
         algorithm=config.optim.algorithm,
         patience=config.optim.stop_after,
+    )
+
+
+def _schedule(config: DistillConfig, num_steps: int) -> optim.Schedule:
+    if config.optim.decay == "plateau":
+        return PlateauSchedule(
+            base_rate=config.optim.lr, factor=config.optim.factor, patience=config.optim.patience
+        )
+    return WarmupSchedule(
+        base_rate=config.optim.lr,
+        warmup_steps=round(_WARMUP_SHARE * num_steps),
+        total_steps=num_steps,
+        decay="cosine",
     )
 
 

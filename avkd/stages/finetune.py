@@ -23,6 +23,7 @@ from avkd.data import build, transforms, view_strip
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
+from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.models.build import build_detector
@@ -143,6 +144,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         real_ratio=config.real_ratio,
         balance=config.class_balance,
         seed=config.loop.seed,
+        fakes=config.fakes,
     )
     step = _step(
         config,
@@ -159,6 +161,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         workers=config.loop.workers,
         pin_memory=machine.device.type == "cuda",
     )
+    audit = None if config.fakes == "stored" else loader_audit.audit(loader)
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         validation = _validation(step, data, machine)
@@ -185,6 +188,8 @@ def finetune(config: FinetuneConfig) -> Outcome:
         "teacher": None if teacher is None else teacher.sha256,
         "start": "scratch" if parent is None else config.start,
         "ssl_weight": config.ssl_weight,
+        "fakes": config.fakes,
+        "corners_auc": None if audit is None else round(audit.auc, 4),
         "fake_fraction": batches.fake_fraction,
         "seed": config.loop.seed,
         "best_step": progress.best_step,
@@ -199,6 +204,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         model_input=step.model_input,
         provenance=provenance,
         calibration=config.calibration,
+        max_false_alarms=config.max_false_alarms,
     )
 
 

@@ -42,7 +42,7 @@ _SETTINGS = (
     *("source", "layout", "dataset", "options", "split", "methods"),
     *("files_per_method", "seed"),
     "scorer",
-    *("detector", "detect_every_frames", "crop_pixels", "faces", "max_seconds"),
+    *("detector", "detect_every_frames", "crop_pixels", "crop_margin", "faces", "max_seconds"),
 )
 
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from avkd.data.datasets import ClipItem, TrainingClips, WindowClips
+from avkd.data.clip_items import ClipItem
+from avkd.data.datasets import TrainingClips, WindowClips
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.models.model_file import load_detector

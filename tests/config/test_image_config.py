@@ -39,7 +39,7 @@ def test_the_defaults_are_the_published_recipe() -> None:
         ([*TEACHER, "--temperature", "0"], "temperature must be positive"),
         ([*TEACHER, "--cached_views", "0"], "cached_views: want 1"),
         (["--model.trainable", "head"], "would freeze random weights"),
-        (["--model.trainable", "blocks:two"], "want all, head or blocks:K"),
+        (["--model.trainable", "blocks:two"], "want all, head, norms or blocks:K"),
         (["--model.image_size", "8"], "want 16..1024"),
         (["--select.ratio", "1-2"], "want real:fake"),
         (["--select.ratio", "0:1"], "want real:fake"),

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from avkd.data import face_tracks, media
-from avkd.data.datasets import ClipItem, Corpus, TrainingClips, WindowClips, training_loader
+from avkd.data.clip_items import ClipItem
+from avkd.data.datasets import Corpus, TrainingClips, WindowClips, training_loader
 from avkd.data.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
@@ -385,8 +386,8 @@ def test_crops_of_another_size_are_refused_with_the_cure(pictures: Corpus) -> No
 def test_whole_pictures_and_aligned_faces_are_not_taken_for_each_other(
     pictures: Corpus, corpus: Corpus
 ) -> None:
-    pictures.require_faces("whole", "model")
+    pictures.require_faces("whole", "model", margin=1.0)
     with pytest.raises(ValueError, match="crops are whole pictures, model knows aligned"):
-        pictures.require_faces("aligned", "model")
+        pictures.require_faces("aligned", "model", margin=1.0)
     with pytest.raises(ValueError, match="--detector none"):
-        corpus.require_faces("whole", "model")
+        corpus.require_faces("whole", "model", margin=1.0)

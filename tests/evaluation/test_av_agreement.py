@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data import audio_features, face_tracks, media
+from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avkd.data.datasets import ClipItem
 from avkd.data.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput

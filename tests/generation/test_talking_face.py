@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from avkd.blending.bilinear import sample_bilinear
 from avkd.generation import talking_face
-from avkd.generation.bilinear import sample_bilinear
 
 SIZE = talking_face.FRAME_SIZE
 

@@ -1,0 +1,57 @@
+"""Knobs of fakes that are made while training; part of `avkd finetune` and `avkd distill`.
+
+Plain frozen dataclass: nothing heavy is imported, and every check happens when one is built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Fakes = Literal["stored", "online", "both"]
+BlenderName = Literal[
+    "feathered", "hard_colour_transfer", "multi_band", "poisson", "mixed_gradients", "dissolve"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig:
+    """What fakes made while training are like."""
+
+    exclude_blenders: tuple[BlenderName, ...] = ()
+    """Ways of blending that are never used, to be tested as unseen."""
+    parts: float = 0.3
+    """Share of fakes that change one to three parts of the face, as hand-made edits do."""
+    donors: float = 0.3
+    """Share whose source is another person's face, where one of the same dataset is known."""
+    resynthesis: float = 0.2
+    """Share whose source went through up-sampling, as a generator's last layers do it."""
+    drift: float = 0.3
+    """Probability that colour and place drift and flicker over a clip."""
+
+    def __post_init__(self) -> None:
+        for name in ("parts", "donors", "resynthesis", "drift"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"online.{name}: want 0..1")
+
+
+def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None:
+    """Refuse settings without effect.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if fakes == "stored" and online != OnlineConfig():
+        raise ValueError("online has no effect with fakes=stored; give --fakes online or both")
+    if not 0.0 <= degradation <= 1.0:
+        raise ValueError("degradation: want 0..1, the probability that a clip is degraded")
+
+
+def check_false_alarms(share: float | None) -> None:
+    """Refuse a share of reals that is none.
+
+    Raises:
+        ValueError: it is not between 0 and 0.5.
+    """
+    if share is not None and not 0.0 < share < 0.5:
+        raise ValueError("max_false_alarms: want a share of the reals above 0 and below 0.5")

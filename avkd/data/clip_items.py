@@ -1,0 +1,55 @@
+"""One track of a prepared corpus, and where its crops come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from avkd.data.manifest import Sample
+
+
+class Crops(Protocol):
+    """Stored crops, or what stands where they stood; see `crop_store.CropStore`."""
+
+    @property
+    def root(self) -> Path:
+        """Folder of the corpus."""
+        ...
+
+    def crop_pixels(self, path: str) -> int:
+        """Side S of the crops of a track."""
+        ...
+
+    def landmarks(self, path: str) -> np.ndarray:
+        """(T, 5, 2) float32 in pixels of the crop; NaN where they are not known."""
+        ...
+
+    def frames(self, path: str, start: int, count: int) -> np.ndarray:
+        """(count, S, S, 3) uint8 RGB from frame ``start`` on."""
+        ...
+
+    def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
+        """(num_samples,) int16 at 16 kHz from the first frame's instant; None = no sound."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClipItem:
+    """One track to draw clips from."""
+
+    sample: Sample
+    store: Crops
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the track, at 25 per second."""
+        assert self.sample.num_frames is not None, "a prepared sample knows its length"
+        return self.sample.num_frames
+
+    @property
+    def crop_pixels(self) -> int:
+        """Side of its stored crops."""
+        return self.store.crop_pixels(self.sample.path)

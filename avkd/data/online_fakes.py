@@ -1,0 +1,173 @@
+"""Fakes made while training: which clip is forged how, as a function of the draw alone.
+
+The pixels are changed by `avkd.blending`; here is what it is applied to. In training a real and the
+fake made of it share position, and so start, recipe, view and degradation. On the validation side
+every real stands for a fixed number of such pairs (`shown_for_validation`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from avkd.blending.degradation import degrade, draw_degradation
+from avkd.blending.online_forgery import OnlineForgery, Recipe, draw_recipe, mean_face
+from avkd.data.clip_items import ClipItem
+from avkd.data.face_crop import template_points
+from avkd.data.manifest import FAKE, REAL
+
+Role = Literal["stored", "online_real", "online_fake"]
+"""What a draw shows: the clip as it is stored; the real of a pair; the fake made of it."""
+
+_TRIES = 12  # for a donor who is somebody else
+_VALIDATION_DRAWS_OF_A_PICTURE = 3
+_VALIDATION_SEED = 0  # the same for all runs, so that they can be compared
+_RECIPE, _DEGRADATION, _GRAIN = range(3)  # random streams; their numbers must never change
+
+
+@dataclass(frozen=True)
+class OnlineFakes:
+    """Forges and degrades clips of a list of items.
+
+    Args:
+        items: Among them donors are looked for.
+        forgery: What may be drawn; None = nothing is forged.
+        degradation: Probability that a clip is degraded.
+    """
+
+    items: Sequence[ClipItem]
+    forgery: OnlineForgery | None
+    degradation: float
+
+    def shown(
+        self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
+    ) -> np.ndarray:
+        """What is seen of ``frames`` (T, S, S, 3) uint8 of ``item`` from frame ``start`` on.
+
+        Args:
+            item: Whose frames they are.
+            start: First of them.
+            frames: As stored.
+            role: Whether they are forged.
+            stream: Names the draw; a real and its fake have the same.
+        """
+        if role != "stored":
+            frames = self._of_pair(item, start, frames, role, stream)
+        steps = draw_degradation(np.random.default_rng([*stream, _DEGRADATION]), self.degradation)
+        if not steps:
+            return frames
+        grain = np.random.default_rng([*stream, _GRAIN])
+        return np.stack([degrade(frame, steps, grain) for frame in frames])
+
+    def blender(self, item: ClipItem, stream: Sequence[int]) -> str:
+        """Name of the way of blending that the draw of ``stream`` uses."""
+        return self._recipe(item, 0, item.num_frames, stream)[0].blender
+
+    def _of_pair(
+        self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
+    ) -> np.ndarray:
+        recipe, donor = self._recipe(item, start, len(frames), stream)
+        if role == "online_real":
+            return recipe.base(frames)
+        if not recipe.uses_donor or donor is None:
+            return recipe.fake(frames)
+        last = donor.num_frames - len(frames)
+        first = min(start, last)
+        return recipe.fake(frames, donor.store.frames(donor.sample.path, first, len(frames)))
+
+    def _recipe(
+        self, item: ClipItem, start: int, length: int, stream: Sequence[int]
+    ) -> tuple[Recipe, ClipItem | None]:
+        assert self.forgery is not None, "the sampler asks for fakes only where some are made"
+        rng = np.random.default_rng([*stream, _RECIPE])
+        donor = self._donor(item, length, rng)
+        landmarks = item.store.landmarks(item.sample.path)[start : start + length]
+        recipe = draw_recipe(
+            rng,
+            self.forgery,
+            mean_face(landmarks, template_points(item.crop_pixels)),
+            item.crop_pixels,
+            donor_at_hand=donor is not None,
+        )
+        return recipe, donor
+
+    def _donor(self, item: ClipItem, length: int, rng: np.random.Generator) -> ClipItem | None:
+        """A real of somebody else of the same dataset, or None where a few draws find none."""
+        people = set(item.sample.identities)
+        found = None
+        for place in rng.integers(0, len(self.items), _TRIES):
+            other = self.items[int(place)]
+            if found is None and people and other.sample.label == REAL:
+                is_other = bool(other.sample.identities) and not people & {*other.sample.identities}
+                # Of another dataset, its camera would give the source away.
+                fits = other.sample.split == item.sample.split
+                fits = fits and other.sample.dataset == item.sample.dataset
+                if is_other and fits and other.num_frames >= length:
+                    found = other
+        return found
+
+
+@dataclass(frozen=True)
+class _FixedDraw:
+    """Crops of one item as one draw shows them; stands where its store stood."""
+
+    item: ClipItem
+    fakes: OnlineFakes
+    role: Role
+    stream: tuple[int, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.item.store.root
+
+    def crop_pixels(self, path: str) -> int:
+        return self.item.store.crop_pixels(path)
+
+    def landmarks(self, path: str) -> np.ndarray:
+        return self.item.store.landmarks(path)
+
+    def frames(self, path: str, start: int, count: int) -> np.ndarray:
+        stored = self.item.store.frames(path, start, count)
+        return self.fakes.shown(self.item, start, stored, self.role, self.stream)
+
+    def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
+        return self.item.store.waveform(path, start_frame, num_samples)
+
+
+def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
+    """Reals and the fakes made of them, for selection: the same whenever they are asked for.
+
+    Args:
+        fakes: Over the items of the validation side.
+
+    Returns:
+        Where fakes are made, for every real one pair, of pictures three; a fake's method is
+        ``online_`` and its blender. Stored fakes, and all where none are made, once and degraded.
+    """
+    found = []
+    for item in fakes.items:
+        if item.sample.label != REAL or fakes.forgery is None:
+            stream = (_VALIDATION_SEED, zlib.crc32(item.sample.sample_id.encode()), 0)
+            crops = _FixedDraw(item, fakes, "stored", stream)
+            found.append(ClipItem(item.sample, crops))
+            continue
+        for draw in range(_VALIDATION_DRAWS_OF_A_PICTURE if item.num_frames == 1 else 1):
+            stream = (_VALIDATION_SEED, zlib.crc32(item.sample.sample_id.encode()), draw)
+            name = f"{item.sample.sample_id}@{draw}"
+            real = dataclasses.replace(item.sample, sample_id=name)
+            fake = dataclasses.replace(
+                item.sample,
+                sample_id=f"{name}/forged",
+                label=FAKE,
+                method=f"online_{fakes.blender(item, stream)}",
+                source_id=name,
+            )
+            found.append(ClipItem(real, _FixedDraw(item, fakes, "online_real", stream)))
+            found.append(ClipItem(fake, _FixedDraw(item, fakes, "online_fake", stream)))
+    return found

@@ -1,0 +1,27 @@
+"""The models that ship with avkd, by name.
+
+What they were trained on and how far they can be trusted stands in ``starter/card.md``, which
+``scripts/make_starter.sh`` writes together with the files.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "starter"
+CARD = FOLDER / "card.md"
+STARTERS = {
+    "starter": FOLDER / "starter.safetensors",
+    "starter-fast": FOLDER / "starter_fast.safetensors",
+}
+DEFAULT = Path("starter")
+
+
+def is_starter(path: Path) -> bool:
+    """Whether ``path`` is the name of a model that ships with avkd, and no file of the user's."""
+    return str(path) in STARTERS and not path.exists()
+
+
+def resolved(path: Path) -> Path:
+    """The file behind ``path``: itself, or that of a model that ships with avkd."""
+    return STARTERS[str(path)] if is_starter(path) else path
