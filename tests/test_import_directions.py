@@ -35,6 +35,7 @@ MAY_IMPORT = {
         *("evaluation", "reporting"),
     },
     "studies": {
+        "blending",
         *("runtime", "config", "objectives", "data", "models", "teachers", "training"),
         *("evaluation", "reporting", "inference", "stages"),
     },

@@ -109,6 +109,16 @@ BLENDERS: dict[str, Blender] = {
     "dissolve": dissolve,
 }
 
+BLENDER_OF_METHOD: dict[str, str] = {
+    "self_blended": "feathered",
+    "face_swap": "poisson",
+    "mouth_reenactment": "multi_band",
+    "texture_resynthesis": "hard_colour_transfer",
+    "generator_artifacts": "dissolve",
+}
+"""How stored forgeries (`generation.forgery_methods`) lay a new face into the old: no two alike, so
+that to leave a method out is to leave a way of blending out."""
+
 
 def _gradient_domain(
     mask: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -231,6 +231,8 @@ class ForgeConfig:
     """Root of the videos the corpus was prepared from; unset = where they were then."""
     methods: tuple[str, ...] | None = None
     """Forgery methods; unset = all."""
+    split: Literal["train", "val", "test"] | None = None
+    """Forge only this side; unset = all."""
     clips_per_identity: int | None = None
     """At most so many real clips of each person; unset = all."""
     min_strength: float = 0.5

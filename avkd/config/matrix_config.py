@@ -30,7 +30,8 @@ class MatrixTraining:
     exclude_methods: tuple[str, ...] = ()
     """Forgery methods never trained or selected on, besides those the recipe excludes."""
     leave_out: tuple[str, ...] = ()
-    """Train once more for each of these methods, without it; `all` = each it is trained on."""
+    """Train once more for each of these methods, without it; `all` = each it is trained on. Of
+    fakes made online, the way of blending of that method is left out."""
 
     def __post_init__(self) -> None:
         given = [n for n in ("finetune", "distill", "model") if getattr(self, n) is not None]

@@ -32,6 +32,7 @@ def run_forge(config: ForgeConfig) -> Outcome:
         source_root(config.data) if config.sources is None else config.sources,
         config.out,
         methods=tuple(FORGERIES) if config.methods is None else config.methods,
+        split=config.split,
         clips_per_identity=config.clips_per_identity,
         strength=(config.min_strength, config.max_strength),
         crf=config.crf,

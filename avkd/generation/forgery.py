@@ -25,7 +25,7 @@ from avkd.data import face_tracks, media, worker_pool
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.crop_store import CropStore
 from avkd.data.journal import append_journal, read_journal
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
+from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
 from avkd.generation import forgery_methods
 from avkd.generation.forgery_methods import FORGERIES, Clip
 
@@ -62,6 +62,7 @@ def forge(
     out: Path,
     *,
     methods: Sequence[str] = tuple(FORGERIES),
+    split: Split | None = None,
     clips_per_identity: int | None = None,
     strength: tuple[float, float] = (0.5, 1.0),
     seed: int = 0,
@@ -83,6 +84,7 @@ def forge(
         sources: Root folder of the manifest it was prepared from: the videos themselves.
         out: Folder to fill.
         methods: Names from `forgery_methods.FORGERIES`.
+        split: Forge only this side; None = all.
         clips_per_identity: At most so many real clips of each person, the first by id; None = all.
         strength: Each forgery's strength is drawn evenly from this range within 0..1.
         seed: Chooses donors, strengths and every parameter, file by file.
@@ -102,13 +104,16 @@ def forge(
     if not 0 <= strength[0] <= strength[1] <= 1:
         raise ValueError(f"strength={strength}: give low, high with 0 <= low <= high <= 1")
     corpus = Manifest.load(prepared / "manifest.jsonl")
-    reals = _few_of_each([s for s in corpus.samples if s.label == REAL], clips_per_identity)
+    of_side = [s for s in corpus.samples if s.label == REAL and split in (None, s.split)]
+    reals = _few_of_each(of_side, clips_per_identity)
     if not reals:
-        raise ValueError(f"{prepared}: holds no real clips; forgeries are made from real ones")
+        side = "" if split is None else f" on side {split}"
+        raise ValueError(f"{prepared}: holds no real clips{side}; forgeries are made of real ones")
     settings = {
         "corpus": corpus.fingerprint,
         "version": _VERSION,
         "methods": sorted(methods),
+        "split": split,
         "clips_per_identity": clips_per_identity,
         "strength": list(strength),
         "seed": seed,

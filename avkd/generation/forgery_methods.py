@@ -16,7 +16,7 @@ from einops import rearrange
 from scipy.ndimage import gaussian_filter
 
 from avkd.blending.bilinear import sample_bilinear
-from avkd.blending.blenders import BLENDERS, Blend
+from avkd.blending.blenders import BLENDER_OF_METHOD, BLENDERS, Blend
 from avkd.data.clock import SAMPLE_RATE_HZ
 from avkd.data.silence import silent_ends
 from avkd.generation.face_patch import (
@@ -66,8 +66,6 @@ class Forgery:
     """Whose second clip the method needs."""
     changes: Literal["picture", "sound"]
     """``sound`` leaves every pixel as it is: invisible to a detector that only looks."""
-    blender: str | None = None
-    """How the new face is laid into the old (`blending.blenders.BLENDERS`); None = it is not."""
 
 
 def self_blended(
@@ -236,12 +234,12 @@ def sound_shifted(
 
 
 FORGERIES: dict[str, Forgery] = {
-    "self_blended": Forgery(self_blended, "none", "picture", "feathered"),
-    "face_swap": Forgery(face_swap, "other_person", "picture", "poisson"),
-    "mouth_reenactment": Forgery(mouth_reenactment, "same_person", "picture", "multi_band"),
-    "texture_resynthesis": Forgery(texture_resynthesis, "none", "picture", "hard_colour_transfer"),
+    "self_blended": Forgery(self_blended, "none", "picture"),
+    "face_swap": Forgery(face_swap, "other_person", "picture"),
+    "mouth_reenactment": Forgery(mouth_reenactment, "same_person", "picture"),
+    "texture_resynthesis": Forgery(texture_resynthesis, "none", "picture"),
     "warped_geometry": Forgery(warped_geometry, "none", "picture"),
-    "generator_artifacts": Forgery(generator_artifacts, "none", "picture", "dissolve"),
+    "generator_artifacts": Forgery(generator_artifacts, "none", "picture"),
     "sound_swapped": Forgery(sound_swapped, "other_person", "sound"),
     "sound_shifted": Forgery(sound_shifted, "none", "sound"),
 }
@@ -310,9 +308,7 @@ def _change_face(
 
 def _blend(method: str, mask: np.ndarray, rng: np.random.Generator) -> Blend:
     """How ``method`` lays a patch in where ``mask`` (P, P) says."""
-    blender = FORGERIES[method].blender
-    assert blender is not None
-    return BLENDERS[blender](mask, rng)
+    return BLENDERS[BLENDER_OF_METHOD[method]](mask, rng)
 
 
 def _patch(clip: Clip, index: int) -> np.ndarray:

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 from avkd import durable
+from avkd.blending.blenders import BLENDER_OF_METHOD
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import parse
@@ -126,8 +128,13 @@ def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
 
 
 def _without(recipe: Recipe, methods: tuple[str, ...]) -> Recipe:
-    """The recipe that excludes some methods more."""
+    """The recipe that excludes some methods more, and made online their ways of blending."""
     excluded = tuple(dict.fromkeys((*_excluded(recipe), *methods)))
+    if recipe.fakes != "stored":
+        ways = [BLENDER_OF_METHOD[m] for m in methods if m in BLENDER_OF_METHOD]
+        blenders = tuple(dict.fromkeys((*recipe.online.exclude_blenders, *ways)))
+        online = replace(recipe.online, exclude_blenders=cast(Any, blenders))
+        recipe = replace(recipe, online=online)
     if isinstance(recipe, FinetuneConfig):
         return replace(recipe, exclude_methods=excluded)
     return replace(recipe, select=replace(recipe.select, exclude_methods=excluded))
@@ -189,6 +196,8 @@ def _left_out(
         REAL_METHOD,
         *_excluded(recipe),
     }
+    if recipe.fakes == "online":  # none of them is; their ways of blending are
+        trained_on &= set(BLENDER_OF_METHOD)
     left_out = training.leave_out
     if left_out == (ALL_METHODS,):
         left_out = tuple(sorted(trained_on))
