@@ -211,7 +211,9 @@ class DistillConfig:
     view_share: float = 0.875
     """Side of what the network sees as a share of a stored crop's: 224 of 256 as published."""
     frames_per_file: int = 32
-    """Frames spread over a video that are judged, in validation and later."""
+    """Frames spread over a video that are judged, for the threshold and later."""
+    validation_frames: int | None = None
+    """Fewer of them in the validations while training, to save time; unset = as many."""
     calibration: CalibrationKind = "platt"
     """How logits become probabilities, fitted on the val side: platt (slope and offset),
     temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
@@ -248,6 +250,8 @@ class DistillConfig:
             raise ValueError("loop.batch_size: batch normalisation needs 2 or more")
         if not 0.3 <= self.view_share <= 1.0:
             raise ValueError("view_share: want 0.3..1")
+        if not 1 <= (self.validation_frames or 1) <= self.frames_per_file:
+            raise ValueError("validation_frames: want 1 to frames_per_file")
         if self.frames_per_file < 1:
             raise ValueError("frames_per_file must be at least 1")
 

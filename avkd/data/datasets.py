@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crop_store import CropStore
-from avkd.data.manifest import FAKE, Manifest, Sample
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
-from avkd.data.online_fakes import OnlineFakes
+from avkd.data.online_fakes import OnlineFakes, Role
 from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures, read_settings
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
@@ -177,8 +177,16 @@ class TrainingClips(Dataset[ClipBatch]):
         return int(self._stream(key, _START).integers(0, places))
 
     def first_clips(self, count: int) -> ClipBatch:
-        """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures."""
-        keys = [ClipKey(0, index, index) for index in range(min(count, len(self)))]
+        """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures.
+
+        Where fakes are made, pairs of the first reals and their fakes instead.
+        """
+        if self.online is not None and self.online.forgery is not None:
+            reals = [n for n, item in enumerate(self.items) if item.sample.label == REAL]
+            pairs: tuple[Role, Role] = ("online_real", "online_fake")
+            keys = [ClipKey(0, n, n, role) for n in reals[: count // 2] for role in pairs]
+        else:
+            keys = [ClipKey(0, index, index) for index in range(min(count, len(self)))]
         return ClipBatch.collate([self[key] for key in keys])
 
     def _frames(self, index: int, start: int) -> np.ndarray:

@@ -9,6 +9,7 @@ loaded without a check and ran at every step, ours is strict and may be asked on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -143,7 +144,7 @@ def distill(config: DistillConfig) -> Outcome:
     audit = None if config.fakes == "stored" else loader_audit.audit(loader)
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        validation = _validation(step, data, config, machine)
+        validation = _validation(step, data, config, machine, config.validation_frames)
         roc = metrics.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/student", _picture(data.training, machine))
         log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
@@ -177,7 +178,7 @@ def distill(config: DistillConfig) -> Outcome:
     if is_half:
         round_to_half(step.student)
     return export_detector(
-        _validation(step, data, config, machine),
+        _validation(step, data, config, machine, None),
         step.student,
         folder=config.run,
         verb="distill",
@@ -302,12 +303,18 @@ def _teacher(
 
 
 def _validation(
-    step: DistillStep, data: build.DistillData, config: DistillConfig, machine: Runtime
+    step: DistillStep,
+    data: build.DistillData,
+    config: DistillConfig,
+    machine: Runtime,
+    frames: int | None,
 ) -> Validation:
+    """Scores of the val side, of ``frames`` of every video (None = of as many as later)."""
+    seen = step.model_input
     return Validation.of(
         step.student,
         data.validation,
-        step.model_input,
+        seen if frames is None else replace(seen, windows_per_file=frames),
         machine,
         batch_size=config.loop.batch_size,
     )

@@ -104,3 +104,12 @@ def test_ready_made_crops_are_only_resized() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
     same = face_crop.warp(frame, face_crop.resize_to_crop(150, 150), origin=(0, 0))
     np.testing.assert_array_equal(same, frame)
+
+
+def test_a_margin_shows_more_around_the_same_middle() -> None:
+    landmarks = face_crop.TEMPLATE * 2.0 + 30
+    near, wide = (face_crop.align_to_template(landmarks, margin=m) for m in (1.0, 1.5))
+    seen_near = face_crop.apply_transform(near, landmarks) - 75
+    seen_wide = face_crop.apply_transform(wide, landmarks) - 75
+    np.testing.assert_allclose(seen_near, 1.5 * seen_wide, atol=1e-9)
+    np.testing.assert_allclose(face_crop.template_points(300, 1.5), 2 * (seen_wide + 75))

@@ -92,6 +92,11 @@ def test_stored_clips_are_left_alone_without_degradation(corpus):  # noqa: F811
     assert np.array_equal(shown.frames[0].numpy(), stored)
 
 
+def test_the_pictures_of_a_run_show_pairs(corpus):  # noqa: F811
+    shown = _clips(corpus, degradation=0.0).first_clips(4)
+    assert shown.labels.tolist() == [0.0, 1.0] * (len(shown) // 2) and len(shown) > 0
+
+
 def test_validation_shows_pairs_that_never_change(corpus):  # noqa: F811
     items = [item for item in _items(corpus) if item.sample.label == REAL]
     fakes = OnlineFakes(items, OnlineForgery(), 0.5)

@@ -126,3 +126,28 @@ def test_the_files_have_one_fingerprint_whatever_their_scores_and_their_order() 
     fits = [decided(v, "platt").fit for v in (scored, turned, validation(factor=2), validation(90))]
     digests = [fit.files_fingerprint for fit in fits if fit is not None]
     assert digests[0] == digests[1] == digests[2] != digests[3]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.1, 0.3])
+def test_no_more_reals_than_allowed_are_called_fake(share: float) -> None:
+    scored = validation(num_files=600)
+    rule = scored.decision("platt", whose="this training", max_false_alarms=share)[0]
+    labels, logits = scored.labels_and_logits
+    reals = logits[labels == 0]
+    flagged = (reals >= rule.threshold_logit).mean()
+    assert flagged <= share
+    # It is the lowest such threshold: one file more would be too many.
+    below = reals[reals < rule.threshold_logit].max()
+    assert (reals >= below).mean() > share
+    words = [rule.decide(float(logit)) for logit in reals]
+    assert words.count("fake") / len(words) <= share
+    assert f"at most {share:.1%} of reals called fake" in rule.source
+
+
+def test_the_uncertain_band_reaches_to_half_the_alarms() -> None:
+    scored = validation(num_files=900)
+    rule = scored.decision("platt", whose="this training", max_false_alarms=0.1)[0]
+    labels, logits = scored.labels_and_logits
+    words = [rule.decide(float(logit)) for logit in logits[labels == 0]]
+    assert 0.02 < words.count("fake") / len(words) <= 0.051
+    assert words.count("uncertain") > 0

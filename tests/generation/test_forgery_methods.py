@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from avkd.blending.blenders import BLENDER_OF_METHOD, BLENDERS
 from avkd.data.silence import silent_ends
 from avkd.generation import forgery_methods, speech_synthesis, talking_face
 from avkd.generation.forgery_methods import FORGERIES, Clip
@@ -164,3 +165,9 @@ def test_a_swapped_sound_is_as_loud_as_the_clip_was(strength):
     loud = Clip(TARGET.frames, TARGET.landmarks, np.sign(own))
     forged = forgery_methods.apply("sound_swapped", loud, donor, strength=strength, rng=rng)
     assert np.abs(forged.waveform).max() <= 1.0 + 1e-6
+
+
+def test_no_two_methods_blend_alike_and_every_one_that_blends_says_how():
+    assert set(BLENDER_OF_METHOD) == set(PICTURE) - {"warped_geometry"}  # which lays nothing in
+    assert len(set(BLENDER_OF_METHOD.values())) == len(BLENDER_OF_METHOD)
+    assert set(BLENDER_OF_METHOD.values()) <= set(BLENDERS)

@@ -173,3 +173,13 @@ def test_networks_of_ours_have_no_published_weights():
     detector = build_image_detector(name="resnet8", image_size=SIZE)
     with pytest.raises(ValueError, match="trained from scratch"):
         detector.load_pretrained("hub")
+
+
+def test_training_the_norms_leaves_every_convolution_as_it_was():
+    detector = build_image_detector(name="resnet8", image_size=32)
+    detector.set_trainable("norms")
+    trained = {n for n, p in detector.named_parameters() if p.requires_grad}
+    vectors = {n for n, p in detector.named_parameters() if p.ndim == 1}
+    head = {n for n, _ in detector.named_parameters() if ".head." in n}
+    assert trained == vectors | head
+    assert head and trained - head

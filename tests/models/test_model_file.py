@@ -27,6 +27,7 @@ from avkd.models.model_file import (
     load_student_encoder,
     load_video_teacher,
     read_header,
+    round_to_half,
     save_model,
 )
 
@@ -404,3 +405,42 @@ def test_counters_and_biases_alone_are_no_start(other):
     with pytest.raises(ModelFileError, match="small: none of its convolutions fits"):
         load_fitting(target, encoder().state_dict(), source="small")
     assert all(torch.equal(before[n], t) for n, t in target.state_dict().items())
+
+
+def test_half_precision_takes_half_the_room_and_gives_the_rounded_weights_back(tmp_path):
+    torch.manual_seed(0)
+    model = build_detector(**DETECTOR).eval()
+    sizes = {}
+    for half in (False, True):
+        path = tmp_path / f"{half}.safetensors"
+        save_model(
+            path,
+            model,
+            kind="detector",
+            arguments=DETECTOR,
+            decision=RULE,
+            half_precision=half,
+            **NOTES,
+        )
+        sizes[half] = path.stat().st_size
+    assert sizes[True] < 0.75 * sizes[False]
+    loaded = load_model(tmp_path / "True.safetensors", kind="detector").model
+    round_to_half(model)
+    expected, found = model.state_dict(), loaded.state_dict()
+    assert all(found[name].dtype == expected[name].dtype for name in expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_weight_too_large_for_half_precision_is_refused(tmp_path):
+    model = build_detector(**DETECTOR)
+    with torch.no_grad():
+        next(model.parameters()).fill_(1e6)
+    with pytest.raises(ModelFileError, match="NaN or infinity"):
+        save_model(
+            tmp_path / "model.safetensors",
+            model,
+            kind="detector",
+            arguments=DETECTOR,
+            half_precision=True,
+            **NOTES,
+        )
