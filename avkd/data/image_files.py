@@ -56,6 +56,8 @@ def read_image(path: Path) -> np.ndarray:
     """
     if not path.is_file():
         raise MediaError("not_found", path, "no such picture; check the path")
+    if path.stat().st_size == 0:
+        raise MediaError("empty_file", path, "the file is empty; copy or download it again")
     return _decode(path, path)
 
 
@@ -95,11 +97,20 @@ def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:
         with Image.open(source, formats=_FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise MediaError("too_large", path, "larger than 8K; scale it down first")
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            return _as_rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:
         raise MediaError("not_media", path, "not a JPEG, PNG, BMP or WebP picture") from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaError("not_media", path, f"broken picture ({error}); copy it again") from error
+
+
+def _as_rgb(picture: Image.Image) -> np.ndarray:
+    """uint8 RGB (H, W, 3); greys of 16 bits are scaled by their depth, which Pillow would clip."""
+    if picture.mode.startswith("I"):
+        deep = np.asarray(picture).astype(np.float64)
+        grey = np.rint(np.clip(deep, 0, 65535) / 257).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.array(picture.convert("RGB"))
 
 
 def format_of_name(name: str) -> str:

@@ -19,12 +19,14 @@ from typing import Any
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 from einops import rearrange
 from scipy.signal import resample_poly
 
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
+from avkd.data.orientation import PLAIN, Orientation
 
 MAX_PIXELS = 7680 * 4320
 """Largest picture decoded (8K); a larger header is refused before the first decode."""
@@ -78,7 +80,7 @@ class MediaInfo:
     height: int
     """Pixels, as shown (after rotation)."""
     rotation_degrees: int
-    """Clockwise turn that brings the stored picture upright: 0, 90, 180 or 270."""
+    """Clockwise turn that brings the stored picture upright: 0, 90, 180 or 270, after a mirror."""
     average_frames_per_second: float
     """0 when the header does not say."""
     codec: str
@@ -99,22 +101,23 @@ class VideoFrame:
     """The frame's own timestamp, counted from the first frame's."""
     decoded: Any = field(repr=False, compare=False)
     """The decoder's frame; use `image` or `region`."""
+    orientation: Orientation = PLAIN
+    """How it is shown."""
 
     @property
     def height(self) -> int:
-        """Height in pixels, upright."""
-        return self.decoded.width if self._quarter_turns % 2 else self.decoded.height
+        """Height in pixels, as shown."""
+        return self.orientation.size(self.decoded.width, self.decoded.height)[1]
 
     @property
     def width(self) -> int:
-        """Width in pixels, upright."""
-        return self.decoded.height if self._quarter_turns % 2 else self.decoded.width
+        """Width in pixels, as shown."""
+        return self.orientation.size(self.decoded.width, self.decoded.height)[0]
 
     @property
     def image(self) -> np.ndarray:
-        """The whole picture, uint8 RGB (H, W, 3), upright."""
-        pixels = self.decoded.to_ndarray(format="rgb24")
-        return np.ascontiguousarray(np.rot90(pixels, -self._quarter_turns))
+        """The whole picture, uint8 RGB (H, W, 3), upright, with square pixels."""
+        return self.orientation.apply(self.decoded.to_ndarray(format="rgb24"))
 
     def region(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
         """A window of `image`, uint8 RGB; much cheaper than the whole picture when small.
@@ -125,7 +128,8 @@ class VideoFrame:
         assert 0 <= left < right <= self.width and 0 <= top < bottom <= self.height
         # Odd sizes are converted by another, slightly different routine: they take the long way.
         odd = self.decoded.width % 2 or self.decoded.height % 2
-        if odd or self._quarter_turns or self.decoded.format.name not in ("yuv420p", "yuvj420p"):
+        is_halved = self.decoded.format.name in ("yuv420p", "yuvj420p")
+        if odd or not is_halved or self.orientation != PLAIN:
             return np.ascontiguousarray(self.image[top:bottom, left:right])
         even_left, even_top = left - left % 2, top - top % 2
         window = _cut_planes(self.decoded, even_left, even_top, right, bottom)
@@ -134,14 +138,13 @@ class VideoFrame:
             pixels[top - even_top : bottom - even_top, left - even_left : right - even_left]
         )
 
-    @property
-    def _quarter_turns(self) -> int:
-        """Clockwise quarter turns to bring the picture upright."""
-        return _clockwise_degrees(self.decoded.rotation) // 90
 
-
-def _clockwise_degrees(counter_clockwise: int) -> int:
-    return (-round(counter_clockwise / 90) * 90) % 360
+def _orientation(stream: Any, decoded: Any) -> Orientation:
+    matrix = decoded.side_data.get(SideData.DISPLAYMATRIX)
+    aspect = stream.sample_aspect_ratio
+    return Orientation.of(
+        None if matrix is None else bytes(matrix), None if aspect is None else float(aspect)
+    )
 
 
 def _cut_planes(frame: Any, left: int, top: int, right: int, bottom: int) -> Any:
@@ -231,9 +234,10 @@ def _check_size(width: int, height: int, path: Path) -> None:
 
 
 def _audio_stream(container: Any) -> Any | None:
-    """The first sound stream that can be decoded, or None."""
-    decodable = (stream for stream in container.streams.audio if stream.codec_context is not None)
-    return next(decodable, None)
+    """The default sound stream, else the first, of those that can be decoded; or None."""
+    decodable = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    preferred = [stream for stream in decodable if stream.disposition & Disposition.default]
+    return next(iter((*preferred, *decodable)), None)
 
 
 def probe(path: Path) -> MediaInfo:
@@ -247,12 +251,13 @@ def probe(path: Path) -> MediaInfo:
         first = next(_decoded(container, stream, path, Counter()), None)
         if first is None:
             raise MediaError("no_frames", path, "not one frame can be decoded; copy it again")
-        frame = VideoFrame(source_index=0, time_seconds=0.0, decoded=first)
+        orientation = _orientation(stream, first)
+        frame = VideoFrame(source_index=0, time_seconds=0.0, decoded=first, orientation=orientation)
         sound = _audio_stream(container)
         return MediaInfo(
             width=frame.width,
             height=frame.height,
-            rotation_degrees=_clockwise_degrees(first.rotation),
+            rotation_degrees=orientation.clockwise_degrees,
             average_frames_per_second=float(stream.average_rate or 0),
             codec=stream.codec_context.name,
             duration_seconds=container.duration / av.time_base if container.duration else None,
@@ -290,8 +295,10 @@ def _timed(container: Any, stream: Any, path: Path, counts: Counter[str]) -> Ite
     """Frames in order of time, counted from the first one; backward jumps are dropped."""
     step = 1.0 / float(stream.average_rate or FRAMES_PER_SECOND)
     origin, previous = None, -step
+    # AVI knows when a frame is decoded, not when it is shown; what stands as pts is out of order.
+    has_no_pts = container.format.name == "avi"
     for index, decoded in enumerate(_decoded(container, stream, path, counts)):
-        pts = decoded.pts if decoded.pts is not None else decoded.dts
+        pts = decoded.dts if has_no_pts or decoded.pts is None else decoded.pts
         if pts is None or decoded.time_base is None:
             time = previous + step
         else:
@@ -306,7 +313,12 @@ def _timed(container: Any, stream: Any, path: Path, counts: Counter[str]) -> Ite
             return
         previous = time
         counts["source_frames"] += 1
-        yield VideoFrame(source_index=index, time_seconds=time, decoded=decoded)
+        yield VideoFrame(
+            source_index=index,
+            time_seconds=time,
+            decoded=decoded,
+            orientation=_orientation(stream, decoded),
+        )
 
 
 def iter_frames(
