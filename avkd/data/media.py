@@ -30,6 +30,7 @@ from avkd.data.orientation import PLAIN, Orientation
 
 MAX_PIXELS = 7680 * 4320
 """Largest picture decoded (8K); a larger header is refused before the first decode."""
+_TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
 MAX_HOLD_SECONDS = 10.0
 """Longest time one frame may stand still; a longer jump of the timestamps ends the video."""
 _AUDIO_GAP_SECONDS = 0.02
@@ -337,7 +338,8 @@ def iter_frames(
             gives every source frame.
         max_seconds: Stop after this much of the video.
         counts: Filled with what was met: ``source_frames``, ``bad_packets``, ``corrupt_frames``,
-            ``unordered_frames``, ``time_jump``, ``cut_off``, ``stopped_by_limit``.
+            ``unordered_frames``, ``time_jump``, ``cut_off``, ``stopped_by_limit``, and
+            ``missing_frames`` where the header announced more than 2 % more than there were.
 
     Raises:
         MediaError: the file cannot be opened, or not one frame can be decoded (``no_frames``).
@@ -356,6 +358,10 @@ def iter_frames(
                 counts["stopped_by_limit"] += 1
                 break
             yield frame
+        else:
+            missing = stream.frames - counts["source_frames"]  # 0 frames = the header does not say
+            if missing > max(1, _TOLERATED_MISSING * stream.frames) and not counts["time_jump"]:
+                counts["missing_frames"] = missing
         if not counts["source_frames"]:
             raise MediaError("no_frames", path, "not one frame can be decoded; copy it again")
 

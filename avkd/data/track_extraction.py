@@ -7,7 +7,7 @@ Knows nothing of manifests, labels, storage or models.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,7 +31,11 @@ _SMALL_FACE_FRACTION = 0.03
 
 FileKind = Literal["video", "frames", "image"]
 
-_DAMAGE = ("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames")
+_DAMAGE = (
+    *("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames"),
+    "missing_frames",
+)
+_MOST_DAMAGE = 0.2  # share of broken frames from which on what is left says nothing of the file
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,7 @@ def plan_tracks(
             thorough = load_detector(str(detector), _SMALL_FACE_FRACTION)
             tracks, num_frames = face_tracks.find_tracks(opened(Counter()), thorough)
         found = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
+    _refuse_wreck(path, counts)
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
     kept = [plan for plan in found if len(plan) >= min(min_frames, num_frames)]
@@ -199,6 +204,19 @@ def plan_tracks(
         flags=tuple(name for name, holds in conditions.items() if holds),
         counts=dict(counts),
     )
+
+
+def _refuse_wreck(path: Path, counts: Mapping[str, int]) -> None:
+    """Refuse a file of which so much is broken that a face in the rest may be an artefact.
+
+    Raises:
+        MediaError: ``too_damaged``.
+    """
+    broken = counts["bad_packets"] + counts["corrupt_frames"]
+    total = counts["source_frames"] + counts["bad_packets"]
+    if broken > _MOST_DAMAGE * total:
+        detail = f"{broken} of {total} frames are damaged or encrypted; copy or download it again"
+        raise MediaError("too_damaged", path, detail)
 
 
 def _known_or_found(

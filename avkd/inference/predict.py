@@ -171,13 +171,18 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         warnings=[
             *_starter_note(detector),
             *(_UNCALIBRATED if detector.rule.calibration.kind == "none" else ()),
-            *(
-                Note(code=flag, message=_FLAG_MESSAGES[flag])
-                for flag in plan.flags
-                if flag in _FLAG_MESSAGES
-            ),
+            *(_flag_note(flag, plan) for flag in plan.flags if flag in _FLAG_MESSAGES),
         ],
     )
+
+
+def _flag_note(flag: str, plan: FilePlan) -> Note:
+    message = _FLAG_MESSAGES[flag]
+    missing = plan.counts.get("missing_frames", 0)
+    if flag == "damaged" and missing:
+        share = missing / (missing + plan.counts["source_frames"])
+        message += f"; {missing} frames that its header announces are missing ({share:.0%})"
+    return Note(code=flag, message=message)
 
 
 def _starter_note(detector: Judge) -> tuple[Note, ...]:

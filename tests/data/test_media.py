@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -369,3 +370,17 @@ def test_writing_is_atomic_and_names_its_refusals(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no frames"):
         media.write_video(tmp_path / "a.mp4", [])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_that_the_header_announces_and_nobody_finds_are_counted(
+    plain_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off behind its index, an MP4 decodes without an error, only shorter."""
+    whole, cut = Counter(), Counter()
+    number = sum(1 for _ in media.iter_frames(plain_video, counts=whole))
+    assert not whole["missing_frames"]
+    decoded = media._decoded
+    half = number // 2
+    monkeypatch.setattr(media, "_decoded", lambda *args: islice(decoded(*args), half))
+    list(media.iter_frames(plain_video, counts=cut))
+    assert cut["missing_frames"] == whole["source_frames"] - half

@@ -267,3 +267,16 @@ def test_a_file_whose_names_are_no_text_is_read_all_the_same(tmp_path: Path) -> 
     assert b"TITLEXX" in content
     path.write_bytes(content.replace(b"TITLEXX", b"TITLE\xff\xfe"))
     assert len(list(iter_file(path, "video", max_seconds=None, counts=Counter()))) == 1
+
+
+def test_a_wreck_is_refused_and_a_scratch_is_not(tmp_path: Path) -> None:
+    from collections import Counter
+
+    from avkd.data import track_extraction
+
+    scratched = Counter(source_frames=50, corrupt_frames=9, bad_packets=0)
+    track_extraction._refuse_wreck(tmp_path / "a.mp4", scratched)
+    wreck = Counter(source_frames=1, bad_packets=41)
+    with pytest.raises(MediaError, match="41 of 42 frames are damaged or encrypted") as caught:
+        track_extraction._refuse_wreck(tmp_path / "a.mp4", wreck)
+    assert caught.value.code == "too_damaged"

@@ -230,16 +230,21 @@ def test_a_damaged_file_is_judged_as_far_as_it_can_be_read(judge, tmp_path: Path
     path = tmp_path / "whole.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), dtype=np.uint8)
     media.write_video(path, list(noise))
-    content = bytearray(path.read_bytes())
-    rng = np.random.default_rng(0)
-    first, last = content.index(b"mdat") + 200, content.index(b"moov")
-    for position in rng.integers(first, last, 30):
-        content[position] ^= 1 << int(rng.integers(8))
     damaged = tmp_path / "damaged.mp4"
-    damaged.write_bytes(content)
+
+    def judged(num_flips: int) -> Verdict:
+        content = bytearray(path.read_bytes())
+        rng = np.random.default_rng(0)
+        first, last = content.index(b"mdat") + 200, content.index(b"moov")
+        for position in rng.integers(first, last, num_flips):
+            content[position] ^= 1 << int(rng.integers(8))
+        damaged.write_bytes(content)
+        return judge(damaged, detector="none")
+
     assert "damaged" not in codes(judge(path, detector="none").warnings)
-    verdict = judge(damaged, detector="none")
-    assert verdict.decision != "cannot_tell" and "damaged" in codes(verdict.warnings)
+    scratched, wreck = judged(4), judged(60)
+    assert scratched.decision != "cannot_tell" and "damaged" in codes(scratched.warnings)
+    assert wreck.decision == "cannot_tell" and codes(wreck.skipped) == ["too_damaged"]
 
 
 # Files about which nothing can be said
