@@ -138,11 +138,15 @@ def test_the_demo_goes_the_whole_path(stage: Stage, monkeypatch: pytest.MonkeyPa
     assert stage.run("demo.sh", str(out)) == 0, stage.output
     verbs = [call[1] for call in stage.calls]
     assert verbs == [
+        *("predict", "prepare", "evaluate"),  # a first look at the model that ships
         *("synth", *["prepare"] * 3, "pretrain", "finetune", "evaluate"),
         *("distill", "evaluate", "predict", "predict"),
     ]
     # It changes to the repository itself, so that its configs are found from anywhere.
     configs = [config_of(call, REPOSITORY, monkeypatch) for call in stage.calls]
+    looked, pictures, table, *configs = configs
+    assert looked.model is None and len(looked.files) == 2
+    assert table.model == Path("starter") and table.data == (pictures.out,)
     _, talking, seen, unseen, pretrained, finetuned, evaluated, *image_branch = configs
     distilled, student_evaluated, predicted, student_predicted = image_branch
     assert pretrained.data == (talking.out,)
