@@ -26,7 +26,7 @@ METHODS = [
 
 
 def main(out: Path) -> None:
-    """Fill ``out`` with real/*.png and fake/<method>/*.png."""
+    """Fill ``out``/test with real/*.png and fake/<method>/*.png."""
     portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     with Image.open(portrait) as opened:
         picture = np.asarray(opened.convert("RGB"))
@@ -41,13 +41,13 @@ def main(out: Path) -> None:
         "grey": change.toned(image, saturation=0.0),
     }
     for name, copy in copies.items():
-        _write(out / "real" / f"{name}.png", change.as_uint8(copy))
+        _write(out / "test" / "real" / f"{name}.png", change.as_uint8(copy))
     clip = Clip(picture[None], landmarks)
     for method in METHODS:
         for seed in range(FAKES_A_METHOD):
             rng = np.random.default_rng(seed)
             forged = forgery_methods.apply(method, clip, strength=1.0, rng=rng)
-            _write(out / "fake" / method / f"{seed}.png", forged.frames[0])
+            _write(out / "test" / "fake" / method / f"{seed}.png", forged.frames[0])
 
 
 def _write(path: Path, image: np.ndarray) -> None:

@@ -33,17 +33,18 @@ asl test intel_D eat.mkv night.mkv sister.mkv
 asl test intel_E hungry.mkv want.mkv
 side train tmsv_SP01 "$media"/lavse_tmsv/SP01_*.mp4
 side test tmsv_SP05 "$media"/lavse_tmsv/SP05_*.mp4
-side test lipify "$media"/lipify/*
-side test nv "$media"/nvidia_maxine/*.mp4
+side train lipify_A "$media"/lipify/Colors_{6,7}.mp4
+side test lipify "$media"/lipify/{bbab8n.mpg,Adverb_1.mp4,Colors_2.mp4}
+side train nv "$media"/nvidia_maxine/*.mp4
 side test pyfeat "$media"/pyfeat/*.mp4
 side test bob "$media"/bob_io_video/*.mov
 find "$clips" -name '*.align' -delete
-mkdir -p "$out/tools/fake"
-cp -r --update "$media"/fake_tools/* "$media/fake_talkingavatar" "$out/tools/fake/"
+mkdir -p "$out/tools/test/fake"
+cp -r --update "$media"/fake_tools/* "$media/fake_talkingavatar" "$out/tools/test/fake/"
 
 step "prepare"
 crops=(--crop_pixels 192 --crop_margin 1.3)
-people='(?P<identity>congress/\w+|caltech_faces/image_\d\d|sfhq_\w+/\w+)'
+people='(?P<identity>congress/\w+|caltech_faces/image_\d\d|sfhq_\w+/[\w-]+)'
 sides=(--options.val_fraction 0.15 --options.test_fraction 0.25)
 pictures=(--layout real_fake_images --source "$media/images" --dataset pictures
   --options.identity_pattern "$people" "${sides[@]}" "${crops[@]}")
@@ -69,11 +70,10 @@ avkd_or_skips forge --data "$out/prepared/clips" --out "$out/forged" --split tes
   warped_geometry generator_artifacts
 avkd_or_skips prepare --layout manifest --source "$out/forged" --out "$out/prepared/forged" \
   --detector boxes "${crops[@]}"
-everyone=(--options.val_fraction 0 --options.test_fraction 1)
 avkd_or_skips prepare --layout real_fake --source "$out/tools" --dataset tools \
-  --out "$out/prepared/tools" "${everyone[@]}" "${crops[@]}" --max_seconds 10
+  --out "$out/prepared/tools" "${crops[@]}" --max_seconds 10
 avkd_or_skips prepare --layout real_fake_images --source "$out/tools" --dataset tool_pictures \
-  --out "$out/prepared/tool_pictures" "${everyone[@]}" "${crops[@]}"
+  --out "$out/prepared/tool_pictures" "${crops[@]}"
 avkd_or_skips prepare "${films[@]}" --split test --perturbation chain --severity 3 \
   --dataset clips_reencoded --out "$out/prepared/clips_reencoded"
 avkd_or_skips prepare "${pictures[@]}" --split test --perturbation jpeg --severity 3 \

@@ -25,6 +25,7 @@ _PARTS = ("mouth", "nose", "eyes", "one_eye")
 _RATIOS = (0.35, 0.5, 0.75, 1.0, 1.0, 1.0)
 _WHOLE_PICTURE_SHARE = 0.4  # of the resynthesised ones
 _INWARDS_SHARE = 0.7
+_UNEVENNESS = (0.06, 0.2)  # of up-sampling kernels; an even one only makes a picture soft
 
 Change = Callable[[np.ndarray, float], np.ndarray]
 """From a float picture and a place in the drift, -1..1, to the changed one."""
@@ -130,9 +131,9 @@ def draw_recipe(
     blender = str(rng.choice(list(settings.blenders)))
     if resynthesised and whole < _WHOLE_PICTURE_SHARE:
         mask, blender = np.ones_like(mask), "feathered"
-    alter = _up_sampling(rng) if resynthesised else _mismatch(rng)
     # Both directions (Shiohara and Yamasaki): the odd one out is the patch, or what is around it.
     inwards = resynthesised or uses_donor or swaps < _INWARDS_SHARE
+    alter = _up_sampling(rng) if resynthesised else _mismatch(rng, with_up_sampling=inwards)
     return Recipe(
         mask=mask,
         blender=blender,
@@ -153,14 +154,17 @@ def _draw_shapes(rng: np.random.Generator, parts: bool) -> tuple[str, ...]:
     return tuple(str(name) for name in rng.choice(_PARTS, size=count, replace=False))
 
 
-def _mismatch(rng: np.random.Generator) -> Change:
-    """One or more differences of look: colour, frequency, resolution, compression."""
+def _mismatch(rng: np.random.Generator, *, with_up_sampling: bool) -> Change:
+    """One or more differences of look: colour, frequency, resolution, compression.
+
+    A real may look like any of them, but not like a generator's up-sampling.
+    """
     likely: list[tuple[float, Change]] = [
         (0.75, _colour(rng)),
         (0.5, _frequency(rng)),
         (0.35, _resolution(rng)),
         (0.3, _compression(rng)),
-        (0.15, _up_sampling(rng)),
+        (0.15 * with_up_sampling, _up_sampling(rng)),
     ]
     chosen = [step for chance, step in likely if rng.random() < chance] or [likely[0][1]]
 
@@ -218,7 +222,7 @@ def _up_sampling(rng: np.random.Generator) -> Change:
     kernel = 1 - np.abs(np.arange(1 - factor, factor)) / factor
     if rng.random() < 0.4:
         kernel = np.convolve(kernel, [1, 2, 1])
-    kernel = kernel * np.exp(rng.uniform(0.0, 0.12) * rng.standard_normal(len(kernel)))
+    kernel = kernel * np.exp(rng.uniform(*_UNEVENNESS) * rng.standard_normal(len(kernel)))
     sharpness, shift = rng.uniform(0.0, 1.5), rng.uniform(-6, 6, 3)
 
     def alter(image: np.ndarray, _: float) -> np.ndarray:

@@ -20,17 +20,21 @@ class OnlineConfig:
 
     exclude_blenders: tuple[BlenderName, ...] = ()
     """Ways of blending that are never used, to be tested as unseen."""
+    stored_share: float = 0.5
+    """fakes=both: share of the pairs whose fake is a stored one, next to any real. Whole generated
+    faces teach what such portraits look like, and then real ones are taken for them; at 0 stored
+    fakes only serve as donors."""
     parts: float = 0.3
     """Share of fakes that change one to three parts of the face, as hand-made edits do."""
     donors: float = 0.3
-    """Share whose source is another person's face, where one of the same dataset is known."""
+    """Share whose source is another face of the same dataset, stored fakes' included."""
     resynthesis: float = 0.2
     """Share whose source went through up-sampling, as a generator's last layers do it."""
     drift: float = 0.3
     """Probability that colour and place drift and flicker over a clip."""
 
     def __post_init__(self) -> None:
-        for name in ("parts", "donors", "resynthesis", "drift"):
+        for name in ("stored_share", "parts", "donors", "resynthesis", "drift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"online.{name}: want 0..1")
 
@@ -43,6 +47,8 @@ def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None
     """
     if fakes == "stored" and online != OnlineConfig():
         raise ValueError("online has no effect with fakes=stored; give --fakes online or both")
+    if fakes == "online" and online.stored_share != OnlineConfig().stored_share:
+        raise ValueError("online.stored_share has no effect with fakes=online; give --fakes both")
     if not 0.0 <= degradation <= 1.0:
         raise ValueError("degradation: want 0..1, the probability that a clip is degraded")
 

@@ -428,9 +428,10 @@ def _online(
     if config.fakes != "stored":
         given = vars(config.online)
         excluded = given["exclude_blenders"]
+        apart = ("exclude_blenders", "stored_share")
         forgery = OnlineForgery(
             blenders=tuple(name for name in BLENDERS if name not in excluded),
-            **{name: value for name, value in given.items() if name != "exclude_blenders"},
+            **{name: value for name, value in given.items() if name not in apart},
         )
         if not forgery.blenders:
             raise ValueError("online.exclude_blenders: no way of blending is left; exclude fewer")

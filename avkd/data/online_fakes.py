@@ -98,12 +98,15 @@ class OnlineFakes:
         return recipe, donor
 
     def _donor(self, item: ClipItem, length: int, rng: np.random.Generator) -> ClipItem | None:
-        """A real of somebody else of the same dataset, or None where a few draws find none."""
+        """Somebody else of the same dataset, or None where a few draws find nobody.
+
+        A stored fake will do: its face is no less foreign, and a generated one has its own traces.
+        """
         people = set(item.sample.identities)
         found = None
         for place in rng.integers(0, len(self.items), _TRIES):
             other = self.items[int(place)]
-            if found is None and people and other.sample.label == REAL:
+            if found is None and people:
                 is_other = bool(other.sample.identities) and not people & {*other.sample.identities}
                 # Of another dataset, its camera would give the source away.
                 fits = other.sample.split == item.sample.split

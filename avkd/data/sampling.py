@@ -196,7 +196,8 @@ class MixedBatches:
             the clips are real, drawn by themselves. ``natural``: as they come.
         seed: Of the order.
         fakes: ``stored``: those of the corpora. ``online``: every pair is a real and a fake made of
-            it on the spot (`online_fakes`). ``both``: every second pair.
+            it on the spot (`online_fakes`). ``both``: of some pairs.
+        stored_share: With ``both``, share of the pairs whose fake is a stored one.
 
     Raises:
         ValueError: a class is missing, the batch cannot be halved, or fakes made on the spot are
@@ -214,6 +215,7 @@ class MixedBatches:
         balance: Balance,
         seed: int,
         fakes: Fakes = "stored",
+        stored_share: float = 0.5,
     ) -> None:
         self.labels = np.asarray(labels)
         self.sources = sources
@@ -235,6 +237,7 @@ class MixedBatches:
         self.balance = balance
         self.seed = seed
         self.fakes_from = fakes
+        self.stored_share = stored_share
 
     def __len__(self) -> int:
         return max(1, self.num_items // self.batch_size)
@@ -271,7 +274,9 @@ class MixedBatches:
         fakes = _cycled(rng, self.fakes, total // 2)
         keys = []
         for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
-            if self.fakes_from == "both" and index % 2 == 0:
+            share = self.stored_share
+            is_stored = int((index + 1) * share) > int(index * share)
+            if self.fakes_from == "both" and not is_stored:
                 keys += _online(epoch, index, real)
             elif self.balance == "paired":
                 source = self.sources[fake]

@@ -210,6 +210,7 @@ def _batches(
         balance="paired",
         seed=seed,
         fakes=config.fakes,
+        stored_share=config.online.stored_share,
     )
     return mixed, mixed.fake_fraction
 

@@ -145,6 +145,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         balance=config.class_balance,
         seed=config.loop.seed,
         fakes=config.fakes,
+        stored_share=config.online.stored_share,
     )
     step = _step(
         config,
