@@ -197,7 +197,7 @@ class DistillConfig:
     """Under-sampling of the training samples."""
     fakes: Fakes = "stored"
     """stored: those of the corpora; online: made of the reals while training, differently every
-    time; both: every second one. Made ones stand on the val side too, always the same."""
+    time; both: see online.stored_share. Made ones stand on the val side too, always the same."""
     online: OnlineConfig = field(default_factory=OnlineConfig)
     """What fakes made while training are like."""
     degradation: float = 0.0

@@ -300,7 +300,7 @@ class FinetuneConfig:
     """Forgery methods never trained or selected on, to be tested as unseen."""
     fakes: Fakes = "stored"
     """stored: those of the corpora; online: made of the reals while training, differently every
-    time; both: every second one. Made ones stand on the val side too, always the same."""
+    time; both: see online.stored_share. Made ones stand on the val side too, always the same."""
     online: OnlineConfig = field(default_factory=OnlineConfig)
     """What fakes made while training are like."""
     degradation: float = 0.0

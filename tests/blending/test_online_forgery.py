@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.blending import picture_changes
+from avkd.blending import online_forgery, picture_changes
 from avkd.blending.blenders import BLENDERS
 from avkd.blending.degradation import degrade, draw_degradation
 from avkd.blending.masks import SHAPES, draw_mask
@@ -84,6 +84,17 @@ def test_the_forgery_does_not_flicker_unless_it_is_to_drift():
 def test_both_directions_occur():
     changed = [_recipe(seed, resynthesis=0.0).alter_target is not None for seed in range(200)]
     assert 0.2 < np.mean(changed) < 0.4
+
+
+def test_a_real_never_looks_up_sampled(monkeypatch):
+    """The odd look around a patch is the real's too; a generator's grid must not be."""
+
+    def refused(rng):
+        return lambda image, place: pytest.fail("a real went through up-sampling")
+
+    monkeypatch.setattr(online_forgery, "_up_sampling", refused)
+    for seed in range(100):
+        _recipe(seed, resynthesis=0.0).base(_clip(frames=1))
 
 
 def test_settings_say_what_is_drawn():

@@ -127,7 +127,9 @@ def test_a_donor_is_somebody_else_of_the_same_side_and_dataset(corpus):  # noqa:
     assert fakes._donor(items[0], 25, rng) is None
 
 
-@pytest.mark.parametrize(("fakes", "online_share"), [("online", 1.0), ("both", 0.5)])
+@pytest.mark.parametrize(
+    ("fakes", "online_share"), [("online", 1.0), ("both", 0.5), ("both", 0.75), ("both", 1.0)]
+)
 def test_batches_hold_pairs_in_the_shares_asked_for(fakes, online_share):
     labels = [REAL] * 12 + [FAKE] * 4
     batches = MixedBatches(
@@ -139,6 +141,7 @@ def test_batches_hold_pairs_in_the_shares_asked_for(fakes, online_share):
         balance="paired",
         seed=0,
         fakes=fakes,
+        stored_share=1 - online_share,
     )
     keys = [key for batch in batches.epoch(0) for key in batch]
     made = [key for key in keys if key.role == "online_fake"]
