@@ -52,9 +52,12 @@ avkd_or_skips prepare "${pictures[@]}" --out "$out/prepared/pictures"
 films=(--layout real_fake --source "$clips" --dataset clips
   --options.identity_pattern 'real/(?P<identity>grid/\w+|\w+)/' "${crops[@]}")
 avkd_or_skips prepare "${films[@]}" --out "$out/prepared/clips"
+# The threshold must hold for clips that a network has re-encoded, too.
+avkd_or_skips prepare "${films[@]}" --split val --perturbation chain --severity 3 \
+  --dataset clips_val_reencoded --out "$out/prepared/clips_val_reencoded"
 
 step "train the teacher: ImageNet weights, fakes made on the spot, generated faces"
-learnt=(--data "$out/prepared/pictures" "$out/prepared/clips" --loop.seed "${SEED:-0}")
+learnt=(--data "$out"/prepared/{pictures,clips,clips_val_reencoded} --loop.seed "${SEED:-0}")
 [ -f "$out/teacher/model.safetensors" ] || \
   avkd distill --config "$configs/distill_teacher.yaml" "${learnt[@]}" --run "$out/teacher" \
     --resume "$([ -d "$out/teacher" ] && echo true || echo false)"

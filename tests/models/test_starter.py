@@ -7,9 +7,15 @@ import sys
 import zipfile
 from pathlib import Path
 
+import matplotlib
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from avkd.config.evaluation_config import PredictConfig
+from avkd.data import face_tracks
+from avkd.inference.predict import predict
 from avkd.models import starter
 from avkd.models.model_file import load_detector, read_header
 
@@ -61,3 +67,19 @@ def test_pip_installs_models_and_card(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = [*starter.STARTERS.values(), starter.CARD]
     assert {f"avkd/models/starter/{path.name}" for path in shipped} <= names
+
+
+def test_predict_without_a_model_uses_the_starter_and_says_so_everywhere(tmp_path):
+    portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    picture = tmp_path / "portrait.jpg"
+    picture.write_bytes(portrait.read_bytes())
+    size = Image.open(picture).size
+    points = np.array([[[222.0, 193], [308, 189], [267, 241], [234, 280], [307, 276]]])
+    boxes = np.array([[185.0, 110, 345, 330]])
+    face_tracks.write_face_sidecar(picture, boxes, points, size)
+    table = tmp_path / "verdicts.csv"
+    outcome = predict(PredictConfig(files=(picture,), detector="boxes", out=table))
+    assert "ships with avkd" in outcome.text and str(starter.CARD) in outcome.text
+    assert "starter_model" in table.read_text()
+    as_json = predict(PredictConfig(files=(picture,), detector="boxes", json=True)).text
+    assert '"code": "starter_model"' in as_json
