@@ -35,7 +35,10 @@ REALS = {
     "clips of unseen people and cameras": "clips",
     "the same, re-encoded three times (`chain`, severity 3)": "clips_reencoded",
 }
-TRAINED_ON = ("images/real", "images/fake", "grid/", "korean_woman", "intel_asl", "lavse_tmsv")
+TRAINED_ON = (
+    *("images/real", "images/fake", "grid/", "korean_woman", "intel_asl", "lavse_tmsv"),
+    *("lipify/Colors_6", "lipify/Colors_7", "nvidia_maxine"),
+)
 
 
 def main() -> None:

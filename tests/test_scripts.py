@@ -145,7 +145,7 @@ def test_the_demo_goes_the_whole_path(stage: Stage, monkeypatch: pytest.MonkeyPa
     # It changes to the repository itself, so that its configs are found from anywhere.
     configs = [config_of(call, REPOSITORY, monkeypatch) for call in stage.calls]
     looked, pictures, table, *configs = configs
-    assert looked.model is None and len(looked.files) == 2
+    assert looked.model is None and len(looked.files) == 3
     assert table.model == Path("starter") and table.data == (pictures.out,)
     _, talking, seen, unseen, pretrained, finetuned, evaluated, *image_branch = configs
     distilled, student_evaluated, predicted, student_predicted = image_branch

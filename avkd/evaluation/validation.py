@@ -127,7 +127,7 @@ class Validation:
         half_width = _UNCERTAIN_HALF_WIDTH
         if max_false_alarms is not None:
             surely = _threshold_of_reals(labels, logits, max_false_alarms / 2)
-            half_width = max(half_width, curve.probability(surely) - probability)
+            half_width = curve.probability(surely) - probability
         few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
             calibration=curve,
