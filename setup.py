@@ -14,6 +14,7 @@ EXTRAS = {
         "pytest>=8.3",
         "pytest-xdist>=3.6",
         "ruff>=0.8",
+        "setuptools>=70.1",
         "types-PyYAML",
         "types-tqdm",
     ],
