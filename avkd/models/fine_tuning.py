@@ -35,7 +35,7 @@ def set_trainable(network: ImageNetwork, part: str) -> None:
 
 
 def _norm_parameters(network: ImageNetwork) -> list[list[nn.Parameter]]:
-    """Scale and shift of every norm: vectors of modules that hold vectors alone.
+    """Scale and shift of every norm.
 
     Raises:
         ValueError: the network has no norm.

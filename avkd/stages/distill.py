@@ -260,8 +260,16 @@ def _num_views(
     """How many views of every item there are; None = a new one in every epoch."""
     if teacher is None:
         return None
+    if config.fakes != "stored":
+        if teacher.is_video:
+            raise ValueError(
+                f"{config.teacher}: a video teacher is asked once, about stored frames; it cannot "
+                "teach fakes that are made while training: give --fakes stored, or an image teacher"
+            )
+        return None
     frames = clips.model_input.clip_frames
-    one_view = config.views.is_fixed and all(item.num_frames == frames for item in clips.items)
+    is_fixed = config.views.is_fixed and not config.degradation
+    one_view = is_fixed and all(item.num_frames == frames for item in clips.items)
     if config.cached_views is None:
         return 1 if one_view and not teacher.is_video else None
     if teacher.is_video:
@@ -292,6 +300,7 @@ def _teacher(
             "data": data.provenance["data"],
             "asked": "every frame" if teacher.is_video else "views",
             "views": None if teacher.is_video else vars(config.views),
+            "degradation": None if teacher.is_video else config.degradation,
             "clip_frames": clips.model_input.clip_frames,
             "seed": None if teacher.is_video else config.loop.seed,
         },

@@ -71,6 +71,11 @@ class TeacherModel:
                 f"{path}: the teacher knows {self.input.faces} faces, the data hold "
                 f"{student.faces} ones; prepare the data as the teacher's were"
             )
+        if self.input.crop_margin != student.crop_margin:
+            raise ValueError(
+                f"{path}: the teacher knows crops of margin {self.input.crop_margin:g}, the data "
+                f"hold {student.crop_margin:g}; prepare the data as the teacher's were"
+            )
         if not self.is_video and self.input.region != student.region:
             raise ValueError(
                 f"{path}: looks at the {self.input.region}, the student at the {student.region}"
