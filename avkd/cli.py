@@ -41,7 +41,7 @@ class Verb:
 VERBS: dict[str, Verb] = {
     "synth": Verb(
         "avkd.config.data_config:SynthConfig",
-        "avkd.generation.build:run_synth",
+        "avkd.synthesis.build:run_synth",
         "generate a talking-face corpus, so that everything runs without a dataset",
     ),
     "prepare": Verb(
@@ -57,7 +57,7 @@ VERBS: dict[str, Verb] = {
     ),
     "forge": Verb(
         "avkd.config.data_config:ForgeConfig",
-        "avkd.generation.build:run_forge",
+        "avkd.synthesis.build:run_forge",
         "make labelled forgeries from real clips",
     ),
     "pretrain": Verb(

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from avkd.blending import picture_changes as change
-from avkd.data.track_extraction import plan_tracks
-from avkd.generation import forgery_methods
-from avkd.generation.forgery_methods import FORGERIES, Clip
+from avkd.data.faces.track_extraction import plan_tracks
+from avkd.synthesis import forgery_methods
+from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
 FAKES_A_METHOD = 2
 METHODS = [

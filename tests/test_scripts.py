@@ -15,7 +15,7 @@ import pytest
 from avkd import cli
 from avkd.config.load import parse
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
-from avkd.generation.forgery_methods import FORGERIES
+from avkd.synthesis.forgery_methods import FORGERIES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))

@@ -20,14 +20,14 @@ from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import Corpus, TrainingClips
+from avkd.data.faces.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, shown_for_validation
-from avkd.data.perturbations import Perturbation
+from avkd.data.perturbations.perturbations import Perturbation
 from avkd.data.prepare import PrepareReport, prepare
 from avkd.data.selection import evenly_spread, undersample
-from avkd.data.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.outcome import ExitCode, Outcome
 

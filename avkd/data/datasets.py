@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
-from avkd.data.crop_store import CropStore
+from avkd.data.crops.crop_store import CropStore
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, Role

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from avkd.data import transforms
-from avkd.data.face_crop import CROP_PIXELS
+from avkd.data.faces.face_crop import CROP_PIXELS
 from avkd.data.sampling import ClipBatch
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD, CLIP_FRAMES, VIDEO_VIEW_SHARE, Views
 from avkd.data.windows import Window, WindowRule

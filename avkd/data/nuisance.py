@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from avkd.data import image_files, media, picture_archive, silence
+from avkd.data import silence
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.media import MediaError
-from avkd.data.perturbed_frames import Frame
-from avkd.data.track_extraction import FileKind, FilePlan, TrackPlan
+from avkd.data.faces.track_extraction import FileKind, FilePlan, TrackPlan
+from avkd.data.media import image_files, media, picture_archive
+from avkd.data.media.media import MediaError
+from avkd.data.perturbations.perturbed_frames import Frame
 
 Fact = float | str | bool | None
 """None = not known, or this kind of file has no such thing."""

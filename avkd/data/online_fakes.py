@@ -19,7 +19,7 @@ import numpy as np
 from avkd.blending.degradation import degrade, draw_degradation
 from avkd.blending.online_forgery import OnlineForgery, Recipe, draw_recipe, mean_face
 from avkd.data.clip_items import ClipItem
-from avkd.data.face_crop import template_points
+from avkd.data.faces.face_crop import template_points
 from avkd.data.manifest import FAKE, REAL
 
 Role = Literal["stored", "online_real", "online_fake"]

@@ -21,22 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.data import (
-    crop_store,
-    face_crop,
-    face_tracks,
-    image_files,
-    nuisance,
-    perturbed_frames,
-    perturbed_sound,
-)
-from avkd.data.crop_writer import CropWriter, PackedTrack, TrackPacker
-from avkd.data.journal import append_journal, read_journal
-from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import MediaError
-from avkd.data.perturbations import CROPPING, FRAME_RATE, SOUND, Perturbation
-from avkd.data.perturbed_frames import Alteration, perturbing
-from avkd.data.track_extraction import (
+from avkd.data import nuisance
+from avkd.data.crops import crop_store
+from avkd.data.crops.crop_writer import CropWriter, PackedTrack, TrackPacker
+from avkd.data.crops.journal import append_journal, read_journal
+from avkd.data.faces import face_crop, face_tracks
+from avkd.data.faces.track_extraction import (
     DETECT_EVERY_FRAMES,
     MIN_FRAMES,
     FileKind,
@@ -48,6 +38,12 @@ from avkd.data.track_extraction import (
     read_sound,
     sound_of_track,
 )
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import image_files
+from avkd.data.media.media import MediaError
+from avkd.data.perturbations import perturbed_frames, perturbed_sound
+from avkd.data.perturbations.perturbations import CROPPING, FRAME_RATE, SOUND, Perturbation
+from avkd.data.perturbations.perturbed_frames import Alteration, perturbing
 from avkd.data.worker_pool import Outcome, run_isolated
 
 _log = logging.getLogger(__name__)

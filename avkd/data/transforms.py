@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from avkd.data import masking
 from avkd.data.audio_features import MASK_VALUE, MEL_BINS, MEL_FRAMES_PER_VIDEO_FRAME
-from avkd.data.face_crop import CROP_PIXELS
+from avkd.data.faces.face_crop import CROP_PIXELS
 from avkd.data.windows import WINDOW_FRAMES
 
 CLIP_FRAMES = WINDOW_FRAMES  # training sees what evaluation sees

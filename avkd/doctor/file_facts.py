@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from avkd import durable
-from avkd.data import image_files, media, picture_archive
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.manifest import Kind
-from avkd.data.media import MediaError
+from avkd.data.media import image_files, media, picture_archive
+from avkd.data.media.media import MediaError
 
 # What the decoder met and went on from; frames are missing or wrong there.
 _DAMAGE = ("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames")

@@ -37,9 +37,9 @@ from avkd.data.model_input import ModelInput
 from avkd.data.silence import silent_ends
 from avkd.data.windows import WINDOW_FRAMES, Window
 from avkd.evaluation.score_rows import scored_row, unscored_row
+from avkd.losses.agreement import center_per_step
 from avkd.models.cross_modal_network import CrossModalNetwork, CrossModalOutput
 from avkd.models.model_file import LoadedModel, ModelFileError, load_model, read_header
-from avkd.objectives.agreement import center_per_step
 from avkd.reporting.scores import ClipScore
 from avkd.runtime import Runtime
 

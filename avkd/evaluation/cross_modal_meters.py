@@ -22,9 +22,9 @@ from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import WindowClips
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WINDOW_FRAMES, Window
+from avkd.losses import representation_health as health
+from avkd.losses.agreement import negative_cosine
 from avkd.models.cross_modal_network import CrossModalNetwork
-from avkd.objectives import representation_health as health
-from avkd.objectives.agreement import negative_cosine
 from avkd.runtime import Runtime
 
 _SEED = 0  # of places and intervals: all runs are measured alike

@@ -22,13 +22,11 @@ from tqdm import tqdm
 
 from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data import face_crop, inventory
+from avkd.data import inventory
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.crop_store import as_stored
-from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_picture_name
-from avkd.data.media import MediaError
-from avkd.data.model_input import ModelInput
-from avkd.data.track_extraction import (
+from avkd.data.crops.crop_store import as_stored
+from avkd.data.faces import face_crop
+from avkd.data.faces.track_extraction import (
     DETECT_EVERY_FRAMES,
     MIN_FRAMES,
     FileKind,
@@ -38,7 +36,10 @@ from avkd.data.track_extraction import (
     iter_file,
     plan_tracks,
 )
-from avkd.data.track_extraction import load_detector as load_face_detector
+from avkd.data.faces.track_extraction import load_detector as load_face_detector
+from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_picture_name
+from avkd.data.media.media import MediaError
+from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge, to_csv
 from avkd.models import starter

@@ -25,12 +25,12 @@ from avkd.data.sampling import ClipBatch, MixedBatches, RecurringBatches
 from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
+from avkd.losses.classification import prior_corrected_cross_entropy
+from avkd.losses.distillation import logit_mean_squares, softened_divergence
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
 from avkd.models.model_file import round_to_half
-from avkd.objectives.classification import prior_corrected_cross_entropy
-from avkd.objectives.distillation import logit_mean_squares, softened_divergence
 from avkd.outcome import Outcome
 from avkd.reporting import figure, metrics
 from avkd.runtime import Runtime

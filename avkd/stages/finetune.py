@@ -26,6 +26,8 @@ from avkd.data.sampling import ClipBatch, MixedBatches
 from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
+from avkd.losses.agreement import negative_cosine
+from avkd.losses.classification import prior_corrected_cross_entropy
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
@@ -37,8 +39,6 @@ from avkd.models.model_file import (
     load_video_teacher,
     read_header,
 )
-from avkd.objectives.agreement import negative_cosine
-from avkd.objectives.classification import prior_corrected_cross_entropy
 from avkd.outcome import Outcome
 from avkd.reporting import figure, metrics
 from avkd.runtime import Runtime

@@ -25,11 +25,11 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ShuffledBatches
 from avkd.evaluation.cross_modal_meters import Places, measure, random_places
 from avkd.evaluation.linear_baseline import linear_baseline
+from avkd.losses import representation_health as health
+from avkd.losses.agreement import negative_cosine
 from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
-from avkd.objectives import representation_health as health
-from avkd.objectives.agreement import negative_cosine
 from avkd.outcome import ExitCode, Outcome
 from avkd.runtime import Runtime
 from avkd.training import optim, run_folder

@@ -8,7 +8,7 @@ from avkd.blending.blenders import BLENDERS
 from avkd.blending.degradation import degrade, draw_degradation
 from avkd.blending.masks import SHAPES, draw_mask
 from avkd.blending.online_forgery import OnlineForgery, draw_recipe, mean_face
-from avkd.data.face_crop import template_points
+from avkd.data.faces.face_crop import template_points
 
 SIZE = 64
 FACE = template_points(SIZE, 1.3)

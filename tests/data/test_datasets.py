@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from avkd.data import face_tracks, media
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import Corpus, TrainingClips, WindowClips, training_loader
-from avkd.data.face_crop import TEMPLATE
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import media
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.sampling import ClipBatch, ClipKey

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avkd.data import face_tracks, media, nuisance
-from avkd.data.face_crop import TEMPLATE
+from avkd.data import nuisance
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import TEMPLATE
+from avkd.data.faces.track_extraction import iter_file, plan_tracks, read_sound
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import media
 from avkd.data.prepare import prepare, read_nuisance
-from avkd.data.track_extraction import iter_file, plan_tracks, read_sound
 
 FRAMES = 30
 

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avkd.data import face_tracks, media
-from avkd.data.crop_store import CropStore
-from avkd.data.face_crop import TEMPLATE
-from avkd.data.journal import read_journal
+from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.journal import read_journal
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import TEMPLATE
+from avkd.data.faces.track_extraction import extract_tracks, iter_file
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import MediaError
+from avkd.data.media import media
+from avkd.data.media.media import MediaError
 from avkd.data.prepare import prepare
-from avkd.data.track_extraction import extract_tracks, iter_file
 from avkd.data.worker_pool import Outcome
 from avkd.outcome import Bug
 
@@ -272,7 +273,7 @@ def test_a_file_whose_names_are_no_text_is_read_all_the_same(tmp_path: Path) -> 
 def test_a_wreck_is_refused_and_a_scratch_is_not(tmp_path: Path) -> None:
     from collections import Counter
 
-    from avkd.data import track_extraction
+    from avkd.data.faces import track_extraction
 
     scratched = Counter(source_frames=50, corrupt_frames=9, bad_packets=0)
     track_extraction._refuse_wreck(tmp_path / "a.mp4", scratched)

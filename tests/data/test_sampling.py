@@ -16,7 +16,7 @@ from avkd.data.sampling import (
     ShuffledBatches,
 )
 from avkd.data.transforms import Augmentation, draw_view
-from avkd.objectives.classification import log_prior_odds
+from avkd.losses.classification import log_prior_odds
 
 
 def labels(num_reals: int, num_fakes: int) -> list[int]:

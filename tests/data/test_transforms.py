@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from avkd.data.face_crop import CROP_PIXELS, TEMPLATE
+from avkd.data.faces.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.transforms import (
     CHANNEL_MEAN,
     CHANNEL_STD,

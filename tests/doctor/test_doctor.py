@@ -14,9 +14,10 @@ from PIL import Image
 from avkd import cli, durable
 from avkd.config.data_config import LayoutConfig, PrepareConfig
 from avkd.config.doctor_config import DoctorConfig
-from avkd.data import image_files, media, worker_pool
+from avkd.data import worker_pool
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import image_files, media
 from avkd.doctor.doctor import recognise, run_doctor
 from avkd.doctor.examination import Examined, Finding
 from avkd.doctor.file_facts import FileFacts, FileJob, digest, examine

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avkd.config.evaluation_config import EvaluateConfig
-from avkd.data import audio_features, face_tracks, media
+from avkd.data import audio_features
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avkd.data.face_crop import CROP_PIXELS, TEMPLATE
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import media
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD

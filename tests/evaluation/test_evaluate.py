@@ -13,7 +13,7 @@ from PIL import Image
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import ImageModelConfig
 from avkd.config.load import parse
-from avkd.data.crop_provenance import CropProvenance
+from avkd.data.crops.crop_provenance import CropProvenance
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare

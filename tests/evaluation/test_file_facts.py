@@ -10,7 +10,7 @@ from test_scores import make_head
 from test_summary import window_score
 
 from avkd.data import nuisance
-from avkd.data.journal import append_journal
+from avkd.data.crops.journal import append_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
 from avkd.evaluation.file_facts import write_file_facts

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data import face_tracks, media
-from avkd.data.crop_store import CropStore
-from avkd.data.face_crop import TEMPLATE
+from avkd.data.crops.crop_store import CropStore
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media import media
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD

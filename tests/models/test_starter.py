@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data import face_tracks
+from avkd.data.faces import face_tracks
 from avkd.inference.predict import predict
 from avkd.models import starter
 from avkd.models.model_file import load_detector, read_header

@@ -8,9 +8,9 @@ import torch
 
 from avkd.config import training_config
 from avkd.data.windows import WINDOW_FRAMES
+from avkd.losses.agreement import negative_cosine
 from avkd.models.build import CLIP_FRAMES
 from avkd.models.target_normalisation import TargetCenter, TargetNormalisation
-from avkd.objectives.agreement import negative_cosine
 
 B, T, P = 12, 25, 6
 CENTERED = ["double", "whitened"]

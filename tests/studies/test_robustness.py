@@ -20,7 +20,7 @@ from avkd.config.load import ConfigError, parse
 from avkd.config.robustness_config import RobustnessConfig
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
-from avkd.data.perturbations import DEEPERFORENSICS
+from avkd.data.perturbations.perturbations import DEEPERFORENSICS
 from avkd.models.build import build_image_detector
 from avkd.models.model_file import save_model
 from avkd.reporting.report_folder import read_report_folder

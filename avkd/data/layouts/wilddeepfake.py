@@ -14,11 +14,12 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from avkd.data import inventory, picture_archive
+from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts.real_fake import label_of
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
-from avkd.data.media import MediaError
+from avkd.data.media import picture_archive
+from avkd.data.media.media import MediaError
 from avkd.data.splits import count_labels, split_groups
 
 METHOD = "wild"

@@ -12,9 +12,9 @@ from typing import get_args, get_type_hints
 import pytest
 
 from avkd.config.data_config import PrepareConfig
-from avkd.data import picture_archive
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import REAL, Manifest, Sample
+from avkd.data.media import picture_archive
 
 PAIRS = {"train": ["000", "001"], "val": ["002", "003"], "test": ["004", "005"]}
 

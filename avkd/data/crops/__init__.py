@@ -1,0 +1,1 @@
+"""Stored crops: their files, the journal of a preparation, where each crop comes from."""

@@ -1,0 +1,1 @@
+"""Faces in frames: detection, tracks over time, crops in standard position."""

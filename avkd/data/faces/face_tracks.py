@@ -1,0 +1,301 @@
+"""Faces through time: detect every few frames, link by overlap, fill short gaps, smooth.
+
+The only door to face detectors (`DETECTORS`). Knows frames as arrays; nothing of files on disk but
+the sidecar of known boxes, and nothing of crops or labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from avkd import durable
+from avkd.data.clock import FRAMES_PER_SECOND
+
+MAX_GAP_FRAMES = 10
+"""Longest run of frames without a face that is filled in; a longer one splits the track."""
+MIN_TRACK_SCORE = 0.9
+"""Least mean score of a track: MTCNN gives real faces 0.95 or more in most frames, while napes and
+folds that pass its own threshold stay below 0.88."""
+_LINK_OVERLAP = 0.3
+"""Least intersection over union of one face's boxes at two detections in a row."""
+_SMOOTH_SHAPE_FRAMES = 6
+_SMOOTH_POSITION_SIGMA_FRAMES = 2.0
+_SIDECAR_SUFFIX = ".faces.json"
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Faces found in some frames, in no particular order."""
+
+    boxes: np.ndarray
+    """(N, 4) x0 y0 x1 y1 in pixels."""
+    scores: np.ndarray
+    """(N,) in [0, 1]."""
+    landmarks: np.ndarray
+    """(N, 5, 2): left eye, right eye, nose tip, left and right mouth corner as seen."""
+    frame: np.ndarray
+    """(N,) which of the given frames each face is in."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class FaceDetector(Protocol):
+    """Anything that finds faces in a stack of frames."""
+
+    def __call__(self, frames: np.ndarray) -> Faces:
+        """Find faces in uint8 RGB (T, H, W, 3)."""
+        ...
+
+
+class MtcnnFaces:
+    """`FaceDetector` with MTCNN (Zhang et al. 2016) on the CPU; see `MtcnnDetector`."""
+
+    def __init__(self, *, min_face_fraction: float = 0.1) -> None:
+        # Late: preparing with known boxes needs no torch, and workers start three seconds sooner.
+        from avkd.data.faces.face_detector_mtcnn import MtcnnDetector
+
+        self._detector = MtcnnDetector(min_face_fraction=min_face_fraction)
+
+    def __call__(self, frames: np.ndarray) -> Faces:
+        """Find faces in uint8 RGB (T, H, W, 3)."""
+        found = [self._detector.detect(image) for image in frames]
+        boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        frame = np.repeat(np.arange(len(found)), [len(parts[1]) for parts in found])
+        return Faces(boxes, scores, landmarks, frame)
+
+
+DETECTORS = {"mtcnn": MtcnnFaces}
+"""Detectors by name; a new one is one more line here."""
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face followed without interruption."""
+
+    frame_indices: np.ndarray
+    """(T,) consecutive frames of the 25 per second stream."""
+    landmarks: np.ndarray
+    """(T, 5, 2) smoothed, in frame pixels."""
+    boxes: np.ndarray
+    """(T, 4) x0 y0 x1 y1, interpolated between detections."""
+    detected: np.ndarray
+    """(T,) bool: found by the detector in this very frame (else interpolated)."""
+    score: float
+    """Mean detection score."""
+
+    def __len__(self) -> int:
+        return len(self.frame_indices)
+
+    @property
+    def prominence(self) -> float:
+        """Mean side of the face in pixels times frames: the primary track has most."""
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        return float(np.sqrt(np.clip(sides.prod(axis=1), 0, None)).sum())
+
+
+@dataclass
+class _Sighting:
+    frame: int
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: float
+
+
+def find_tracks(
+    frames: Iterable[Any], detector: FaceDetector, *, detect_every_frames: int = 5
+) -> tuple[list[FaceTrack], int]:
+    """Detect and follow every face of a video, holding one frame at a time.
+
+    The first and the last frame are always searched, so that tracks reach both ends.
+
+    Args:
+        frames: Consecutive frames with an ``image`` property (uint8 RGB (H, W, 3)), which is read
+            only where faces are searched.
+        detector: Finds faces.
+        detect_every_frames: Frames from one search to the next.
+
+    Returns:
+        Tracks, the largest times longest first, and the number of frames seen.
+    """
+    chains: list[list[_Sighting]] = []
+    number, last = -1, None
+    for number, frame in enumerate(frames):
+        last = frame
+        if number % detect_every_frames == 0:
+            _link(chains, _sightings(detector, frame.image, number), detect_every_frames)
+    if last is not None and number % detect_every_frames:
+        _link(chains, _sightings(detector, last.image, number), detect_every_frames)
+    return _ranked(chains), number + 1
+
+
+def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
+    """Tracks from faces already known, e.g. of a sidecar; ``faces.frame`` counts at 25 per second.
+
+    Returns:
+        Tracks, the largest times longest first.
+    """
+    chains: list[list[_Sighting]] = []
+    for number in np.unique(faces.frame):
+        rows = np.flatnonzero(faces.frame == number)
+        sightings = [
+            _Sighting(int(number), faces.boxes[i], faces.landmarks[i], float(faces.scores[i]))
+            for i in rows
+        ]
+        _link(chains, sightings, 1)
+    return _ranked(chains)
+
+
+def _sightings(detector: FaceDetector, image: np.ndarray, number: int) -> list[_Sighting]:
+    faces = detector(image[None])
+    return [
+        _Sighting(number, faces.boxes[i], faces.landmarks[i], float(faces.scores[i]))
+        for i in range(len(faces))
+    ]
+
+
+def _link(chains: list[list[_Sighting]], sightings: list[_Sighting], every_frames: int) -> None:
+    """Append each sighting to the chain it overlaps most; a sighting without one starts its own."""
+    if not sightings:
+        return
+    now = sightings[0].frame
+    # Between two searches lie every_frames - 1 frames nobody looked at; they are no gap.
+    reach = max(MAX_GAP_FRAMES + 1, every_frames)
+    open_chains = [chain for chain in chains if now - chain[-1].frame <= reach]
+    pairs = [
+        (_overlap(chain[-1].box, sighting.box), c, s)
+        for c, chain in enumerate(open_chains)
+        for s, sighting in enumerate(sightings)
+    ]
+    used_chains, used_sightings = set(), set()
+    for overlap, c, s in sorted(pairs, key=lambda pair: -pair[0]):
+        if overlap < _LINK_OVERLAP:
+            break
+        if c not in used_chains and s not in used_sightings:
+            open_chains[c].append(sightings[s])
+            used_chains.add(c)
+            used_sightings.add(s)
+    chains.extend([sighting] for s, sighting in enumerate(sightings) if s not in used_sightings)
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    common = float(np.clip(sides, 0, None).prod())
+    union = float((first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod()) - common
+    return common / union if union > 0 else 0.0
+
+
+def _ranked(chains: Sequence[list[_Sighting]]) -> list[FaceTrack]:
+    tracks = (_interpolated(chain) for chain in chains)
+    sure = (track for track in tracks if track.score >= MIN_TRACK_SCORE)
+    return sorted(sure, key=lambda track: -track.prominence)
+
+
+def _interpolated(chain: list[_Sighting]) -> FaceTrack:
+    """Fill the frames between sightings linearly, then smooth."""
+    seen = np.array([sighting.frame for sighting in chain])
+    frames = np.arange(seen[0], seen[-1] + 1)
+    values = np.stack([np.append(s.box, s.landmarks.ravel()) for s in chain]).astype(np.float64)
+    filled = np.stack([np.interp(frames, seen, column) for column in values.T], axis=1)
+    landmarks = filled[:, 4:].reshape(-1, 5, 2)
+    return FaceTrack(
+        frame_indices=frames,
+        landmarks=smooth_landmarks(landmarks),
+        boxes=filled[:, :4],
+        detected=np.isin(frames, seen),
+        score=float(np.mean([sighting.score for sighting in chain])),
+    )
+
+
+def smooth_landmarks(landmarks: np.ndarray) -> np.ndarray:
+    """Steady landmarks (T, 5, 2): shape over +-6 frames, position with sigma 2 frames.
+
+    Windows shrink symmetrically towards the ends, so that steady motion is never delayed.
+    """
+    position = landmarks.mean(axis=1, keepdims=True)
+    shape = landmarks - position
+    flat = np.ones(2 * _SMOOTH_SHAPE_FRAMES + 1)
+    offsets = np.arange(-_SMOOTH_SHAPE_FRAMES, _SMOOTH_SHAPE_FRAMES + 1)
+    bell = np.exp(-0.5 * (offsets / _SMOOTH_POSITION_SIGMA_FRAMES) ** 2)
+    return _weighted_mean(shape, flat) + _weighted_mean(position, bell)
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Moving mean along axis 0, its window cut to stay inside and symmetric."""
+    reach = len(weights) // 2
+    smoothed = np.empty_like(values, dtype=np.float64)
+    for t in range(len(values)):
+        half = min(reach, t, len(values) - 1 - t)
+        part = weights[reach - half : reach + half + 1]
+        smoothed[t] = np.tensordot(part / part.sum(), values[t - half : t + half + 1], axes=1)
+    return smoothed
+
+
+def shifted_track(track: FaceTrack, *, start: int, stop: int) -> FaceTrack:
+    """The part of a track that lies in frames ``start`` to ``stop`` (exclusive)."""
+    kept = (track.frame_indices >= start) & (track.frame_indices < stop)
+    return dataclasses.replace(
+        track,
+        frame_indices=track.frame_indices[kept],
+        landmarks=track.landmarks[kept],
+        boxes=track.boxes[kept],
+        detected=track.detected[kept],
+    )
+
+
+def face_sidecar_path(video_path: Path) -> Path:
+    """Where the known faces of a video lie: ``<video path>.faces.json``."""
+    return video_path.with_name(video_path.name + _SIDECAR_SUFFIX)
+
+
+def write_face_sidecar(
+    video_path: Path,
+    boxes: np.ndarray,
+    landmarks: np.ndarray,
+    size: tuple[int, int],
+) -> None:
+    """Write one known face per frame beside a video, for ``detector="boxes"``.
+
+    Args:
+        video_path: The video.
+        boxes: (T, 4) x0 y0 x1 y1 in pixels, one row a frame of the 25 per second stream.
+        landmarks: (T, 5, 2) in pixels.
+        size: Width and height of the video.
+    """
+    rows = zip(np.round(boxes, 2).tolist(), np.round(landmarks, 2).tolist(), strict=True)
+    faces = [
+        {"frame": number, "box": box, "landmarks": points}
+        for number, (box, points) in enumerate(rows)
+    ]
+    sidecar = {"frames_per_second": FRAMES_PER_SECOND, "size": list(size), "faces": faces}
+    durable.write_text(face_sidecar_path(video_path), json.dumps(sidecar) + "\n")
+
+
+def read_face_sidecar(video_path: Path) -> Faces:
+    """Read the known faces of a video.
+
+    Raises:
+        ValueError: there is no sidecar or it is broken; names the file.
+    """
+    path = face_sidecar_path(video_path)
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        rows = sidecar["faces"]
+        if sidecar["frames_per_second"] != FRAMES_PER_SECOND:
+            raise ValueError(f"frames must be counted at {FRAMES_PER_SECOND} per second")
+        boxes = np.array([row["box"] for row in rows], np.float64).reshape(len(rows), 4)
+        points = np.array([row["landmarks"] for row in rows], np.float64).reshape(len(rows), 5, 2)
+        frame = np.array([row["frame"] for row in rows], np.int64)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: missing; detector 'boxes' needs one beside the video") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a face sidecar ({error}); write it again") from error
+    return Faces(boxes, np.ones(len(rows)), points, frame)

@@ -1,0 +1,1 @@
+"""Perturbations of pictures, clips and sound, at five severities."""

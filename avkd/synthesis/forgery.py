@@ -1,0 +1,374 @@
+"""Labelled forgeries made from the real clips of a prepared corpus, and the reals re-encoded alike.
+
+Chooses targets and donors, reads and writes files, keeps the books; the pictures are changed by
+`forgery_methods`. Knows nothing of detectors or training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from avkd import durable
+from avkd.data import worker_pool
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
+from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.journal import append_journal, read_journal
+from avkd.data.faces import face_tracks
+from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.media import media
+from avkd.synthesis import forgery_methods
+from avkd.synthesis.forgery_methods import FORGERIES, Clip
+
+_REGION_MARGIN = 2.2
+"""How far beyond the landmarks a forgery may reach, in distances between the eyes."""
+_TIMEOUT_SECONDS = 600.0
+_VERSION = 3  # of what the methods do; 3: no two of them blend alike
+_SETTINGS_FILE, _REPORT_FILE = "forge.json", "report.jsonl"
+
+
+@dataclass(frozen=True)
+class ForgeReport:
+    """What became of a corpus."""
+
+    manifest: Manifest
+    """All files that were written, reals and fakes."""
+    failures: tuple[dict[str, Any], ...]
+    """Report rows of everything that was not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One file to write: ``made`` from ``target``, with ``donor``'s help."""
+
+    made: Sample
+    target: Sample
+    donor: Sample | None
+    strength: float
+
+
+def forge(
+    prepared: Path,
+    sources: Path,
+    out: Path,
+    *,
+    methods: Sequence[str] = tuple(FORGERIES),
+    split: Split | None = None,
+    clips_per_identity: int | None = None,
+    strength: tuple[float, float] = (0.5, 1.0),
+    seed: int = 0,
+    crf: int = 20,
+    max_seconds: float = 12.0,
+    workers: int = 2,
+) -> ForgeReport:
+    """Forge every real clip of ``prepared`` by every method.
+
+    Writes ``real/<name>.mp4``, ``fake/<method>/<name>.mp4`` (H.264, same quality; a face sidecar
+    beside each), ``manifest.jsonl`` and ``report.jsonl``. An interrupted run goes on where it
+    was and tries again what failed.
+    Fakes share scene, length and codec with the real they name as ``source_id``; donors come from
+    the same side of the split. `sound_swapped` and `sound_shifted` leave the picture as it is: a
+    detector that only looks cannot and should not find them.
+
+    Args:
+        prepared: A prepared corpus (`prepare`).
+        sources: Root folder of the manifest it was prepared from: the videos themselves.
+        out: Folder to fill.
+        methods: Names from `forgery_methods.FORGERIES`.
+        split: Forge only this side; None = all.
+        clips_per_identity: At most so many real clips of each person, the first by id; None = all.
+        strength: Each forgery's strength is drawn evenly from this range within 0..1.
+        seed: Chooses donors, strengths and every parameter, file by file.
+        crf: H.264 quality, 0 (lossless) to 51, for reals and fakes alike.
+        max_seconds: Longer clips are cut.
+        workers: Processes.
+
+    Raises:
+        ValueError: unknown methods or an impossible strength, no real clips, or ``out`` was made
+            with other settings.
+    """
+    unknown = sorted(set(methods) - set(FORGERIES))
+    if unknown or not methods or len(set(methods)) != len(methods):
+        raise ValueError(
+            f"methods={tuple(methods)!r}: choose each at most once from {', '.join(FORGERIES)}"
+        )
+    if not 0 <= strength[0] <= strength[1] <= 1:
+        raise ValueError(f"strength={strength}: give low, high with 0 <= low <= high <= 1")
+    corpus = Manifest.load(prepared / "manifest.jsonl")
+    of_side = [s for s in corpus.samples if s.label == REAL and split in (None, s.split)]
+    reals = _few_of_each(of_side, clips_per_identity)
+    if not reals:
+        side = "" if split is None else f" on side {split}"
+        raise ValueError(f"{prepared}: holds no real clips{side}; forgeries are made of real ones")
+    settings = {
+        "corpus": corpus.fingerprint,
+        "version": _VERSION,
+        "methods": sorted(methods),
+        "split": split,
+        "clips_per_identity": clips_per_identity,
+        "strength": list(strength),
+        "seed": seed,
+        "crf": crf,
+        "max_seconds": max_seconds,
+    }
+    _claim(out, settings)
+
+    jobs, failures = _plan(reals, methods, strength, seed)
+    report = out / _REPORT_FILE
+    past = read_journal(report, repair=True)
+    known = {row["sample_id"] for row in past}
+    append_journal(report, [row for row in failures if row["sample_id"] not in known])
+    finished = {row["sample_id"] for row in past if row["status"] == "ok"}
+    waiting = [job for job in jobs if job.made.sample_id not in finished]
+    work = functools.partial(_make, prepared, sources, out, seed, crf, max_seconds)
+    outcomes = worker_pool.run_isolated(
+        work,
+        waiting,
+        workers=workers,
+        timeout_seconds=_TIMEOUT_SECONDS,
+        some_worked=bool(finished),
+    )
+    for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip"):
+        row = _row(outcome.item, outcome.status, outcome.message)
+        counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
+        append_journal(report, [row | counted])
+    return _conclude(out, jobs)
+
+
+def _few_of_each(reals: Sequence[Sample], most: int | None) -> list[Sample]:
+    """At most ``most`` clips of each person; of people nobody knows, all."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    kept = []
+    for sample in sorted(reals, key=lambda sample: sample.sample_id):
+        counts[sample.identities] += 1
+        if most is None or not sample.identities or counts[sample.identities] <= most:
+            kept.append(sample)
+    return kept
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    path = out / _SETTINGS_FILE
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ValueError(f"{path}: made with other settings; choose another folder or delete it")
+    durable.write_json(path, settings)
+
+
+def _plan(
+    reals: Sequence[Sample], methods: Sequence[str], strength: tuple[float, float], seed: int
+) -> tuple[list[_Job], list[dict[str, Any]]]:
+    """Every file to write, and a report row for each that cannot be."""
+    jobs, failures = [], []
+    for target in reals:
+        real = _made_sample(target, None, REAL_METHOD)
+        jobs.append(_Job(made=real, target=target, donor=None, strength=0.0))
+        for method in methods:
+            rng = _rng(seed, target.sample_id, method, "plan")
+            level = float(rng.uniform(*strength))
+            donor, reason = _choose_donor(method, target, reals, rng)
+            made = _made_sample(target, donor, method)
+            job = _Job(made=made, target=target, donor=donor, strength=level)
+            if reason:
+                failures.append(_row(job, "not_possible", reason))
+            else:
+                jobs.append(job)
+    return jobs, failures
+
+
+def _choose_donor(
+    method: str, target: Sample, reals: Sequence[Sample], rng: np.random.Generator
+) -> tuple[Sample | None, str]:
+    """A donor for ``target`` (None where none is needed) or the reason why there is none."""
+    forgery = FORGERIES[method]
+    if forgery.changes == "sound" and not target.has_audio:
+        return None, "the clip has no sound"
+    if forgery.donor == "none":
+        return None, ""
+
+    def fits(other: Sample) -> bool:
+        if other.split != target.split or other.sample_id == target.sample_id:
+            return False
+        if forgery.changes == "sound" and not other.has_audio:
+            return False
+        if forgery.donor == "same_person":
+            return bool(target.identities) and other.identities == target.identities
+        known = bool(other.identities) and bool(target.identities)
+        return known and not set(other.identities) & set(target.identities)
+
+    fitting = sorted(filter(fits, reals), key=lambda sample: sample.sample_id)
+    if not fitting:
+        who = forgery.donor.replace("_", " ")
+        return None, f"no other real clip of the {who} on the same side of the split"
+    return fitting[int(rng.integers(len(fitting)))], ""
+
+
+def _made_sample(target: Sample, donor: Sample | None, method: str) -> Sample:
+    dataset = f"{target.dataset}_forged"
+    name = target.sample_id.removeprefix(f"{target.dataset}/{REAL_METHOD}/").replace("/", "__")
+    real_id = f"{dataset}/{REAL_METHOD}/{name}"
+    label = REAL if method == REAL_METHOD else FAKE
+    people = target.identities if donor is None else target.identities + donor.identities
+    return Sample(
+        sample_id=f"{dataset}/{method}/{name}",
+        path=f"real/{name}.mp4" if label == REAL else f"fake/{method}/{name}.mp4",
+        kind="video",
+        label=label,
+        dataset=dataset,
+        method=method,
+        identities=tuple(dict.fromkeys(people)),
+        split=target.split,
+        source_id=None if label == REAL else real_id,
+        has_audio=target.has_audio,
+    )
+
+
+def _row(job: _Job, status: str, message: str) -> dict[str, Any]:
+    return {
+        "sample_id": job.made.sample_id,
+        "label": job.made.label,
+        "method": job.made.method,
+        "split": job.made.split,
+        "strength": round(job.strength, 4),
+        "donor": None if job.donor is None else job.donor.sample_id,
+        "status": status,
+        "message": message,
+    }
+
+
+def _conclude(out: Path, jobs: Sequence[_Job]) -> ForgeReport:
+    rows = {row["sample_id"]: row for row in read_journal(out / _REPORT_FILE)}
+    samples = tuple(
+        dataclasses.replace(job.made, num_frames=rows[job.made.sample_id]["num_frames"])
+        for job in jobs
+        if rows[job.made.sample_id]["status"] == "ok"
+    )
+    failures = tuple(row for row in rows.values() if row["status"] != "ok")
+    notes = (f"made by avkd forge: {len(samples)} files, {len(failures)} not made (report.jsonl)",)
+    manifest = Manifest(root=out, samples=samples, notes=notes)
+    manifest.save(out / "manifest.jsonl")
+    return ForgeReport(manifest, failures)
+
+
+def _make(
+    prepared: Path, sources: Path, out: Path, seed: int, crf: int, max_seconds: float, job: _Job
+) -> int:
+    """Write one file; gives its number of frames."""
+    store = _store(prepared)
+    source = _Source.find(store, sources, job.target, max_seconds)
+    window, waveform = source.window(), source.waveform(store)
+    if job.made.label == REAL:
+        frames = source.images()
+    else:
+        target = Clip(source.pictures(window), source.landmarks - window[:2], waveform)
+        forged = forgery_methods.apply(
+            job.made.method,
+            target,
+            None if job.donor is None else _donor_clip(store, sources, job.donor, max_seconds),
+            strength=job.strength,
+            rng=_rng(seed, job.target.sample_id, job.made.method),
+        )
+        frames, waveform = source.images(window, forged.frames), forged.waveform
+    path = out / job.made.path
+    media.write_video(path, frames, waveform=waveform, crf=crf)
+    boxes = forgery_methods.boxes_around(source.landmarks)
+    size = (source.width, source.height)
+    face_tracks.write_face_sidecar(path, boxes, source.landmarks, size)
+    return source.num_frames
+
+
+def _donor_clip(store: CropStore, sources: Path, donor: Sample, max_seconds: float) -> Clip:
+    source = _Source.find(store, sources, donor, max_seconds)
+    window = source.window()
+    return Clip(source.pictures(window), source.landmarks - window[:2], source.waveform(store))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """The stretch of a source video that a prepared track covers, in whole frames at 25 fps."""
+
+    path: Path
+    track: str
+    start_frame: int
+    landmarks: np.ndarray
+    width: int
+    height: int
+    has_audio: bool
+
+    @classmethod
+    def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> _Source:
+        record = store.record(sample.path)
+        num_frames = min(record.num_frames, int(max_seconds * FRAMES_PER_SECOND))
+        path = sources / record.source_path
+        if not np.isfinite(record.landmarks).all():
+            raise ValueError(f"{path}: has no landmarks (input came cropped); prepare the videos")
+        info = media.probe(path)
+        return cls(
+            path=path,
+            track=sample.path,
+            start_frame=record.source_start_frame,
+            landmarks=record.landmarks[:num_frames],
+            # H.264 with halved colour planes holds even sizes only.
+            width=info.width - info.width % 2,
+            height=info.height - info.height % 2,
+            has_audio=record.has_audio,
+        )
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.landmarks)
+
+    def window(self) -> np.ndarray:
+        """Left, top, right, bottom of the part of the frame that a forgery may touch."""
+        eyes = self.landmarks[:, 1] - self.landmarks[:, 0]
+        margin = _REGION_MARGIN * np.linalg.norm(eyes, axis=-1).max()
+        points = self.landmarks.reshape(-1, 2)
+        low = np.clip(points.min(0) - margin, 0, None)
+        high = np.clip(points.max(0) + margin, None, (self.width, self.height))
+        return np.concatenate([np.floor(low), np.ceil(high)]).astype(int)
+
+    def pictures(self, window: np.ndarray) -> np.ndarray:
+        """The window of every frame, uint8 (T, h, w, 3)."""
+        left, top, right, bottom = window
+        images = [image[top:bottom, left:right].copy() for image in self.images()]
+        if len(images) != self.num_frames:
+            raise ValueError(
+                f"{self.path}: {len(images)} frames where {self.num_frames} were prepared; "
+                "the file has changed: prepare it again"
+            )
+        return np.stack(images)
+
+    def images(
+        self, window: np.ndarray | None = None, changed: np.ndarray | None = None
+    ) -> Iterator[np.ndarray]:
+        """Whole frames one by one, with ``changed`` (T, h, w, 3) put where ``window`` says."""
+        stop = self.start_frame + self.num_frames
+        frames = media.iter_frames(self.path, max_seconds=stop / FRAMES_PER_SECOND)
+        for index, frame in enumerate(itertools.islice(frames, self.start_frame, stop)):
+            image = frame.image[: self.height, : self.width].copy()
+            if window is not None and changed is not None:
+                left, top, right, bottom = window
+                image[top:bottom, left:right] = changed[index]
+            yield image
+
+    def waveform(self, store: CropStore) -> np.ndarray | None:
+        stored = store.waveform(self.track, 0, self.num_frames * SAMPLES_PER_FRAME)
+        return None if stored is None else stored.astype(np.float32) / 32768
+
+
+@functools.lru_cache(maxsize=1)
+def _store(prepared: Path) -> CropStore:
+    return CropStore(prepared)
+
+
+def _rng(seed: int, *names: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode("utf-8")) for name in names)])

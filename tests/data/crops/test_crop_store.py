@@ -1,0 +1,122 @@
+"""The crop store: what goes in comes out, and a kill at any point loses nothing indexed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avkd.data.crops import crop_writer
+from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.crop_writer import CropWriter, PackedTrack, TrackPacker
+
+
+def smooth_crops(count: int, seed: int) -> np.ndarray:
+    """Gentle gradients, which JPEG keeps almost exactly."""
+    rng = np.random.default_rng(seed)
+    x = np.linspace(0, 1, 150)
+    levels = rng.uniform(0, 200, (count, 1, 1, 3))
+    return (levels + 50 * x[None, :, None, None] * x[None, None, :, None]).astype(np.uint8)
+
+
+def geometry(count: int) -> dict[str, np.ndarray]:
+    return {
+        "source_frame_indices": np.arange(count) * 2,
+        "source_times_seconds": np.arange(count) / 25,
+        "landmarks": np.arange(count * 10).reshape(count, 5, 2) / 3,
+        "transforms": np.arange(count * 6).reshape(count, 2, 3) / 7,
+    }
+
+
+def packed(folder: Path, name: str, crops: np.ndarray, sound: np.ndarray | None) -> PackedTrack:
+    packer = TrackPacker(folder / f"{name.replace('/', '_')}.track")
+    for crop in crops:
+        packer.add_frame(crop)
+    return packer.finish(
+        path=name,
+        waveform=sound,
+        source_path="v.mp4",
+        source_sha256="s",
+        source_start_frame=7,
+        geometry=geometry(len(crops)),
+    )
+
+
+def test_a_track_comes_back_as_it_went_in(tmp_path: Path) -> None:
+    crops = smooth_crops(30, 0)
+    sound = np.random.default_rng(0).integers(-32768, 32768, 30 * 640).astype(np.int16)
+    writer = CropWriter(tmp_path, settings_fingerprint="f")
+    writer.append([packed(tmp_path, "a/0", crops, sound), packed(tmp_path, "b/0", crops[:9], None)])
+    store = CropStore(tmp_path)
+    assert sorted(store.paths()) == ["a/0", "b/0"] and not list(tmp_path.glob("*.track"))
+    found = store.frames("a/0", 5, 20)
+    assert found.shape == (20, 150, 150, 3) and found.dtype == np.uint8
+    assert np.abs(found.astype(int) - crops[5:25]).max() <= 4
+    np.testing.assert_array_equal(store.waveform("a/0", 3, 1000), sound[1920:2920])
+    tail = store.waveform("a/0", 29, 1000)
+    assert tail is not None and (tail[640:] == 0).all() and (tail[:640] == sound[-640:]).all()
+    assert store.waveform("b/0", 0, 100) is None
+    record = store.record("a/0")
+    assert (record.num_frames, record.has_audio, record.source_start_frame) == (30, True, 7)
+    for name, values in geometry(30).items():
+        np.testing.assert_allclose(getattr(record, name), values, rtol=1e-6)
+    assert store.verify("a/0") and store.verify("b/0")
+
+
+def test_reading_outside_a_track_is_refused(tmp_path: Path) -> None:
+    CropWriter(tmp_path, settings_fingerprint="f").append(
+        [packed(tmp_path, "a/0", smooth_crops(4, 0), None)]
+    )
+    store = CropStore(tmp_path)
+    for start, count in ((-1, 2), (3, 2), (0, 0)):
+        with pytest.raises(ValueError, match="outside the track"):
+            store.frames("a/0", start, count)
+    with pytest.raises(ValueError, match="no such track"):
+        store.frames("z/0", 0, 1)
+    with pytest.raises(FileNotFoundError, match="avkd prepare"):
+        CropStore(tmp_path / "nothing")
+
+
+def test_half_written_ends_are_dropped_and_writing_goes_on(tmp_path: Path) -> None:
+    """What kill -9 leaves: bytes without an index line, or half an index line."""
+    crops = smooth_crops(5, 0)
+    CropWriter(tmp_path, settings_fingerprint="f").append([packed(tmp_path, "a/0", crops, None)])
+    shard = tmp_path / "shards" / "00000.bin"
+    size = shard.stat().st_size
+    with shard.open("ab") as file:
+        file.write(b"half a record")
+    with (tmp_path / "index.jsonl").open("ab") as file:
+        file.write(b'{"path": "b/0", "sha')
+    assert CropStore(tmp_path).paths() == ["a/0"]
+    writer = CropWriter(tmp_path, settings_fingerprint="f")
+    assert shard.stat().st_size == size
+    writer.append([packed(tmp_path, "b/0", crops[:2], None)])
+    store = CropStore(tmp_path)
+    assert store.paths() == ["a/0", "b/0"] and store.verify("a/0") and store.verify("b/0")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    CropWriter(tmp_path, settings_fingerprint="f").append(
+        [packed(tmp_path, "a/0", smooth_crops(3, 0), None)]
+    )
+    shard = tmp_path / "shards" / "00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    assert not CropStore(tmp_path).verify("a/0")
+
+
+def test_shards_are_closed_when_full_and_the_later_of_two_records_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crop_writer, "TRACKS_PER_SHARD", 2)
+    for name, count in (("a/0", 1), ("b/0", 1), ("c/0", 1), ("a/0", 3)):
+        writer = CropWriter(tmp_path, settings_fingerprint="f")
+        writer.append([packed(tmp_path, name, smooth_crops(count, 0), None)])
+    assert len(list((tmp_path / "shards").iterdir())) == 2
+    assert CropStore(tmp_path).record("a/0").num_frames == 3
+
+
+def test_a_broken_line_in_the_middle_names_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "index.jsonl").write_text('{"a": 1}\nnonsense\n{"b": 2}\n')
+    with pytest.raises(ValueError, match=r"index\.jsonl, line 2"):
+        CropStore(tmp_path)

@@ -1,0 +1,187 @@
+"""Faces through time: linking, gaps, smoothing; and the detector on real faces."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from avkd.data.faces import face_detector_mtcnn, face_tracks, mtcnn_weights, track_extraction
+from avkd.data.faces.face_crop import TEMPLATE
+from avkd.data.faces.face_tracks import Faces
+from avkd.data.media.media import MediaError
+
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
+
+
+@dataclass
+class Numbered:
+    """A frame that only carries its number."""
+
+    image: np.ndarray
+
+
+def stream(count: int) -> list[Numbered]:
+    return [Numbered(np.full((4, 4, 3), number, np.uint8)) for number in range(count)]
+
+
+class Scripted:
+    """A detector that knows where the faces are: frame number -> left edges."""
+
+    def __init__(self, where: dict[int, list[float]], score: float = 0.99) -> None:
+        self.where, self.score, self.asked = where, score, []
+
+    def __call__(self, frames: np.ndarray) -> Faces:
+        number = int(frames[0, 0, 0, 0])
+        self.asked.append(number)
+        lefts = self.where.get(number, [])
+        boxes = np.array([[x, 10, x + 60, 80] for x in lefts], float).reshape(-1, 4)
+        points = np.array([TEMPLATE / 2 + [x, 10] for x in lefts]).reshape(-1, 5, 2)
+        count = len(lefts)
+        return Faces(boxes, np.full(count, self.score), points, np.zeros(count, int))
+
+
+def test_a_steady_face_becomes_one_track_over_all_frames() -> None:
+    detector = Scripted({number: [2.0 * number] for number in range(33)})
+    tracks, count = face_tracks.find_tracks(stream(33), detector, detect_every_frames=5)
+    assert count == 33 and detector.asked == [0, 5, 10, 15, 20, 25, 30, 32]
+    (track,) = tracks
+    assert track.frame_indices.tolist() == list(range(33))
+    assert np.flatnonzero(track.detected).tolist() == detector.asked
+    # Between detections positions are exact for steady motion, smoothing included.
+    np.testing.assert_allclose(track.landmarks[:, 0, 0], TEMPLATE[0, 0] / 2 + 2.0 * np.arange(33))
+
+
+@pytest.mark.parametrize(("missing", "pieces"), [(9, 1), (10, 1), (11, 2)])
+def test_gaps_up_to_ten_frames_are_filled_and_longer_ones_split(missing: int, pieces: int) -> None:
+    seen = [n for n in range(60) if not 20 <= n < 20 + missing]
+    detector = Scripted({number: [5.0] for number in seen})
+    tracks, _ = face_tracks.find_tracks(stream(60), detector, detect_every_frames=1)
+    assert len(tracks) == pieces
+    frames = sorted(n for track in tracks for n in track.frame_indices.tolist())
+    assert frames == (list(range(60)) if pieces == 1 else seen)
+    assert all((np.diff(track.frame_indices) == 1).all() for track in tracks)
+
+
+def test_two_faces_are_two_tracks_and_the_longer_comes_first() -> None:
+    where = {n: [10.0, 200.0] if n >= 20 else [200.0] for n in range(50)}
+    tracks, _ = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
+    assert [len(track) for track in tracks] == [50, 30]
+    assert tracks[0].boxes[0, 0] == 200 and tracks[1].boxes[0, 0] == 10
+
+
+def test_a_jump_across_the_picture_is_another_face() -> None:
+    where = {n: [10.0] if n < 25 else [200.0] for n in range(50)}
+    tracks, _ = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
+    assert len(tracks) == 2
+
+
+def test_unsure_tracks_are_left_out() -> None:
+    """A nape that looks like a face scores 0.85 for seconds."""
+    detector = Scripted({n: [10.0] for n in range(50)}, score=0.85)
+    assert face_tracks.find_tracks(stream(50), detector)[0] == []
+
+
+def test_no_frames_and_no_faces_give_no_tracks() -> None:
+    assert face_tracks.find_tracks([], Scripted({})) == ([], 0)
+    assert face_tracks.find_tracks(stream(7), Scripted({})) == ([], 7)
+
+
+def test_smoothing_steadies_jitter_and_keeps_steady_motion() -> None:
+    rng = np.random.default_rng(0)
+    line = TEMPLATE + np.arange(80)[:, None, None] * [1.0, 0.5]
+    np.testing.assert_allclose(face_tracks.smooth_landmarks(line), line)
+    noisy = line + rng.normal(0, 1, line.shape)
+    error = face_tracks.smooth_landmarks(noisy) - line
+    assert error[6:-6].std() < 0.5
+
+
+def test_a_sidecar_gives_back_what_was_written(tmp_path: Path) -> None:
+    video = tmp_path / "a.mp4"
+    boxes = np.tile([10.0, 10, 70, 80], (30, 1))
+    landmarks = np.repeat(TEMPLATE[None], 30, axis=0)
+    face_tracks.write_face_sidecar(video, boxes, landmarks, (200, 100))
+    (track,) = face_tracks.tracks_from_faces(face_tracks.read_face_sidecar(video))
+    assert len(track) == 30
+    np.testing.assert_allclose(track.landmarks, landmarks, atol=0.01)
+    with pytest.raises(ValueError, match=r"b\.mp4\.faces\.json.*missing"):
+        face_tracks.read_face_sidecar(tmp_path / "b.mp4")
+    (tmp_path / "b.mp4.faces.json").write_text('{"faces": [{}], "frames_per_second": 25.0}')
+    with pytest.raises(ValueError, match="not a face sidecar"):
+        face_tracks.read_face_sidecar(tmp_path / "b.mp4")
+
+
+def test_weights_are_read_without_unpickling_and_only_if_they_are_the_published_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A swapped file must be refused before a byte of it is interpreted."""
+    path = tmp_path / "pnet.lz4"
+    path.write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+    pytest.importorskip("lz4.frame", reason="needs avkd[face]")
+    monkeypatch.setattr(mtcnn_weights, "_weights_file", lambda name: path)
+    with pytest.raises(ValueError, match="not the published weights"):
+        mtcnn_weights.read_weights("pnet", [1])
+
+
+def test_missing_weights_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r"avkd\[face\]"):
+        face_detector_mtcnn.MtcnnDetector()
+
+
+@pytest.fixture(scope="module")
+def detector() -> face_detector_mtcnn.MtcnnDetector:
+    pytest.importorskip("lz4.frame", reason="needs avkd[face]")
+    if not (SHARED / "photos").is_dir():
+        pytest.skip("needs the real pictures in ../shared/data/photos")
+    return face_detector_mtcnn.MtcnnDetector()
+
+
+def read(name: str) -> np.ndarray:
+    return np.array(Image.open(SHARED / "photos" / name).convert("RGB"))
+
+
+def test_mtcnn_finds_the_astronaut_and_her_landmarks(
+    detector: face_detector_mtcnn.MtcnnDetector,
+) -> None:
+    boxes, scores, landmarks = detector.detect(read("astronaut.png"))
+    assert len(boxes) == 1 and scores[0] > 0.95
+    by_eye = np.array([[202, 103], [245, 104], [231, 125], [200, 142], [248, 143]])
+    assert np.abs(landmarks[0] - by_eye).max() < 9
+    # Twice the size, the same face at twice the place.
+    large = np.array(Image.fromarray(read("astronaut.png")).resize((1024, 1024)))
+    twice = detector.detect(large)[2]
+    assert len(twice) == 1 and np.abs(twice[0] / 2 - landmarks[0]).max() < 4
+
+
+@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png", "brick.png", "grass.png"])
+def test_mtcnn_sees_no_face_where_none_is(
+    detector: face_detector_mtcnn.MtcnnDetector, name: str
+) -> None:
+    assert (detector.detect(read(name))[1] < face_tracks.MIN_TRACK_SCORE).all()
+
+
+def test_mtcnn_finds_the_physicists_of_1927(detector: face_detector_mtcnn.MtcnnDetector) -> None:
+    small = face_detector_mtcnn.MtcnnDetector(min_face_fraction=0.03)
+    assert 26 <= len(small.detect(read("solvay1927_29faces.jpg"))[0]) <= 30
+
+
+def test_small_faces_of_a_single_picture_are_found_too(
+    detector: face_detector_mtcnn.MtcnnDetector,
+) -> None:
+    """Faces below a tenth of the picture are searched where nothing larger is, in pictures only."""
+    plan = track_extraction.plan_tracks(
+        SHARED / "photos" / "solvay1927_29faces.jpg", kind="image", crop_pixels=64
+    )
+    assert len(plan.tracks) >= 20 and plan.num_frames == 1
+    with pytest.raises(MediaError, match="no face"):
+        track_extraction.plan_tracks(SHARED / "photos" / "coffee.png", kind="image")
+
+
+@pytest.mark.parametrize("size", [(2, 2), (12, 500), (500, 13), (25, 31)])
+def test_mtcnn_survives_odd_picture_sizes(
+    detector: face_detector_mtcnn.MtcnnDetector, size: tuple[int, int]
+) -> None:
+    boxes, scores, landmarks = detector.detect(np.zeros((*size, 3), np.uint8))
+    assert boxes.shape == (0, 4) and scores.shape == (0,) and landmarks.shape == (0, 5, 2)

@@ -1,0 +1,386 @@
+"""Media files, kind and hostile: time, colour, turning, sound alignment, and refusals."""
+
+import http.server
+import os
+import threading
+import time
+from collections import Counter
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from avkd.data.media import media
+from avkd.data.media.media import MediaError
+
+SIZE = (48, 64)  # rows, columns
+
+
+def grey(level: int) -> np.ndarray:
+    return np.full((*SIZE, 3), level, np.uint8)
+
+
+def write_timed(path: Path, times_ms: list[int], levels: list[int], *, container: str) -> None:
+    """A video whose frames stand at the given milliseconds."""
+    with av.open(str(path), "w", format=container) as output:
+        stream = output.add_stream("libx264", rate=25, options={"crf": "1", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for milliseconds, level in zip(times_ms, levels, strict=True):
+            frame = av.VideoFrame.from_ndarray(grey(level), format="rgb24")
+            frame.pts, frame.time_base = milliseconds, Fraction(1, 1000)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def levels_of(path: Path, **arguments: object) -> np.ndarray:
+    return np.array([f.image.mean() for f in media.iter_frames(path, **arguments)])
+
+
+@pytest.fixture(scope="module")
+def plain_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("media") / "plain.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (50, *SIZE, 3), dtype=np.uint8)
+    media.write_video(path, list(noise))
+    return path
+
+
+def test_flash_and_beep_stay_together_within_a_millisecond(tmp_path: Path) -> None:
+    """A shift between sound and picture would be learnt as a sign of forgery, or hide one."""
+    path = tmp_path / "flash.mp4"
+    waveform = np.zeros(32_000, np.float32)
+    beep = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(320) / 16_000)
+    waveform[20 * 640 : 20 * 640 + 320] = beep
+    media.write_video(path, (grey(255 if i == 20 else 0) for i in range(50)), waveform=waveform)
+    assert np.flatnonzero(levels_of(path) > 128).tolist() == [20]
+    heard = media.read_waveform(path, num_samples=32_000)
+    assert heard is not None and heard.shape == (32_000,) and heard.dtype == np.float32
+    lag = int(np.correlate(heard, waveform, "full").argmax()) - (len(waveform) - 1)
+    assert abs(lag) <= 16
+
+
+@pytest.mark.parametrize("late_ms", [-500, 0, 700])
+def test_sound_is_placed_by_timestamps_not_by_its_first_sample(
+    tmp_path: Path, late_ms: int
+) -> None:
+    """The picture starts at 1.0 s on the file's clock, the sound earlier, with it, or later."""
+    path = tmp_path / "late.mkv"
+    rate, start = 48_000, 1.0 + late_ms / 1000
+    samples = np.zeros((1, rate * 2), np.float32)
+    click = round((1.5 - start) * rate) if late_ms <= 0 else round((2.2 - start) * rate)
+    samples[0, click : click + 48] = 0.9
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        audio = output.add_stream("pcm_f32le", rate=rate, layout="mono")
+        for number in range(25):
+            frame = av.VideoFrame.from_ndarray(grey(0), format="rgb24")
+            frame.pts, frame.time_base = 25 + number, Fraction(1, 25)
+            output.mux(video.encode(frame))
+        for first in range(0, samples.shape[1], 4800):
+            sound = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(samples[:, first : first + 4800]), "flt", layout="mono"
+            )
+            sound.sample_rate, sound.time_base = rate, Fraction(1, rate)
+            sound.pts = round(start * rate) + first
+            output.mux(audio.encode(sound))
+        output.mux(video.encode(None))
+        output.mux(audio.encode(None))
+    heard = media.read_waveform(path)
+    assert heard is not None
+    expected = round((0.5 if late_ms <= 0 else 1.2) * 16_000)
+    assert abs(int(np.abs(heard).argmax()) - expected - 8) <= 16
+    if late_ms > 0:
+        assert np.abs(heard[: 16 * late_ms - 200]).max() < 1e-6
+
+
+def test_fifty_frames_a_second_become_every_second_frame(tmp_path: Path) -> None:
+    path = tmp_path / "fast.mp4"
+    media.write_video(path, [grey(i * 4) for i in range(60)], frames_per_second=50)
+    frames = list(media.iter_frames(path))
+    assert [frame.source_index for frame in frames] == list(range(0, 60, 2))
+    assert len(list(media.iter_frames(path, frames_per_second=None))) == 60
+
+
+def test_thirty_frames_a_second_take_the_nearest_frame(tmp_path: Path) -> None:
+    path = tmp_path / "thirty.mp4"
+    media.write_video(path, [grey(i * 4) for i in range(60)], frames_per_second=30)
+    frames = list(media.iter_frames(path))
+    assert len(frames) == 50
+    for number, frame in enumerate(frames):
+        assert abs(frame.time_seconds - number / 25) <= 1 / 60 + 1e-6
+
+
+def test_variable_frame_rate_is_resampled_by_time(tmp_path: Path) -> None:
+    """A frame that stood still for half a second must be shown for half a second."""
+    path = tmp_path / "vfr.mkv"
+    times = [0, 40, 80, 570, 610, 650]
+    write_timed(path, times, [0, 40, 80, 120, 160, 200], container="matroska")
+    found = np.round(levels_of(path) / 40).astype(int)
+    nearest = [int(np.abs(np.array(times) - 40 * k).argmin()) for k in range(len(found))]
+    assert len(found) == 17 and found.tolist() == nearest
+
+
+def test_late_and_negative_first_timestamps_count_from_the_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    write_timed(
+        path, [5000 + 40 * i for i in range(10)], list(range(0, 200, 20)), container="matroska"
+    )
+    times = [frame.time_seconds for frame in media.iter_frames(path)]
+    np.testing.assert_allclose(times, np.arange(10) / 25, atol=1e-3)
+
+
+def test_an_endless_hold_ends_the_video_instead_of_filling_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "jump.mkv"
+    write_timed(path, [0, 40, 80, 10**8], [0, 50, 100, 150], container="matroska")
+    counts: Counter[str] = Counter()
+    assert len(list(media.iter_frames(path, counts=counts))) == 3
+    assert counts["time_jump"] == 1
+
+
+def test_max_seconds_stops_and_says_so(plain_video: Path) -> None:
+    counts: Counter[str] = Counter()
+    assert len(list(media.iter_frames(plain_video, max_seconds=1.0, counts=counts))) == 25
+    assert counts["stopped_by_limit"] == 1
+
+
+@pytest.mark.parametrize("window", [(0, 0, 64, 48), (7, 5, 30, 29), (33, 21, 64, 48), (1, 1, 2, 2)])
+def test_a_region_equals_the_same_part_of_the_whole_picture(
+    plain_video: Path, window: tuple[int, int, int, int]
+) -> None:
+    frame = next(media.iter_frames(plain_video))
+    left, top, right, bottom = window
+    np.testing.assert_array_equal(frame.region(*window), frame.image[top:bottom, left:right])
+
+
+def test_odd_sizes_decode_and_cut_without_loss(tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 101, 77, "yuv420p"
+        picture = np.random.default_rng(0).integers(0, 256, (77, 101, 3), dtype=np.uint8)
+        output.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        output.mux(stream.encode(None))
+    frame = next(media.iter_frames(path))
+    assert frame.image.shape == (77, 101, 3)
+    np.testing.assert_array_equal(frame.region(31, 11, 101, 77), frame.image[11:77, 31:101])
+
+
+def test_full_and_limited_range_give_the_same_colours(tmp_path: Path) -> None:
+    """Range confusion shifts contrast by 14%: a shortcut between datasets."""
+    means = []
+    for pixel_format in ("yuv420p", "yuvj420p"):
+        path = tmp_path / f"{pixel_format}.mkv"
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream("mjpeg" if "j" in pixel_format else "ffv1", rate=25)
+            stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], pixel_format
+            frame = av.VideoFrame.from_ndarray(grey(40), format="rgb24")
+            output.mux(stream.encode(frame.reformat(format=pixel_format)))
+            output.mux(stream.encode(None))
+        frame = next(media.iter_frames(path))
+        means.append(frame.image.mean())
+        assert abs(frame.region(8, 8, 24, 24).mean() - frame.image.mean()) < 1
+    assert abs(means[0] - 40) < 3 and abs(means[1] - 40) < 3
+
+
+def test_a_turned_video_comes_out_upright(tmp_path: Path) -> None:
+    """A phone's portrait video is stored lying; faces must not lie."""
+    path = tmp_path / "upright.mp4"
+    picture = grey(0)
+    picture[:, : SIZE[1] // 2] = 255  # left half white
+    media.write_video(path, [picture] * 3)
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 4 + 20 + 8 + 8  # version 0: the display matrix
+    quarter = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, SIZE[0] << 16, 0, 1 << 30], ">i4")
+    content[matrix : matrix + 36] = quarter.tobytes()
+    path.write_bytes(content)
+    info = media.probe(path)
+    frame = next(media.iter_frames(path))
+    assert (info.width, info.height) == (SIZE[0], SIZE[1]) == (frame.width, frame.height)
+    assert info.rotation_degrees == 90  # clockwise: what was left is now on top
+    assert frame.image[: SIZE[1] // 4].mean() > 200 > 50 > frame.image[-SIZE[1] // 4 :].mean()
+    np.testing.assert_array_equal(frame.region(2, 3, 20, 30), frame.image[3:30, 2:20])
+
+
+def test_a_cut_video_keeps_its_good_frames(tmp_path: Path) -> None:
+    path = tmp_path / "cut.ts"
+    noise = np.random.default_rng(0).integers(0, 256, (50, *SIZE, 3), dtype=np.uint8)
+    with av.open(str(path), "w", format="mpegts") as output:
+        stream = output.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
+        for image in noise:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        output.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert 15 <= len(list(media.iter_frames(path))) <= 30
+
+
+def test_flipped_bits_do_not_end_a_video(plain_video: Path, tmp_path: Path) -> None:
+    content = bytearray(plain_video.read_bytes())
+    rng = np.random.default_rng(0)
+    start = content.index(b"mdat") + 200
+    end = content.index(b"moov")
+    for position in rng.integers(start, end, 30):
+        content[position] ^= 1 << int(rng.integers(8))
+    path = tmp_path / "flipped.mp4"
+    path.write_bytes(content)
+    counts: Counter[str] = Counter()
+    assert len(list(media.iter_frames(path, counts=counts))) >= 25
+    assert counts["bad_packets"] + counts["corrupt_frames"] > 0
+
+
+@pytest.fixture
+def canary() -> "http.server.ThreadingHTTPServer":
+    """A server that notes whoever calls it."""
+    hits: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hits.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.hits = hits
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8"])
+def test_playlists_reach_neither_the_network_nor_other_files(
+    tmp_path: Path, plain_video: Path, canary: http.server.ThreadingHTTPServer, name: str
+) -> None:
+    """The classic attack on everything built on FFmpeg; see faults.md A1."""
+    address = f"http://127.0.0.1:{canary.server_port}/latest/meta-data.ts"
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n"
+    for target in (address, plain_video.as_uri()):
+        path = tmp_path / name
+        path.write_text(f"{head}{target}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(MediaError) as caught:
+            list(media.iter_frames(path))
+        assert caught.value.code in ("format_not_allowed", "not_media")
+    assert canary.hits == []
+
+
+def test_a_concat_script_does_not_open_its_neighbour(tmp_path: Path, plain_video: Path) -> None:
+    (tmp_path / "neighbour.mp4").write_bytes(plain_video.read_bytes())
+    path = tmp_path / "x.mp4"
+    path.write_text("ffconcat version 1.0\nfile 'neighbour.mp4'\n")
+    with pytest.raises(MediaError) as caught:
+        list(media.iter_frames(path))
+    assert caught.value.code in ("format_not_allowed", "not_media")
+
+
+def test_a_name_that_looks_like_an_address_is_only_a_name(
+    tmp_path: Path,
+    plain_video: Path,
+    canary: http.server.ThreadingHTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("http:evil.mp4", "im%03d.mp4", "-x.mp4", "a\nb.mp4", os.fsdecode(b"caf\xe9.mp4")):
+        path = Path(name)
+        path.write_bytes(plain_video.read_bytes())
+        assert media.probe(path).width == SIZE[1]
+    with pytest.raises(MediaError, match="no such file"):
+        media.probe(Path(f"http://127.0.0.1:{canary.server_port}/a.mp4"))
+    assert canary.hits == []
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty_file"),
+        (b"\0", "not_media"),
+        (b"just some text, nothing more\n" * 50, "not_media"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(2000), "format_not_allowed"),
+        (b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(5000), "not_media"),
+    ],
+)
+def test_what_is_no_video_is_refused_with_a_code(tmp_path: Path, content: bytes, code: str) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"bad\.mp4") as caught:
+        media.probe(path)
+    assert caught.value.code == code
+
+
+def test_a_missing_index_is_refused(plain_video: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(plain_video.read_bytes()[: plain_video.stat().st_size // 2])
+    with pytest.raises(MediaError) as caught:
+        media.probe(path)
+    assert caught.value.code == "not_media"
+
+
+def test_pipes_folders_and_absent_files_are_refused_at_once(tmp_path: Path) -> None:
+    """Opening a FIFO blocks for ever in every video library."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "pipe.mp4")
+    started = time.monotonic()
+    for name, code in (
+        ("pipe.mp4", "not_regular_file"),
+        ("link.mp4", "not_regular_file"),
+        (".", "not_regular_file"),
+        ("absent.mp4", "not_found"),
+    ):
+        with pytest.raises(MediaError) as caught:
+            media.probe(tmp_path / name)
+        assert caught.value.code == code
+    assert time.monotonic() - started < 1
+
+
+def test_a_giant_picture_is_refused_before_the_first_decode(
+    plain_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 0.4 MB file can hold 134-megapixel frames: the limit is checked on the header alone."""
+    monkeypatch.setattr(media, "MAX_PIXELS", SIZE[0] * SIZE[1] - 1)
+    monkeypatch.setattr(media, "_decoded", lambda *_: pytest.fail("decoded a frame"))
+    with pytest.raises(MediaError, match="larger than 8K") as caught:
+        media.probe(plain_video)
+    assert caught.value.code == "too_large"
+
+
+def test_two_by_two_pixels_and_sound_only(tmp_path: Path) -> None:
+    tiny = tmp_path / "tiny.mp4"
+    media.write_video(tiny, [np.zeros((2, 2, 3), np.uint8)] * 3)
+    assert next(media.iter_frames(tiny)).image.shape == (2, 2, 3)
+    assert media.read_waveform(tiny) is None
+    sound_only = tmp_path / "sound.m4a"
+    with av.open(str(sound_only), "w", format="mp4") as output:
+        stream = output.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    with pytest.raises(MediaError) as caught:
+        media.probe(sound_only)
+    assert caught.value.code == "no_video_stream"
+
+
+def test_writing_is_atomic_and_names_its_refusals(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="odd"):
+        media.write_video(tmp_path / "a.mp4", [np.zeros((3, 4, 3), np.uint8)])
+    with pytest.raises(ValueError, match="no frames"):
+        media.write_video(tmp_path / "a.mp4", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_that_the_header_announces_and_nobody_finds_are_counted(
+    plain_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off behind its index, an MP4 decodes without an error, only shorter."""
+    whole, cut = Counter(), Counter()
+    number = sum(1 for _ in media.iter_frames(plain_video, counts=whole))
+    assert not whole["missing_frames"]
+    decoded = media._decoded
+    half = number // 2
+    monkeypatch.setattr(media, "_decoded", lambda *args: islice(decoded(*args), half))
+    list(media.iter_frames(plain_video, counts=cut))
+    assert cut["missing_frames"] == whole["source_frames"] - half

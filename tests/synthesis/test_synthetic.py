@@ -1,0 +1,118 @@
+"""The generated corpus: trees as the datasets have them, a function of the seed, resumable."""
+
+import json
+
+import numpy as np
+import pytest
+
+from avkd.data.faces import face_tracks
+from avkd.data.media import media
+from avkd.synthesis import synthetic
+
+SIZES = {
+    "num_identities": 8,
+    "clips_per_identity": 1,
+    "num_words": 2,
+    "seconds": 0.4,
+    "workers": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    out = tmp_path_factory.mktemp("synth")
+    count = synthetic.synth(out, seed=5, **SIZES)
+    assert count == len(list(out.rglob("*.mp4")))
+    return out
+
+
+def test_every_video_has_a_face_in_every_frame(corpus):
+    videos = sorted(corpus.rglob("*.mp4"))
+    for video in videos[::9]:
+        faces = face_tracks.read_face_sidecar(video)
+        frames = [frame.image for frame in media.iter_frames(video)]
+        assert faces.frame.tolist() == list(range(len(frames)))
+        height, width, _ = frames[0].shape
+        assert (faces.landmarks >= 0).all() and (faces.landmarks < (width, height)).all()
+        assert (faces.boxes[:, :2] < faces.landmarks.min(1)).all()
+        assert (faces.boxes[:, 2:] > faces.landmarks.max(1)).all()
+
+
+def test_lrw_like_clips_have_29_frames_and_sound(corpus):
+    clips = sorted((corpus / "lrw_like" / "lipread_mp4").glob("*/*/*.mp4"))
+    assert {clip.parent.name for clip in clips} == {"train", "val", "test"}
+    word = clips[0].parents[1].name
+    assert clips[0].name == f"{word}_00001.mp4"
+    assert len(list(media.iter_frames(clips[0]))) == synthetic.LRW_FRAMES
+    waveform = media.read_waveform(clips[0])
+    assert waveform is not None and np.abs(waveform).max() > 0.1
+    lines = clips[0].with_suffix(".txt").read_text().splitlines()
+    assert lines[4].startswith("Duration: ") and lines[4].endswith(" seconds")
+
+
+def test_faceforensics_like_tree_pairs_what_its_lists_say(corpus):
+    root = corpus / "faceforensics_like"
+    lists = {split: json.loads((root / f"{split}.json").read_text()) for split in SPLITS}
+    people = [person for pairs in lists.values() for pair in pairs for person in pair]
+    assert len(people) == len(set(people)) == SIZES["num_identities"]
+    for pairs in lists.values():
+        assert pairs
+        for target, source in [*pairs, *(pair[::-1] for pair in pairs)]:
+            assert (root / f"original_sequences/youtube/c23/videos/{target}.mp4").exists()
+            for method in synthetic.FACEFORENSICS_METHODS:
+                fake = f"manipulated_sequences/{method}/c23/videos/{target}_{source}.mp4"
+                assert (root / fake).exists()
+    assert not media.probe(next(root.rglob("000.mp4"))).has_audio
+
+
+SPLITS = ("train", "val", "test")
+
+
+def test_celebdf_like_list_marks_real_as_one(corpus):
+    root = corpus / "celebdf_like"
+    rows = [line.split() for line in (root / "List_of_testing_videos.txt").read_text().splitlines()]
+    assert {digit for digit, _ in rows} == {"0", "1"}
+    for digit, path in rows:
+        assert (root / path).exists()
+        assert (digit == "0") == path.startswith("Celeb-synthesis/")
+
+
+def test_fakes_of_the_two_trees_are_made_by_different_methods():
+    seen = set(synthetic.FACEFORENSICS_METHODS.values())
+    assert len(seen) == 4 and not seen & set(synthetic.CELEBDF_METHODS)
+
+
+def test_a_fake_differs_from_its_real_in_the_face_only(corpus):
+    videos = corpus / "faceforensics_like"
+    real = _frames(videos / "original_sequences/youtube/c23/videos/000.mp4")
+    fake = _frames(videos / "manipulated_sequences/Deepfakes/c23/videos/000_001.mp4")
+    difference = np.abs(real.astype(int) - fake).mean((0, 3))
+    assert difference[60:110, 60:100].mean() > 4 * difference[:30, :30].mean()
+
+
+def test_deleted_files_come_back_the_same(corpus):
+    """An interrupted run is continued; every file is a function of the seed and its name alone."""
+    lost = corpus / "faceforensics_like/manipulated_sequences/Face2Face/c23/videos/002_003.mp4"
+    before, kept = lost.read_bytes(), corpus / "celebdf_like/Celeb-real/id0_0000.mp4"
+    kept_time = kept.stat().st_mtime_ns
+    lost.unlink()
+    face_tracks.face_sidecar_path(lost).unlink()
+    synthetic.synth(corpus, seed=5, **SIZES)
+    assert lost.read_bytes() == before
+    assert kept.stat().st_mtime_ns == kept_time
+
+
+def test_a_folder_of_other_settings_is_refused(corpus):
+    with pytest.raises(ValueError, match="other settings"):
+        synthetic.synth(corpus, seed=6, **SIZES)
+
+
+def test_impossible_sizes_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="multiple of 4"):
+        synthetic.synth(tmp_path, num_identities=6)
+    with pytest.raises(ValueError, match="num_words"):
+        synthetic.synth(tmp_path, num_words=99)
+
+
+def _frames(path):
+    return np.stack([frame.image for frame in media.iter_frames(path)])
