@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -25,8 +26,12 @@ _PARTS = ("mouth", "nose", "eyes", "one_eye")
 _RATIOS = (0.35, 0.5, 0.75, 1.0, 1.0, 1.0)
 _WHOLE_PICTURE_SHARE = 0.4  # of the resynthesised ones
 _INWARDS_SHARE = 0.7
+_PLAIN_SHARE = 0.25  # of foreign sources, whose look is left as it is
 _UNEVENNESS = (0.06, 0.2)  # of up-sampling kernels; an even one only makes a picture soft
 
+Source = Literal["own", "other_moment", "other_person"]
+"""Whose pixels are laid over the face: its own; the same face at another moment of the clip;
+somebody else's."""
 Change = Callable[[np.ndarray, float], np.ndarray]
 """From a float picture and a place in the drift, -1..1, to the changed one."""
 
@@ -41,6 +46,8 @@ class OnlineForgery:
     """Share of masks of one to three parts of the face, as hand-made edits have them."""
     donors: float = 0.3
     """Share whose source is another person's face, where there is one."""
+    moments: float = 0.25
+    """Share whose source is the same face at another moment of its clip, as reenactment has it."""
     resynthesis: float = 0.2
     """Share whose source went through up-sampling, over the face or the whole picture."""
     drift: float = 0.3
@@ -65,7 +72,7 @@ class Recipe:
     move: Change
     drift_stream: int
     drifts: bool
-    uses_donor: bool
+    source: Source
 
     def base(self, frames: np.ndarray) -> np.ndarray:
         """The real clip (T, S, S, 3) uint8 that the fake is to be told from."""
@@ -81,7 +88,7 @@ class Recipe:
         )
 
     def fake(self, frames: np.ndarray, donor: np.ndarray | None = None) -> np.ndarray:
-        """The forged clip (T, S, S, 3) uint8; ``donor``, of the same shape, if it `uses_donor`."""
+        """The forged clip (T, S, S, 3) uint8; with a ``donor`` unless `source` is "own"."""
         rng = np.random.default_rng(self.drift_stream)
         blend = BLENDERS[self.blender](self.mask, rng)
         recolour = _recolouring(frames, donor, self.mask, rng)
@@ -113,6 +120,7 @@ def draw_recipe(
     size: int,
     *,
     donor_at_hand: bool,
+    moment_at_hand: bool = False,
 ) -> Recipe:
     """Draw a forgery for a clip of aligned faces.
 
@@ -122,28 +130,36 @@ def draw_recipe(
         landmarks: (5, 2) pixels of the crop, of the clip's mean face (`mean_face`).
         size: Side S of the crop.
         donor_at_hand: Whether another person's clip may be asked for.
+        moment_at_hand: Whether the clip is long enough to have another moment.
     """
-    kind, part, donor, swaps, drifts, whole = rng.random(6)
+    kind, part, foreign, swaps, drifts, whole, plain = rng.random(7)
     ratio = np.float32(rng.choice(_RATIOS))
     resynthesised = kind < settings.resynthesis
-    uses_donor = donor_at_hand and not resynthesised and donor < settings.donors
+    source: Source = "own"
+    if not resynthesised and donor_at_hand and foreign < settings.donors:
+        source = "other_person"
+    elif not resynthesised and moment_at_hand and foreign > 1 - settings.moments:
+        source = "other_moment"
     mask = draw_mask(rng, _draw_shapes(rng, part < settings.parts), landmarks, size)
     blender = str(rng.choice(list(settings.blenders)))
     if resynthesised and whole < _WHOLE_PICTURE_SHARE:
         mask, blender = np.ones_like(mask), "feathered"
     # Both directions (Shiohara and Yamasaki): the odd one out is the patch, or what is around it.
-    inwards = resynthesised or uses_donor or swaps < _INWARDS_SHARE
+    inwards = resynthesised or source != "own" or swaps < _INWARDS_SHARE
+    alter: Change | None
     alter = _up_sampling(rng) if resynthesised else _mismatch(rng, with_up_sampling=inwards)
+    if source != "own" and plain < _PLAIN_SHARE:
+        alter = None
     return Recipe(
         mask=mask,
         blender=blender,
-        ratio=np.float32(1.0) if uses_donor else ratio,
+        ratio=ratio if source == "own" else np.float32(1.0),
         alter_target=None if inwards else alter,
         alter_source=alter if inwards else None,
         move=_movement(rng, size, still=resynthesised),
         drift_stream=int(rng.integers(2**32)),
         drifts=bool(drifts < settings.drift),
-        uses_donor=uses_donor,
+        source=source,
     )
 
 

@@ -28,15 +28,23 @@ class OnlineConfig:
     """Share of fakes that change one to three parts of the face, as hand-made edits do."""
     donors: float = 0.3
     """Share whose source is another face of the same dataset, stored fakes' included."""
+    moments: float = 0.25
+    """Share whose source is the same face at another moment of its clip, as reenactment has it."""
+    match_looks: float = 0.5
+    """fakes=both: probability that of a stored fake and an unrelated real one takes the other's
+    colours and sharpness, so that these are no label."""
     resynthesis: float = 0.2
     """Share whose source went through up-sampling, as a generator's last layers do it."""
     drift: float = 0.3
     """Probability that colour and place drift and flicker over a clip."""
 
     def __post_init__(self) -> None:
-        for name in ("stored_share", "parts", "donors", "resynthesis", "drift"):
+        shares = ("stored_share", "parts", "donors", "moments", "match_looks", "resynthesis")
+        for name in (*shares, "drift"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"online.{name}: want 0..1")
+        if self.donors + self.moments > 1:
+            raise ValueError("online: donors and moments together are shares, at most 1")
 
 
 def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None:
@@ -49,6 +57,8 @@ def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None
         raise ValueError("online has no effect with fakes=stored; give --fakes online or both")
     if fakes == "online" and online.stored_share != OnlineConfig().stored_share:
         raise ValueError("online.stored_share has no effect with fakes=online; give --fakes both")
+    if fakes == "online" and online.match_looks != OnlineConfig().match_looks:
+        raise ValueError("online.match_looks has no effect with fakes=online; give --fakes both")
     if not 0.0 <= degradation <= 1.0:
         raise ValueError("degradation: want 0..1, the probability that a clip is degraded")
 

@@ -428,7 +428,7 @@ def _online(
     if config.fakes != "stored":
         given = vars(config.online)
         excluded = given["exclude_blenders"]
-        apart = ("exclude_blenders", "stored_share")
+        apart = ("exclude_blenders", "stored_share", "match_looks")
         forgery = OnlineForgery(
             blenders=tuple(name for name in BLENDERS if name not in excluded),
             **{name: value for name, value in given.items() if name not in apart},
@@ -439,7 +439,10 @@ def _online(
         return validation, None
     # Another person's face is looked for on the same side of the split, so on a list of one side.
     shown = OnlineFakes(validation, forgery, config.degradation)
-    return shown_for_validation(shown), OnlineFakes(training, forgery, config.degradation)
+    online = OnlineFakes(
+        training, forgery, config.degradation, match_looks=config.online.match_looks
+    )
+    return shown_for_validation(shown), online
 
 
 def _check_both_classes(

@@ -158,6 +158,9 @@ class TrainingClips(Dataset[ClipBatch]):
         frames, is_fake = self._frames(key.item, start), item.sample.label == FAKE
         if self.online is not None:
             stream = (self.seed, key.epoch, key.position, _ONLINE)
+            if key.beside is not None:
+                other = self._frames(key.beside, 0)[0]
+                frames = self.online.with_look_of(item, frames, other, stream)
             frames = self.online.shown(item, start, frames, key.role, stream)
             is_fake = is_fake or key.role == "online_fake"
         return ClipBatch(

@@ -17,18 +17,23 @@ from typing import Literal
 import numpy as np
 
 from avkd.blending.degradation import degrade, draw_degradation
+from avkd.blending.look import with_look_of
 from avkd.blending.online_forgery import OnlineForgery, Recipe, draw_recipe, mean_face
 from avkd.data.clip_items import ClipItem
 from avkd.data.faces.face_crop import template_points
 from avkd.data.manifest import FAKE, REAL
+from avkd.data.media.codec_round_trip import Codec, through_codec
 
 Role = Literal["stored", "online_real", "online_fake"]
 """What a draw shows: the clip as it is stored; the real of a pair; the fake made of it."""
 
 _TRIES = 12  # for a donor who is somebody else
+_LEAST_APART_FRAMES = 8  # of another moment
+_CODEC_SHARE = 0.4  # of the degraded clips
 _VALIDATION_DRAWS_OF_A_PICTURE = 3
 _VALIDATION_SEED = 0  # the same for all runs, so that they can be compared
-_RECIPE, _DEGRADATION, _GRAIN = range(3)  # random streams; their numbers must never change
+# Random streams; their numbers must never change.
+_RECIPE, _DEGRADATION, _GRAIN, _CODEC, _LOOK = range(5)
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,13 @@ class OnlineFakes:
         items: Among them donors are looked for.
         forgery: What may be drawn; None = nothing is forged.
         degradation: Probability that a clip is degraded.
+        match_looks: Probability that one of two clips of different origin takes the other's look.
     """
 
     items: Sequence[ClipItem]
     forgery: OnlineForgery | None
     degradation: float
+    match_looks: float = 0.0
 
     def shown(
         self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
@@ -60,10 +67,26 @@ class OnlineFakes:
         if role != "stored":
             frames = self._of_pair(item, start, frames, role, stream)
         steps = draw_degradation(np.random.default_rng([*stream, _DEGRADATION]), self.degradation)
-        if not steps:
+        if steps:
+            grain = np.random.default_rng([*stream, _GRAIN])
+            frames = np.stack([degrade(frame, steps, grain) for frame in frames])
+        codec = np.random.default_rng([*stream, _CODEC])
+        if codec.random() < self.degradation * _CODEC_SHARE:
+            frames = _encoded(frames, codec)
+        return frames
+
+    def with_look_of(
+        self, item: ClipItem, frames: np.ndarray, other: np.ndarray, stream: Sequence[int]
+    ) -> np.ndarray:
+        """``frames`` (T, S, S, 3), perhaps with the look of ``other`` (S, S, 3).
+
+        Of the two clips that share ``stream`` at most one changes: the real or the fake.
+        """
+        drawn, strength = np.random.default_rng([*stream, _LOOK]).random(2)
+        if drawn >= self.match_looks:
             return frames
-        grain = np.random.default_rng([*stream, _GRAIN])
-        return np.stack([degrade(frame, steps, grain) for frame in frames])
+        changes = item.sample.label == (REAL if drawn < self.match_looks / 2 else FAKE)
+        return with_look_of(frames, other, 0.5 + strength / 2) if changes else frames
 
     def blender(self, item: ClipItem, stream: Sequence[int]) -> str:
         """Name of the way of blending that the draw of ``stream`` uses."""
@@ -72,30 +95,32 @@ class OnlineFakes:
     def _of_pair(
         self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
     ) -> np.ndarray:
-        recipe, donor = self._recipe(item, start, len(frames), stream)
+        recipe, donor, first = self._recipe(item, start, len(frames), stream)
         if role == "online_real":
             return recipe.base(frames)
-        if not recipe.uses_donor or donor is None:
+        if recipe.source == "own":
             return recipe.fake(frames)
-        last = donor.num_frames - len(frames)
-        first = min(start, last)
         return recipe.fake(frames, donor.store.frames(donor.sample.path, first, len(frames)))
 
     def _recipe(
         self, item: ClipItem, start: int, length: int, stream: Sequence[int]
-    ) -> tuple[Recipe, ClipItem | None]:
+    ) -> tuple[Recipe, ClipItem, int]:
+        """The recipe, and the item and first frame that its source is read from."""
         assert self.forgery is not None, "the sampler asks for fakes only where some are made"
         rng = np.random.default_rng([*stream, _RECIPE])
-        donor = self._donor(item, length, rng)
+        person, moment = self._donor(item, length, rng), _other_moment(item, start, length, rng)
         landmarks = item.store.landmarks(item.sample.path)[start : start + length]
         recipe = draw_recipe(
             rng,
             self.forgery,
             mean_face(landmarks, template_points(item.crop_pixels)),
             item.crop_pixels,
-            donor_at_hand=donor is not None,
+            donor_at_hand=person is not None,
+            moment_at_hand=moment is not None,
         )
-        return recipe, donor
+        if recipe.source == "other_person" and person is not None:
+            return recipe, person, min(start, person.num_frames - length)
+        return recipe, item, start if moment is None else moment
 
     def _donor(self, item: ClipItem, length: int, rng: np.random.Generator) -> ClipItem | None:
         """Somebody else of the same dataset, or None where a few draws find nobody.
@@ -114,6 +139,29 @@ class OnlineFakes:
                 if is_other and fits and other.num_frames >= length:
                     found = other
         return found
+
+
+def _other_moment(item: ClipItem, start: int, length: int, rng: np.random.Generator) -> int | None:
+    """First frame of another part of the same clip; None where it is too short to have one."""
+    share = rng.random()
+    places = item.num_frames - length + 1
+    room = places - 2 * _LEAST_APART_FRAMES
+    if room < 1:
+        return None
+    return (start + _LEAST_APART_FRAMES + int(share * room)) % places
+
+
+def _encoded(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The clip as a camera's or a site's encoder leaves it; a single picture as a later frame."""
+    codec: Codec = "h264" if rng.random() < 0.8 else "mpeg4"
+    quantiser = int(rng.integers(18, 36) if codec == "h264" else rng.integers(2, 14))
+    share, moves = float(rng.uniform(0.45, 1.0)), rng.integers(-2, 3, 2)
+    if rng.random() < 0.5:
+        share = 1.0
+    if len(frames) > 1:
+        return through_codec(frames, codec, quantiser, share=share)
+    before = np.roll(frames[0], moves, (0, 1))
+    return through_codec(np.stack([before, frames[0]]), codec, quantiser, share=share)[-1:]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class ClipKey:
     """Index into the dataset."""
     role: Role = "stored"
     """Whether the clip is shown as stored, or is one of a pair made on the spot."""
+    beside: int | None = None
+    """Item of another origin that stands beside it as the other class, whose look it may take."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +283,11 @@ class MixedBatches:
             elif self.balance == "paired":
                 source = self.sources[fake]
                 partner = int(real) if source is None else source
-                keys += [ClipKey(epoch, 2 * index, partner), ClipKey(epoch, 2 * index, int(fake))]
+                beside = self.fakes_from == "both" and source is None
+                keys += [
+                    ClipKey(epoch, 2 * index, partner, beside=int(fake) if beside else None),
+                    ClipKey(epoch, 2 * index, int(fake), beside=partner if beside else None),
+                ]
             else:
                 keys += [
                     ClipKey(epoch, 2 * index, int(real)),

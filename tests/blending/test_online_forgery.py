@@ -23,10 +23,10 @@ def _clip(seed: int = 0, frames: int = 3) -> np.ndarray:
     return np.clip(fine + rng.integers(-10, 10, fine.shape), 0, 255).astype(np.uint8)
 
 
-def _recipe(seed: int, donor_at_hand: bool = False, **settings):
+def _recipe(seed: int, donor_at_hand: bool = False, moment_at_hand: bool = False, **settings):
     rng = np.random.default_rng(seed)
-    given = OnlineForgery(**settings)
-    return draw_recipe(rng, given, FACE, SIZE, donor_at_hand=donor_at_hand)
+    at_hand = {"donor_at_hand": donor_at_hand, "moment_at_hand": moment_at_hand}
+    return draw_recipe(rng, OnlineForgery(**settings), FACE, SIZE, **at_hand)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -98,9 +98,12 @@ def test_a_real_never_looks_up_sampled(monkeypatch):
 
 
 def test_settings_say_what_is_drawn():
-    recipes = [_recipe(seed, donor_at_hand=True, donors=1.0, resynthesis=0.0) for seed in range(20)]
-    assert all(recipe.uses_donor for recipe in recipes)
-    assert not any(_recipe(seed, donors=1.0).uses_donor for seed in range(20))
+    given = {"donors": 1.0, "moments": 0.0, "resynthesis": 0.0}
+    recipes = [_recipe(seed, donor_at_hand=True, **given) for seed in range(20)]
+    assert all(recipe.source == "other_person" for recipe in recipes)
+    assert all(_recipe(seed, **given).source == "own" for seed in range(20))
+    given = {"donors": 0.0, "moments": 1.0, "resynthesis": 0.0, "moment_at_hand": True}
+    assert all(_recipe(seed, **given).source == "other_moment" for seed in range(20))
     one_way = {_recipe(seed, blenders=("poisson",), resynthesis=0.0).blender for seed in range(20)}
     assert one_way == {"poisson"}
     assert {_recipe(seed).blender for seed in range(200)} == set(BLENDERS)

@@ -1,5 +1,7 @@
 """Fakes made while training: pairs that share everything but the forgery, the same every time."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -167,3 +169,36 @@ def test_online_needs_reals_alone_and_pairs():
         MixedBatches([REAL] * 6, [None] * 6, balance="paired", **settings)
     with pytest.raises(ValueError, match="must be paired"):
         MixedBatches([REAL] * 6, [None] * 6, balance="natural", fakes="online", **settings)
+
+
+def test_another_moment_is_of_the_same_clip_and_apart(corpus):  # noqa: F811
+    items = [item for item in _items(corpus) if item.num_frames >= 25 + 2 * 8]
+    assert items
+    fakes = OnlineFakes(items, OnlineForgery(donors=0.0, moments=1.0, resynthesis=0.0), 0.0)
+    for item in items:
+        for draw in range(20):
+            recipe, source, first = fakes._recipe(item, 3, 25, (0, draw))
+            assert recipe.source == "other_moment" and source is item
+            assert 0 <= first <= item.num_frames - 25 and abs(first - 3) >= 8
+
+
+def test_at_most_one_of_two_strangers_takes_the_others_look(corpus):  # noqa: F811
+    items = _items(corpus)
+    real = next(item for item in items if item.sample.label == REAL)
+    fake = ClipItem(dataclasses.replace(real.sample, label=FAKE, method="stored"), real.store)
+    frames = real.store.frames(real.sample.path, 0, 1)
+    other = np.clip(frames[0].astype(int) // 2 + 40, 0, 255).astype(np.uint8)
+    fakes = OnlineFakes(items, None, 0.0, match_looks=0.6)
+    changed = [
+        [
+            not np.array_equal(fakes.with_look_of(item, frames, other, (0, draw)), frames)
+            for item in (real, fake)
+        ]
+        for draw in range(60)
+    ]
+    assert [True, True] not in changed
+    assert all(10 < sum(column) < 30 for column in zip(*changed, strict=True))
+    never = OnlineFakes(items, None, 0.0)
+    for item in (real, fake):
+        shown = [never.with_look_of(item, frames, other, (0, draw)) for draw in range(20)]
+        assert all(np.array_equal(one, frames) for one in shown)
