@@ -28,14 +28,14 @@ side train korean_woman "$media"/korean_woman/*.mp4
 asl() { local side="$1" person="$2"; shift 2; side "$side" "$person" "${@/#/$media/intel_asl/}"; }
 asl train intel_A again.mkv brother.mkv help.mkv no.mkv student.mkv yes.mkv
 asl train intel_B bird.mkv milk.mkv please.mkv sorry.mkv thanks.mkv
-asl train intel_C book.mkv learn.mkv school.mkv walk.mkv
+asl val intel_C book.mkv learn.mkv school.mkv walk.mkv
 asl test intel_D eat.mkv night.mkv sister.mkv
 asl test intel_E hungry.mkv want.mkv
 side train tmsv_SP01 "$media"/lavse_tmsv/SP01_*.mp4
 side test tmsv_SP05 "$media"/lavse_tmsv/SP05_*.mp4
 side train lipify_A "$media"/lipify/Colors_{6,7}.mp4
 side test lipify "$media"/lipify/{bbab8n.mpg,Adverb_1.mp4,Colors_2.mp4}
-side train nv "$media"/nvidia_maxine/*.mp4
+side val nv "$media"/nvidia_maxine/*.mp4
 side test pyfeat "$media"/pyfeat/*.mp4
 side test bob "$media"/bob_io_video/*.mov
 find "$clips" -name '*.align' -delete

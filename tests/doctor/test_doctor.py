@@ -473,8 +473,8 @@ def test_prepared_crops_are_judged_by_their_manifest(tmp_path):
     Manifest(tmp_path, tuple(samples)).save(tmp_path / "manifest.jsonl")
     outcome = doctor(tmp_path / "manifest.jsonl", layout=None)
     assert outcome.exit_code == ExitCode.SOME_SKIPPED
-    assert "layout manifest" in outcome.text and "not_opened (60)" in outcome.text
-    assert "short (60)" in outcome.text
+    text = " ".join(outcome.text.split())  # a long folder's name breaks the lines elsewhere
+    assert "layout manifest" in text and "not_opened (60)" in text and "short (60)" in text
 
 
 def test_the_command_tells_and_writes_what_it_found(tmp_path, capsys, monkeypatch):
