@@ -1,13 +1,14 @@
-"""Sections as one self-contained HTML page: no script, no outside file, the same bytes every time.
+"""Sections of a report as Markdown, or as one HTML page without script, outside file or date.
 
-The only file that knows HTML, with its template ``page.html``. Every text is untrusted (a dataset
-may be called ``<script>``): it is escaped by the template, and characters that steer the order of
-writing are shown as ``?``. Knows nothing of scores and reads no clock.
+Every text is untrusted (a dataset may be called ``<script>``) and escaped where it is printed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -15,11 +16,93 @@ import jinja2
 from markupsafe import Markup
 
 from avkd import durable
-from avkd.reporting.inline_svg import inline_svg
-from avkd.reporting.page_parts import Headline, Section
-from avkd.reporting.table_text import one_line
+from avkd.reporting.tables import Table, html_text, markdown_text
 
 _TEMPLATE = Path(__file__).with_name("page.html")
+_WIDE_POINTS = 420  # a wider drawing scrolls on a phone instead of becoming too small to read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawing with the sentence that says what it shows."""
+
+    svg: str
+    """The drawing as SVG text; browsers run no script of a drawing that stands in an ``<img>``."""
+    caption: str
+    """What it shows; stands beside it and is its text for those who cannot see it."""
+
+    @property
+    def source(self) -> str:
+        """What an ``<img>`` shows it by."""
+        data = base64.b64encode(self.svg.encode("utf-8", "replace")).decode("ascii")
+        return f"data:image/svg+xml;base64,{data}"
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is wider than a phone."""
+        width = re.search(r'<svg[^>]* width="([\d.]+)pt"', self.svg)
+        return width is not None and float(width[1]) > _WIDE_POINTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One number that the page was opened for."""
+
+    subject: str
+    """What it is about, e.g. the dataset."""
+    value: str
+    """The number as it is printed, or the reason why there is none."""
+    detail: str = ""
+    """What must never be read without it, e.g. its interval and coverage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """The answer of one model (or study), before anything else on the page."""
+
+    title: str
+    """Whose answer it is."""
+    quantity: str
+    """What the numbers are, e.g. ``AUC % [95 % interval]``."""
+    answers: tuple[Answer, ...] = ()
+    """The numbers, in order."""
+    notes: tuple[str, ...] = ()
+    """Sentences to read the numbers by."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that change what the numbers mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of a report."""
+
+    title: str
+    """Heading."""
+    part: str = ""
+    """What it is about where a page is about several things, e.g. a model: sections of one part,
+    which stand together, get its name as a heading of their own."""
+    warnings: tuple[str, ...] = ()
+    """Sentences that must not be overlooked; shown first."""
+    paragraphs: tuple[str, ...] = ()
+    """Sentences for the reader, before the tables."""
+    tables: tuple[Table, ...] = ()
+    """Tables, in order."""
+    pictures: tuple[Picture, ...] = ()
+    """Figures, in order; not in Markdown."""
+    notes: tuple[str, ...] = ()
+    """How to read it, one sentence each, in small print after the tables."""
+
+
+def to_markdown(sections: Iterable[Section], *, level: int = 1) -> str:
+    """Sections as Markdown, their headings of ``level``."""
+    blocks: list[str] = []
+    for section in sections:
+        blocks.append(f"{'#' * level} {markdown_text(section.title)}")
+        blocks += [f"**{markdown_text(warning)}**" for warning in section.warnings]
+        blocks += map(markdown_text, section.paragraphs)
+        blocks += [table.to_markdown() for table in section.tables]
+        blocks += filter(None, ["\n".join(f"- {markdown_text(note)}" for note in section.notes)])
+    return "\n\n".join(blocks) + "\n"
 
 
 def write_page(
@@ -38,9 +121,6 @@ def write_page(
         sections: in order; those of one `Section.part` must stand together.
         headlines: what the reader came for, above everything else.
         facts: names and values for the foot of the page, e.g. versions.
-
-    Raises:
-        ValueError: a picture is not a drawing without script, link or outside file.
     """
     page = to_html(title=title, sections=sections, headlines=headlines, facts=facts)
     durable.write_text(path, page)
@@ -53,16 +133,14 @@ def to_html(
     headlines: Sequence[Headline] = (),
     facts: Mapping[str, str] | None = None,
 ) -> str:
-    """The page as text; arguments and errors as of `write_page`."""
+    """The page as text; arguments as of `write_page`."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # Whatever is printed passes here: one line, no unprintable and no order-steering sign, and
-        # no percent sign parted from its number.
-        finalize=_shown,
+        finalize=_shown,  # whatever is printed passes here
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     numbered = list(enumerate(sections, start=1))
@@ -71,7 +149,7 @@ def to_html(
         headlines=headlines,
         parts=[(part, list(of_part)) for part, of_part in groupby(numbered, _part)],
         facts=dict(facts or {}),
-        drawing=lambda svg, number: Markup(inline_svg(svg, f"picture-{number}-")),
+        html=Markup,
     )
 
 
@@ -80,6 +158,4 @@ def _part(numbered: tuple[int, Section]) -> str:
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return one_line(value).replace(" %", "\N{NO-BREAK SPACE}%")
+    return Markup(html_text(value)) if type(value) is str else value
