@@ -56,7 +56,7 @@ def to_markdown(tables: Sequence[Robustness], *, notes: Sequence[str]) -> str:
     for warning in part.warnings:
         lines += [f"**Careful:** {inline(warning)}", ""]
     for table in part.tables:
-        rows = [[inline(cell) for cell in row] for row in table.rows]
+        rows = [[inline(str(cell)) for cell in row] for row in table.rows]
         for place in table.strong_rows:
             rows[place] = [f"**{cell}**" for cell in rows[place]]
         lines += [f"## {inline(table.caption)}", ""]
