@@ -37,9 +37,6 @@ class EvaluateConfig:
     """Let corpora with differently made crops stand in one table, with a note."""
     tables_only: bool = False
     """Write report.md and report.csv, but no figures, no page and no shortcut audit."""
-    flat_memory: bool = False
-    """For millions of files: count scores instead of holding them (ranking numbers then take logits
-    0.2 % apart for tied, and say what that can have moved). No page and no shortcut audit."""
     bootstrap_resamples: int = 2000
     """Resamples of the files behind each 95 % interval."""
     batch_size: int = 8
@@ -107,9 +104,6 @@ class ReportConfig:
     page of all of them."""
     mixed_preprocessing: bool = False
     """Let scores of differently made crops stand in one table or comparison, with a note."""
-    flat_memory: bool = False
-    """For millions of files: count scores instead of holding them (see `avkd evaluate`). One
-    folder, no page and no shortcut audit."""
     bootstrap_resamples: int = 2000
     """Resamples of the files behind each 95 % interval."""
     seed: int = 0
@@ -120,10 +114,6 @@ class ReportConfig:
             raise ValueError("scores is empty: give the --out folder of at least one avkd evaluate")
         if self.out in self.scores:
             raise ValueError(f"out {self.out} is one of the score folders: give another")
-        if self.flat_memory and len(self.scores) > 1:
-            raise ValueError(
-                "flat_memory reports one folder at a time: a paired comparison needs every score"
-            )
         if self.bootstrap_resamples < 100:
             raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
         if self.seed < 0:

@@ -28,6 +28,11 @@ _UNKNOWN_TOP_KEY = re.compile(
     r"[Kk]ey '(?P<key>[\w.]+)' is not expected|[Oo]ption '(?P<key2>[\w.]+)'"
 )
 
+_WITHDRAWN = {
+    "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
+}
+"""Settings of earlier versions, and what to do instead."""
+
 
 class ConfigError(ValueError):
     """A setting that is unknown, of the wrong type, out of range or without effect."""
@@ -178,6 +183,8 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     unknown = _unknown_key(message)
     if unknown is None:
         return message
+    if unknown in _WITHDRAWN:
+        return f"setting {unknown!r}: {_WITHDRAWN[unknown]}"
     # Judge by the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
     close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.6)
     if not close:

@@ -51,7 +51,6 @@ from avkd.models.model_file import (
 )
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import report, scores, shortcut_table
-from avkd.reporting.flat_report import summarise_files
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_folder import SCORES, write_report_folder
 from avkd.reporting.scores import ClipScore
@@ -267,18 +266,14 @@ def _report(
     if rule is not None:
         threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
     resamples, seed = config.bootstrap_resamples, config.seed
-    if config.flat_memory:
-        summary, flat = summarise_files(paths, threshold=threshold, resamples=resamples, seed=seed)
-        notes = (*notes, flat)
-    else:
-        summary = summarise(
-            chain.from_iterable(scores.iter_scores(path)[1] for path in paths),
-            threshold=threshold,
-            pooling=protocol.pooling,
-            reals_from=protocol.reals_from or "",
-            resamples=resamples,
-            seed=seed,
-        )
+    summary = summarise(
+        chain.from_iterable(scores.iter_scores(path)[1] for path in paths),
+        threshold=threshold,
+        pooling=protocol.pooling,
+        reals_from=protocol.reals_from or "",
+        resamples=resamples,
+        seed=seed,
+    )
     if config.protocol is not None:
         told = protocol_notes(protocol, summary, has_threshold=threshold is not None)
         notes = (*notes, *told)
@@ -289,14 +284,14 @@ def _report(
         threshold=threshold,
         notes=(*notes, *_notes(header, summary)),
     )
-    whole = not (config.flat_memory or config.tables_only)
+    whole = not config.tables_only
     audits = audit_folder(config.out, resamples=resamples, seed=seed) if whole else None
     written = write_report_folder(
         config.out,
         summary,
         provenance=provenance,
         audits=audits,
-        figures=not config.tables_only,
+        figures=whole,
         page=whole,
     )
     texts = [report.to_text(summary)]

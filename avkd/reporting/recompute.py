@@ -7,21 +7,19 @@ clock, so the same scores give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import durable
 from avkd.config.evaluation_config import ReportConfig
 from avkd.outcome import Outcome
 from avkd.reporting import paired_report, report, shortcut_table
-from avkd.reporting.flat_report import summarise_files
 from avkd.reporting.page_parts import Section
 from avkd.reporting.paired_summary import compare_models
 from avkd.reporting.pooled_files import pool_videos
 from avkd.reporting.pooling import RULES
 from avkd.reporting.report_folder import (
     ScoredFolder,
-    find_score_files,
     read_report_folder,
     write_report_folder,
 )
@@ -54,8 +52,6 @@ def recompute(config: ReportConfig) -> Outcome:
         ValueError: a folder is given twice, a file is broken, two score files cannot stand in one
             table or comparison, or two models disagree on what a file is.
     """
-    if config.flat_memory:
-        return _flat(config.scores[0], config)
     names = _names(config.scores)
     folders = dict(zip(names, config.scores, strict=True))
     studies = {name: folder for name, folder in folders.items() if (folder / RECORD).is_file()}
@@ -102,22 +98,6 @@ def _report(folder: Path, name: str, config: ReportConfig) -> _Reported:
     )
     text = f"{report.to_text(rows)}\n{shortcut_table.to_text(audits)}"
     return _Reported(scored, part, text, written)
-
-
-def _flat(folder: Path, config: ReportConfig) -> Outcome:
-    """Write the report of one folder without holding its scores."""
-    paths, provenance = find_score_files(folder, mixed_preprocessing=config.mixed_preprocessing)
-    rows, note = summarise_files(
-        paths,
-        threshold=provenance.threshold,
-        resamples=config.bootstrap_resamples,
-        seed=config.seed,
-    )
-    notes = tuple(dict.fromkeys((*provenance.notes, note)))
-    written = write_report_folder(
-        config.out, rows, provenance=replace(provenance, notes=notes), page=False
-    )
-    return Outcome(f"{report.to_text(rows)}\n\nwrote {', '.join(map(str, written))}")
 
 
 def _compare(

@@ -89,6 +89,16 @@ def test_a_misspelt_flag_is_named_together_with_the_likely_one(flag, key, likely
     assert f"unknown setting '{key}': did you mean '{likely}'?" in message
 
 
+@pytest.mark.parametrize("config", [EvaluateConfig, ReportConfig])
+def test_a_withdrawn_setting_is_answered_with_what_to_do_instead(config, tmp_path):
+    needed = ["--model=m", "--data=d"] if config is EvaluateConfig else ["--scores=s"]
+    for given in (
+        ["--flat_memory", "true"],
+        [f"--config={yaml_file(tmp_path, 'flat_memory: false')}"],
+    ):
+        assert "'flat_memory': it is withdrawn" in mistake(config, *given, *needed, "--out=o")
+
+
 @pytest.mark.parametrize("flag", ["--optim.warmup_epoch", "--loop.epoch", "--resum", "--audio_wid"])
 def test_an_abbreviated_flag_is_a_misspelt_one(flag):
     """An accepted abbreviation changes its meaning when a setting with the same start is added."""

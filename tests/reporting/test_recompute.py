@@ -124,49 +124,6 @@ def test_two_models_are_compared_over_the_files_both_scored(tmp_path: Path) -> N
     assert len({line.count("|") for line in table}) == 1
 
 
-def test_a_report_in_flat_memory_has_the_same_numbers_and_says_how_they_came(
-    tmp_path: Path,
-) -> None:
-    """Logits of the made-up scores are far apart, so no number but the intervals may differ."""
-    folder = write_folder(tmp_path / "one", made_up_scores())
-    out = tmp_path / "flat"
-    config = ReportConfig(scores=(folder,), out=out, flat_memory=True, bootstrap_resamples=100)
-    assert "wrote" in recompute(config).text
-    assert {path.name for path in out.iterdir()} == {
-        *("report.md", "report.csv", "report.png", "confusion.png", "reliability.png")
-    }
-    flat, whole = (report_csv.read_lines(path / "report.csv") for path in (out, folder))
-    assert [line["dataset"] for line in flat] == ["d", "d", "d", "a", "a", "a"]
-    for one, other in zip(flat, whole, strict=True):
-        for name in ("method", "scored_fake", "coverage", "true_fake", "threshold_logit"):
-            assert one[name] == other[name]
-        for name in ("video_auc", "equal_error_rate", "partial_auc", "log_loss", "recall"):
-            assert one[name] == other[name] or float(one[name]) == pytest.approx(float(other[name]))
-        for name in ("clip_auc", "frame_auc"):  # two windows may fall into one level
-            assert float(one[name]) == pytest.approx(float(other[name]), abs=2e-3)
-    note = "Made in flat memory"
-    assert note in (out / "report.md").read_text()
-    assert note not in (folder / "report.md").read_text()
-    assert "quotes" in (out / "report.md").read_text()
-    (out / "report.html").write_text("of an earlier report")
-    (out / "mine.txt").write_text("not ours to remove")
-    recompute(config)
-    assert not (out / "report.html").exists() and (out / "mine.txt").exists()
-    write_scores(folder / "scores" / "a.csv", make_head(), [])
-    write_scores(folder / "scores" / "d.csv", make_head(), [])
-    with pytest.raises(ValueError, match="the score files have no row"):
-        recompute(config)
-    with pytest.raises(ValueError, match="one folder at a time"):
-        ReportConfig(scores=(folder, out), out=tmp_path / "x", flat_memory=True)
-
-
-def test_flat_memory_refuses_reals_of_another_dataset(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "one", made_up_scores(), reals_from="d")
-    config = ReportConfig(scores=(folder,), out=tmp_path / "flat", flat_memory=True)
-    with pytest.raises(ValueError, match="leave --flat_memory out"):
-        recompute(config)
-
-
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
