@@ -46,6 +46,7 @@ setup(
         "librosa>=0.11",
         "matplotlib>=3.9",
         "numpy>=1.26",
+        "pandas>=2.2,<4",
         "pillow>=11",
         "pyyaml>=6",
         "safetensors>=0.8,<1",

@@ -20,24 +20,25 @@ MAY_IMPORT = {
     "runtime": set(),
     "config": {"runtime"},
     "losses": set(),
+    "metrics": set(),  # arrays only, open to every room that judges scores
     "blending": set(),  # arrays only
     "data": {"runtime", "blending"},
     "synthesis": {"runtime", "data", "blending"},
-    "doctor": {"runtime", "data"},
+    "doctor": {"runtime", "data", "metrics"},
     "models": {"runtime"},
-    "training": {"runtime", "config"},
-    "reporting": set(),  # a report needs no torch, no model and no media
-    "evaluation": {"runtime", "config", "data", "models", "losses", "reporting"},
-    "inference": {"runtime", "config", "data", "models"},
+    "training": {"runtime", "config", "metrics"},
+    "reporting": {"metrics"},  # a report needs no torch, no model and no media
+    "evaluation": {"runtime", "config", "data", "models", "losses", "metrics", "reporting"},
+    "inference": {"runtime", "config", "data", "models", "metrics"},
     "teachers": {"runtime", "data", "models"},
     "stages": {
         *("runtime", "config", "losses", "data", "models", "teachers", "training"),
-        *("evaluation", "reporting"),
+        *("evaluation", "metrics", "reporting"),
     },
     "studies": {
         "blending",
         *("runtime", "config", "losses", "data", "models", "teachers", "training"),
-        *("evaluation", "reporting", "inference", "stages"),
+        *("evaluation", "metrics", "reporting", "inference", "stages"),
     },
     "cli": {
         *("config", "runtime", "data", "synthesis", "doctor", "stages", "studies"),
@@ -79,7 +80,11 @@ DOORS = {
         *("avkd/reporting/roc_figure.py", "avkd/reporting/score_histogram.py"),
     ),
     "jinja2": ("avkd/reporting/page.py",),
-    "sklearn": ("avkd/reporting/shortcut_probe.py", "avkd/evaluation/linear_baseline.py"),
+    "sklearn": (
+        *("avkd/metrics/", "avkd/reporting/shortcut_probe.py"),
+        "avkd/evaluation/linear_baseline.py",
+    ),
+    "pandas": ("avkd/metrics/", "avkd/reporting/"),
     "onnx": ("avkd/inference/export_onnx.py",),
     "onnxruntime": ("avkd/inference/export_onnx.py",),
     "torch.onnx": ("avkd/inference/export_onnx.py",),
@@ -268,7 +273,7 @@ def test_a_made_up_offence_is_found(path: str, source: str, offence: str) -> Non
         ("avkd/data/layouts/x.py", "from ..manifest import Sample\nfrom . import y"),
         ("avkd/data/media/media.py", "import av\nfrom av.error import FFmpegError"),
         ("avkd/data/x.py", "import average\nimport avkd_other"),
-        ("avkd/reporting/report.py", "from avkd.reporting import metrics\nimport avkd.durable"),
+        ("avkd/reporting/report.py", "from avkd.metrics import ranking\nimport avkd.durable"),
         ("avkd/evaluation/evaluate.py", "from avkd.reporting.scores import ClipScore"),
         ("avkd/models/x.py", "model.eval()\nself.print()\njson.load(f)\nrun(a, shell=False)"),
         ("avkd/training/x.py", "from avkd import __version__"),

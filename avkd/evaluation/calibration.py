@@ -23,9 +23,9 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, log_expit
 
+from avkd.metrics import probability, ranking
+from avkd.metrics.bootstrap import FloatArray
 from avkd.models.calibration import MAX_KNOTS, Calibration, CalibrationKind
-from avkd.reporting import metrics, probability_metrics
-from avkd.reporting.bootstrap import FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class FitQuality(NamedTuple):
     log_loss: float
     """Nats; log 2 = 0.693 for a coin."""
     calibration_error: float
-    """Expected calibration error over the bins of `probability_metrics`, in [0, 1]."""
+    """Expected calibration error over the bins of `metrics.probability`, in [0, 1]."""
 
 
 def require_enough_files(kind: CalibrationKind, labels: Sequence[int]) -> None:
@@ -81,7 +81,7 @@ def fit(kind: CalibrationKind, labels: ArrayLike, logits: ArrayLike) -> Calibrat
     Raises:
         ValueError: only one class, a logit that is not finite, or too few files for isotonic.
     """
-    label_array, logit_array = metrics.checked(labels, logits)
+    label_array, logit_array = ranking.checked(labels, logits)
     num_fake, num_real = (label_array == 1).sum(), (label_array == 0).sum()
     if not (num_fake and num_real):
         raise ValueError(
@@ -105,16 +105,16 @@ def quality(labels: ArrayLike, logits: ArrayLike, calibration: Calibration) -> F
     Raises:
         ValueError: only one class, or a logit that is not finite.
     """
-    label_array, logit_array = metrics.checked(labels, logits)
+    label_array, logit_array = ranking.checked(labels, logits)
     probabilities = np.array([calibration.probability(logit) for logit in logit_array.tolist()])
-    losses, gaps = [], np.zeros(probability_metrics.CALIBRATION_BINS)
+    losses, gaps = [], np.zeros(probability.CALIBRATION_BINS)
     for label in (0, 1):
         of_class = label_array == label
-        loss = probability_metrics.log_loss(label_array[of_class], probabilities[of_class])
+        loss = probability.log_loss(label_array[of_class], probabilities[of_class])
         if loss.value is None:
             raise ValueError("calibration is measured on files of both classes")
         losses.append(loss.value)
-        bins = probability_metrics.reliability(label_array[of_class], probabilities[of_class])
+        bins = probability.reliability(label_array[of_class], probabilities[of_class])
         means = np.array([mean or 0.0 for mean in bins.mean_probability])
         gaps += np.array(bins.num_files) * (means - label) / (2 * of_class.sum())
     return FitQuality(sum(losses) / 2, float(np.abs(gaps).sum()))

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from avkd.data.sampling import ClipBatch
-from avkd.reporting import metrics, shortcut_probe
+from avkd.metrics import ranking
+from avkd.reporting import shortcut_probe
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAud
     facts = np.array([values for _, _, values in rows])
     columns = {str(index): facts[:, index] for index in range(facts.shape[1])}
     told = shortcut_probe.out_of_fold(columns, labels, folds)
-    area, interval = metrics.auc(labels, told), metrics.auc_interval(labels, told, groups=items)
+    area, interval = ranking.auc(labels, told), ranking.auc_interval(labels, told, groups=items)
     if area.value is None or interval.low is None or interval.high is None:
         return None
     found = LoaderAudit(area.value, interval.low, interval.high, len(rows), seconds)

@@ -15,7 +15,7 @@ from avkd.config.protocol_config import ProtocolConfig
 from avkd.data.manifest import REAL, REAL_METHOD, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
-from avkd.reporting.pooling import MEAN_LOGIT, RULES
+from avkd.metrics.pooling import MEAN_LOGIT, RULES
 from avkd.reporting.summary import SummaryRow
 
 

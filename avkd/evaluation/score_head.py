@@ -10,7 +10,7 @@ from pathlib import Path
 
 from avkd import __version__
 from avkd.data.crops.crop_provenance import CropProvenance
-from avkd.reporting.pooling import MEAN_LOGIT, Pooling
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.reporting.scores_head import Scorer, ScoresHead
 
 

@@ -21,11 +21,12 @@ from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.score_head import scores_head
+from avkd.metrics import ranking
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.outcome import Outcome
-from avkd.reporting import metrics, scores
+from avkd.reporting import scores
 from avkd.reporting.pooled_files import VideoScore, pool_videos
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.runtime import Runtime
@@ -94,7 +95,7 @@ class Validation:
     def values(self) -> dict[str, float]:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
         labels, logits = self.labels_and_logits
-        auc = metrics.auc(labels, logits).value
+        auc = ranking.auc(labels, logits).value
         assert auc is not None, "the val side holds both classes; this was checked with the data"
         margin = np.where(labels == 1, logits, -logits)
         return {"video_auc": auc, "cross_entropy": float(np.logaddexp(0.0, -margin).mean())}
@@ -224,7 +225,7 @@ def _operating_point(
     if max_false_alarms is not None:
         threshold = _threshold_of_reals(labels, logits, max_false_alarms)
         return threshold, f"at most {max_false_alarms:.1%} of reals called fake"
-    point = metrics.best_threshold(labels, logits)
+    point = ranking.best_threshold(labels, logits)
     assert point.threshold is not None, "a calibration is fitted to both classes only"
     return point.threshold, "best balanced accuracy"
 

@@ -5,7 +5,7 @@ The place where scores meet drawings; what is computed is `roc_band`'s and `scor
 
 from __future__ import annotations
 
-from avkd.reporting.bootstrap import missing_class
+from avkd.metrics.bootstrap import missing_class
 from avkd.reporting.page_parts import Picture
 from avkd.reporting.report_words import dataset_title
 from avkd.reporting.roc_band import drawn_roc, roc_band

@@ -17,11 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from avkd import durable
-from avkd.reporting.bootstrap import FloatArray
+from avkd.metrics.bootstrap import FloatArray
+from avkd.metrics.verdicts import Confusion
 from avkd.reporting.summary import SummaryRow
 from avkd.reporting.svg_picture import to_svg
 from avkd.reporting.table_text import one_line
-from avkd.reporting.threshold_metrics import Confusion
 
 CHANCE = 0.5
 Panel = TypeVar("Panel")

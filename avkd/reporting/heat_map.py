@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from avkd.reporting.bootstrap import FloatArray
+from avkd.metrics.bootstrap import FloatArray
 from avkd.reporting.figure import CHANCE, LONGEST_NAME, readable_on, save, wrapped
 from avkd.reporting.svg_picture import to_svg
 

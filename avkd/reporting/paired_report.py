@@ -9,7 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 
-from avkd.reporting.metrics import Metric
+from avkd.metrics.ranking import Metric
 from avkd.reporting.page_parts import Section, Table
 from avkd.reporting.paired_summary import PairedRow
 from avkd.reporting.report_csv import Provenance

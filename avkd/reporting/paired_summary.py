@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 
-from avkd.reporting.paired_test import AucDifference, auc_difference, holm
+from avkd.metrics.paired import AucDifference, auc_difference, holm
 from avkd.reporting.pooled_files import VideoScore, blocks, rows_of_dataset
 from avkd.reporting.scores import REAL_METHOD
 

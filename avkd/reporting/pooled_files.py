@@ -1,6 +1,6 @@
 """Files from their windows: one score each, and which files stand in which block of the table.
 
-Knows score rows, not metrics. Windows are pooled by a rule of `pooling`.
+Knows score rows, not ranking. Windows are pooled by a rule of `pooling`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from avkd.reporting import metrics
-from avkd.reporting.bootstrap import FloatArray
-from avkd.reporting.pooling import MEAN_LOGIT, Pooling, pooled_scores
+from avkd.metrics import ranking
+from avkd.metrics.bootstrap import FloatArray
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling, pooled_scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 
 ALL_METHODS = "all"
@@ -107,7 +107,7 @@ def frame_logits(video: VideoScore) -> FloatArray:
     """(F,) logits of the frames that lie in a scored window."""
     starts = np.array([row.start_frame for row in video.windows], dtype=np.int64)
     lengths = np.array([row.num_frames for row in video.windows], dtype=np.int64)
-    return metrics.frame_scores(starts, lengths, clip_logits(video))
+    return ranking.frame_scores(starts, lengths, clip_logits(video))
 
 
 def blocks(

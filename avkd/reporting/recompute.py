@@ -12,12 +12,12 @@ from pathlib import Path
 
 from avkd import durable
 from avkd.config.evaluation_config import ReportConfig
+from avkd.metrics.pooling import RULES
 from avkd.outcome import Outcome
 from avkd.reporting import paired_report, report, shortcut_table
 from avkd.reporting.page_parts import Section
 from avkd.reporting.paired_summary import compare_models
 from avkd.reporting.pooled_files import pool_videos
-from avkd.reporting.pooling import RULES
 from avkd.reporting.report_folder import (
     ScoredFolder,
     read_report_folder,

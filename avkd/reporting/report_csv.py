@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
-from avkd.reporting.pooling import RULES
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.pooling import RULES
+from avkd.metrics.ranking import Metric
+from avkd.metrics.verdicts import Confusion
 from avkd.reporting.summary import SummaryRow, Threshold
-from avkd.reporting.threshold_metrics import Confusion
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from avkd.reporting.operating_range import LARGEST_RATE
-from avkd.reporting.pooling import RULES
+from avkd.metrics.operating_range import LARGEST_RATE
+from avkd.metrics.pooling import RULES
 from avkd.reporting.report_csv import RANKING_METRICS, THRESHOLD_METRICS, Provenance
 from avkd.reporting.summary import SummaryRow, Threshold
 from avkd.reporting.table_text import NOT_DEFINED, percent, percent_down, plain, with_interval

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avkd.reporting import metrics
-from avkd.reporting.bootstrap import FloatArray, Interval, Resampling
-from avkd.reporting.metrics import Metric, RankedFiles
+from avkd.metrics import ranking
+from avkd.metrics.bootstrap import FloatArray, Interval, Resampling
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.metrics.ranking import Metric, RankedFiles
 from avkd.reporting.pooled_files import VideoScore, pool_videos
-from avkd.reporting.pooling import MEAN_LOGIT, Pooling
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
@@ -242,7 +242,7 @@ def _draw(cells: Sequence[Sequence[VideoScore]], resamples: int, seed: int) -> _
     for cell in cells:
         scored = np.array([file.logit is not None for file in cell])
         logits = np.array([file.logit for file in cell if file.logit is not None], dtype=np.float64)
-        of_scored = metrics.checked(labels[scored], logits)
+        of_scored = ranking.checked(labels[scored], logits)
         ranked.append(RankedFiles.of(*of_scored, plan.group_of_file[scored]))
     if plan.reason:
         return _Draws(plan, np.empty((0, len(cells))), np.empty((0, len(cells))))

@@ -10,8 +10,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
 from avkd.reporting.page_parts import Picture, Section, Table
 from avkd.reporting.report_csv import RANKING_METRICS, THRESHOLD_METRICS
 from avkd.reporting.robustness_summary import CLEAN, LOST_MANY, MEAN, Entry, Robustness

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from scipy.special import ndtr, ndtri
 
-from avkd.reporting.bootstrap import FloatArray, IntArray, Resampling
-from avkd.reporting.metrics import checked, roc_curve
+from avkd.metrics.bootstrap import FloatArray, IntArray, Resampling
+from avkd.metrics.ranking import checked, roc_curve
 
 MOST_POINTS = 500
 _LINEAR_CELLS, _DEVIATE_CELLS_PER_UNIT = 60, 4
@@ -55,7 +55,7 @@ def drawn_roc(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
         scores: (N,) raw logits.
 
     Raises:
-        ValueError: as `metrics.roc_curve`.
+        ValueError: as `ranking.roc_curve`.
     """
     false_positive, true_positive = roc_curve(labels, scores)
     kept = _corners(false_positive, true_positive)
@@ -71,7 +71,7 @@ def roc_band(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> RocBand:
         plan: of the same files.
 
     Raises:
-        ValueError: as `metrics.roc_curve`.
+        ValueError: as `ranking.roc_curve`.
     """
     labels, scores = checked(labels, scores)
     assert not plan.reason, plan.reason

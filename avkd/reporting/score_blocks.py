@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avkd.reporting.bootstrap import FloatArray, IntArray, Resampling
+from avkd.metrics.bootstrap import FloatArray, IntArray, Resampling
 from avkd.reporting.pooled_files import VideoScore, blocks, pool_videos
 from avkd.reporting.scores import REAL_METHOD, iter_scores, read_head
 from avkd.reporting.scores_head import ScoresHead

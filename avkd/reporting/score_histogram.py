@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from avkd.reporting.bootstrap import FloatArray, IntArray
+from avkd.metrics.bootstrap import FloatArray, IntArray
 from avkd.reporting.figure import LONGEST_NAME, METHOD_COLOUR, shortened
 from avkd.reporting.svg_picture import to_svg
 

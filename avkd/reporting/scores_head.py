@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from avkd.reporting.pooling import RULES, Pooling
+from avkd.metrics.pooling import RULES, Pooling
 
 Scorer = Literal["detector", "av_agreement"]
 

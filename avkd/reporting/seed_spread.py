@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
 from avkd.reporting.table_text import NOT_DEFINED
 
 

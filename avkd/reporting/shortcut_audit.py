@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from avkd.reporting import metrics, shortcut_probe
-from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, Resampling
-from avkd.reporting.metrics import Metric
+from avkd.metrics import ranking
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
+from avkd.metrics.paired import holm
+from avkd.metrics.ranking import Metric
+from avkd.reporting import shortcut_probe
 from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.paired_test import holm
 from avkd.reporting.pooled_files import VideoScore, blocks, rows_of_dataset
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.shortcut_findings import (
@@ -85,7 +86,7 @@ class _Files:
         plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
         if plan.reason:
             return plan.no_interval(plan.reason), math.inf
-        draws = metrics.resampled_aucs(labels, scores, plan)
+        draws = ranking.resampled_aucs(labels, scores, plan)
         return plan.interval(draws), float(np.std(draws))
 
 
@@ -174,7 +175,7 @@ def _audit_row(
     return dataclasses.replace(
         audited,
         probes=probes,
-        detector_auc=metrics.auc(files.labels, files.logits),
+        detector_auc=ranking.auc(files.labels, files.logits),
         follows=(_follows(files, log_odds, 0), _follows(files, log_odds, 1)),
         matched=_matched(files, suspects, log_odds, resamples, seed) if suspects else None,
     )
@@ -224,7 +225,7 @@ def _probe(
         return Probe(auc=few, interval=None, **said), None
     known = {fact: column[chosen] for fact, column in columns.items()}
     scores = shortcut_probe.out_of_fold(known, labels, folds[chosen])
-    area = metrics.auc(labels, scores)
+    area = ranking.auc(labels, scores)
     assert area.value is not None
     if area.value <= WORTH_A_WARNING:
         return Probe(auc=area, interval=None, **said), 1.0
@@ -290,7 +291,7 @@ def _matched(
         on=suspects,
         num_pairs=len(pairs),
         probe_auc=_probe_of_pairs(files, columns, chosen, seed),
-        detector_auc=metrics.auc(files.labels[chosen], logits),
+        detector_auc=ranking.auc(files.labels[chosen], logits),
         detector_interval=interval,
     )
 
@@ -302,4 +303,4 @@ def _probe_of_pairs(files: _Files, columns: FactColumns, chosen: IntArray, seed:
     if folds is None:
         return Metric(None, "the pairs all belong together: there is no other group to try it on")
     left = {name: column[chosen] for name, column in columns.items()}
-    return metrics.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))
+    return ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))

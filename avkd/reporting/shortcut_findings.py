@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
 
 WORTH_A_WARNING = 0.6
 """A probe is a shortcut above this AUC, when chance does not explain it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from avkd.reporting.bootstrap import FloatArray, IntArray
+from avkd.metrics.bootstrap import FloatArray, IntArray
 
 CALIPER = 0.2
 """Widest gap within a pair, in standard deviations of the log-odds within a class: Austin,

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from avkd.reporting.bootstrap import FloatArray, IntArray
+from avkd.metrics.bootstrap import FloatArray, IntArray
 from avkd.reporting.nuisance_facts import NAMES, FileFacts
 
 BITS_PER_PIXEL = "bits_per_pixel"

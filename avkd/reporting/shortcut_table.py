@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from avkd.reporting.metrics import Metric
+from avkd.metrics.ranking import Metric
 from avkd.reporting.page_parts import Section, Table
 from avkd.reporting.shortcut_findings import (
     FALSE_ALARM_LEVEL,

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from avkd.reporting import metrics, operating_range, threshold_metrics
-from avkd.reporting.bootstrap import FloatArray, Interval
-from avkd.reporting.metrics import Levels, Metric
+from avkd.metrics import operating_range, ranking, verdicts
+from avkd.metrics.bootstrap import FloatArray, Interval
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.metrics.probability import ProbabilityTally, Reliability
+from avkd.metrics.ranking import Levels, Metric
+from avkd.metrics.verdicts import ThresholdMetrics
 from avkd.reporting.pooled_files import (
     VideoScore,
     blocks,
@@ -23,10 +26,7 @@ from avkd.reporting.pooled_files import (
     pool_videos,
     rows_of_dataset,
 )
-from avkd.reporting.pooling import MEAN_LOGIT, Pooling
-from avkd.reporting.probability_metrics import ProbabilityTally, Reliability
 from avkd.reporting.scores import REAL_METHOD, ClipScore
-from avkd.reporting.threshold_metrics import ThresholdMetrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +164,9 @@ def _row(
     )
     groups = np.array([video.group for video in covered]) if all(v.group for v in covered) else None
     expected = Counter(video.label for video in videos)
-    levels = Levels.of(*metrics.checked(labels, logits))
+    levels = Levels.of(*ranking.checked(labels, logits))
     auc = levels.auc()
-    at_threshold = threshold_metrics.at_threshold(
+    at_threshold = verdicts.at_threshold(
         labels,
         logits,
         None if threshold is None else threshold.logit,
@@ -185,7 +185,7 @@ def _row(
         expected_fake=expected[1],
         num_windows=sum(len(video.windows) for video in covered),
         auc=auc,
-        auc_interval=metrics.auc_interval(
+        auc_interval=ranking.auc_interval(
             labels, logits, groups=groups, resamples=resamples, seed=seed
         ),
         auc_missing_neutral=missing_neutral(
@@ -234,6 +234,6 @@ def missing_neutral(auc: Metric, scored: tuple[int, int], expected: tuple[int, i
 def _auc_of_parts(videos: Sequence[VideoScore], parts: Sequence[FloatArray]) -> Metric:
     """AUC over windows or frames, each with the label of its file."""
     if not videos:
-        return metrics.auc([], [])
+        return ranking.auc([], [])
     labels = np.repeat([video.label for video in videos], [part.size for part in parts])
-    return metrics.auc(labels, np.concatenate(parts))
+    return ranking.auc(labels, np.concatenate(parts))

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
 
 Cell = str | int | float | bool | None
 """None = not defined: an empty cell in CSV, `NOT_DEFINED` elsewhere."""

@@ -27,12 +27,13 @@ from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.losses.classification import prior_corrected_cross_entropy
 from avkd.losses.distillation import logit_mean_squares, softened_divergence
+from avkd.metrics import ranking
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
 from avkd.models.model_file import round_to_half
 from avkd.outcome import Outcome
-from avkd.reporting import figure, metrics
+from avkd.reporting import figure
 from avkd.runtime import Runtime
 from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
@@ -145,7 +146,7 @@ def distill(config: DistillConfig) -> Outcome:
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         validation = _validation(step, data, config, machine, config.validation_frames)
-        roc = metrics.roc_curve(*validation.labels_and_logits)
+        roc = ranking.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/student", _picture(data.training, machine))
         log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
         values = validation.values()

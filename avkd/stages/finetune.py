@@ -28,6 +28,7 @@ from avkd.evaluation.calibration import require_enough_files
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.losses.agreement import negative_cosine
 from avkd.losses.classification import prior_corrected_cross_entropy
+from avkd.metrics import ranking
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
@@ -40,7 +41,7 @@ from avkd.models.model_file import (
     read_header,
 )
 from avkd.outcome import Outcome
-from avkd.reporting import figure, metrics
+from avkd.reporting import figure
 from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import StepOutput
@@ -166,7 +167,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         validation = _validation(step, data, machine)
-        roc = metrics.roc_curve(*validation.labels_and_logits)
+        roc = ranking.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/detector", _picture(step, data.training, machine))
         log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
         values = validation.values()

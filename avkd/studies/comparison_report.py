@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from avkd.reporting.bootstrap import Interval
-from avkd.reporting.metrics import Metric
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
 from avkd.reporting.seed_spread import SeedSpread
 from avkd.reporting.summary import SummaryRow
 

@@ -8,9 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 from test_report import make_rows
 
+from avkd.metrics.verdicts import Confusion
 from avkd.reporting import figure
 from avkd.reporting.summary import SummaryRow
-from avkd.reporting.threshold_metrics import Confusion
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])

@@ -160,7 +160,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from avkd.reporting import heat_map, page, roc_band, roc_figure, score_histogram
-from avkd.reporting.bootstrap import Resampling
+from avkd.metrics.bootstrap import Resampling
 from avkd.reporting.page import Picture, Section
 random = np.random.default_rng(0)
 labels = random.integers(0, 2, 300)

@@ -14,10 +14,10 @@ from test_summary import made_up_scores, missing, window_score
 from avkd.config.evaluation_config import EvaluateConfig, ReportConfig
 from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
+from avkd.metrics.pooling import RULES
 from avkd.models.decision import DecisionRule
 from avkd.models.model_header import ModelHeader
 from avkd.reporting import report_csv
-from avkd.reporting.pooling import RULES
 from avkd.reporting.recompute import recompute
 from avkd.reporting.report_folder import read_report_folder
 from avkd.reporting.scores import ClipScore, write_scores

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from test_report import make_rows
 
+from avkd.metrics.probability import reliability
 from avkd.reporting import reliability_figure
-from avkd.reporting.probability_metrics import reliability
 
 
 def test_points_bars_and_counts_are_those_of_the_bins(

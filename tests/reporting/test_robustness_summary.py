@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from test_summary import missing, window_score
 
-from avkd.reporting import metrics
-from avkd.reporting.bootstrap import Resampling
+from avkd.metrics import ranking
+from avkd.metrics.bootstrap import Resampling
 from avkd.reporting.robustness_summary import (
     CLEAN_CELL,
     MEAN,
@@ -71,7 +71,7 @@ def brute_force(cells: Cells, plan: Resampling, chosen: list[Cell]) -> np.ndarra
                 drawn = [i for i, n in enumerate(times) for _ in range(n)]
                 scored = [i for i in drawn if cells[cell][i].is_scored]
                 logits = [cells[cell][i].logit for i in scored]
-                aucs.append(metrics.auc(labels[scored], np.array(logits)).value)
+                aucs.append(ranking.auc(labels[scored], np.array(logits)).value)
             draws.append((np.mean(aucs[:-1]), aucs[-1]))
     return np.array(draws)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from avkd.metrics.bootstrap import Resampling
 from avkd.reporting import roc_band
-from avkd.reporting.bootstrap import Resampling
 
 
 def made_up(num_files: int, *, decimals: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_nuisance_facts import facts
 
-from avkd.reporting import metrics
+from avkd.metrics import ranking
 from avkd.reporting.shortcut_probe import (
     BITS_PER_PIXEL,
     fact_columns,
@@ -18,7 +18,7 @@ from avkd.reporting.shortcut_probe import (
 def area(column: np.ndarray, labels: np.ndarray) -> float:
     folds = folds_of(labels, np.arange(len(labels)), seed=0)
     assert folds is not None
-    value = metrics.auc(labels, out_of_fold({"fact": column}, labels, folds)).value
+    value = ranking.auc(labels, out_of_fold({"fact": column}, labels, folds)).value
     assert value is not None
     return value
 

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from avkd.reporting import metrics, operating_range, probability_metrics
+from avkd.metrics import operating_range, probability, ranking
+from avkd.metrics.pooling import RULES, pooled_scores
+from avkd.metrics.verdicts import Confusion
 from avkd.reporting.pooled_files import pool_videos
-from avkd.reporting.pooling import RULES, pooled_scores
 from avkd.reporting.scores import ClipScore, unscored
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
-from avkd.reporting.threshold_metrics import Confusion
 
 
 def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
@@ -79,7 +79,7 @@ def test_each_method_meets_the_same_reals_and_all_forgeries_come_last() -> None:
     for row, methods in zip(table, (["reenact"], ["swap"], ["reenact", "swap"]), strict=True):
         fake = np.concatenate([video_means(rows, method) for method in methods])
         labels = np.repeat([0, 1], [real.size, fake.size])
-        expected = metrics.auc(labels, np.r_[real, fake]).value
+        expected = ranking.auc(labels, np.r_[real, fake]).value
         assert row.auc.value == pytest.approx(expected, abs=1e-12)
         assert row.auc_interval.low < expected < row.auc_interval.high
 
@@ -147,7 +147,7 @@ def test_a_missing_real_cannot_lift_the_number_where_all_logits_are_high() -> No
         missing("r9", "real"),
     ]
     row = summarise_quickly(rows)["swap"]
-    with_half = metrics.auc([1] * 3 + [0] * 4, [5.0, 6, 7, 6, 7, 8, 0]).value
+    with_half = ranking.auc([1] * 3 + [0] * 4, [5.0, 6, 7, 6, 7, 8, 0]).value
     assert with_half > row.auc.value
     assert row.auc_missing_neutral.value == pytest.approx(0.75 * row.auc.value + 0.25 * 0.5)
 
@@ -297,7 +297,7 @@ def test_the_range_and_the_probabilities_are_over_pooled_files() -> None:
     assert row.tpr_at_1_percent_fpr.value is not None
     assert row.tpr_at_1_per_mille_fpr.value is None
     for name in ("log_loss", "brier_score"):
-        expected = getattr(probability_metrics, name)(labels, stated).value
+        expected = getattr(probability, name)(labels, stated).value
         assert getattr(row, name).value == pytest.approx(expected, abs=1e-9)
     assert sum(row.reliability.num_files) == 200
 
@@ -321,7 +321,7 @@ def test_forgeries_meet_the_reals_of_another_dataset_and_no_others() -> None:
     assert [(row.num_real, row.num_fake) for row in table] == [(12, 12), (12, 12), (12, 24)]
     real, fake = video_means(reals, "real"), video_means(rows, "swap")
     labels = np.repeat([0, 1], [12, 12])
-    expected = metrics.auc(labels, np.r_[real, fake]).value
+    expected = ranking.auc(labels, np.r_[real, fake]).value
     assert table[1].auc.value == pytest.approx(expected, abs=1e-12)
     assert table[1].auc != summarise(rows, resamples=100)[1].auc
 

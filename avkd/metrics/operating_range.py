@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.metrics import Levels, Metric, checked
+from avkd.metrics.ranking import Levels, Metric, checked
 
 LARGEST_RATE = 0.1
 """End of the range that `partial_auc` of the table covers."""
@@ -31,7 +31,7 @@ def partial_auc(labels: ArrayLike, scores: ArrayLike, largest_rate: float = LARG
         largest_rate: FPR at which the range ends, in (0, 1]; 1 gives the AUC.
 
     Raises:
-        ValueError: as `metrics.auc`.
+        ValueError: as `ranking.auc`.
     """
     return partial_auc_of(Levels.of(*checked(labels, scores)), largest_rate)
 
@@ -62,7 +62,7 @@ def true_positive_rate_at(labels: ArrayLike, scores: ArrayLike, rate: float) -> 
         rate: the FPR that is allowed, in (0, 1].
 
     Raises:
-        ValueError: as `metrics.auc`.
+        ValueError: as `ranking.auc`.
     """
     return true_positive_rate_of(Levels.of(*checked(labels, scores)), rate)
 

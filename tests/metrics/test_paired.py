@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from avkd.reporting import metrics
-from avkd.reporting.paired_test import auc_difference, delong_p_value, holm
+from avkd.metrics import ranking
+from avkd.metrics.paired import auc_difference, delong_p_value, holm
 
 
 def made_up(seed: int, size: int = 80, second: float = 0.5) -> tuple[np.ndarray, ...]:
@@ -72,8 +72,8 @@ def test_what_cannot_be_tested_has_a_reason(
 def test_the_difference_is_that_of_the_two_aucs() -> None:
     labels, one, other = made_up(1)
     found = auc_difference(labels, one, other, resamples=100)
-    assert found.first == metrics.auc(labels, one)
-    assert found.second == metrics.auc(labels, other)
+    assert found.first == ranking.auc(labels, one)
+    assert found.second == ranking.auc(labels, other)
     assert found.difference.value == found.first.value - found.second.value
     assert found.p_value == delong_p_value(labels, one, other)
     lone = auc_difference([0, 0], [1.0, 2.0], [2.0, 1.0], resamples=100)
@@ -95,7 +95,7 @@ def test_the_interval_agrees_with_a_paired_bootstrap_written_as_a_loop(grouped: 
     for _ in range(500):
         drawn = [np.flatnonzero(groups == g) for s in strata for g in random.choice(s, len(s))]
         files = np.concatenate(drawn)
-        aucs = [metrics.auc(labels[files], scores[files]).value for scores in (one, other)]
+        aucs = [ranking.auc(labels[files], scores[files]).value for scores in (one, other)]
         values.append(aucs[0] - aucs[1])
     assert (found.low, found.high) == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.02)
     assert found.unit == ("groups" if grouped else "files")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from avkd.reporting import probability_metrics
-from avkd.reporting.probability_metrics import (
+from avkd.metrics import probability
+from avkd.metrics.probability import (
     CALIBRATION_BINS,
     PROBABILITY_MARGIN,
     ProbabilityTally,
@@ -23,28 +23,28 @@ def made_up(seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(10))
 def test_log_loss_and_brier_score_agree_with_scikit_learn(seed: int) -> None:
     labels, probabilities = made_up(seed)
-    found = probability_metrics.log_loss(labels, probabilities).value
+    found = probability.log_loss(labels, probabilities).value
     assert found == pytest.approx(reference.log_loss(labels, probabilities), abs=1e-12)
-    found = probability_metrics.brier_score(labels, probabilities).value
+    found = probability.brier_score(labels, probabilities).value
     assert found == pytest.approx(reference.brier_score_loss(labels, probabilities), abs=1e-12)
 
 
 def test_a_coin_costs_what_the_legend_says() -> None:
-    assert probability_metrics.log_loss([0, 1], [0.5, 0.5]).value == pytest.approx(math.log(2))
-    assert probability_metrics.brier_score([0, 1], [0.5, 0.5]).value == 0.25
+    assert probability.log_loss([0, 1], [0.5, 0.5]).value == pytest.approx(math.log(2))
+    assert probability.brier_score([0, 1], [0.5, 0.5]).value == 0.25
 
 
 def test_a_probability_rounded_to_certainty_does_not_cost_infinitely_much() -> None:
     """One logit of 40 on a real file would make the mean of a whole test set infinite."""
     dear = -math.log(PROBABILITY_MARGIN)
-    assert probability_metrics.log_loss([0], [1.0]).value == pytest.approx(dear, rel=0.01)
-    assert probability_metrics.log_loss([1], [0.0]).value == pytest.approx(dear)
-    assert probability_metrics.log_loss([1, 0], [1.0, 0.0]).value == pytest.approx(0.0, abs=1e-12)
+    assert probability.log_loss([0], [1.0]).value == pytest.approx(dear, rel=0.01)
+    assert probability.log_loss([1], [0.0]).value == pytest.approx(dear)
+    assert probability.log_loss([1, 0], [1.0, 0.0]).value == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["log_loss", "brier_score", "expected_calibration_error"])
 def test_no_file_and_no_probability_are_told(name: str) -> None:
-    measure = getattr(probability_metrics, name)
+    measure = getattr(probability, name)
     assert (measure([], []).value, measure([], []).reason) == (None, "no scored file")
     assert measure([1, 1], [0.9, 0.8]).value is not None
     for logits in ([1.5], [-0.1]):
@@ -55,7 +55,7 @@ def test_no_file_and_no_probability_are_told(name: str) -> None:
 def test_bins_hold_every_file_once_and_give_the_calibration_error() -> None:
     labels, probabilities = made_up(3)
     probabilities[:3] = 0.0, 1.0, 1 / CALIBRATION_BINS  # the ends, and an edge
-    bins = probability_metrics.reliability(labels, probabilities)
+    bins = probability.reliability(labels, probabilities)
     assert sum(bins.num_files) == labels.size
     assert sum(bins.num_fake) == labels.sum()
     gap = 0.0
@@ -69,23 +69,23 @@ def test_bins_hold_every_file_once_and_give_the_calibration_error() -> None:
             continue
         assert bins.mean_probability[place] == pytest.approx(probabilities[inside].mean())
         gap += abs(probabilities[inside].mean() - labels[inside].mean()) * inside.mean()
-    error = probability_metrics.expected_calibration_error(labels, probabilities)
+    error = probability.expected_calibration_error(labels, probabilities)
     assert error.value == pytest.approx(gap, abs=1e-12)
-    assert sum(probability_metrics.reliability([], []).num_files) == 0
+    assert sum(probability.reliability([], []).num_files) == 0
 
 
 def test_calibration_error_by_hand_and_of_a_calibrated_forecaster() -> None:
-    assert probability_metrics.expected_calibration_error([1, 1], [1.0, 1.0]).value == 0.0
-    assert probability_metrics.expected_calibration_error([0, 0], [1.0, 1.0]).value == 1.0
+    assert probability.expected_calibration_error([1, 1], [1.0, 1.0]).value == 0.0
+    assert probability.expected_calibration_error([0, 0], [1.0, 1.0]).value == 1.0
     # One bin with mean 0.9 and half fakes, one with mean 0.1 and no fake.
-    value = probability_metrics.expected_calibration_error([1, 0, 0, 0], [0.9, 0.9, 0.1, 0.1]).value
+    value = probability.expected_calibration_error([1, 0, 0, 0], [0.9, 0.9, 0.1, 0.1]).value
     assert value == pytest.approx(0.5 * 0.4 + 0.5 * 0.1)
     random = np.random.default_rng(0)
     probabilities = random.random(50_000)
     labels = (random.random(50_000) < probabilities).astype(int)
-    assert probability_metrics.expected_calibration_error(labels, probabilities).value < 0.02
+    assert probability.expected_calibration_error(labels, probabilities).value < 0.02
     with pytest.raises(ValueError, match=r"\[0, 1\]"):
-        probability_metrics.expected_calibration_error([0], [1.5])
+        probability.expected_calibration_error([0], [1.5])
 
 
 def test_a_score_that_is_no_probability_gives_a_sentence_and_no_number() -> None:
@@ -95,4 +95,4 @@ def test_a_score_that_is_no_probability_gives_a_sentence_and_no_number() -> None
     for found in (tally.expected_calibration_error(), tally.log_loss(), tally.brier_score()):
         assert (found.value, found.reason) == (None, "not calibrated: the score is no probability")
     whole = ProbabilityTally.of_scored([0, 1], [0.25, 0.5])
-    assert whole.brier_score() == probability_metrics.brier_score([0, 1], [0.25, 0.5])
+    assert whole.brier_score() == probability.brier_score([0, 1], [0.25, 0.5])

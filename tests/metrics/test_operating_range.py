@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from avkd.reporting import metrics
-from avkd.reporting.operating_range import partial_auc, true_positive_rate_at
+from avkd.metrics import ranking
+from avkd.metrics.operating_range import partial_auc, true_positive_rate_at
 
 
 def made_up(seed: int, num_real: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def test_the_partial_area_is_scikit_learns(seed: int, rate: float) -> None:
     expected = reference.roc_auc_score(labels, scores, max_fpr=rate)
     assert found == pytest.approx(expected, abs=1e-12)
     if rate == 1.0:
-        assert found == pytest.approx(metrics.auc(labels, scores).value, abs=1e-12)
+        assert found == pytest.approx(ranking.auc(labels, scores).value, abs=1e-12)
 
 
 def test_chance_is_one_half_and_perfect_is_one_in_any_range() -> None:

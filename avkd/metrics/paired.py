@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
-from avkd.reporting.metrics import Metric, auc, checked, resampled_aucs
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+from avkd.metrics.ranking import Metric, auc, checked, resampled_aucs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def auc_difference(
         seed: of the draws.
 
     Raises:
-        ValueError: as `metrics.auc_interval`, for either model.
+        ValueError: as `ranking.auc_interval`, for either model.
     """
     labels, first = checked(labels, first)
     second = checked(labels, second)[1]
@@ -83,7 +83,7 @@ def delong_p_value(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Me
         second: (N,) raw logits of the second.
 
     Raises:
-        ValueError: as `metrics.auc`, for either model.
+        ValueError: as `ranking.auc`, for either model.
     """
     labels, first = checked(labels, first)
     second = checked(labels, second)[1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from avkd.reporting import metrics
+from avkd.metrics import ranking
 
 
 def auc_by_pairs(labels: np.ndarray, scores: np.ndarray) -> float:
@@ -30,15 +30,15 @@ def made_up(seed: int, size: int = 60) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(12))
 def test_auc_is_the_share_of_pairs_in_order_with_ties_one_half(seed: int) -> None:
     labels, scores = made_up(seed)
-    value = metrics.auc(labels, scores).value
+    value = ranking.auc(labels, scores).value
     assert value == pytest.approx(auc_by_pairs(labels, scores), abs=1e-12)
     assert value == pytest.approx(reference.roc_auc_score(labels, scores), abs=1e-12)
 
 
 def test_auc_of_equal_scores_is_one_half_and_of_turned_scores_the_complement() -> None:
     labels, scores = made_up(4)
-    assert metrics.auc(labels, np.zeros(labels.size)).value == 0.5
-    forward, backward = metrics.auc(labels, scores).value, metrics.auc(labels, -scores).value
+    assert ranking.auc(labels, np.zeros(labels.size)).value == 0.5
+    forward, backward = ranking.auc(labels, scores).value, ranking.auc(labels, -scores).value
     assert forward + backward == pytest.approx(1.0, abs=1e-12)
     assert forward > 0.5
 
@@ -48,31 +48,31 @@ def test_adding_thirty_to_all_logits_leaves_the_auc_but_would_not_after_a_half_s
     random = np.random.default_rng(1)
     labels = np.repeat([0, 1], 300)
     logits = (random.standard_normal(600) + 1.2 * labels).astype(np.float32)
-    plain = metrics.auc(labels, logits).value
-    assert metrics.auc(labels, logits.astype(np.float64) + 30).value == pytest.approx(
+    plain = ranking.auc(labels, logits).value
+    assert ranking.auc(labels, logits.astype(np.float64) + 30).value == pytest.approx(
         plain, abs=1e-12
     )
     half = 1 / (1 + np.exp(-(logits.astype(np.float64) + 30)))
-    spoilt = metrics.auc(labels, half.astype(np.float16).astype(np.float32)).value
+    spoilt = ranking.auc(labels, half.astype(np.float16).astype(np.float32)).value
     assert abs(spoilt - plain) > 0.1
 
 
 def test_half_precision_is_refused() -> None:
     with pytest.raises(ValueError, match="half precision"):
-        metrics.auc([0, 1], np.array([0, 1], dtype=np.float16))
+        ranking.auc([0, 1], np.array([0, 1], dtype=np.float16))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_not_finite_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        metrics.auc([0, 1], [0.0, bad])
+        ranking.auc([0, 1], [0.0, bad])
 
 
 def test_a_score_too_many_and_a_third_label_are_refused() -> None:
     with pytest.raises(ValueError, match="labels for"):
-        metrics.auc([0, 1], [0.0, 1.0, 2.0])
+        ranking.auc([0, 1], [0.0, 1.0, 2.0])
     with pytest.raises(ValueError, match="0 \\(real\\) or 1"):
-        metrics.auc([0, 2], [0.0, 1.0])
+        ranking.auc([0, 2], [0.0, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ def test_one_class_only_gives_no_number_but_a_reason(labels: list[int], reason: 
     """The field's scripts print 0.0000 here."""
     scores = np.arange(len(labels), dtype=float)
     found = [
-        metrics.auc(labels, scores),
-        metrics.average_precision(labels, scores),
-        metrics.equal_error_rate(labels, scores),
+        ranking.auc(labels, scores),
+        ranking.average_precision(labels, scores),
+        ranking.equal_error_rate(labels, scores),
     ]
     assert all(metric.value is None and reason in metric.reason for metric in found)
-    point = metrics.best_threshold(labels, scores)
+    point = ranking.best_threshold(labels, scores)
     assert point.threshold is None
     assert reason in point.reason
-    interval = metrics.auc_interval(labels, scores)
+    interval = ranking.auc_interval(labels, scores)
     assert (interval.low, interval.high) == (None, None)
     assert reason in interval.reason
 
@@ -100,7 +100,7 @@ def test_one_class_only_gives_no_number_but_a_reason(labels: list[int], reason: 
 def test_average_precision_agrees_with_scikit_learn(seed: int) -> None:
     labels, scores = made_up(seed)
     expected = reference.average_precision_score(labels, scores)
-    assert metrics.average_precision(labels, scores).value == pytest.approx(expected, abs=1e-12)
+    assert ranking.average_precision(labels, scores).value == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -111,21 +111,21 @@ def test_equal_error_rate_lies_where_the_roc_meets_the_diagonal(seed: int) -> No
     path = np.linspace(0, 1, len(false_positive))
     rates = np.interp(grid, path, false_positive), 1 - np.interp(grid, path, true_positive)
     nearest = np.argmin(np.abs(rates[0] - rates[1]))
-    value = metrics.equal_error_rate(labels, scores).value
+    value = ranking.equal_error_rate(labels, scores).value
     assert value == pytest.approx((rates[0][nearest] + rates[1][nearest]) / 2, abs=1e-4)
 
 
 def test_equal_error_rate_by_hand() -> None:
-    assert metrics.equal_error_rate([0, 0, 1, 1], [0, 1, 2, 3]).value == 0.0
-    assert metrics.equal_error_rate([0, 0, 1, 1], [2, 3, 0, 1]).value == 1.0
-    assert metrics.equal_error_rate([0, 1], [5, 5]).value == 0.5
-    assert metrics.equal_error_rate([0, 0, 1, 1], [0, 2, 1, 3]).value == 0.5
+    assert ranking.equal_error_rate([0, 0, 1, 1], [0, 1, 2, 3]).value == 0.0
+    assert ranking.equal_error_rate([0, 0, 1, 1], [2, 3, 0, 1]).value == 1.0
+    assert ranking.equal_error_rate([0, 1], [5, 5]).value == 0.5
+    assert ranking.equal_error_rate([0, 0, 1, 1], [0, 2, 1, 3]).value == 0.5
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_best_threshold_is_the_highest_of_the_best(seed: int) -> None:
     labels, scores = made_up(seed, size=30)
-    point = metrics.best_threshold(labels, scores)
+    point = ranking.best_threshold(labels, scores)
     levels = np.unique(scores)
     tried = [levels[0], *((levels[1:] + levels[:-1]) / 2), np.nextafter(levels[-1], np.inf)]
     values = [reference.balanced_accuracy_score(labels, scores >= t) for t in tried]
@@ -137,17 +137,17 @@ def test_the_best_threshold_is_the_highest_of_the_best(seed: int) -> None:
 
 
 def test_the_best_threshold_accuses_nobody_when_nothing_can_be_told() -> None:
-    point = metrics.best_threshold([0, 1], [3.0, 3.0])
+    point = ranking.best_threshold([0, 1], [3.0, 3.0])
     assert point.balanced_accuracy == 0.5
     assert point.threshold > 3.0
     low, high = 1.0, np.nextafter(1.0, 2.0)  # no number lies between
-    assert metrics.best_threshold([0, 1], [low, high]).threshold == high
+    assert ranking.best_threshold([0, 1], [low, high]).threshold == high
 
 
 def test_frame_scores_average_the_windows_that_hold_a_frame() -> None:
-    found = metrics.frame_scores(np.array([0, 2]), np.array([4, 4]), np.array([1.0, 3.0]))
+    found = ranking.frame_scores(np.array([0, 2]), np.array([4, 4]), np.array([1.0, 3.0]))
     assert found.tolist() == [1, 1, 2, 2, 3, 3]
-    holed = metrics.frame_scores(np.array([0, 5]), np.array([1, 1]), np.array([1.0, 3.0]))
+    holed = ranking.frame_scores(np.array([0, 5]), np.array([1, 1]), np.array([1.0, 3.0]))
     assert holed.tolist() == [1, 3]
 
 
@@ -168,7 +168,7 @@ def resample_slowly(labels: np.ndarray, scores: np.ndarray, resamples: int) -> n
 @pytest.mark.parametrize("seed", [2, 3])
 def test_the_interval_agrees_with_a_bootstrap_written_as_a_loop(seed: int) -> None:
     labels, scores = made_up(seed)
-    interval = metrics.auc_interval(labels, scores, resamples=4000)
+    interval = ranking.auc_interval(labels, scores, resamples=4000)
     expected = resample_slowly(labels, scores, 1500)
     assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=0.015)
     assert interval.unit == "files"
@@ -183,7 +183,7 @@ def test_the_interval_covers_the_true_auc_of_shifted_normals_about_95_times_in_1
     hits = 0
     for seed in range(200):
         scores = random.standard_normal(120) + labels
-        interval = metrics.auc_interval(labels, scores, resamples=400, seed=seed)
+        interval = ranking.auc_interval(labels, scores, resamples=400, seed=seed)
         hits += interval.low <= truth <= interval.high
     assert 180 <= hits <= 198  # 190 expected, standard deviation 3.1
 
@@ -191,10 +191,10 @@ def test_the_interval_covers_the_true_auc_of_shifted_normals_about_95_times_in_1
 def test_groups_of_equal_videos_widen_the_interval_as_if_each_were_one_video() -> None:
     """Ten copies of one face are one fact; pretending otherwise makes tables look sure."""
     labels, scores = made_up(5, size=40)
-    once = metrics.auc_interval(labels, scores, resamples=3000)
+    once = ranking.auc_interval(labels, scores, resamples=3000)
     copies = np.repeat(np.arange(40), 10)
-    tenfold = metrics.auc_interval(labels[copies], scores[copies], resamples=3000)
-    grouped = metrics.auc_interval(labels[copies], scores[copies], groups=copies, resamples=3000)
+    tenfold = ranking.auc_interval(labels[copies], scores[copies], resamples=3000)
+    grouped = ranking.auc_interval(labels[copies], scores[copies], groups=copies, resamples=3000)
     assert grouped.unit == "groups"
     width, narrow, wide = (i.high - i.low for i in (once, tenfold, grouped))
     assert wide == pytest.approx(width, abs=0.02)
@@ -207,8 +207,8 @@ def test_groups_that_hold_reals_and_fakes_are_drawn_whole() -> None:
     labels = np.tile([0, 1], 50)
     paired = np.repeat(scores, 2) + 0.001 * labels
     pairs = np.repeat(np.arange(50), 2)
-    together = metrics.auc_interval(labels, paired, groups=pairs)
-    apart = metrics.auc_interval(labels, paired)
+    together = ranking.auc_interval(labels, paired, groups=pairs)
+    apart = ranking.auc_interval(labels, paired)
     assert together.high - together.low < 0.25 * (apart.high - apart.low)
 
 
@@ -217,21 +217,21 @@ def test_every_draw_keeps_the_number_of_reals_and_of_fakes() -> None:
     labels, scores = np.r_[0, 0, np.ones(200, dtype=int)], np.r_[0.0, 10.0, np.full(200, 5.0)]
     groups = np.r_[["a", "b"], np.repeat(["c", "d"], 100)]
     for interval in (
-        metrics.auc_interval(labels, scores),
-        metrics.auc_interval(labels, scores, groups=groups),
+        ranking.auc_interval(labels, scores),
+        ranking.auc_interval(labels, scores, groups=groups),
     ):
         assert (interval.low, interval.high) == (0.0, 1.0)  # both reals low, or both high
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     labels, scores = made_up(1)
-    first, again = (metrics.auc_interval(labels, scores, seed=7) for _ in range(2))
+    first, again = (ranking.auc_interval(labels, scores, seed=7) for _ in range(2))
     assert first == again
-    assert first.low != metrics.auc_interval(labels, scores, seed=8).low
+    assert first.low != ranking.auc_interval(labels, scores, seed=8).low
 
 
 def test_a_single_group_gives_no_interval_but_a_reason() -> None:
-    interval = metrics.auc_interval([0, 1, 0, 1], [0, 1, 2, 3], groups=["a"] * 4)
+    interval = ranking.auc_interval([0, 1, 0, 1], [0, 1, 2, 3], groups=["a"] * 4)
     assert interval.low is None
     assert "fewer than two groups" in interval.reason
 
@@ -241,5 +241,5 @@ def test_two_thousand_resamples_of_a_thousand_videos_take_under_two_seconds() ->
     labels = np.repeat([0, 1], 500)
     scores = random.standard_normal(1000) + labels
     start = time.process_time()
-    metrics.auc_interval(labels, scores, resamples=2000)
+    ranking.auc_interval(labels, scores, resamples=2000)
     assert time.process_time() - start < 2.0

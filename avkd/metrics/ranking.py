@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from avkd.reporting.pooling import RULES, pooled_scores
+from avkd.metrics.pooling import RULES, pooled_scores
 
 RULE_NAMES = sorted(RULES)
 

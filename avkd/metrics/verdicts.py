@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import (
+from avkd.metrics.bootstrap import (
     FloatArray,
     IntArray,
     Interval,
@@ -22,7 +22,7 @@ from avkd.reporting.bootstrap import (
     missing_class,
     percentiles,
 )
-from avkd.reporting.metrics import Metric, checked
+from avkd.metrics.ranking import Metric, checked
 
 NO_THRESHOLD = "no validation threshold was given"
 _Formula = Callable[[IntArray], FloatArray]
@@ -74,7 +74,7 @@ def confusion(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Confusi
         threshold: lowest score that is called fake.
 
     Raises:
-        ValueError: as `metrics.auc`.
+        ValueError: as `ranking.auc`.
     """
     return _confusion(_cells(*checked(labels, scores), threshold))
 
@@ -127,7 +127,7 @@ def at_threshold(
         seed: of the draws.
 
     Raises:
-        ValueError: as `metrics.auc_interval`.
+        ValueError: as `ranking.auc_interval`.
     """
     labels, scores = checked(labels, scores)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)

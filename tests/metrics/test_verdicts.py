@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from avkd.reporting import threshold_metrics
-from avkd.reporting.threshold_metrics import Confusion, at_threshold, confusion
+from avkd.metrics import verdicts
+from avkd.metrics.verdicts import Confusion, at_threshold, confusion
 
 MEASURES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1")
 
@@ -29,7 +29,7 @@ def test_counts_and_numbers_agree_with_scikit_learn(seed: int) -> None:
     assert dataclasses.astuple(counts) == tuple(expected.ravel())
     for name in MEASURES:
         score = getattr(reference, f"{name}_score")
-        found = getattr(threshold_metrics, name)(counts)
+        found = getattr(verdicts, name)(counts)
         assert found.reason == ""
         assert found.value == pytest.approx(score(labels, called_fake), abs=1e-12)
 
@@ -41,10 +41,10 @@ def test_a_score_on_the_threshold_is_called_fake() -> None:
 def test_a_precision_of_no_accusation_is_not_defined_and_the_f1_is_zero() -> None:
     """A script that prints 0 here calls a silent detector a wrong one."""
     counts = confusion([0, 1, 1], [0.0, 1.0, 2.0], 3.0)
-    found = threshold_metrics.precision(counts)
+    found = verdicts.precision(counts)
     assert (found.value, found.reason) == (None, "no file is called fake")
-    assert threshold_metrics.f1(counts).value == 0.0
-    assert threshold_metrics.recall(counts).value == 0.0
+    assert verdicts.f1(counts).value == 0.0
+    assert verdicts.recall(counts).value == 0.0
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_one_class_only_leaves_what_is_a_share_of_it(
 ) -> None:
     """A precision without reals is 1 and without fakes 0, whatever the detector says."""
     for name in MEASURES:
-        found = getattr(threshold_metrics, name)(counts)
+        found = getattr(verdicts, name)(counts)
         assert found.value == defined.get(name)
         assert found.reason == ("" if name in defined else reason)
 
@@ -136,8 +136,8 @@ def test_without_a_threshold_nothing_is_counted() -> None:
     found = at_threshold([0, 1], [0.0, 1.0], None)
     assert found.confusion is None
     for name in MEASURES:
-        assert getattr(found, name).reason == threshold_metrics.NO_THRESHOLD
-        assert getattr(found, f"{name}_interval").reason == threshold_metrics.NO_THRESHOLD
+        assert getattr(found, name).reason == verdicts.NO_THRESHOLD
+        assert getattr(found, f"{name}_interval").reason == verdicts.NO_THRESHOLD
 
 
 def test_half_precision_is_refused_here_too() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.reporting.bootstrap import Resampling
+from avkd.metrics.bootstrap import Resampling
 
 
 def plan(labels: np.ndarray, groups: np.ndarray | None = None, resamples: int = 3000) -> Resampling:
@@ -42,7 +42,7 @@ def test_all_resamples_come_in_the_end_however_many_fit_at_once(
     whole = plan(labels, groups, resamples=50)
     values = np.c_[labels, 1 - labels]
     at_once, summed = np.concatenate([*whole.group_weights()]), whole.sums(values)
-    monkeypatch.setattr("avkd.reporting.bootstrap._CELLS_AT_ONCE", 700)
+    monkeypatch.setattr("avkd.metrics.bootstrap._CELLS_AT_ONCE", 700)
     parts = [*whole.group_weights()]
     assert [len(part) for part in parts] == [7] * 7 + [1]
     assert at_once.shape == np.concatenate(parts).shape

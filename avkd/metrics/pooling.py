@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from avkd.reporting.probability_metrics import PROBABILITY_MARGIN
+from avkd.metrics.probability import PROBABILITY_MARGIN
 
 Pooling = Literal["mean_logit", "mean_probability", "confident"]
 MEAN_LOGIT: Pooling = "mean_logit"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from avkd.reporting.bootstrap import FloatArray, IntArray
-from avkd.reporting.metrics import Metric, checked
+from avkd.metrics.bootstrap import FloatArray, IntArray
+from avkd.metrics.ranking import Metric, checked
 
 CALIBRATION_BINS = 15
 # What is stated as exactly 0 or 1 is a rounded probability: it costs 34.5 nats when wrong, not
@@ -128,7 +128,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
         probabilities: (N,) P(fake), each in [0, 1].
 
     Raises:
-        ValueError: as `metrics.auc`, or a probability outside [0, 1].
+        ValueError: as `ranking.auc`, or a probability outside [0, 1].
     """
     return ProbabilityTally.of(labels, probabilities).reliability()
 

@@ -1,0 +1,1 @@
+"""Numbers from labels and scores: the one table of metrics, intervals, paired tests, pooling."""
