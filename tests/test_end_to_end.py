@@ -31,7 +31,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import MixedBatches
 from avkd.evaluation.validation import Validation
 from avkd.models.model_file import load_model, read_header
-from avkd.reporting.pooled_files import pool_videos
+from avkd.reporting.score_frame import pool, records
 from avkd.reporting.scores import OK, read_scores
 from avkd.training.resume import load_state
 
@@ -407,7 +407,7 @@ def test_a_verdict_equals_the_evaluation_of_the_same_file(
     """Same windows, same pixels: the store's compression must not come between."""
     manifest = Manifest.load(corpora.unseen / "inputs.jsonl")
     rows = read_scores(evaluation / "scores/celebdf.csv")
-    videos = [v for v in pool_videos(rows) if v.logit is not None][:3]
+    videos = [v for v in records(pool(rows)) if v.logit is not None][:3]
     paths = {s.sample_id: corpora.source / "celebdf_like" / s.path for s in manifest.samples}
     out = tmp_path / "verdicts.jsonl"
     done(

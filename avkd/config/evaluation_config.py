@@ -97,8 +97,9 @@ class ReportConfig:
     """Make reports again from score files, without a model, and compare models file by file."""
 
     scores: tuple[Path, ...]
-    """Folders that `avkd evaluate` wrote (--out), one model each; two or more are compared too. The
-    --out of `avkd robustness` joins the page."""
+    """Folders that `avkd evaluate` wrote (--out), one model each, or CSV files of any detector with
+    the columns file, label, score (and if known probability, method, dataset, split, identity,
+    model); two models or more are compared too. The --out of `avkd robustness` joins the page."""
     out: Path
     """Folder for the report; with several models for a folder each, paired.md, paired.csv and one
     page of all of them."""

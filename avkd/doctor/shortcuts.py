@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.stats import rankdata
 
 from avkd.doctor.file_facts import FileFacts
+from avkd.metrics import ranking
 
 Value = TypeVar("Value")
 
@@ -155,5 +155,6 @@ def _log_ratios(real: Sequence[str], fake: Sequence[str]) -> dict[str, float]:
 
 def _area(real: Sequence[float], fake: Sequence[float]) -> float:
     """Share of (fake, real) pairs in which the fake has more; ties count one half."""
-    ranks = rankdata([*fake, *real])[: len(fake)]
-    return float((ranks.sum() - len(fake) * (len(fake) + 1) / 2) / (len(fake) * len(real)))
+    area = ranking.auc([0] * len(real) + [1] * len(fake), [*real, *fake]).value
+    assert area is not None, "both classes are there"
+    return area

@@ -51,9 +51,11 @@ from avkd.models.model_file import (
 )
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import report, scores, shortcut_table
+from avkd.reporting.model_scores import ModelScores, read_score_files
 from avkd.reporting.report_csv import Provenance
-from avkd.reporting.report_folder import SCORES, write_report_folder
-from avkd.reporting.scores import ClipScore
+from avkd.reporting.report_folder import write_report_folder
+from avkd.reporting.report_page import describe
+from avkd.reporting.scores import SCORES, ClipScore
 from avkd.reporting.scores_head import ScoresHead, check_one_table
 from avkd.reporting.shortcut_folder import audit_folder
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
@@ -266,8 +268,9 @@ def _report(
     if rule is not None:
         threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
     resamples, seed = config.bootstrap_resamples, config.seed
+    files, heads = read_score_files(paths)
     summary = summarise(
-        chain.from_iterable(scores.iter_scores(path)[1] for path in paths),
+        files,
         threshold=threshold,
         pooling=protocol.pooling,
         reals_from=protocol.reals_from or "",
@@ -284,15 +287,13 @@ def _report(
         threshold=threshold,
         notes=(*notes, *_notes(header, summary)),
     )
-    whole = not config.tables_only
-    audits = audit_folder(config.out, resamples=resamples, seed=seed) if whole else None
+    audits, part = None, None
+    if not config.tables_only:
+        read = ModelScores(files=files, heads=heads, provenance=provenance)
+        audits = audit_folder(config.out, read, resamples=resamples, seed=seed)
+        part = describe(read, summary, audits=audits)
     written = write_report_folder(
-        config.out,
-        summary,
-        provenance=provenance,
-        audits=audits,
-        figures=whole,
-        page=whole,
+        config.out, summary, provenance=provenance, audits=audits, part=part
     )
     texts = [report.to_text(summary)]
     if audits is not None:

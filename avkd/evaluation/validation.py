@@ -6,7 +6,7 @@ The only place where scores choose anything; it is given validation items and no
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.outcome import Outcome
-from avkd.reporting import scores
-from avkd.reporting.pooled_files import VideoScore, pool_videos
+from avkd.reporting import score_frame, scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.runtime import Runtime
 
@@ -90,7 +89,7 @@ class Validation:
     @property
     def labels_and_logits(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) labels and (N,) pooled logits of the files."""
-        return _labels_and_logits(pool_videos(self.rows))
+        return score_frame.labels_and_logits(score_frame.pool(self.rows))
 
     def values(self) -> dict[str, float]:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
@@ -192,7 +191,7 @@ def export_detector(
     rule, rows = validation.decision(
         calibration, whose="this training", max_false_alarms=max_false_alarms
     )
-    values = validation.values()
+    values, num_files = validation.values(), len(validation.labels_and_logits[0])
     path = folder / "model.safetensors"
     header = save_model(
         path,
@@ -213,7 +212,7 @@ def export_detector(
     )
     scores.write_scores(folder / "scores" / "validation.csv", head, rows)
     return Outcome(
-        f"validation AUC {values['video_auc']:.3f} over {len(pool_videos(rows))} files "
+        f"validation AUC {values['video_auc']:.3f} over {num_files} files "
         f"(the model was selected on them)\nwrote {path}"
     )
 
@@ -235,11 +234,6 @@ def _threshold_of_reals(labels: np.ndarray, logits: np.ndarray, share: float) ->
     reals = np.sort(logits[labels == 0])[::-1]
     allowed = int(share * len(reals))
     return float(np.nextafter(reals[min(allowed, len(reals) - 1)], np.inf))
-
-
-def _labels_and_logits(videos: Iterable[VideoScore]) -> tuple[np.ndarray, np.ndarray]:
-    pairs = [(video.label, video.logit) for video in videos]
-    return np.array([label for label, _ in pairs]), np.array([logit for _, logit in pairs])
 
 
 def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:

@@ -1,19 +1,29 @@
-"""Numbers from labels and scores: ranking, the best threshold, the AUC's interval.
+"""Numbers from labels and scores: AUC and its kin, the best threshold, the bootstrap of the AUC.
 
-Knows arrays only, not files, windows or models. Label 1 = fake; a higher score means fake; a file
-is called fake when its score is at or above the threshold. Scores are raw logits: a sigmoid in
-half precision makes ties that are not there (0.81 can read 0.72). Where a number is not defined,
-e.g. with one class only, it is None with the reason, never 0.
+Label 1 = fake; a higher score means fake; a file is called fake when its score is at or above the
+threshold. Scores are raw logits: a sigmoid in half precision makes ties that are not there (0.81
+can read 0.72). Where a number is not defined, e.g. with one class only, it is None with the reason,
+never 0.
 """
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+from sklearn import metrics as sklearn_metrics
 
 from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+
+LARGEST_RATE = 0.1
+"""End of the range of false-positive rates that `partial_auc` covers."""
+_ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
 
 
 @dataclass(frozen=True)
@@ -33,118 +43,120 @@ class OperatingPoint:
     reason: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """How many reals and fakes stand at each distinct score, from the lowest score.
+def of_both_classes(function: Callable[..., Any]) -> Callable[..., Metric]:
+    """A function of (N,) labels and (N,) scores that gives a reason where a class is missing.
 
-    All that ranking depends on: counts of whole test sets can be added up without keeping a score.
+    Labels are 1 = fake, 0 = real; scores are raw logits in single or double precision.
+
+    Raises:
+        ValueError: of the function returned: scores are in half precision, not finite, or not one
+            per label.
     """
 
-    real: IntArray
-    """(L,) reals at each level."""
-    fake: IntArray
-    """(L,) fakes at each level."""
+    @functools.wraps(function)
+    def measured(labels: ArrayLike, scores: ArrayLike, *arguments: Any) -> Metric:
+        labels, scores = checked(labels, scores)
+        if reason := missing_class(labels):
+            return Metric(None, reason)
+        value = function(labels, scores, *arguments)
+        return value if isinstance(value, Metric) else Metric(float(value))
 
-    @classmethod
-    def of(cls, labels: IntArray, scores: FloatArray) -> Levels:
-        """Of (N,) labels and (N,) scores that were `checked`."""
-        levels, level_of_score = np.unique(scores, return_inverse=True)
-        level_of_score = level_of_score.reshape(-1)
-        real = np.bincount(level_of_score[labels == 0], minlength=levels.size)
-        fake = np.bincount(level_of_score[labels == 1], minlength=levels.size)
-        return cls(real.astype(np.int64), fake.astype(np.int64))
-
-    @property
-    def missing_class(self) -> str:
-        """Why setting the two classes against each other makes no sense, or an empty string."""
-        present = [label for label, n in enumerate((self.real.sum(), self.fake.sum())) if n]
-        return missing_class(np.array(present, dtype=np.int64))
-
-    def auc(self) -> Metric:
-        """As the function `auc`."""
-        if self.missing_class:
-            return Metric(None, self.missing_class)
-        reals_below = np.cumsum(self.real) - self.real
-        # Whole numbers, so exact as long as they fit 64 bits: up to 4e18 pairs.
-        twice = int(np.sum(self.fake * (2 * reals_below + self.real)))
-        return Metric(twice / (2 * int(self.real.sum()) * int(self.fake.sum())))
-
-    def average_precision(self) -> Metric:
-        """As the function `average_precision`."""
-        if self.missing_class:
-            return Metric(None, self.missing_class)
-        real, fake = self.real[::-1], self.fake[::-1]
-        called = np.cumsum(real + fake)
-        precision = np.divide(np.cumsum(fake), called, where=called > 0, out=np.zeros(len(called)))
-        return Metric(float(np.sum(fake * precision) / np.sum(fake)))
-
-    def equal_error_rate(self) -> Metric:
-        """As the function `equal_error_rate`."""
-        if self.missing_class:
-            return Metric(None, self.missing_class)
-        # Entry k: the threshold lies just below level k; the last entry calls everything real.
-        false_positive = 1.0 - np.concatenate([[0.0], np.cumsum(self.real)]) / self.real.sum()
-        false_negative = np.concatenate([[0.0], np.cumsum(self.fake)]) / self.fake.sum()
-        surplus = false_positive - false_negative  # falls from 1 to -1, so it crosses 0 once
-        right = int(np.argmax(surplus <= 0.0))
-        share = surplus[right - 1] / (surplus[right - 1] - surplus[right])
-        step = false_negative[right] - false_negative[right - 1]
-        return Metric(float(false_negative[right - 1] + share * step))
-
-    def roc_curve(self) -> tuple[FloatArray, FloatArray]:
-        """As the function `roc_curve`; both classes must be there."""
-        counts = (self.real, self.fake)
-        rates = [np.concatenate([[0.0], np.cumsum(c[::-1]) / c.sum()]) for c in counts]
-        return rates[0], rates[1]
+    return measured
 
 
-def auc(labels: ArrayLike, scores: ArrayLike) -> Metric:
+@of_both_classes
+def auc(labels: IntArray, scores: FloatArray) -> float:
     """Area under the ROC curve: the share of (fake, real) pairs in the right order, ties one half.
 
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        scores: (N,) raw logits in single or double precision.
-
-    Raises:
-        ValueError: scores are in half precision, not finite, or not one per label.
+    By ranks (Mann and Whitney, 1947): halves and whole numbers, so exact but for one division.
     """
-    return Levels.of(*checked(labels, scores)).auc()
+    num_fake = int(labels.sum())
+    won = rankdata(scores)[labels == 1].sum() - num_fake * (num_fake + 1) / 2
+    return float(won / (num_fake * (labels.size - num_fake)))
 
 
-def average_precision(labels: ArrayLike, scores: ArrayLike) -> Metric:
-    """Mean precision over the fakes, as steps without interpolation (scikit-learn's definition).
-
-    Unlike the AUC it depends on the share of fakes: compare it only between equal test sets.
-
-    Raises:
-        ValueError: as `auc`.
-    """
-    return Levels.of(*checked(labels, scores)).average_precision()
+@of_both_classes
+def average_precision(labels: IntArray, scores: FloatArray) -> float:
+    """Mean precision over the fakes, as steps without interpolation (scikit-learn's definition)."""
+    return float(sklearn_metrics.average_precision_score(labels, scores))
 
 
-def equal_error_rate(labels: ArrayLike, scores: ArrayLike) -> Metric:
+@of_both_classes
+def equal_error_rate(labels: IntArray, scores: FloatArray) -> float:
     """Error rate where as many reals are called fake as fakes are called real.
 
-    The false-positive and false-negative rates at the possible thresholds are joined by straight
-    lines (the ROC curve that `auc` integrates) and the crossing is taken, so the value does not
-    depend on which of two neighbouring thresholds is the nearer one.
-
-    Raises:
-        ValueError: as `auc`.
+    The points of the ROC curve are joined by straight lines and the crossing is taken, so the value
+    does not depend on which of two neighbouring thresholds is the nearer one.
     """
-    return Levels.of(*checked(labels, scores)).equal_error_rate()
+    false_positive, true_positive = roc_curve(labels, scores)
+    surplus = 1.0 - true_positive - false_positive  # falls from 1 to -1: it crosses 0 once
+    right = int(np.argmax(surplus <= 0.0))
+    share = surplus[right - 1] / (surplus[right - 1] - surplus[right])
+    step = false_positive[right] - false_positive[right - 1]
+    return float(false_positive[right - 1] + share * step)
+
+
+@of_both_classes
+def partial_auc(labels: IntArray, scores: FloatArray, largest_rate: float = LARGEST_RATE) -> Metric:
+    """Area under the ROC curve up to a false-positive rate, standardised: 0.5 = chance, 1 = best.
+
+    McClish, Medical Decision Making 9 (1989), 190-195. A rate of 1 gives the AUC.
+    """
+    if reason := _too_few_reals(labels, largest_rate):
+        return Metric(None, reason)
+    return Metric(float(sklearn_metrics.roc_auc_score(labels, scores, max_fpr=largest_rate)))
+
+
+@of_both_classes
+def true_positive_rate_at(labels: IntArray, scores: FloatArray, rate: float) -> Metric:
+    """Largest share of fakes called fake by a threshold that accuses at most ``rate`` of the reals.
+
+    Only thresholds that exist count: nothing is interpolated, and tied files are called the same.
+    A rate below one real in all is not seen by a test set: then the number is not defined.
+    """
+    if reason := _too_few_reals(labels, rate):
+        return Metric(None, reason)
+    num_real = int(np.sum(labels == 0))
+    false_positive, true_positive = roc_curve(labels, scores)
+    allowed = np.rint(false_positive * num_real) <= math.floor(rate * num_real + _ROUNDING)
+    return Metric(float(true_positive[allowed][-1]))
+
+
+def auc_with_unscored_as_ties(labels: ArrayLike, scores: ArrayLike) -> Metric:
+    """AUC over all expected files: a (fake, real) pair with an unscored file counts one half.
+
+    Giving such a file probability 0.5 instead can help: where all logits are high it would make a
+    missing real file the most real of all.
+
+    Args:
+        labels: (N,) of all expected files.
+        scores: (N,) raw logits; nan = not scored.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if reason := missing_class(labels):
+        return Metric(None, reason.replace("scored ", ""))
+    scored = ~np.isnan(scores)
+    area = auc(labels[scored], scores[scored]).value
+    if area is None:
+        return Metric(0.5)
+    pairs_scored, pairs = (
+        int(np.sum(chosen == 0)) * int(np.sum(chosen == 1)) for chosen in (labels[scored], labels)
+    )
+    share = pairs_scored / pairs
+    return Metric(share * area + (1.0 - share) * 0.5)
 
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """False-positive and true-positive rates (P,) at every threshold, from (0, 0) to (1, 1).
 
     Raises:
-        ValueError: as `auc`, or one class is missing.
+        ValueError: as `of_both_classes`, or one class is missing.
     """
-    levels = Levels.of(*checked(labels, scores))
-    if levels.missing_class:
-        raise ValueError(f"no ROC curve: {levels.missing_class}")
-    return levels.roc_curve()
+    labels, scores = checked(labels, scores)
+    if reason := missing_class(labels):
+        raise ValueError(f"no ROC curve: {reason}")
+    rates = sklearn_metrics.roc_curve(labels, scores, drop_intermediate=False)
+    return rates[0], rates[1]
 
 
 def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
@@ -154,14 +166,13 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     above the highest). Of several equally good ones the highest is taken: it accuses the fewest.
 
     Raises:
-        ValueError: as `auc`.
+        ValueError: as `of_both_classes`.
     """
     labels, scores = checked(labels, scores)
     if reason := missing_class(labels):
         return OperatingPoint(None, None, reason)
-    levels = np.unique(scores)
-    counts = Levels.of(labels, scores)
-    real, fake = counts.real, counts.fake
+    levels, level_of_score = np.unique(scores, return_inverse=True)
+    real, fake = (np.bincount(level_of_score[labels == k], minlength=levels.size) for k in (0, 1))
     inner = levels[:-1] / 2 + levels[1:] / 2
     # Rounding must not move a candidate onto the lower level, which it has to call real.
     inner = np.where(inner > levels[:-1], inner, levels[1:])
@@ -195,7 +206,7 @@ def auc_interval(
         seed: of the draws; the same seed gives the same interval.
 
     Raises:
-        ValueError: as `auc`, or not one group per label.
+        ValueError: as `of_both_classes`, or not one group per label.
     """
     labels, scores = checked(labels, scores)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
@@ -303,3 +314,11 @@ def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[IntArray, FloatArray]
     if not np.isin(label_array, (0, 1)).all():
         raise ValueError("labels must be 0 (real) or 1 (fake)")
     return label_array.astype(np.int64), score_array
+
+
+def _too_few_reals(labels: IntArray, rate: float) -> str:
+    assert 0.0 < rate <= 1.0, rate
+    needed = math.ceil(1.0 / rate - _ROUNDING)
+    if np.sum(labels == 0) >= needed:
+        return ""
+    return f"a false-positive rate of {100 * rate:g} % needs {needed} scored real files or more"

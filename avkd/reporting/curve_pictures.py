@@ -10,7 +10,7 @@ from avkd.reporting.page_parts import Picture
 from avkd.reporting.report_words import dataset_title
 from avkd.reporting.roc_band import drawn_roc, roc_band
 from avkd.reporting.roc_figure import MOST_NAMED, DrawnCurves, det_svg, roc_svg
-from avkd.reporting.score_blocks import ScoreBlock
+from avkd.reporting.score_frame import ScoreBlock
 from avkd.reporting.score_histogram import count_scores, histogram_svg
 from avkd.reporting.summary import SummaryRow, Threshold
 
@@ -28,7 +28,8 @@ def curve_pictures(row: SummaryRow, block: ScoreBlock) -> tuple[Picture, ...]:
     """
     if missing_class(block.labels):
         return ()
-    draws = block.draws_of(row)
+    interval = row.auc_interval
+    draws = block.plan(resamples=interval.resamples, seed=interval.seed)
     methods = block.forgeries if len(block.forgeries) > 1 else ()
     curves = DrawnCurves(
         pooled=drawn_roc(block.labels, block.logits),
@@ -87,7 +88,7 @@ def histogram_pictures(
 
 def _operating_point(row: SummaryRow) -> tuple[float, float] | None:
     """False-positive and true-positive rate of the verdicts, where there are any."""
-    counts = row.at_threshold.confusion
+    counts = row.confusion
     if counts is None:
         return None
     reals, fakes = counts.true_real + counts.false_fake, counts.false_real + counts.true_fake

@@ -93,11 +93,7 @@ def draw_confusion(rows: Sequence[SummaryRow], path: Path, *, title: str) -> tup
     Raises:
         ValueError: another file ending.
     """
-    drawn = [
-        (row, row.at_threshold.confusion)
-        for row in rows
-        if row.is_pooled and row.at_threshold.confusion is not None
-    ]
+    drawn = [(row, row.confusion) for row in rows if row.is_pooled and row.confusion is not None]
     assert drawn, "a confusion needs a threshold and a pooled row"
     return draw_pages(_draw_matrices, drawn, path, title, MATRICES_PER_PAGE)
 
@@ -108,8 +104,8 @@ def confusion_svg(row: SummaryRow) -> str:
     Args:
         row: made with a threshold.
     """
-    assert row.at_threshold.confusion is not None, "a confusion needs a threshold"
-    return to_svg(_matrices_figure([(row, row.at_threshold.confusion)], ""))
+    assert row.confusion is not None, "a confusion needs a threshold"
+    return to_svg(_matrices_figure([(row, row.confusion)], ""))
 
 
 def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> np.ndarray:
@@ -273,9 +269,9 @@ def _draw_matrix(axes: Axes, row: SummaryRow, confusion: Confusion) -> None:
     axes.tick_params(length=0)
     axes.axhline(0.5, color="white", linewidth=3)
     axes.axvline(0.5, color="white", linewidth=3)
-    accuracy = row.at_threshold.accuracy.reason
-    if row.at_threshold.accuracy.value is not None:
-        accuracy = f"accuracy {100 * row.at_threshold.accuracy.value:.1f} %"
+    accuracy = row.values["accuracy"].reason
+    if row.values["accuracy"].value is not None:
+        accuracy = f"accuracy {100 * row.values['accuracy'].value:.1f} %"
     axes.set_title(f"{heading(row)}\n{accuracy}", fontsize=10)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from avkd.reporting.pooled_files import ALL_METHODS
+from avkd.reporting.score_frame import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.seed_spread import SeedSpread
 from avkd.reporting.summary import SummaryRow

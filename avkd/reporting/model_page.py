@@ -1,7 +1,4 @@
-"""What a page says of one model: its answer first, then tables, curves and what made the scores.
-
-Knows rows, blocks of scores and heads; `page` alone knows HTML.
-"""
+"""What a page says of one model: its answer first, then tables, curves and what made the scores."""
 
 from __future__ import annotations
 
@@ -9,24 +6,24 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from avkd.reporting import figure, reliability_figure
+from avkd.reporting import figure, reliability_figure, score_frame
 from avkd.reporting.curve_pictures import curve_pictures, histogram_pictures
-from avkd.reporting.page_parts import Answer, Headline, Picture, Section, Table
+from avkd.reporting.model_scores import ModelScores
+from avkd.reporting.page import Answer, Headline, Picture, Section
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_words import (
     RANGE_COLUMNS,
     RANKING_COLUMNS,
     THRESHOLD_COLUMNS,
-    Columns,
     dataset_title,
     legend,
-    marked,
+    table,
     undefined,
 )
-from avkd.reporting.score_blocks import ScoreBlock
+from avkd.reporting.score_frame import ScoreBlock
 from avkd.reporting.scores_head import ScoresHead
 from avkd.reporting.summary import SummaryRow
-from avkd.reporting.table_text import percent, percent_down, with_interval
+from avkd.reporting.tables import Table, percent, percent_down, with_interval
 
 _QUANTITY = "AUC % over files, all forgeries, with 95 % interval and coverage; 50 is chance"
 _NO_THRESHOLD = (
@@ -52,17 +49,23 @@ class ScoredModel:
     """For the reader."""
     rows: tuple[SummaryRow, ...]
     """Rows of its table, at least one."""
-    blocks: Mapping[tuple[str, str], ScoreBlock]
-    """Scores behind the pooled rows, by dataset and side of its split."""
-    heads: Mapping[str, ScoresHead]
-    """What made the scores, by score file."""
-    provenance: Provenance
-    """What made the numbers."""
+    scores: ModelScores
+    """The scores behind them."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """What made the numbers."""
+        return self.scores.provenance
 
     @property
     def pooled(self) -> tuple[SummaryRow, ...]:
         """One row for each dataset."""
         return tuple(row for row in self.rows if row.is_pooled)
+
+    def blocks(self) -> list[ScoreBlock]:
+        """The scores behind the pooled rows."""
+        rows = score_frame.row_files(self.scores.files, self.scores.head.reals_from)
+        return [ScoreBlock.of(score_frame.scored(row.files)) for row in rows if row.is_pooled]
 
 
 def headline(model: ScoredModel, *, warnings: Sequence[str] = ()) -> Headline:
@@ -78,8 +81,8 @@ def headline(model: ScoredModel, *, warnings: Sequence[str] = ()) -> Headline:
         interval = row.auc_interval.reason or row.auc.reason
         if low is not None and high is not None:
             interval = f"[{100 * low:.1f}, {100 * high:.1f}]"
-        scored, expected = row.num_real + row.num_fake, row.expected_real + row.expected_fake
-        detail = f"{interval}, {scored} of {expected} files scored ({percent_down(row.coverage)})"
+        counts = f"{row.num_scored} of {row.num_expected} files scored"
+        detail = f"{interval}, {counts} ({percent_down(row.coverage)})"
         value = percent(row.auc)
         answers.append(Answer(subject=dataset_title(row), value=value, detail=detail))
     return Headline(
@@ -126,11 +129,12 @@ def in_part(name: str, of_model: Sequence[Section]) -> tuple[Section, ...]:
 def _warnings(model: ScoredModel) -> list[str]:
     found: list[str] = []
     for row in model.pooled:
-        missing = row.expected_real + row.expected_fake - row.num_real - row.num_fake
+        missing = row.num_expected - row.num_scored
         if missing:
+            with_ties = percent(row.values["video_auc_missing_neutral"])
             found.append(
-                f"{dataset_title(row)}: {missing} expected files could not be scored; with a coin "
-                f"thrown for them the AUC is {percent(row.auc_missing_neutral)}."
+                f"{dataset_title(row)}: {missing} expected files could not be scored; with "
+                f"their pairs as ties the AUC is {with_ties}."
             )
         if row.auc.reason:
             found.append(f"{dataset_title(row)}: no AUC, for there is {row.auc.reason}.")
@@ -140,7 +144,7 @@ def _warnings(model: ScoredModel) -> list[str]:
 def _ranking(model: ScoredModel, marks: Mapping[tuple[str, str, str], str]) -> Section:
     return Section(
         title="AUC and other ranking numbers",
-        tables=(_table(model.rows, marked(RANKING_COLUMNS, marks)),),
+        tables=(table(model.rows, RANKING_COLUMNS, marks),),
         pictures=(Picture(svg=figure.auc_svg(model.rows), caption=_AUC_CAPTION),),
     )
 
@@ -148,8 +152,7 @@ def _ranking(model: ScoredModel, marks: Mapping[tuple[str, str, str], str]) -> S
 def _curves(model: ScoredModel) -> list[Section]:
     curves: list[Picture] = []
     histograms: list[Picture] = []
-    for row in model.pooled:
-        block = model.blocks[row.dataset, row.split]
+    for row, block in zip(model.pooled, model.blocks(), strict=True):
         curves += curve_pictures(row, block)
         histograms += histogram_pictures(row, block, model.provenance.threshold)
     made = []
@@ -170,9 +173,12 @@ def _at_threshold(model: ScoredModel) -> list[Section]:
         )
         for row in model.pooled
     ]
-    table = _table(model.rows, THRESHOLD_COLUMNS)
     title = "At the threshold chosen on validation data"
-    return [Section(title=title, tables=(table,), pictures=tuple(pictures))]
+    return [
+        Section(
+            title=title, tables=(table(model.rows, THRESHOLD_COLUMNS),), pictures=tuple(pictures)
+        )
+    ]
 
 
 def _probabilities(model: ScoredModel) -> Section:
@@ -186,7 +192,7 @@ def _probabilities(model: ScoredModel) -> Section:
     ]
     return Section(
         title="Low false-alarm range and probabilities",
-        tables=(_table(model.rows, RANGE_COLUMNS),),
+        tables=(table(model.rows, RANGE_COLUMNS),),
         pictures=tuple(pictures),
     )
 
@@ -194,18 +200,24 @@ def _probabilities(model: ScoredModel) -> Section:
 def _coverage(model: ScoredModel) -> Section:
     counts, reasons = [], []
     for row in model.pooled:
-        scored, expected = row.num_real + row.num_fake, row.expected_real + row.expected_fake
         counts.append(
             (
-                *(dataset_title(row), f"{scored} / {expected}", percent_down(row.coverage)),
+                *(
+                    dataset_title(row),
+                    f"{row.num_scored} / {row.num_expected}",
+                    percent_down(row.coverage),
+                ),
                 *(f"{row.num_real} / {row.expected_real}", f"{row.num_fake} / {row.expected_fake}"),
-                *(with_interval(row.auc, row.auc_interval), percent(row.auc_missing_neutral)),
+                *(
+                    with_interval(row.auc, row.auc_interval),
+                    percent(row.values["video_auc_missing_neutral"]),
+                ),
             )
         )
         reasons += [(dataset_title(row), code, str(number)) for code, number in row.unscored]
     columns = (
         *("Dataset", "Scored / expected", "Share", "Reals", "Fakes"),
-        *("AUC % without the missing", "AUC %, missing neutral"),
+        *("AUC % of the scored", "AUC %, unscored pairs as ties"),
     )
     tables = [Table(columns=columns, rows=tuple(counts))]
     if reasons:
@@ -217,7 +229,7 @@ def _coverage(model: ScoredModel) -> Section:
 
 def _provenance(model: ScoredModel) -> Section:
     """What all score files share, then what they do not."""
-    facts = {path: dataclasses.asdict(head) for path, head in model.heads.items()}
+    facts = {path: dataclasses.asdict(head) for path, head in model.scores.heads.items()}
     shared: list[tuple[str, str]] = []
     differing: list[tuple[str, str, str]] = []
     for field in dataclasses.fields(ScoresHead):
@@ -239,15 +251,3 @@ def _provenance(model: ScoredModel) -> Section:
 
 def _listed(title: str, sentences: Sequence[str]) -> list[Section]:
     return [Section(title=title, notes=tuple(sentences))] if sentences else []
-
-
-def _table(rows: Sequence[SummaryRow], columns: Columns) -> Table:
-    return Table(
-        columns=("Dataset", "Forgery", *columns),
-        rows=tuple(
-            (dataset_title(row), row.method, *(cell(row) for cell in columns.values()))
-            for row in rows
-        ),
-        num_texts=2,
-        strong_rows=frozenset(place for place, row in enumerate(rows) if row.is_pooled),
-    )

@@ -1,36 +1,168 @@
-"""The paired comparison as Markdown for readers, CSV for programs and text for a terminal.
+"""Several models file by file: the rows of their comparison, and its tables.
 
-Knows rows of the comparison only: it computes nothing.
+Each row sets two models against each other over the files that both scored, cut into datasets and
+methods as in the table of one model.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
 
+import numpy as np
+import pandas as pd
+
+from avkd.metrics.paired import AucDifference, auc_difference, holm
 from avkd.metrics.ranking import Metric
-from avkd.reporting.page_parts import Section, Table
-from avkd.reporting.paired_summary import PairedRow
+from avkd.metrics.table import METRICS, Measure
+from avkd.reporting import page, score_frame
+from avkd.reporting.page import Section
 from avkd.reporting.report_csv import Provenance
-from avkd.reporting.table_text import (
-    NOT_DEFINED,
-    aligned,
-    inline,
-    markdown_table,
-    one_line,
-    percent,
-    with_interval,
-)
+from avkd.reporting.score_frame import PooledFile, RowFiles
+from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent, plain, with_interval
 
-_COLUMNS: dict[str, Callable[[PairedRow], str]] = {
+COMPARED = tuple(measure for measure in METRICS if measure.over in ("files", "probabilities"))
+"""Metrics of files that two models can be compared by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedRow:
+    """Two models on the forgeries of one method and all real files of the dataset."""
+
+    dataset: str
+    split: str
+    method: str
+    """Forgery method, or ``all``."""
+    is_pooled: bool
+    """Whether these are all forgeries of the dataset."""
+    first: str
+    """Name of the first model."""
+    second: str
+    """Name of the second model."""
+    num_real: int
+    """Real files that both scored."""
+    num_fake: int
+    """Fake files that both scored."""
+    only_first: int
+    """Files that the first scored and the second did not."""
+    only_second: int
+    """Files that the second scored and the first did not."""
+    auc: AucDifference
+    """AUCs over the files that both scored, their difference and whether it is one."""
+    values: Mapping[str, tuple[Metric, Metric]]
+    """Every metric of `COMPARED` of the first and of the second model, over the same files."""
+    holm_p_value: float | None = None
+    """``auc.p_value`` corrected for all rows of the table; None where it is not defined."""
+
+
+def compare_models(
+    models: Mapping[str, pd.DataFrame],
+    *,
+    reals_from: str = "",
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[PairedRow, ...]:
+    """Rows of the table: every pair of models, each dataset and method of theirs.
+
+    Args:
+        models: scores frame of each model, by its name; at least two.
+        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
+        resamples: bootstrap draws per row.
+        seed: of the draws; within a row both models get the same draws.
+
+    Raises:
+        ValueError: two models disagree on what a file is: its label, method or side of the split;
+            or ``reals_from`` has no reals there.
+    """
+    rows = [
+        _row(of_row, (first, second), resamples, seed)
+        for first, second in combinations(models, 2)
+        for of_row in score_frame.row_files(_pairs(models, first, second), reals_from)
+    ]
+    corrected = holm([row.auc.p_value.value for row in rows])
+    return tuple(
+        dataclasses.replace(row, holm_p_value=p) for row, p in zip(rows, corrected, strict=True)
+    )
+
+
+def _pairs(models: Mapping[str, pd.DataFrame], first: str, second: str) -> pd.DataFrame:
+    """Files of two models side by side; a group where both name the same one."""
+    sides = [
+        {(file.dataset, file.sample_id): file for file in score_frame.records(models[name])}
+        for name in (first, second)
+    ]
+    files: list[PooledFile] = []
+    numbers: dict[str, list[float | None]] = {}
+    for key in dict.fromkeys((*sides[0], *sides[1])):
+        pair = [side.get(key) for side in sides]
+        present = [file for file in pair if file is not None]
+        _check_same_file((first, second), present)
+        groups = {file.group for file in present}
+        files.append(present[0]._replace(group=groups.pop() if len(groups) == 1 else ""))
+        for number, file in enumerate(pair):
+            for name in ("logit", "probability"):
+                value = None if file is None else getattr(file, name)
+                numbers.setdefault(f"{name}_{number}", []).append(value)
+    columns = {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
+    return score_frame.frame_of(files).assign(**columns)
+
+
+def _check_same_file(names: tuple[str, str], files: Sequence[PooledFile]) -> None:
+    for field in ("label", "method", "split"):
+        values = [getattr(file, field) for file in files]
+        if len({*values}) > 1:
+            raise ValueError(
+                f"{files[0].sample_id} of {files[0].dataset}: {field} is {values[0]!r} for "
+                f"{names[0]} and {values[1]!r} for {names[1]}; score both on one prepared corpus"
+            )
+
+
+def _row(of_row: RowFiles, names: tuple[str, str], resamples: int, seed: int) -> PairedRow:
+    pairs = of_row.files
+    has_first, has_second = (pairs[name].notna() for name in ("logit_0", "logit_1"))
+    both = pairs[has_first & has_second]
+    labels = both["label"].to_numpy()
+    logits = [both[f"logit_{side}"].to_numpy() for side in (0, 1)]
+    given = {
+        "files": logits,
+        "probabilities": [both[f"probability_{side}"].to_numpy() for side in (0, 1)],
+    }
+    values = {
+        measure.name: tuple(measure.function(labels, numbers) for numbers in given[measure.over])
+        for measure in COMPARED
+    }
+    return PairedRow(
+        dataset=of_row.dataset,
+        split=pairs["split"].iloc[0],
+        method=of_row.method,
+        is_pooled=of_row.is_pooled,
+        first=names[0],
+        second=names[1],
+        num_real=int(np.sum(labels == 0)),
+        num_fake=int(np.sum(labels == 1)),
+        only_first=int(np.sum(has_first & ~has_second)),
+        only_second=int(np.sum(has_second & ~has_first)),
+        auc=auc_difference(
+            labels, *logits, groups=score_frame.groups_of(both), resamples=resamples, seed=seed
+        ),
+        values=values,
+    )
+
+
+Columns = dict[str, Callable[[PairedRow], Cell]]
+_NAME_COLUMNS: Columns = {
     "Dataset": lambda row: f"{row.dataset} ({row.split})" if row.split else row.dataset,
     "Forgery": lambda row: row.method,
     "First": lambda row: row.first,
     "Second": lambda row: row.second,
-    "Scored by both": lambda row: str(row.num_real + row.num_fake),
-    "Only first": lambda row: str(row.only_first),
-    "Only second": lambda row: str(row.only_second),
+}
+_AUC_COLUMNS: Columns = {
+    "Scored by both": lambda row: row.num_real + row.num_fake,
+    "Only first": lambda row: row.only_first,
+    "Only second": lambda row: row.only_second,
     "AUC % first": lambda row: percent(row.auc.first, decimals=2),
     "AUC % second": lambda row: percent(row.auc.second, decimals=2),
     "First - second [95 % interval]": lambda row: with_interval(
@@ -39,73 +171,80 @@ _COLUMNS: dict[str, Callable[[PairedRow], str]] = {
     "p (DeLong)": lambda row: _probability(row.auc.p_value.value),
     "p (Holm)": lambda row: _probability(row.holm_p_value),
 }
-_NUM_TEXTS = 4
 
-CSV_COLUMNS = (
-    *("dataset", "split", "method", "is_pooled", "first", "second"),
-    *("both_real", "both_fake", "only_first", "only_second", "first_auc", "second_auc"),
-    *("auc_difference", "auc_difference_low", "auc_difference_high"),
-    *("delong_p_value", "holm_p_value", "interval_unit", "resamples", "seed"),
-)
+
+def _both(measure: Measure, row: PairedRow) -> str:
+    written = percent if measure.in_percent else plain
+    return " / ".join(map(written, row.values[measure.name]))
+
+
+_OTHER_COLUMNS: Columns = {
+    f"{measure.label}, {'higher' if measure.higher_is_better else 'lower'} is better": partial(
+        _both, measure
+    )
+    for measure in COMPARED[1:]
+}
+
+
+def sections(
+    rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
+) -> tuple[Section, ...]:
+    """The tables with how to read them, what else a reader must know, and what the models are."""
+    tables = [
+        Table.of(
+            rows,
+            {**_NAME_COLUMNS, **columns},
+            is_strong=lambda row: row.is_pooled,
+            num_texts=len(_NAME_COLUMNS),
+            caption=caption,
+        )
+        for columns, caption in (
+            (_AUC_COLUMNS, ""),
+            (_OTHER_COLUMNS, "Other metrics over the files that both scored, first / second"),
+        )
+    ]
+    made: list[tuple[str, Sequence[str]]] = [
+        ("Numbers that are not defined", _undefined(rows)),
+        ("Models", [_model(*item) for item in models.items()]),
+    ]
+    return (
+        Section(
+            title="Paired comparison",
+            warnings=tuple(notes),
+            tables=tuple(tables),
+            notes=tuple(_legend(rows)),
+        ),
+        *(Section(title=title, notes=tuple(lines)) for title, lines in made if lines),
+    )
 
 
 def to_markdown(
     rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
 ) -> str:
-    """The table with how to read it, what else a reader must know, and what the models are."""
-    lines = ["# Paired comparison", ""]
-    cells = [[inline(cell(row)) for cell in _COLUMNS.values()] for row in rows]
-    lines += markdown_table([*_COLUMNS], cells, num_texts=_NUM_TEXTS)
-    lines += ["", "## How to read it", "", *(f"- {line}" for line in _legend(rows))]
-    lines += [f"- {inline(note)}" for note in notes]
-    if reasons := [inline(line) for line in _undefined(rows)]:
-        lines += ["", "## Numbers that are not defined", "", *(f"- {line}" for line in reasons)]
-    lines += ["", "## Models", "", *(f"- {inline(_model(*item))}" for item in models.items())]
-    return "\n".join(lines) + "\n"
-
-
-def section(
-    rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
-) -> Section:
-    """The same as a part of the report page."""
-    table = Table(
-        columns=tuple(_COLUMNS),
-        rows=tuple(tuple(cell(row) for cell in _COLUMNS.values()) for row in rows),
-        num_texts=_NUM_TEXTS,
-        strong_rows=frozenset(place for place, row in enumerate(rows) if row.is_pooled),
-    )
-    not_defined = (f"Not defined: {reason}" for reason in _undefined(rows))
-    return Section(
-        title="Paired comparison",
-        warnings=tuple(notes),
-        tables=(table,),
-        notes=(*_legend(rows), *not_defined, *(_model(*item) for item in models.items())),
-    )
+    """`sections` as Markdown."""
+    return page.to_markdown(sections(rows, models=models, notes=notes))
 
 
 def to_text(rows: Sequence[PairedRow]) -> str:
     """The main columns, aligned for a terminal; two models may have long names."""
-    shown = [name for name in _COLUMNS if not name.startswith(("AUC", "Only"))]
-    cells = [[one_line(_COLUMNS[name](row)) for name in shown] for row in rows]
-    return aligned([shown, *cells])
+    columns = {**_NAME_COLUMNS, **_AUC_COLUMNS}
+    shown = {n: cell for n, cell in columns.items() if not n.startswith(("AUC", "Only"))}
+    return Table.of(rows, shown).to_text()
 
 
 def to_csv(rows: Sequence[PairedRow]) -> str:
     """One line per row; a number that is not defined is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_csv_line(row) for row in rows)
-    return text.getvalue()
+    lines = [_csv_line(row) for row in rows]
+    return Table.of_lines(lines, tuple(lines[0])).to_csv()
 
 
-def _csv_line(row: PairedRow) -> dict[str, object]:
+def _csv_line(row: PairedRow) -> dict[str, Cell]:
     interval = row.auc.interval
-    return {
+    line: dict[str, Cell] = {
         "dataset": row.dataset,
         "split": row.split,
         "method": row.method,
-        "is_pooled": int(row.is_pooled),
+        "is_pooled": row.is_pooled,
         "first": row.first,
         "second": row.second,
         "both_real": row.num_real,
@@ -123,6 +262,10 @@ def _csv_line(row: PairedRow) -> dict[str, object]:
         "resamples": interval.resamples,
         "seed": interval.seed,
     }
+    for measure in COMPARED[1:]:
+        for place, metric in zip(("first", "second"), row.values[measure.name], strict=True):
+            line[f"{place}_{measure.name}"] = metric.value
+    return line
 
 
 def _legend(rows: Sequence[PairedRow]) -> list[str]:
@@ -148,7 +291,11 @@ def _undefined(rows: Sequence[PairedRow]) -> list[str]:
     """Each reason once, with the rows it holds for."""
     rows_of: dict[str, list[str]] = {}
     for row in rows:
-        parts: tuple[Metric, ...] = (row.auc.first, row.auc.difference, row.auc.p_value)
+        parts = [
+            row.auc.difference,
+            row.auc.p_value,
+            *(m for pair in row.values.values() for m in pair),
+        ]
         found = {part.reason for part in parts} | {row.auc.interval.reason}
         for reason in sorted(found - {""}):
             name = f"{row.dataset} ({row.method}), {row.first} and {row.second}"

@@ -1,11 +1,11 @@
-"""Makes reports again from score files alone, and compares the models that wrote them.
+"""`avkd report`: reports from scores alone, and comparisons of the models that gave them.
 
-Needs no torch, no model and no media. Every number comes from the score files, and nothing reads a
-clock, so the same scores give the same bytes.
+Needs no torch, no model and no media. Nothing reads a clock: the same scores give the same bytes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,11 @@ from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.outcome import Outcome
 from avkd.reporting import paired_report, report, shortcut_table
-from avkd.reporting.page_parts import Section
-from avkd.reporting.paired_summary import compare_models
-from avkd.reporting.pooled_files import pool_videos
-from avkd.reporting.report_folder import (
-    ScoredFolder,
-    read_report_folder,
-    write_report_folder,
-)
+from avkd.reporting.model_scores import ModelScores, read_report_folder
+from avkd.reporting.page import Section
+from avkd.reporting.paired_report import compare_models
+from avkd.reporting.plain_scores import read_plain_scores
+from avkd.reporting.report_folder import write_report_folder
 from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_page
 from avkd.reporting.robustness_folder import RECORD, read_section
 from avkd.reporting.scores_head import ScoresHead, check_one_comparison
@@ -35,37 +32,41 @@ from avkd.reporting.summary import summarise
 class _Reported:
     """One model, its report written."""
 
-    scored: ScoredFolder
+    scores: ModelScores
     part: ModelPart
     text: str
     written: tuple[Path, ...]
 
 
 def recompute(config: ReportConfig) -> Outcome:
-    """`avkd report`: the report of each score folder; with two or more also paired.md and .csv.
+    """`avkd report`: the report of each model; with two or more also paired.md and .csv.
 
-    One folder's report is written into ``out`` itself, those of several into a folder each, and
+    One model's report is written into ``out`` itself, those of several into a folder each, and
     report.html in ``out`` shows them together. A folder of `avkd robustness` joins that page.
 
     Raises:
         FileNotFoundError: a folder holds no scores.
-        ValueError: a folder is given twice, a file is broken, two score files cannot stand in one
+        ValueError: a source is given twice, a file is broken, two score files cannot stand in one
             table or comparison, or two models disagree on what a file is.
     """
-    names = _names(config.scores)
-    folders = dict(zip(names, config.scores, strict=True))
-    studies = {name: folder for name, folder in folders.items() if (folder / RECORD).is_file()}
-    models = {name: folder for name, folder in folders.items() if name not in studies}
-    alone = len(folders) == 1 and not studies
+    sources = dict(zip(_names(config.scores), config.scores, strict=True))
+    studies = [path for path in sources.values() if (path / RECORD).is_file()]
+    models: dict[str, tuple[Path, ModelScores]] = {}
+    for name, path in sources.items():
+        if path in studies:
+            continue
+        for model, scores in _read(path, config).items():
+            models[_folder_name(model, models) if model else name] = path, scores
+    alone = len(models) == 1 and not studies
     reported = {
-        name: _report(folder, "" if alone else name, config) for name, folder in models.items()
+        name: _report(path, scores, "" if alone else name, config)
+        for name, (path, scores) in models.items()
     }
     texts = [f"{name}\n{of_model.text}" for name, of_model in reported.items()]
     written = [path for of_model in reported.values() for path in of_model.written]
-    comparison: list[Section] = []
+    comparison: tuple[Section, ...] = ()
     if len(reported) > 1:
-        section, text, paths = _compare({n: r.scored for n, r in reported.items()}, config)
-        comparison.append(section)
+        comparison, text, paths = _compare({n: r.scores for n, r in reported.items()}, config)
         texts.append(text)
         written += paths
     if not alone:
@@ -74,53 +75,74 @@ def recompute(config: ReportConfig) -> Outcome:
             written[-1],
             {name: of_model.part for name, of_model in reported.items()},
             comparison=comparison,
-            studies=[read_section(folder) for folder in studies.values()],
+            studies=[read_section(folder) for folder in studies],
         )
     return Outcome("\n\n".join([*texts, f"wrote {', '.join(map(str, written))}"]))
 
 
-def _report(folder: Path, name: str, config: ReportConfig) -> _Reported:
+def _read(path: Path, config: ReportConfig) -> dict[str, ModelScores]:
+    """The models of a folder or a plain table, by name; an empty one = that of the source."""
+    if path.is_file():
+        found = read_plain_scores(path)
+        return {"" if name == path.stem else name: scores for name, scores in found.items()}
+    return {"": read_report_folder(path, mixed_preprocessing=config.mixed_preprocessing)}
+
+
+def _folder_name(model: str, taken: Mapping[str, object]) -> str:
+    """A name of a folder that no other model has; names of a table may hold anything."""
+    name = re.sub(r"[^\w. -]", "_", model).strip(" .")[:100] or "model"
+    if name.casefold() in {other.casefold() for other in taken}:
+        raise ValueError(
+            f"scores: two models are named {name!r} (or alike but for signs that a folder's name "
+            "cannot hold); rename one"
+        )
+    return name
+
+
+def _report(path: Path, scores: ModelScores, name: str, config: ReportConfig) -> _Reported:
     """Write the report of one model, into a folder called ``name`` or into ``out`` itself."""
-    scored = read_report_folder(folder, mixed_preprocessing=config.mixed_preprocessing)
     resamples, seed = config.bootstrap_resamples, config.seed
     rows = summarise(
-        scored.scores,
-        threshold=scored.provenance.threshold,
-        pooling=scored.head.pooling,
-        reals_from=scored.head.reals_from,
+        scores.files,
+        threshold=scores.provenance.threshold,
+        pooling=scores.head.pooling,
+        reals_from=scores.head.reals_from,
         resamples=resamples,
         seed=seed,
     )
-    audits = audit_folder(folder, resamples=resamples, seed=seed)
-    part = describe(folder, rows, provenance=scored.provenance, name=name, audits=audits)
+    audits = None
+    if path.is_dir():
+        audits = audit_folder(path, scores, resamples=resamples, seed=seed)
+    part = describe(scores, rows, name=name, audits=audits)
     written = write_report_folder(
-        config.out / name, rows, provenance=scored.provenance, audits=audits, part=part
+        config.out / name, rows, provenance=scores.provenance, audits=audits, part=part
     )
-    text = f"{report.to_text(rows)}\n{shortcut_table.to_text(audits)}"
-    return _Reported(scored, part, text, written)
+    texts = [report.to_text(rows), *scores.provenance.notes[: path.is_file()]]
+    texts += [shortcut_table.to_text(audits)] if audits is not None else []
+    return _Reported(scores, part, "\n".join(texts), written)
 
 
 def _compare(
-    folders: Mapping[str, ScoredFolder], config: ReportConfig
-) -> tuple[Section, str, tuple[Path, ...]]:
-    """Write paired.md and .csv; the same as a section and as text, and the two files."""
-    notes, reals_from = _check_comparison(folders, config)
+    models: Mapping[str, ModelScores], config: ReportConfig
+) -> tuple[tuple[Section, ...], str, tuple[Path, ...]]:
+    """Write paired.md and .csv; the same as sections and as text, and the two files."""
+    notes, reals_from = _check_comparison(models, config)
     compared = compare_models(
-        {name: pool_videos(s.scores, s.head.pooling) for name, s in folders.items()},
+        {name: scores.files for name, scores in models.items()},
         reals_from=reals_from,
         resamples=config.bootstrap_resamples,
         seed=config.seed,
     )
-    models = {name: scored.provenance for name, scored in folders.items()}
+    told = {name: scores.provenance for name, scores in models.items()}
     paths = config.out / "paired.md", config.out / "paired.csv"
-    durable.write_text(paths[0], paired_report.to_markdown(compared, models=models, notes=notes))
+    durable.write_text(paths[0], paired_report.to_markdown(compared, models=told, notes=notes))
     durable.write_text(paths[1], paired_report.to_csv(compared))
-    section = paired_report.section(compared, models=models, notes=notes)
-    return section, paired_report.to_text(compared), paths
+    sections = paired_report.sections(compared, models=told, notes=notes)
+    return sections, paired_report.to_text(compared), paths
 
 
 def _check_comparison(
-    folders: Mapping[str, ScoredFolder], config: ReportConfig
+    folders: Mapping[str, ModelScores], config: ReportConfig
 ) -> tuple[list[str], str]:
     """What a reader of the comparison must know, and whose reals the forgeries meet.
 
@@ -128,31 +150,36 @@ def _check_comparison(
         ValueError: two models were shown a dataset's files differently, or set their forgeries
             against reals of different datasets.
     """
+    tables = [name for name, scored in folders.items() if scored.head.scorer == "table"]
     heads: dict[str, dict[str, ScoresHead]] = {}
     for name, scored in folders.items():
-        for dataset, head in scored.heads.items():
+        for dataset, head in scored.heads.items() if name not in tables else ():
             heads.setdefault(dataset, {})[f"{name} ({dataset})"] = head
     notes = [
         check_one_comparison(of_dataset, mixed_preprocessing=config.mixed_preprocessing)
         for of_dataset in heads.values()
     ]
+    if tables:
+        notes.append(f"Nothing is known of what made the scores of {', '.join(tables)}.")
     reals = {name: scored.head.reals_from or "its own" for name, scored in folders.items()}
     if len({*reals.values()}) > 1:
         told = ", ".join(f"those of {of!r} for {name}" for name, of in reals.items())
         raise ValueError(f"the reals differ: {told}; score both with one protocol")
-    poolings = {name: RULES[scored.head.pooling] for name, scored in folders.items()}
+    poolings = {
+        name: RULES[scored.head.pooling] for name, scored in folders.items() if name not in tables
+    }
     if len({*poolings.values()}) > 1:
         told = "; ".join(f"{name}: {rule}" for name, rule in poolings.items())
         notes.append(f"The models pool differently. {told}.")
     return [note for note in notes if note], next(iter(folders.values())).head.reals_from
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """A short name for each folder: its last parts, as many as tell all of them apart."""
-    whole = [folder.resolve().parts[1:] for folder in folders]
-    if len(set(whole)) < len(whole):
-        raise ValueError("scores: one folder is given twice; a model does not differ from itself")
+def _names(sources: Sequence[Path]) -> list[str]:
+    """A short name for each source: its last parts, as many as tell all of them apart."""
+    whole = [(p.with_suffix("") if p.is_file() else p).resolve().parts[1:] for p in sources]
+    if len({path.resolve() for path in sources}) < len(sources):
+        raise ValueError("scores: one source is given twice; a model does not differ from itself")
     names = short_names(whole)
     if names is None:
-        raise ValueError("scores: the names of these folders cannot be told apart; rename one")
+        raise ValueError("scores: the names of these sources cannot be told apart; rename one")
     return names

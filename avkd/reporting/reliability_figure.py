@@ -92,7 +92,7 @@ def _draw_reliability(upper: Axes, lower: Axes, row: SummaryRow) -> None:
     upper.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=1.0)
     upper.plot(stated, shares, "o-", color=METHOD_COLOUR, markersize=5, clip_on=False)
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of fakes")
-    error = row.calibration_error.value
+    error = row.values["expected_calibration_error"].value
     upper.set_title(f"{heading(row)}\nECE {100 * (error or 0.0):.1f} %", fontsize=10)
     edges = np.linspace(0, 1, counts.size + 1)
     lower.bar(edges[:-1], counts, 1 / counts.size, align="edge", color="#BBBBBB", edgecolor="white")

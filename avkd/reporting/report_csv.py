@@ -1,7 +1,4 @@
-"""The report as CSV for programs, and reading back what made its numbers.
-
-Knows summary rows only: it computes nothing and reads no clock; the caller passes the date.
-"""
+"""The report as CSV for programs, and reading back what made its numbers."""
 
 from __future__ import annotations
 
@@ -10,15 +7,15 @@ import dataclasses
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from avkd.metrics.bootstrap import Interval
 from avkd.metrics.pooling import RULES
-from avkd.metrics.ranking import Metric
+from avkd.metrics.table import METRICS
 from avkd.metrics.verdicts import Confusion
 from avkd.reporting.summary import SummaryRow, Threshold
+from avkd.reporting.tables import Cell, Table, from_csv_cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,38 +34,18 @@ class Provenance:
     """Anything else a reader must know, one sentence each."""
 
 
-RANKING_METRICS: dict[str, Callable[[SummaryRow], Metric]] = {
-    "video_auc": lambda row: row.auc,
-    "video_auc_missing_neutral": lambda row: row.auc_missing_neutral,
-    "clip_auc": lambda row: row.clip_auc,
-    "frame_auc": lambda row: row.frame_auc,
-    "equal_error_rate": lambda row: row.equal_error_rate,
-    "average_precision": lambda row: row.average_precision,
-    "expected_calibration_error": lambda row: row.calibration_error,
-    "partial_auc": lambda row: row.partial_auc,
-    "tpr_at_1_percent_fpr": lambda row: row.tpr_at_1_percent_fpr,
-    "tpr_at_1_per_mille_fpr": lambda row: row.tpr_at_1_per_mille_fpr,
-    "log_loss": lambda row: row.log_loss,
-    "brier_score": lambda row: row.brier_score,
-}
-THRESHOLD_METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval]]] = {
-    "accuracy": lambda row: (row.at_threshold.accuracy, row.at_threshold.accuracy_interval),
-    "balanced_accuracy": lambda row: (
-        row.at_threshold.balanced_accuracy,
-        row.at_threshold.balanced_accuracy_interval,
-    ),
-    "precision": lambda row: (row.at_threshold.precision, row.at_threshold.precision_interval),
-    "recall": lambda row: (row.at_threshold.recall, row.at_threshold.recall_interval),
-    "f1": lambda row: (row.at_threshold.f1, row.at_threshold.f1_interval),
-}
-_COUNTS = tuple(field.name for field in dataclasses.fields(Confusion))
-
 CSV_COLUMNS = (
     *("dataset", "split", "method", "is_pooled"),
     *("scored_real", "expected_real", "scored_fake", "expected_fake", "coverage"),
-    *("scored_windows", "video_auc_low", "video_auc_high", *RANKING_METRICS),
-    *(f"{name}{end}" for name in THRESHOLD_METRICS for end in ("", "_low", "_high")),
-    *_COUNTS,
+    *("scored_windows", "video_auc_low", "video_auc_high"),
+    *(measure.name for measure in METRICS if measure.over != "verdicts"),
+    *(
+        f"{measure.name}{end}"
+        for measure in METRICS
+        if measure.over == "verdicts"
+        for end in ("", "_low", "_high")
+    ),
+    *(field.name for field in dataclasses.fields(Confusion)),
     *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
     *("pooling", "reals_from", "model", "model_fingerprint", "date", "notes"),
 )
@@ -77,12 +54,38 @@ _PROVENANCE_COLUMNS = ("model", "model_fingerprint", "date", "threshold_logit", 
 
 def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
     """One line per row, each with its provenance; a number that is not defined is empty."""
-    text = io.StringIO(newline="")
-    lines = [_csv_line(row, provenance) for row in rows]
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return Table.of_lines((_csv_line(row, provenance) for row in rows), CSV_COLUMNS).to_csv()
+
+
+def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
+    interval, threshold = row.auc_interval, provenance.threshold
+    line: dict[str, Cell] = {
+        "dataset": row.dataset,
+        "split": row.split,
+        "method": row.method,
+        "is_pooled": row.is_pooled,
+        "scored_real": row.num_real,
+        "expected_real": row.expected_real,
+        "scored_fake": row.num_fake,
+        "expected_fake": row.expected_fake,
+        "coverage": row.coverage,
+        "scored_windows": row.num_windows,
+        "threshold_logit": threshold.logit if threshold else None,
+        "threshold_origin": threshold.origin if threshold else None,
+        "interval_unit": interval.unit,
+        "resamples": interval.resamples,
+        "seed": interval.seed,
+        "pooling": RULES[row.pooling],
+        "reals_from": row.reals_from or None,
+        "model": provenance.model,
+        "model_fingerprint": provenance.model_fingerprint,
+        "date": provenance.date,
+        "notes": json.dumps(provenance.notes) if provenance.notes else None,
+    }
+    line |= {name: value.value for name, value in row.values.items()}
+    for name, of_metric in row.intervals.items():
+        line |= {f"{name}_low": of_metric.low, f"{name}_high": of_metric.high}
+    return line if row.confusion is None else line | dataclasses.asdict(row.confusion)
 
 
 def read_provenance(path: Path) -> Provenance:
@@ -131,54 +134,11 @@ def read_lines(path: Path) -> list[dict[str, str]]:
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        lines = list(reader)
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", restkey="")
+        lines = [{name: from_csv_cell(text) for name, text in line.items()} for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a report.csv: {error}") from error
     needed = {"dataset", *_PROVENANCE_COLUMNS}
     if lost := needed - set(reader.fieldnames or ()):
         raise ValueError(f"{path}: not a report.csv: no column {', '.join(sorted(lost))}")
     return lines
-
-
-def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, object]:
-    interval, threshold = row.auc_interval, provenance.threshold
-    return {
-        "dataset": row.dataset,
-        "split": row.split,
-        "method": row.method,
-        "is_pooled": int(row.is_pooled),
-        "scored_real": row.num_real,
-        "expected_real": row.expected_real,
-        "scored_fake": row.num_fake,
-        "expected_fake": row.expected_fake,
-        "coverage": row.coverage,
-        "scored_windows": row.num_windows,
-        "video_auc_low": interval.low,
-        "video_auc_high": interval.high,
-        **{name: metric(row).value for name, metric in RANKING_METRICS.items()},
-        **_csv_cells_at_threshold(row),
-        "threshold_logit": threshold.logit if threshold else None,
-        "threshold_origin": threshold.origin if threshold else None,
-        "interval_unit": interval.unit,
-        "resamples": interval.resamples,
-        "seed": interval.seed,
-        "pooling": RULES[row.pooling],
-        "reals_from": row.reals_from or None,
-        "model": provenance.model,
-        "model_fingerprint": provenance.model_fingerprint,
-        "date": provenance.date,
-        "notes": json.dumps(provenance.notes) if provenance.notes else None,
-    }
-
-
-def _csv_cells_at_threshold(row: SummaryRow) -> dict[str, float | None]:
-    cells: dict[str, float | None] = {}
-    for name, find in THRESHOLD_METRICS.items():
-        metric, interval = find(row)
-        cells |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return (
-        cells
-        if row.at_threshold.confusion is None
-        else cells | dataclasses.asdict(row.at_threshold.confusion)
-    )

@@ -1,7 +1,4 @@
-"""The pages of `avkd report`: of one model, and of several with what sets them apart.
-
-Knows parts and where they come from; `page` alone knows HTML.
-"""
+"""The pages of `avkd report`: of one model, and of several with what sets them apart."""
 
 from __future__ import annotations
 
@@ -13,12 +10,10 @@ from avkd import __version__
 from avkd.reporting import model_page, shortcut_table
 from avkd.reporting.heat_map import HeatMap, heat_map
 from avkd.reporting.model_page import ScoredModel
-from avkd.reporting.page import write_page
-from avkd.reporting.page_parts import Headline, Picture, Section
+from avkd.reporting.model_scores import ModelScores
+from avkd.reporting.page import Headline, Picture, Section, write_page
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_words import dataset_title
-from avkd.reporting.score_blocks import read_blocks, read_heads
-from avkd.reporting.scores import SCORES
 from avkd.reporting.shortcut_findings import RowAudit
 from avkd.reporting.summary import SummaryRow
 
@@ -41,33 +36,21 @@ class ModelPart:
 
 
 def describe(
-    folder: Path,
+    scores: ModelScores,
     rows: Sequence[SummaryRow],
     *,
-    provenance: Provenance,
     name: str = "",
     audits: Sequence[RowAudit] | None = None,
 ) -> ModelPart:
     """Draw and word everything about one model.
 
     Args:
-        folder: ``--out`` of the evaluation, for the scores behind the rows.
+        scores: of the model.
         rows: of its table.
-        provenance: what made them.
         name: of the model for the reader; empty = that of its model file's folder.
         audits: as of `report_folder.write_report_folder`.
-
-    Raises:
-        ValueError: a score file is broken.
     """
-    paths = sorted((folder / SCORES).glob("*.csv"))
-    model = ScoredModel(
-        name=name or title_of(provenance),
-        rows=tuple(rows),
-        blocks=read_blocks(paths),
-        heads=read_heads(paths),
-        provenance=provenance,
-    )
+    model = ScoredModel(name=name or title_of(scores.provenance), rows=tuple(rows), scores=scores)
     extra: list[Section] = []
     if audits is not None:
         names = ((row.dataset, row.split, row.method) for row in rows)
@@ -77,7 +60,7 @@ def describe(
         headline=model_page.headline(model, warnings=warnings),
         sections=model_page.sections(model, extra=extra, marks=shortcut_table.marks(audits or ())),
         rows=model.rows,
-        provenance=provenance,
+        provenance=scores.provenance,
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from avkd import durable
 from avkd.reporting import robustness_figure, robustness_table
+from avkd.reporting.model_scores import ModelScores, read_report_folder
 from avkd.reporting.page_parts import Section
-from avkd.reporting.report_folder import SCORES, ScoredFolder, read_report_folder
 from avkd.reporting.robustness_summary import (
     CLEAN,
     CLEAN_CELL,
@@ -23,6 +23,7 @@ from avkd.reporting.robustness_summary import (
     Robustness,
     summarise_robustness,
 )
+from avkd.reporting.scores import SCORES
 from avkd.reporting.scores_head import check_one_table
 
 RECORD = "robustness.json"
@@ -121,7 +122,7 @@ def read_tables(folder: Path) -> tuple[Robustness, ...]:
         heads = {cell.title: replace(cells[cell].head, perturbation="") for cell in cells}
         check_one_table(heads, mixed_preprocessing=False)
         tables += summarise_robustness(
-            {cell: scored.scores for cell, scored in cells.items()},
+            {cell: scored.files for cell, scored in cells.items()},
             model=name,
             model_fingerprint=record.fingerprints[name],
             threshold=cells[CLEAN_CELL].provenance.threshold,
@@ -154,7 +155,7 @@ def write_tables(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]
     return tables, (*paths, *drawn)
 
 
-def _read_cell(folder: Path, record: Record, model: str, cell: Cell) -> ScoredFolder:
+def _read_cell(folder: Path, record: Record, model: str, cell: Cell) -> ModelScores:
     path = scores_folder(folder, model, cell)
     # Names come from a file: they may lead to what lies in this folder and nowhere else.
     if path.parent not in _inside(folder / SCORES) or path not in _inside(path.parent):

@@ -7,17 +7,19 @@ and of the drop from the clean ones, holds what the cells share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from avkd.metrics import ranking
 from avkd.metrics.bootstrap import FloatArray, Interval, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.metrics.ranking import Metric, RankedFiles
-from avkd.reporting.pooled_files import VideoScore, pool_videos
-from avkd.reporting.scores import REAL_METHOD, ClipScore
+from avkd.reporting import score_frame
+from avkd.reporting.score_frame import PooledFile
+from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
 CLEAN = "clean"
@@ -82,7 +84,7 @@ class Entry:
     @property
     def auc_missing_neutral(self) -> Metric:
         """(Mean) AUC over all expected files, a pair with an unscored one counting one half."""
-        return _mean([row.auc_missing_neutral for row in self.rows])
+        return _mean([row.values["video_auc_missing_neutral"] for row in self.rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ class _Draws:
 
 
 def summarise_robustness(
-    cells: Mapping[Cell, Sequence[ClipScore]],
+    cells: Mapping[Cell, pd.DataFrame],
     *,
     model: str,
     model_fingerprint: str = "",
@@ -158,7 +160,7 @@ def summarise_robustness(
     """One table for each dataset and method of one model.
 
     Args:
-        cells: score rows of every perturbation at every severity, and of `CLEAN_CELL`.
+        cells: scores frames of every perturbation at every severity, and of `CLEAN_CELL`.
         model: name of the model.
         model_fingerprint: digest of its file.
         threshold: as in `summarise`.
@@ -183,7 +185,7 @@ def summarise_robustness(
         }
         for cell in order
     }
-    files = {cell: _by_file(cells[cell], pooling) for cell in order}
+    files = {cell: _by_file(cells[cell]) for cell in order}
     _check_same_files(files)
     tables = []
     for name, row in rows[CLEAN_CELL].items():
@@ -210,11 +212,11 @@ def summarise_robustness(
     return tuple(tables)
 
 
-def _by_file(scores: Iterable[ClipScore], pooling: Pooling) -> dict[tuple[str, str], VideoScore]:
-    return {(video.dataset, video.sample_id): video for video in pool_videos(scores, pooling)}
+def _by_file(files: pd.DataFrame) -> dict[tuple[str, str], PooledFile]:
+    return {(file.dataset, file.sample_id): file for file in score_frame.records(files)}
 
 
-def _check_same_files(files: Mapping[Cell, Mapping[tuple[str, str], VideoScore]]) -> None:
+def _check_same_files(files: Mapping[Cell, Mapping[tuple[str, str], PooledFile]]) -> None:
     clean = files[CLEAN_CELL]
     for cell, there in files.items():
         for key in dict.fromkeys((*clean, *there)):
@@ -229,7 +231,7 @@ def _check_same_files(files: Mapping[Cell, Mapping[tuple[str, str], VideoScore]]
                 )
 
 
-def _draw(cells: Sequence[Sequence[VideoScore]], resamples: int, seed: int) -> _Draws:
+def _draw(cells: Sequence[Sequence[PooledFile]], resamples: int, seed: int) -> _Draws:
     """AUCs of every cell in the same draws.
 
     Drawn are the expected files, scored or not; one that a cell has no score of is missing in that

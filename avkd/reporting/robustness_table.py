@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 from avkd.metrics.bootstrap import Interval
 from avkd.metrics.ranking import Metric
+from avkd.metrics.table import METRICS
 from avkd.reporting.page_parts import Picture, Section, Table
-from avkd.reporting.report_csv import RANKING_METRICS, THRESHOLD_METRICS
 from avkd.reporting.robustness_summary import CLEAN, LOST_MANY, MEAN, Entry, Robustness
 from avkd.reporting.table_text import (
     aligned,
@@ -32,14 +32,17 @@ _UNIT_MEANING = {
 }
 _Say = Callable[[Robustness, Entry], str]
 
-_CELL_METRICS = {name: f for name, f in RANKING_METRICS.items() if not name.startswith("video_auc")}
+_CELL_METRICS = [
+    m.name for m in METRICS if m.over != "verdicts" and not m.name.startswith("video_auc")
+]
+_OF_VERDICTS = [m.name for m in METRICS if m.over == "verdicts"]
 CSV_COLUMNS = (
     *("model", "model_fingerprint", "dataset", "split", "method", "is_pooled"),
     *("perturbation", "severity", "num_cells"),
     *("auc", "auc_low", "auc_high", "auc_missing_neutral", "drop", "drop_low", "drop_high"),
     *("coverage", "scored_real", "expected_real", "scored_fake", "expected_fake", "unscored"),
     *_CELL_METRICS,
-    *(f"{name}{end}" for name in THRESHOLD_METRICS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in _OF_VERDICTS for end in ("", "_low", "_high")),
     *("interval_unit", "resamples", "seed", "reason"),
 )
 
@@ -281,8 +284,8 @@ def _csv_line(table: Robustness, entry: Entry) -> dict[str, object]:
         "expected_fake": row.expected_fake,
         "unscored": "; ".join(f"{count} x {code}" for code, count in row.unscored),
     }
-    line |= {name: metric(row).value for name, metric in _CELL_METRICS.items()}
-    for name, find in THRESHOLD_METRICS.items():
-        metric, interval = find(row)
+    line |= {name: row.values[name].value for name in _CELL_METRICS}
+    for name in _OF_VERDICTS:
+        metric, interval = row.values[name], row.intervals[name]
         line |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
     return line

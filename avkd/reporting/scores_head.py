@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from avkd.metrics.pooling import RULES, Pooling
 
-Scorer = Literal["detector", "av_agreement"]
+Scorer = Literal["detector", "av_agreement", "table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class ScoresHead:
     model_fingerprint: str
     """Digest of the model file."""
     scorer: Scorer
-    """``detector``, or ``av_agreement`` of a stage-one model."""
+    """``detector``, ``av_agreement`` of a stage-one model, or ``table``: nothing is known of it."""
     preprocessing: str
     """Digest of what made the crops; their perturbation stands apart."""
     preprocessing_text: str

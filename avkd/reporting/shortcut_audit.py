@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -22,10 +23,9 @@ from avkd.metrics import ranking
 from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
 from avkd.metrics.paired import holm
 from avkd.metrics.ranking import Metric
-from avkd.reporting import shortcut_probe
+from avkd.reporting import score_frame, shortcut_probe
 from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.pooled_files import VideoScore, blocks, rows_of_dataset
-from avkd.reporting.scores import REAL_METHOD
+from avkd.reporting.score_frame import PooledFile
 from avkd.reporting.shortcut_findings import (
     ALL_FACTS,
     LEAST_FILES,
@@ -67,7 +67,7 @@ class _Files:
     columns: FactColumns
 
     @classmethod
-    def of(cls, videos: Sequence[VideoScore], facts: Sequence[FileFacts]) -> _Files:
+    def of(cls, videos: Sequence[PooledFile], facts: Sequence[FileFacts]) -> _Files:
         named = all(video.group for video in videos)
         return cls(
             labels=np.array([video.label for video in videos], dtype=np.int64),
@@ -91,7 +91,7 @@ class _Files:
 
 
 def audit(
-    videos: Iterable[VideoScore],
+    files: pd.DataFrame,
     facts: Iterable[FileFacts],
     *,
     reals_from: str = "",
@@ -101,33 +101,25 @@ def audit(
     """Audit the rows that `summary.summarise` makes of the same files, in the same order.
 
     Args:
-        videos: pooled files of any number of datasets.
+        files: scores frame of any number of datasets.
         facts: what is known of them; files without facts are counted and left out.
         reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
         resamples: bootstrap draws behind each interval.
         seed: of the folds, the draws, and which files are looked at where there are too many.
 
     Raises:
-        ValueError: scores and facts disagree on what a file is; or as `pooled_files.blocks`.
+        ValueError: scores and facts disagree on what a file is; or as `score_frame.row_files`.
     """
     known = {(row.dataset, row.sample_id): row for row in facts if row.is_known}
-    videos = list(videos)
-    for video in videos:
+    for video in score_frame.records(files):
         _check_same_file(video, known.get((video.dataset, video.sample_id)))
     return tuple(
-        _audit_row(
-            [v for v in of_block if is_pooled or v.method in (method, REAL_METHOD)],
-            (dataset, method, is_pooled),
-            known,
-            resamples,
-            seed,
-        )
-        for dataset, of_block in blocks(videos, lambda video: video, reals_from)
-        for method, is_pooled in rows_of_dataset(of_block)
+        _audit_row(score_frame.records(row.files), row[:3], known, resamples, seed)
+        for row in score_frame.row_files(files, reals_from)
     )
 
 
-def _check_same_file(video: VideoScore, facts: FileFacts | None) -> None:
+def _check_same_file(video: PooledFile, facts: FileFacts | None) -> None:
     for field in ("label", "method", "split") if facts is not None else ():
         if getattr(video, field) != getattr(facts, field):
             raise ValueError(
@@ -137,7 +129,7 @@ def _check_same_file(video: VideoScore, facts: FileFacts | None) -> None:
 
 
 def _audit_row(
-    videos: Sequence[VideoScore],
+    videos: Sequence[PooledFile],
     row: tuple[str, str, bool],
     known: dict[tuple[str, str], FileFacts],
     resamples: int,
@@ -181,7 +173,7 @@ def _audit_row(
     )
 
 
-def _drawn(videos: Sequence[VideoScore], seed: int) -> list[VideoScore]:
+def _drawn(videos: Sequence[PooledFile], seed: int) -> list[PooledFile]:
     """At most `MOST_FILES` of each class, in their old order."""
     random = np.random.default_rng(seed)
     kept: set[int] = set()

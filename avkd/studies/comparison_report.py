@@ -27,10 +27,10 @@ class Result:
 
 
 _METRICS: dict[str, Callable[[SummaryRow], tuple[Metric, Interval | None]]] = {
-    "accuracy": lambda row: (row.at_threshold.accuracy, row.at_threshold.accuracy_interval),
-    "precision": lambda row: (row.at_threshold.precision, row.at_threshold.precision_interval),
-    "recall": lambda row: (row.at_threshold.recall, row.at_threshold.recall_interval),
-    "f1": lambda row: (row.at_threshold.f1, row.at_threshold.f1_interval),
+    "accuracy": lambda row: (row.values["accuracy"], row.intervals["accuracy"]),
+    "precision": lambda row: (row.values["precision"], row.intervals["precision"]),
+    "recall": lambda row: (row.values["recall"], row.intervals["recall"]),
+    "f1": lambda row: (row.values["f1"], row.intervals["f1"]),
     "auc": lambda row: (row.auc, row.auc_interval),
 }
 _COUNTS = ("true_real", "false_fake", "false_real", "true_fake")
@@ -106,8 +106,8 @@ def to_csv(results: Iterable[Result]) -> str:
             line[name] = metric.value
             line[f"{name}_low"] = None if interval is None else interval.low
             line[f"{name}_high"] = None if interval is None else interval.high
-        if row.at_threshold.confusion is not None:
-            line |= {name: getattr(row.at_threshold.confusion, name) for name in _COUNTS}
+        if row.confusion is not None:
+            line |= {name: getattr(row.confusion, name) for name in _COUNTS}
         writer.writerow(line)
     return text.getvalue()
 

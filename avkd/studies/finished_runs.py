@@ -21,7 +21,7 @@ from avkd.evaluation.evaluate import evaluate
 from avkd.evaluation.protocol import fingerprint_of, protocol_of
 from avkd.models.model_file import ModelHeader, read_header
 from avkd.outcome import Outcome
-from avkd.reporting.report_folder import read_report_folder
+from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.summary import SummaryRow, summarise
 
 Stage = TypeVar("Stage", FinetuneConfig, DistillConfig)
@@ -100,7 +100,7 @@ def score_once(settings: EvaluateConfig, *, name: str) -> tuple[SummaryRow, ...]
     scored = read_report_folder(settings.out, mixed_preprocessing=settings.mixed_preprocessing)
     return summarise(
         # Under one name, so that all forgeries meet all reals the protocol wants.
-        (replace(row, dataset=name) for row in scored.scores),
+        scored.files.assign(dataset=name),
         threshold=scored.provenance.threshold,
         pooling=scored.head.pooling,
         resamples=settings.bootstrap_resamples,

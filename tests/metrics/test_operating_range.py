@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as reference
 
 from avkd.metrics import ranking
-from avkd.metrics.operating_range import partial_auc, true_positive_rate_at
+from avkd.metrics.ranking import partial_auc, true_positive_rate_at
 
 
 def made_up(seed: int, num_real: int = 60) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,6 @@ from avkd.metrics import probability
 from avkd.metrics.probability import (
     CALIBRATION_BINS,
     PROBABILITY_MARGIN,
-    ProbabilityTally,
 )
 
 
@@ -90,9 +89,6 @@ def test_calibration_error_by_hand_and_of_a_calibrated_forecaster() -> None:
 
 def test_a_score_that_is_no_probability_gives_a_sentence_and_no_number() -> None:
     """A zero-shot score ranks files; an ECE of it would be read as calibration."""
-    tally = ProbabilityTally.of_scored([0, 1, 1], [None, None, 0.5])
-    tally = tally + ProbabilityTally.of_scored([0], [0.25])
-    for found in (tally.expected_calibration_error(), tally.log_loss(), tally.brier_score()):
+    for name in ("expected_calibration_error", "log_loss", "brier_score"):
+        found = getattr(probability, name)([0, 1, 1], [np.nan, np.nan, 0.5])
         assert (found.value, found.reason) == (None, "not calibrated: the score is no probability")
-    whole = ProbabilityTally.of_scored([0, 1], [0.25, 0.5])
-    assert whole.brier_score() == probability.brier_score([0, 1], [0.25, 0.5])

@@ -53,8 +53,7 @@ def test_marks_counts_and_chance_line_say_what_the_rows_say(
 
 def confusion_row(dataset: str, confusion: Confusion) -> SummaryRow:
     row = make_rows()[2]
-    counted = dataclasses.replace(row.at_threshold, confusion=confusion)
-    return dataclasses.replace(row, dataset=dataset, split="", at_threshold=counted)
+    return dataclasses.replace(row, dataset=dataset, split="", confusion=confusion)
 
 
 def test_a_matrix_has_truth_by_rows_and_verdicts_by_columns(
@@ -88,7 +87,7 @@ def test_each_pooled_row_is_one_matrix_and_the_rest_of_the_line_is_empty(
     rows = make_rows()
     figure.draw_confusion(rows, tmp_path / "c.png", title="t")
     titles = [axes.get_title() for axes in drawn[0].axes]
-    accuracy = f"accuracy {100 * rows[2].at_threshold.accuracy.value:.1f} %"
+    accuracy = f"accuracy {100 * rows[2].values['accuracy'].value:.1f} %"
     assert titles == [f"celebdf (test)\n{accuracy}", "lonely\nno scored file"]
     lonely = [text.get_text() for text in drawn[0].axes[1].texts]
     assert lonely == ["0", "none scored"] * 4

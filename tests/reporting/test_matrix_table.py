@@ -5,6 +5,7 @@ import io
 import math
 
 import pytest
+from test_summary import summarise
 
 from avkd.reporting import matrix_table
 from avkd.reporting.matrix_result import CSV_COLUMNS, Overlap, Result, to_csv
@@ -12,7 +13,7 @@ from avkd.reporting.page_parts import Section, Table
 from avkd.reporting.scores import ClipScore, unscored
 from avkd.reporting.section_markdown import to_markdown
 from avkd.reporting.seed_spread import SeedSpread
-from avkd.reporting.summary import SummaryRow, summarise
+from avkd.reporting.summary import SummaryRow
 
 
 def rows(wins: dict[str, int], *, missing: int = 0) -> tuple[SummaryRow, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_scores import make_head
-from test_summary import made_up_scores, missing, window_score
+from test_summary import made_up_scores, missing, summarise, window_score
 
 from avkd.config.evaluation_config import EvaluateConfig, ReportConfig
 from avkd.evaluation import evaluate
@@ -18,10 +18,9 @@ from avkd.metrics.pooling import RULES
 from avkd.models.decision import DecisionRule
 from avkd.models.model_header import ModelHeader
 from avkd.reporting import report_csv
+from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
-from avkd.reporting.report_folder import read_report_folder
 from avkd.reporting.scores import ClipScore, write_scores
-from avkd.reporting.summary import summarise
 
 RULE = DecisionRule(threshold_logit=0.4, source="val")
 
@@ -207,10 +206,11 @@ def test_two_models_may_pool_differently_and_the_comparison_says_so(tmp_path: Pa
     assert {line["pooling"] for line in lines} == {RULES["mean_probability"]}
     # The numbers follow the words.
     expected = {
-        row.method: row.brier_score.value for row in summarise(rows, pooling="mean_probability")
+        row.method: row.values["brier_score"].value
+        for row in summarise(rows, pooling="mean_probability")
     }
     assert {line["method"]: float(line["brier_score"]) for line in lines} == expected
-    assert expected != {row.method: row.brier_score.value for row in summarise(rows)}
+    assert expected != {row.method: row.values["brier_score"].value for row in summarise(rows)}
 
 
 def test_three_models_make_three_pairs_and_are_named_by_what_tells_them_apart(

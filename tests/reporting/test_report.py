@@ -12,6 +12,7 @@ import pytest
 
 from avkd.reporting import report, report_csv, table_text
 from avkd.reporting.report_csv import Provenance
+from avkd.reporting.score_frame import pool
 from avkd.reporting.scores import ClipScore, unscored
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
@@ -60,7 +61,9 @@ def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRo
         status="too_large",
         message="",
     )
-    return summarise([*scores, lost, lone], threshold=PROVENANCE.threshold, resamples=200, seed=11)
+    return summarise(
+        pool([*scores, lost, lone]), threshold=PROVENANCE.threshold, resamples=200, seed=11
+    )
 
 
 def test_markdown_states_what_made_the_numbers() -> None:
@@ -84,7 +87,8 @@ def test_markdown_states_what_made_the_numbers() -> None:
 
 def tables(markdown: str) -> list[list[str]]:
     """Lines of the ranking table and of the one at the threshold."""
-    blocks = [[line for line in part.splitlines() if line] for part in markdown.split("\n\n")]
+    plain = markdown.replace("**", "")
+    blocks = [[line for line in part.splitlines() if line] for part in plain.split("\n\n")]
     return [lines for lines in blocks if lines[0].startswith("|")]
 
 
@@ -110,10 +114,10 @@ def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts(
     header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[1])
     for line, row in zip(lines, rows, strict=True):
         cells = dict(zip(header, line, strict=True))
-        counts = dataclasses.astuple(row.at_threshold.confusion)
+        counts = dataclasses.astuple(row.confusion)
         assert tuple(int(cells[name]) for name in ("TN", "FP", "FN", "TP")) == counts
         for name, title in (("precision", "Precision %"), ("recall", "Recall %"), ("f1", "F1 %")):
-            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
+            metric, interval = row.values[name], row.intervals[name]
             expected = "not defined"
             if metric.value is not None:
                 ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
@@ -129,8 +133,10 @@ def test_the_third_table_shows_the_range_the_probabilities_and_their_reasons() -
     assert header[2].startswith("Partial AUC % (FPR to 10 %)")
     for line, row in zip(lines, rows, strict=True):
         if row.num_real:
-            assert line[2] == f"{100 * row.partial_auc.value:.1f}"
-            assert line[5:] == [f"{row.log_loss.value:.3f}", f"{row.brier_score.value:.3f}"]
+            assert line[2] == f"{100 * row.values['partial_auc'].value:.1f}"
+            assert line[5:] == [
+                f"{row.values[name].value:.3f}" for name in ("log_loss", "brier_score")
+            ]
         assert line[3:5] == ["not defined", "not defined"]
     assert "a false-positive rate of 1 % needs 100 scored real files or more: celebdf" in text
 
@@ -177,10 +183,7 @@ def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
     assert max(map(len, lines)) <= 100
     assert "accuracy %" in lines[0]
     assert f" {100 * rows[0].at_threshold.accuracy.value:.1f} " in lines[1]
-    without = [
-        dataclasses.replace(row, at_threshold=dataclasses.replace(row.at_threshold, confusion=None))
-        for row in rows
-    ]
+    without = [dataclasses.replace(row, confusion=None) for row in rows]
     assert "accuracy" not in report.to_text(without)
 
 
@@ -200,14 +203,14 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
         low = row.auc_interval.low
         assert line["video_auc_low"] == ("" if low is None else repr(low))
         for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-            metric, interval = (getattr(row.at_threshold, n) for n in (name, f"{name}_interval"))
+            metric, interval = row.values[name], row.intervals[name]
             numbers = (metric.value, interval.low, interval.high)
             cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
             assert cells == tuple("" if value is None else repr(value) for value in numbers)
         for name in ("partial_auc", "tpr_at_1_percent_fpr", "log_loss", "brier_score"):
-            value = getattr(row, name).value
+            value = row.values[name].value
             assert line[name] == ("" if value is None else repr(value))
-        for name, count in dataclasses.asdict(row.at_threshold.confusion).items():
+        for name, count in dataclasses.asdict(row.confusion).items():
             assert line[name] == str(count)
 
 

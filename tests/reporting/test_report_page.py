@@ -9,21 +9,20 @@ from test_recompute import write_folder
 from test_summary import made_up_scores
 
 from avkd.config.evaluation_config import ReportConfig
-from avkd.reporting import report_page
+from avkd.reporting import model_page, report_page
+from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
-from avkd.reporting.report_folder import read_report_folder
 from avkd.reporting.report_page import ModelPart, describe
-from avkd.reporting.score_blocks import read_blocks
 from avkd.reporting.summary import summarise
 
 
 def described(folder: Path, *, with_threshold: bool = True) -> ModelPart:
-    scored = read_report_folder(folder)
-    provenance = scored.provenance
+    scores = read_report_folder(folder)
     if not with_threshold:
-        provenance = dataclasses.replace(provenance, threshold=None)
-    rows = summarise(scored.scores, threshold=provenance.threshold, resamples=100)
-    return describe(folder, rows, provenance=provenance)
+        provenance = dataclasses.replace(scores.provenance, threshold=None)
+        scores = dataclasses.replace(scores, provenance=provenance)
+    rows = summarise(scores.files, threshold=scores.provenance.threshold, resamples=100)
+    return describe(scores, rows)
 
 
 @pytest.fixture
@@ -72,9 +71,11 @@ def test_every_part_of_the_report_is_there_with_its_pictures(folder: Path) -> No
 
 
 def test_blocks_hold_the_scored_files_behind_the_pooled_rows(folder: Path) -> None:
-    blocks = read_blocks(sorted((folder / "scores").glob("*.csv")))
-    for row in described(folder).rows:
-        block = blocks[row.dataset, row.split]
+    rows, scores = described(folder).rows, read_report_folder(folder)
+    found = model_page.ScoredModel(name="m", rows=rows, scores=scores).blocks()
+    blocks = {row.dataset: block for row, block in zip(rows[2::3], found, strict=True)}
+    for row in rows:
+        block = blocks[row.dataset]
         if row.is_pooled:
             assert (block.labels == 0).sum() == row.num_real
             assert (block.labels == 1).sum() == row.num_fake

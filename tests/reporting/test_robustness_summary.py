@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_summary import missing, window_score
+from test_summary import missing, summarise, window_score
 
 from avkd.metrics import ranking
 from avkd.metrics.bootstrap import Resampling
@@ -16,8 +16,8 @@ from avkd.reporting.robustness_summary import (
     Robustness,
     summarise_robustness,
 )
+from avkd.reporting.score_frame import pool
 from avkd.reporting.scores import ClipScore
-from avkd.reporting.summary import summarise
 
 Cells = dict[Cell, list[ClipScore]]
 SHIFT = {"real": 0.0, "swap": 1.5, "reenact": 0.8}
@@ -46,7 +46,8 @@ def made_up_cells(num_files: int = 14, lost: int = 0, group_size: int = 0) -> Ce
 
 
 def table_of(cells: Cells, method: str = "all", resamples: int = 200) -> Robustness:
-    tables = summarise_robustness(cells, model="m", resamples=resamples)
+    frames = {cell: pool(rows) for cell, rows in cells.items()}
+    tables = summarise_robustness(frames, model="m", resamples=resamples)
     (table,) = (table for table in tables if table.method == method)
     return table
 

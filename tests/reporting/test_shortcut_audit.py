@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from avkd.reporting import shortcut_audit
 from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.pooled_files import VideoScore
+from avkd.reporting.score_frame import PooledFile, frame_of
 from avkd.reporting.shortcut_audit import audit
 from avkd.reporting.shortcut_findings import RowAudit
 
@@ -34,7 +35,7 @@ def perfect_codec(fields: dict, label: int, random: np.random.Generator) -> None
 
 def made_up(
     plant: Plant, *, seed: int = 0, num_files: int = 200, grouped: bool = True
-) -> tuple[list[VideoScore], list[FileFacts]]:
+) -> tuple[pd.DataFrame, list[FileFacts]]:
     """Files of people with a camera, a codec and a room each; scores of an honest detector."""
     random = np.random.default_rng(seed)
     people = [
@@ -74,9 +75,9 @@ def made_up(
         facts.append(FileFacts(**named, **fields))
         logit = float(random.normal(1.2 * label, 1))
         videos.append(
-            VideoScore(**named, logit=logit, probability=0.5, reason="", windows=())  # type: ignore[arg-type]
+            PooledFile(**named, logit=logit, probability=0.5, reason="", windows=np.zeros((0, 3)))  # type: ignore[arg-type]
         )
-    return videos, facts
+    return frame_of(videos), facts
 
 
 def audited(plant: Plant, **options: object) -> RowAudit:
@@ -149,7 +150,7 @@ def test_on_matched_pairs_a_reader_of_silence_falls_and_an_honest_detector_does_
     videos, facts = made_up(silence, num_files=600)
     (honest,) = audit(videos, facts, resamples=200, seed=0)
     heard = [row.leading_silence_seconds for row in facts]
-    reader = [dataclasses.replace(v, logit=s) for v, s in zip(videos, heard, strict=True)]
+    reader = videos.assign(logit=heard)
     (fooled,) = audit(reader, facts, resamples=200, seed=0)
     assert honest.matched is not None and fooled.matched is not None
     assert honest.matched.num_pairs == fooled.matched.num_pairs > 80

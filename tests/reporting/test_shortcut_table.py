@@ -8,33 +8,34 @@ from pathlib import Path
 import pytest
 from test_scores import make_head
 from test_shortcut_audit import codec, made_up, nothing, perfect_codec, silence
-from test_summary import window_score
+from test_summary import summarise, window_score
 
 from avkd.reporting import report, shortcut_table
+from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 from avkd.reporting.page_parts import Section
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_folder import write_report_folder
+from avkd.reporting.score_frame import records
 from avkd.reporting.scores import ClipScore, write_scores
 from avkd.reporting.shortcut_audit import audit
 from avkd.reporting.shortcut_findings import RowAudit
 from avkd.reporting.shortcut_folder import audit_folder
-from avkd.reporting.summary import summarise
 
 PROVENANCE = Provenance(model="runs/one/model", model_fingerprint="", date="", threshold=None)
 
 
 def audits_of(plant: object, dataset: str = "d", **options: object) -> tuple[RowAudit, ...]:
-    videos, facts = made_up(plant, **options)  # type: ignore[arg-type]
-    named = [[dataclasses.replace(x, dataset=dataset) for x in rows] for rows in (videos, facts)]
-    return audit(*named, resamples=100, seed=0)  # type: ignore[arg-type]
+    files, facts = made_up(plant, **options)  # type: ignore[arg-type]
+    facts = [dataclasses.replace(fact, dataset=dataset) for fact in facts]
+    return audit(files.assign(dataset=dataset), facts, resamples=100, seed=0)
 
 
 def scores_and_facts(plant: object) -> tuple[list[ClipScore], list[FileFacts]]:
     videos, facts = made_up(plant, num_files=160)  # type: ignore[arg-type]
     rows = [
         window_score(v.sample_id, v.method, v.logit or 0.0, window=k, start_frame=25 * k)
-        for v in videos
+        for v in records(videos)
         for k in range(2)
     ]
     grouped = {fact.sample_id: fact.group for fact in facts}
@@ -123,9 +124,10 @@ def test_the_folder_is_audited_from_its_files_alone_and_gives_the_same_bytes(
     summary = summarise(rows, resamples=100)
     for folder in (tmp_path / "one", tmp_path / "two"):
         write_scores(folder / "scores" / "d.csv", make_head(), rows)
-        assert audit_folder(folder, resamples=100, seed=0) == ()
+        scores = read_report_folder(folder)
+        assert audit_folder(folder, scores, resamples=100, seed=0) == ()
         write_facts(folder / FACTS / "d.csv", facts)
-        audits = audit_folder(folder, resamples=100, seed=0)
+        audits = audit_folder(folder, scores, resamples=100, seed=0)
         assert [audit.method for audit in audits] == ["swap"] and audits[0].found
         paths = write_report_folder(folder, summary, provenance=PROVENANCE, audits=audits)
         assert folder / "shortcuts.csv" in paths

@@ -1,16 +1,18 @@
 """Rows of the table: who is compared with whom, over how many files, and what a gap costs."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
-from avkd.metrics import operating_range, probability, ranking
-from avkd.metrics.pooling import RULES, pooled_scores
+from avkd.metrics import probability, ranking
+from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
 from avkd.metrics.verdicts import Confusion
-from avkd.reporting.pooled_files import pool_videos
+from avkd.reporting import summary
+from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import ClipScore, unscored
-from avkd.reporting.summary import SummaryRow, Threshold, summarise
+from avkd.reporting.summary import SummaryRow, Threshold
 
 
 def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
@@ -58,6 +60,16 @@ def made_up_scores(seed: int = 0, num_videos: int = 12) -> list[ClipScore]:
                 for window in range(1 + video % 3)
             ]
     return rows
+
+
+def summarise(
+    rows: Iterable[ClipScore], *, pooling: Pooling = MEAN_LOGIT, **options: object
+) -> tuple[SummaryRow, ...]:
+    return summary.summarise(pool(rows, pooling), pooling=pooling, **options)  # type: ignore[arg-type]
+
+
+def pool_videos(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> list[PooledFile]:
+    return records(pool(rows, pooling))
 
 
 def summarise_quickly(rows: list[ClipScore], **options: object) -> dict[str, SummaryRow]:
@@ -119,9 +131,9 @@ def test_clip_and_frame_numbers_weigh_windows_and_frames() -> None:
     row = summarise_quickly(rows)["swap"]
     assert row.num_windows == 3
     assert row.auc.value == 0.5  # means 1 and 1
-    assert row.clip_auc.value == 0.5  # one window above, one below
+    assert row.values["clip_auc"].value == 0.5  # one window above, one below
     # Fake frames: 5 at 2, 20 at 1 (in both windows), 5 at 0; real frames all at 1.
-    assert row.frame_auc.value == pytest.approx((5 * 1 + 20 * 0.5 + 5 * 0) / 30)
+    assert row.values["frame_auc"].value == pytest.approx((5 * 1 + 20 * 0.5 + 5 * 0) / 30)
 
 
 def test_an_unscored_file_counts_as_expected_and_its_pairs_one_half() -> None:
@@ -134,8 +146,8 @@ def test_an_unscored_file_counts_as_expected_and_its_pairs_one_half() -> None:
     assert after.coverage == 24 / 37
     # By pairs: 144 of 312 are judged, the others are a coin's.
     expected = (144 * before.auc.value + (12 * 24 + 24 - 144) * 0.5) / 312
-    assert after.auc_missing_neutral.value == pytest.approx(expected, abs=1e-12)
-    assert before.auc_missing_neutral == before.auc
+    assert after.values["video_auc_missing_neutral"].value == pytest.approx(expected, abs=1e-12)
+    assert before.values["video_auc_missing_neutral"] == before.auc
     assert before.coverage == 1.0
 
 
@@ -149,7 +161,9 @@ def test_a_missing_real_cannot_lift_the_number_where_all_logits_are_high() -> No
     row = summarise_quickly(rows)["swap"]
     with_half = ranking.auc([1] * 3 + [0] * 4, [5.0, 6, 7, 6, 7, 8, 0]).value
     assert with_half > row.auc.value
-    assert row.auc_missing_neutral.value == pytest.approx(0.75 * row.auc.value + 0.25 * 0.5)
+    assert row.values["video_auc_missing_neutral"].value == pytest.approx(
+        0.75 * row.auc.value + 0.25 * 0.5
+    )
 
 
 def test_a_file_with_one_scored_window_is_scored() -> None:
@@ -176,21 +190,19 @@ def test_reals_only_or_nothing_scored_gives_reasons_instead_of_numbers() -> None
     (row,) = summarise([window_score("r", "real", 0.0)], resamples=100)
     assert (row.method, row.auc.value) == ("all", None)
     assert "no scored fake" in row.auc.reason
-    assert row.auc_missing_neutral.value is None
+    assert row.values["video_auc_missing_neutral"].value is None
     (row,) = summarise([missing("r", "real"), missing("f", "swap")], resamples=100)
     assert row.auc.value is None
-    assert row.clip_auc.value is None
-    assert row.auc_missing_neutral.value == 0.5
+    assert row.values["clip_auc"].value is None
+    assert row.values["video_auc_missing_neutral"].value == 0.5
     assert row.coverage == 0.0
 
 
 def test_balanced_accuracy_needs_a_threshold_from_elsewhere() -> None:
     rows = made_up_scores()
-    assert summarise_quickly(rows)["all"].at_threshold.balanced_accuracy.value is None
+    assert summarise_quickly(rows)["all"].values["balanced_accuracy"].value is None
     threshold = Threshold(logit=0.25, origin="val")
-    found = summarise_quickly(rows, threshold=threshold)[
-        "swap"
-    ].at_threshold.balanced_accuracy.value
+    found = summarise_quickly(rows, threshold=threshold)["swap"].values["balanced_accuracy"].value
     right = np.mean(video_means(rows, "swap") >= 0.25), np.mean(video_means(rows, "real") < 0.25)
     assert found == pytest.approx(np.mean(right))
 
@@ -201,16 +213,16 @@ def test_verdicts_are_counted_over_pooled_files_at_the_given_threshold() -> None
     row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val"))["swap"]
     fake, real = video_means(rows, "swap") >= 0.25, video_means(rows, "real") >= 0.25
     counts = Confusion(int((~real).sum()), int(real.sum()), int((~fake).sum()), int(fake.sum()))
-    assert row.at_threshold.confusion == counts
+    assert row.confusion == counts
     assert min(dataclasses.astuple(counts)) > 0 and counts.false_fake != counts.false_real
-    assert row.at_threshold.accuracy.value == (counts.true_real + counts.true_fake) / 24
-    assert row.at_threshold.recall.value == counts.true_fake / 12
-    assert row.at_threshold.precision.value == counts.true_fake / (
+    assert row.values["accuracy"].value == (counts.true_real + counts.true_fake) / 24
+    assert row.values["recall"].value == counts.true_fake / 12
+    assert row.values["precision"].value == counts.true_fake / (
         counts.true_fake + counts.false_fake
     )
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-        interval = getattr(row.at_threshold, f"{name}_interval")
-        assert interval.low < getattr(row.at_threshold, name).value < interval.high, name
+        interval = row.intervals[name]
+        assert interval.low < row.values[name].value < interval.high, name
         assert (interval.resamples, interval.seed) == (100, 0)
 
 
@@ -219,15 +231,15 @@ def test_intervals_at_the_threshold_draw_the_same_units_as_the_auc() -> None:
     grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
     for given, unit in ((rows, "files"), (grouped, "groups")):
         row = summarise_quickly(given, threshold=Threshold(logit=0.25, origin="val"))["all"]
-        assert row.at_threshold.accuracy_interval.unit == row.auc_interval.unit == unit
+        assert row.intervals["accuracy"].unit == row.auc_interval.unit == unit
 
 
 def test_without_a_threshold_the_verdicts_have_a_reason_instead() -> None:
     row = summarise_quickly(made_up_scores())["all"]
-    assert row.at_threshold.confusion is None
-    assert row.at_threshold.f1.value is None
-    assert "no validation threshold" in row.at_threshold.f1.reason
-    assert "no validation threshold" in row.at_threshold.f1_interval.reason
+    assert row.confusion is None
+    assert row.values["f1"].value is None
+    assert "no validation threshold" in row.values["f1"].reason
+    assert "no validation threshold" in row.intervals["f1"].reason
 
 
 def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
@@ -270,7 +282,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
         summarise(rows, resamples=50), summarise(rows[::-1], resamples=50), strict=True
     ):
         assert row.auc == turned.auc
-        assert row.frame_auc == turned.frame_auc
+        assert row.values["frame_auc"] == turned.values["frame_auc"]
 
 
 def test_a_window_twice_or_a_contradiction_is_refused() -> None:
@@ -292,13 +304,13 @@ def test_the_range_and_the_probabilities_are_over_pooled_files() -> None:
     (row,), videos = summarise(rows, resamples=100), pool_videos(rows)
     labels, logits = [v.label for v in videos], np.array([v.logit for v in videos])
     stated = 1 / (1 + np.exp(-logits))
-    assert row.partial_auc == operating_range.partial_auc(labels, logits)
-    assert row.tpr_at_1_percent_fpr == operating_range.true_positive_rate_at(labels, logits, 0.01)
-    assert row.tpr_at_1_percent_fpr.value is not None
-    assert row.tpr_at_1_per_mille_fpr.value is None
+    assert row.values["partial_auc"] == ranking.partial_auc(labels, logits)
+    assert row.values["tpr_at_1_percent_fpr"] == ranking.true_positive_rate_at(labels, logits, 0.01)
+    assert row.values["tpr_at_1_percent_fpr"].value is not None
+    assert row.values["tpr_at_1_per_mille_fpr"].value is None
     for name in ("log_loss", "brier_score"):
         expected = getattr(probability, name)(labels, stated).value
-        assert getattr(row, name).value == pytest.approx(expected, abs=1e-9)
+        assert row.values[name].value == pytest.approx(expected, abs=1e-9)
     assert sum(row.reliability.num_files) == 200
 
 

@@ -24,8 +24,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.perturbations.perturbations import DEEPERFORENSICS
 from avkd.models.build import build_image_detector
 from avkd.models.model_file import save_model
-from avkd.reporting.report_folder import read_report_folder
-from avkd.reporting.scores import ClipScore
+from avkd.reporting.scores import ClipScore, read_scores
 from avkd.studies import robustness as study
 
 NETWORK = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
@@ -149,7 +148,7 @@ def finished(
 
 
 def rows_of(folder: Path) -> list[ClipScore]:
-    return list(read_report_folder(folder).scores)
+    return [row for path in sorted((folder / "scores").glob("*.csv")) for row in read_scores(path)]
 
 
 def lines_of(out: Path) -> list[dict[str, str]]:

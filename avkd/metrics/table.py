@@ -1,0 +1,116 @@
+"""The table of metrics. A new one is its function and one line here.
+
+Summary tables, CSV columns, legends and paired comparisons are all made of `METRICS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from avkd.metrics import probability, ranking, verdicts
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+from avkd.metrics.ranking import Metric
+
+Over = Literal["files", "expected files", "windows", "frames", "probabilities", "verdicts"]
+"""What a metric is computed over: scored files, all files (nan = not scored), their windows or
+frames, the probabilities of scored files, or their verdicts at a threshold."""
+NO_THRESHOLD = "no validation threshold was given"
+
+
+class Measure(NamedTuple):
+    """One metric."""
+
+    name: str
+    """Its key, and its column in CSV files."""
+    label: str
+    """Heading of its column for readers."""
+    over: Over
+    """What it is computed over; ``verdicts`` need a threshold."""
+    function: Callable[..., Metric] | Callable[[IntArray], FloatArray]
+    """Of (N,) labels and (N,) scores or probabilities; for verdicts a formula of `verdicts`."""
+    table: Literal["ranking", "verdicts", "range"]
+    """Table of the report it stands in."""
+    higher_is_better: bool = True
+    depends_on_share: bool = False
+    """Whether it depends on the share of fakes, so that it compares within one test set only."""
+    one_class: bool = False
+    """Of verdicts: whether it is defined with files of one class only."""
+    in_percent: bool = True
+
+    @property
+    def short_label(self) -> str:
+        """The label without its unit."""
+        return self.label.partition(" %")[0]
+
+
+_LARGEST_PERCENT = f"{100 * ranking.LARGEST_RATE:g}"
+
+# fmt: off
+METRICS: tuple[Measure, ...] = (
+    Measure("video_auc", "AUC % [95 % interval]", "files", ranking.auc, "ranking"),
+    Measure("video_auc_missing_neutral", "AUC %, unscored pairs as ties", "expected files",
+            ranking.auc_with_unscored_as_ties, "ranking"),
+    Measure("clip_auc", "Clip AUC %", "windows", ranking.auc, "ranking"),
+    Measure("frame_auc", "Frame AUC %", "frames", ranking.auc, "ranking"),
+    Measure("equal_error_rate", "EER %", "files", ranking.equal_error_rate, "ranking",
+            higher_is_better=False),
+    Measure("average_precision", "AP %", "files", ranking.average_precision, "ranking",
+            depends_on_share=True),
+    Measure("expected_calibration_error", "ECE %", "probabilities",
+            probability.expected_calibration_error, "ranking", higher_is_better=False,
+            depends_on_share=True),
+    Measure("partial_auc", f"Partial AUC % (FPR to {_LARGEST_PERCENT} %)", "files",
+            ranking.partial_auc, "range"),
+    Measure("tpr_at_1_percent_fpr", "TPR % at FPR 1 %", "files",
+            lambda labels, scores: ranking.true_positive_rate_at(labels, scores, 0.01), "range"),
+    Measure("tpr_at_1_per_mille_fpr", "TPR % at FPR 0.1 %", "files",
+            lambda labels, scores: ranking.true_positive_rate_at(labels, scores, 0.001), "range"),
+    Measure("log_loss", "Log-loss", "probabilities", probability.log_loss, "range",
+            higher_is_better=False, depends_on_share=True, in_percent=False),
+    Measure("brier_score", "Brier score", "probabilities", probability.brier_score, "range",
+            higher_is_better=False, depends_on_share=True, in_percent=False),
+    Measure("accuracy", "Accuracy % [95 % interval]", "verdicts", verdicts.accuracy, "verdicts",
+            depends_on_share=True, one_class=True),
+    Measure("balanced_accuracy", "Balanced acc. %", "verdicts", verdicts.balanced_accuracy,
+            "verdicts"),
+    Measure("precision", "Precision %", "verdicts", verdicts.precision, "verdicts",
+            depends_on_share=True),
+    Measure("recall", "Recall %", "verdicts", verdicts.recall, "verdicts", one_class=True),
+    Measure("f1", "F1 %", "verdicts", verdicts.f1, "verdicts", depends_on_share=True),
+)
+# fmt: on
+
+
+def at_threshold(
+    labels: IntArray, scores: FloatArray, threshold: float | None, plan: Resampling
+) -> dict[str, tuple[Metric, Interval]]:
+    """All metrics of verdicts, with intervals over the same kind of draws as the AUC's.
+
+    Args:
+        labels: (N,) one per file, as `ranking.checked` gives them.
+        scores: (N,) pooled raw logits.
+        threshold: Lowest score that is called fake; None = there are reasons instead of numbers.
+        plan: Draws of the same files.
+    """
+    measures = [measure for measure in METRICS if measure.over == "verdicts"]
+    if threshold is None:
+        neither = Metric(None, NO_THRESHOLD), plan.no_interval(NO_THRESHOLD)
+        return {measure.name: neither for measure in measures}
+    cells = verdicts.cells(labels, scores, threshold)
+    draws = None if plan.reason else plan.sums(cells)
+    found = {}
+    for measure in measures:
+        formula: Callable[..., FloatArray] = measure.function  # type: ignore[assignment]
+        reason = "" if measure.one_class else missing_class(labels)
+        value = float(formula(cells.sum(axis=0)[None])[0])
+        if np.isnan(value):
+            reason = reason or missing_class(labels) or "no file is called fake"
+        metric = Metric(None, reason) if reason else Metric(value)
+        interval = plan.no_interval(reason or plan.reason)
+        if draws is not None and not reason:
+            interval = plan.interval(formula(draws))
+        found[measure.name] = metric, interval
+    return found
