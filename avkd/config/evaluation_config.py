@@ -134,6 +134,8 @@ class CalibrateConfig:
     calibration: CalibrationKind = "platt"
     """How logits become probabilities: platt (slope and offset), temperature (slope), isotonic (a
     free rising curve, for 100 files and more), none."""
+    pooling: Literal["mean_logit", "mean_probability", "confident"] = "mean_logit"
+    """How a file's score is made of its windows'; predict and evaluate then pool alike."""
     batch_size: int = 8
     """Clips scored at once."""
     device: str = "auto"

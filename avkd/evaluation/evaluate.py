@@ -10,7 +10,7 @@ import datetime
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -115,6 +115,8 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     (model, header), model_input = _load(config)
     model.to(machine.device)
     protocol = protocol_of(config)
+    if config.protocol is None and header.decision is not None:
+        protocol = replace(protocol, pooling=header.decision.pooling)
     parts = [_part(folder, config, header, model_input, protocol) for folder in config.data]
     mixed = _check_parts(parts, config, protocol)
     _check_out(config.out, parts)
@@ -278,7 +280,7 @@ def _report(
         seed=seed,
     )
     if config.protocol is not None:
-        told = protocol_notes(protocol, summary, has_threshold=threshold is not None)
+        told = protocol_notes(protocol, summary, threshold_pooling=rule.pooling if rule else None)
         notes = (*notes, *told)
     provenance = Provenance(
         model=str(config.model),

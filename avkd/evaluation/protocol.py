@@ -15,7 +15,7 @@ from avkd.config.protocol_config import ProtocolConfig
 from avkd.data.manifest import REAL, REAL_METHOD, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
-from avkd.metrics.pooling import MEAN_LOGIT, RULES
+from avkd.metrics.pooling import RULES, Pooling
 from avkd.reporting.summary import SummaryRow
 
 
@@ -103,14 +103,14 @@ def check_datasets(protocol: ProtocolConfig, datasets: Collection[str]) -> None:
 
 
 def protocol_notes(
-    protocol: ProtocolConfig, rows: Sequence[SummaryRow], *, has_threshold: bool
+    protocol: ProtocolConfig, rows: Sequence[SummaryRow], *, threshold_pooling: Pooling | None
 ) -> Iterator[str]:
     """What a reader of the table must know of the protocol, one sentence or two each.
 
     Args:
         protocol: of the scores.
         rows: the table.
-        has_threshold: whether verdicts are given, at a threshold chosen on mean logits.
+        threshold_pooling: rule under which the threshold was chosen; None = there are no verdicts.
     """
     yield f"Protocol {protocol.name} ({fingerprint_of(protocol)}): {protocol.source}"
     for method in protocol.methods or ():
@@ -129,9 +129,10 @@ def protocol_notes(
         known = {count.dataset for count in protocol.official_counts}
         for dataset in sorted(datasets - known):
             yield f"The protocol does not say how many files {dataset} should have."
-    if has_threshold and protocol.pooling != MEAN_LOGIT:
+    if threshold_pooling not in (None, protocol.pooling):
         yield (
-            f"The threshold was chosen on validation files under another rule: {RULES[MEAN_LOGIT]}."
+            "The threshold was chosen on validation files under another rule: "
+            f"{RULES[threshold_pooling]}."
         )
 
 

@@ -6,6 +6,7 @@ footage one has. Files of a test or train side are refused: they must choose not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from avkd import runtime
@@ -42,6 +43,7 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
         batch_size=config.batch_size,
         show_progress=True,
     )
+    validation = replace(validation, pooling=config.pooling)
     datasets = ", ".join(dict.fromkeys(item.sample.dataset for item in items))
     rule, _ = validation.decision(
         config.calibration,

@@ -22,6 +22,7 @@ from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.score_head import scores_head
 from avkd.metrics import ranking
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
@@ -46,6 +47,8 @@ class Validation:
     rows: tuple[ClipScore, ...]
     corpora: tuple[Path, ...]
     """Prepared corpora the files lie in."""
+    pooling: Pooling = MEAN_LOGIT
+    """How a file's windows are pooled; the decision rule says it to whoever applies it."""
 
     @classmethod
     def of(
@@ -89,7 +92,7 @@ class Validation:
     @property
     def labels_and_logits(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) labels and (N,) pooled logits of the files."""
-        return score_frame.labels_and_logits(score_frame.pool(self.rows))
+        return score_frame.labels_and_logits(score_frame.pool(self.rows, self.pooling))
 
     def values(self) -> dict[str, float]:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
@@ -136,6 +139,7 @@ class Validation:
             source=f"{reason} on {len(labels)} validation files of {whose}; "
             f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}",
             fit=self._fit(labels, logits, curve, replaced_source),
+            pooling=self.pooling,
         )
         return rule, [_calibrated(row, rule) for row in self.rows]
 

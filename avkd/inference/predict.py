@@ -166,6 +166,7 @@ def judge_file(path: Path, detector: Judge, config: PredictConfig) -> Verdict:
         probability_of=detector.rule.probability,
         answer_of=detector.rule.decide,
         threshold=detector.rule.threshold,
+        pooling=detector.rule.pooling,
         threshold_origin=detector.rule.source,
         model_fingerprint=detector.fingerprint,
         skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),

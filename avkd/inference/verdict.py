@@ -1,11 +1,12 @@
 """What is said about one file: the decision, the score of every window, what was left out and why.
 
-Knows plain numbers only: no model, no media, no configuration. The caller brings the calibrated
-mapping from logit to P(fake) and the decision rule that travel in the model file.
+The caller brings the calibrated mapping from logit to P(fake) and the decision rule that travel in
+the model file.
 
-How a file's number comes about: the logit of a face track is the mean of the raw logits of its
-windows; the file takes the most suspicious track (one forged face makes a forged file) and every
-track is listed. A file that could not be judged is ``cannot_tell`` with its reason, never ``real``.
+How a file's number comes about: the raw logits of the windows of a face track are pooled as when
+the threshold was chosen (`metrics.pooling`); the file takes the most suspicious track (one forged
+face makes a forged file) and every track is listed. A file that could not be judged is
+``cannot_tell`` with its reason, never ``real``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling, pooled_logit
 
 Answer = Literal["real", "fake", "uncertain"]
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
@@ -68,9 +71,9 @@ class TrackScore:
     end_seconds: float
     """Where its last window ends."""
     logit: float
-    """Mean of the raw logits of its windows."""
+    """Raw logits of its windows, pooled."""
     probability: float
-    """P(fake) of that mean, in [0, 1]."""
+    """P(fake) of that, in [0, 1]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +204,7 @@ def judge(
     threshold: float,
     threshold_origin: str,
     model_fingerprint: str,
+    pooling: Pooling = MEAN_LOGIT,
     skipped: Sequence[Note] = (),
     warnings: Sequence[Note] = (),
 ) -> Verdict:
@@ -219,6 +223,7 @@ def judge(
         threshold: P(fake) from which on a file counts as fake.
         threshold_origin: where it was chosen.
         model_fingerprint: digest of the model file.
+        pooling: of the windows of a track; as when ``threshold`` was chosen.
         skipped: what was not scored, and why.
         warnings: what else the caller knows, e.g. conditions unlike those in training.
     """
@@ -227,7 +232,7 @@ def judge(
         return cannot_tell(
             file, reason=reason, skipped=skipped, model_fingerprint=model_fingerprint
         )
-    tracks = _pool_tracks(windows, probability_of)
+    tracks = _pool_tracks(windows, pooling, probability_of)
     return Verdict(
         file=file,
         decision=answer_of(tracks[0].logit),
@@ -276,15 +281,17 @@ def printable(text: str) -> str:
 
 
 def _pool_tracks(
-    windows: Sequence[WindowScore], probability_of: Callable[[float], float]
+    windows: Sequence[WindowScore],
+    pooling: Pooling,
+    probability_of: Callable[[float], float],
 ) -> tuple[TrackScore, ...]:
-    """Tracks with the mean logit of their windows, most suspicious first."""
+    """Tracks with the windows of each pooled, most suspicious first."""
     windows_of: dict[int, list[WindowScore]] = defaultdict(list)
     for window in windows:
         windows_of[window.track].append(window)
     tracks = []
     for number, members in windows_of.items():
-        logit = math.fsum(window.logit for window in members) / len(members)
+        logit = pooled_logit([window.logit for window in members], pooling)
         tracks.append(
             TrackScore(
                 track=number,

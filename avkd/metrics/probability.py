@@ -15,12 +15,10 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import brier_score_loss
 
 from avkd.metrics.bootstrap import FloatArray, IntArray
+from avkd.metrics.pooling import PROBABILITY_MARGIN
 from avkd.metrics.ranking import Metric, checked
 
 CALIBRATION_BINS = 15
-PROBABILITY_MARGIN = 1e-15
-"""What is stated as exactly 0 or 1 is a rounded probability: it costs 34.5 nats when wrong, not
-infinitely many."""
 
 
 @dataclass(frozen=True)

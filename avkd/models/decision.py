@@ -5,9 +5,11 @@ The rule is fitted elsewhere (on validation scores) and only applied here. Knows
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, require_fields, require_number
 
 Decision = Literal["real", "fake", "uncertain"]
@@ -36,6 +38,8 @@ class DecisionRule:
     """Where the numbers come from, for the reader of a verdict."""
     fit: CalibrationFit | None = None
     """What they were fitted on; None for a rule that was not fitted."""
+    pooling: Pooling = MEAN_LOGIT
+    """How windows were pooled when the threshold was chosen; predictions pool alike."""
 
     def __post_init__(self) -> None:
         require_number(self.threshold_logit, "decision rule: threshold_logit")
@@ -51,6 +55,9 @@ class DecisionRule:
             )
         if not isinstance(self.source, str) or not self.source.strip():
             raise ValueError("decision rule: source must say where the numbers come from")
+        if self.pooling not in get_args(Pooling):
+            known = ", ".join(get_args(Pooling))
+            raise ValueError(f"decision rule: pooling {self.pooling!r} is not one of {known}")
 
     def probability(self, logit: float) -> float:
         """Calibrated probability of "fake", in [0, 1], never falling with ``logit``.
@@ -79,7 +86,10 @@ class DecisionRule:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that ``from_json`` reads back to an equal rule."""
-        return asdict(self)
+        values = asdict(self)
+        if self.pooling == MEAN_LOGIT:  # as files of before this field; they are still read
+            del values["pooling"]
+        return values
 
     @classmethod
     def from_json(cls, values: object) -> DecisionRule:
@@ -88,6 +98,8 @@ class DecisionRule:
         Raises:
             ValueError: a field is missing, unknown or out of range.
         """
+        if isinstance(values, Mapping):
+            values = {"pooling": MEAN_LOGIT, **values}
         checked = require_fields(cls, values, "decision rule")
         fit = checked["fit"]
         return cls(

@@ -16,6 +16,7 @@ from avkd.inference.verdict import (
     printable,
     to_csv,
 )
+from avkd.metrics.pooling import RULES, pooled_scores
 
 
 def sigmoid(logit: float) -> float:
@@ -73,6 +74,17 @@ def test_the_file_has_the_mean_logit_of_its_most_suspicious_face() -> None:
     assert [(t.track, t.logit, t.num_windows) for t in verdict.tracks] == [(1, 2.5, 2), (0, -2, 2)]
     assert verdict.tracks[0].end_seconds == 2.0
     assert [note.code for note in verdict.warnings] == ["several_faces"]
+
+
+@pytest.mark.parametrize("pooling", [*RULES])
+def test_a_face_is_pooled_as_the_rule_of_the_model_file_says(pooling: str) -> None:
+    """Else its threshold would be held against numbers of another kind."""
+    logits = [-3.0, 8.0, 1.5]
+    windows = [make_window(0, 25 * k, logit) for k, logit in enumerate(logits)]
+    verdict = make_verdict(windows, num_frames=75, face_frames=75, pooling=pooling)
+    expected = pooled_scores(logits, [sigmoid(x) for x in logits], pooling)
+    assert verdict.tracks[0].logit == expected[0]
+    assert verdict.probability == sigmoid(expected[0])
 
 
 def test_the_order_of_windows_does_not_matter() -> None:

@@ -139,6 +139,14 @@ def test_a_rule_reads_back_equal_from_json(calibration, fit):
     assert DecisionRule.from_json(json.loads(json.dumps(original.as_json()))) == original
 
 
+def test_the_pooling_is_written_where_it_is_not_the_usual_one_and_old_files_are_read():
+    assert "pooling" not in rule().as_json()
+    other = rule(pooling="confident")
+    assert DecisionRule.from_json(json.loads(json.dumps(other.as_json()))) == other
+    with pytest.raises(ValueError, match="pooling 'best' is not one of"):
+        DecisionRule.from_json({**rule().as_json(), "pooling": "best"})
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
