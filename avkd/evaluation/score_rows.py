@@ -1,7 +1,4 @@
-"""Rows of the scores file from what is known of a file: a score of a window, or why there is none.
-
-Knows no model, no corpus and no calibration.
-"""
+"""Rows of the scores file of a prepared file: the score of a window, or why there is none."""
 
 from __future__ import annotations
 
@@ -43,7 +40,7 @@ def scored_row(
 
 def unscored_row(sample: Sample, status: str, message: str) -> ClipScore:
     """The one row of a file without any score; ``status`` is the reason's code."""
-    return scores.unscored(
+    return ClipScore(
         sample_id=sample.sample_id,
         label=sample.label,
         dataset=sample.dataset,

@@ -1,8 +1,7 @@
 """The scores file: one row per scored window, and one row with a reason for every unscored file.
 
-All numbers of a report are computed from these rows alone; the head says what made them. Written
-and read row by row. Knows nothing of models, media or manifests. Label 1 = fake, 0 = real; a
-probability is always P(fake).
+All numbers of a report are computed from these rows alone; the head says what made them. Label 1 =
+fake, 0 = real; a probability is always P(fake).
 """
 
 from __future__ import annotations
@@ -53,15 +52,15 @@ class ClipScore:
     """Forgery method; ``real`` for real files."""
     split: str
     """Side of the split; empty if none."""
-    window: int
+    window: int = NO_WINDOW
     """Window of the file from 0; -1 when no window of the file was scored."""
-    start_frame: int
+    start_frame: int = 0
     """First frame of the window, at 25 frames per second; 0 without a window."""
-    num_frames: int
+    num_frames: int = 0
     """Frames the window really holds; 0 without a window."""
-    logit: float | None
+    logit: float | None = None
     """Raw score, at least single precision, any finite value; None unless ``ok``."""
-    probability: float | None
+    probability: float | None = None
     """P(fake) in [0, 1], after the model's calibration; None unless ``ok``, and where the scorer
     ranks files without stating one."""
     status: str = OK
@@ -100,35 +99,6 @@ class ClipScore:
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipScore))
 _INTEGERS = ("label", "window", "start_frame", "num_frames")
 _FLOATS = ("logit", "probability")
-
-
-def unscored(
-    *,
-    sample_id: str,
-    label: int,
-    dataset: str,
-    method: str,
-    split: str,
-    status: str,
-    message: str,
-    group: str = "",
-) -> ClipScore:
-    """The row of a file that could not be scored at all; ``status`` is the reason's code."""
-    return ClipScore(
-        sample_id=sample_id,
-        label=label,
-        dataset=dataset,
-        method=method,
-        split=split,
-        window=NO_WINDOW,
-        start_frame=0,
-        num_frames=0,
-        logit=None,
-        probability=None,
-        status=status,
-        message=message,
-        group=group,
-    )
 
 
 def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> None:

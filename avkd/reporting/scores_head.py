@@ -1,7 +1,4 @@
-"""What made a scores file, and which files may stand in one table.
-
-Knows text only: no rows, no model and no media.
-"""
+"""What made a scores file, and which files may stand in one table."""
 
 from __future__ import annotations
 
@@ -119,17 +116,7 @@ def check_one_comparison(heads: Mapping[str, ScoresHead], *, mixed_preprocessing
     """Refuse to compare two models on one dataset whose crops were made differently.
 
     Models, scorers, windows and pooling may differ: each belongs to the detector as its makers use
-    it, and the comparison is between such whole detectors. The pictures they are shown may not.
-
-    Args:
-        heads: of one dataset, by model.
-        mixed_preprocessing: allow it all the same.
-
-    Returns:
-        As `check_one_table`.
-
-    Raises:
-        ValueError: as `check_one_table`.
+    it. Arguments (heads by model), result and errors as of `check_one_table`.
     """
     return _check(heads, _OF_CROPS, mixed_preprocessing)
 

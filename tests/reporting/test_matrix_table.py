@@ -10,7 +10,7 @@ from test_summary import summarise
 from avkd.reporting import matrix_table
 from avkd.reporting.matrix_result import CSV_COLUMNS, Overlap, Result, to_csv
 from avkd.reporting.page_parts import Section, Table
-from avkd.reporting.scores import ClipScore, unscored
+from avkd.reporting.scores import ClipScore
 from avkd.reporting.section_markdown import to_markdown
 from avkd.reporting.seed_spread import SeedSpread
 from avkd.reporting.summary import SummaryRow
@@ -37,7 +37,7 @@ def rows(wins: dict[str, int], *, missing: int = 0) -> tuple[SummaryRow, ...]:
     ]
     for number in range(missing):
         scores.append(
-            unscored(
+            ClipScore(
                 sample_id=f"gone-{number}",
                 label=0,
                 dataset="made up",

@@ -13,7 +13,7 @@ import pytest
 from avkd.reporting import report, report_csv, table_text
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.score_frame import pool
-from avkd.reporting.scores import ClipScore, unscored
+from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
 PROVENANCE = Provenance(
@@ -43,7 +43,7 @@ def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRo
         for name in ("real", method, "reenact")
         for k in range(30)
     ]
-    lost = unscored(
+    lost = ClipScore(
         sample_id="lost",
         label=1,
         dataset=dataset,
@@ -52,7 +52,7 @@ def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRo
         status="no_face",
         message="",
     )
-    lone = unscored(
+    lone = ClipScore(
         sample_id="lone",
         label=1,
         dataset="lonely",

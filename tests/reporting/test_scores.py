@@ -13,7 +13,6 @@ from avkd.reporting.scores import (
     iter_scores,
     read_head,
     read_scores,
-    unscored,
     write_scores,
 )
 from avkd.reporting.scores_head import ScoresHead
@@ -85,7 +84,7 @@ def test_rows_come_back_equal_with_every_bit_of_every_float(tmp_path: Path) -> N
 def test_odd_names_and_messages_survive(tmp_path: Path, name: str) -> None:
     rows = [
         make_score(name, dataset=name, method=name, split=name, group=name),
-        unscored(
+        ClipScore(
             sample_id=name + "2",
             label=0,
             dataset=name,
@@ -116,7 +115,7 @@ def test_the_file_says_what_label_and_probability_mean(tmp_path: Path) -> None:
 
 
 def test_an_unscored_file_is_a_row_with_its_reason(tmp_path: Path) -> None:
-    row = unscored(
+    row = ClipScore(
         sample_id="a",
         label=1,
         dataset="d",

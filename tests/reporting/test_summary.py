@@ -11,7 +11,7 @@ from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
 from avkd.metrics.verdicts import Confusion
 from avkd.reporting import summary
 from avkd.reporting.score_frame import PooledFile, pool, records
-from avkd.reporting.scores import ClipScore, unscored
+from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold
 
 
@@ -32,7 +32,7 @@ def window_score(sample_id: str, method: str, logit: float, **changes: object) -
 
 
 def missing(sample_id: str, method: str, status: str = "no_face") -> ClipScore:
-    return unscored(
+    return ClipScore(
         sample_id=sample_id,
         label=int(method != "real"),
         dataset="d",
