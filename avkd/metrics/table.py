@@ -6,7 +6,7 @@ Summary tables, CSV columns, legends and paired comparisons are all made of `MET
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,9 @@ class Measure(NamedTuple):
     """Heading of its column for readers."""
     over: Over
     """What it is computed over; ``verdicts`` need a threshold."""
-    function: Callable[..., Metric] | Callable[[IntArray], FloatArray]
-    """Of (N,) labels and (N,) scores or probabilities; for verdicts a formula of `verdicts`."""
+    function: Callable[..., Any]
+    """Of (N,) labels and (N,) scores or probabilities, giving a `Metric`; for verdicts a formula of
+    (D, 4) counts, giving (D,) values (`verdicts`)."""
     table: Literal["ranking", "verdicts", "range"]
     """Table of the report it stands in."""
     higher_is_better: bool = True
@@ -103,14 +104,13 @@ def at_threshold(
     draws = None if plan.reason else plan.sums(cells)
     found = {}
     for measure in measures:
-        formula: Callable[..., FloatArray] = measure.function  # type: ignore[assignment]
         reason = "" if measure.one_class else missing_class(labels)
-        value = float(formula(cells.sum(axis=0)[None])[0])
+        value = float(measure.function(cells.sum(axis=0)[None])[0])
         if np.isnan(value):
             reason = reason or missing_class(labels) or "no file is called fake"
         metric = Metric(None, reason) if reason else Metric(value)
         interval = plan.no_interval(reason or plan.reason)
         if draws is not None and not reason:
-            interval = plan.interval(formula(draws))
+            interval = plan.interval(measure.function(draws))
         found[measure.name] = metric, interval
     return found

@@ -108,6 +108,11 @@ def _csv_line(result: Result) -> tuple[object, ...]:
         *(row.method, int(row.is_pooled)),
         None if result.is_seen is None else int(result.is_seen),
         *(row.num_real, row.expected_real, row.num_fake, row.expected_fake, row.coverage),
-        *(row.auc.value, interval.low, interval.high, row.auc_missing_neutral.value),
+        *(
+            row.auc.value,
+            interval.low,
+            interval.high,
+            row.values["video_auc_missing_neutral"].value,
+        ),
         *(interval.unit, interval.resamples, interval.seed, result.model_fingerprint),
     )

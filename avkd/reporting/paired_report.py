@@ -130,10 +130,10 @@ def _row(of_row: RowFiles, names: tuple[str, str], resamples: int, seed: int) ->
         "files": logits,
         "probabilities": [both[f"probability_{side}"].to_numpy() for side in (0, 1)],
     }
-    values = {
-        measure.name: tuple(measure.function(labels, numbers) for numbers in given[measure.over])
-        for measure in COMPARED
-    }
+    values: dict[str, tuple[Metric, Metric]] = {}
+    for measure in COMPARED:
+        first, second = given[measure.over]
+        values[measure.name] = measure.function(labels, first), measure.function(labels, second)
     return PairedRow(
         dataset=of_row.dataset,
         split=pairs["split"].iloc[0],
@@ -146,7 +146,12 @@ def _row(of_row: RowFiles, names: tuple[str, str], resamples: int, seed: int) ->
         only_first=int(np.sum(has_first & ~has_second)),
         only_second=int(np.sum(has_second & ~has_first)),
         auc=auc_difference(
-            labels, *logits, groups=score_frame.groups_of(both), resamples=resamples, seed=seed
+            labels,
+            logits[0],
+            logits[1],
+            groups=score_frame.groups_of(both),
+            resamples=resamples,
+            seed=seed,
         ),
         values=values,
     )

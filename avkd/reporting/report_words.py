@@ -164,7 +164,8 @@ def undefined(rows: Sequence[SummaryRow]) -> list[str]:
     """Each reason once, with the rows it holds for."""
     rows_of: dict[str, list[str]] = {}
     for row in rows:
-        found = {part.reason for part in (*row.values.values(), *row.intervals.values())}
+        found = {value.reason for value in row.values.values()}
+        found |= {interval.reason for interval in row.intervals.values()}
         for reason in sorted(found - {""}):
             rows_of.setdefault(reason, []).append(f"{row.dataset} ({row.method})")
     return [f"{reason}: {', '.join(names)}" for reason, names in rows_of.items()]

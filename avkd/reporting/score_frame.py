@@ -114,8 +114,8 @@ def records(files: pd.DataFrame) -> list[PooledFile]:
     found = (PooledFile(*row) for row in files.itertuples(index=False, name=None))
     return [
         file._replace(
-            logit=None if np.isnan(file.logit) else file.logit,
-            probability=None if np.isnan(file.probability) else file.probability,
+            logit=None if pd.isna(file.logit) else file.logit,
+            probability=None if pd.isna(file.probability) else file.probability,
         )
         for file in found
     ]
@@ -145,7 +145,7 @@ def window_labels_and_logits(files: pd.DataFrame) -> tuple[IntArray, FloatArray]
 def frame_labels_and_logits(files: pd.DataFrame) -> tuple[IntArray, FloatArray]:
     """(F,) labels and (F,) logits of all frames that lie in a scored window."""
     logits = [
-        frame_scores(*windows[:, :2].astype(np.int64).T, windows[:, 2])
+        frame_scores(windows[:, 0].astype(int), windows[:, 1].astype(int), windows[:, 2])
         for windows in files["windows"]
     ]
     return _parts(files, logits)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from avkd.metrics import probability, ranking
-from avkd.metrics.bootstrap import Interval, Resampling
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.metrics.probability import Reliability
 from avkd.metrics.ranking import Metric
@@ -144,14 +144,16 @@ def _summary_row(
     groups = score_frame.groups_of(scored)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
     probabilities = scored["probability"].to_numpy()
-    given = {
+    given: dict[str, tuple[IntArray, FloatArray]] = {
         "files": (labels, logits),
         "expected files": score_frame.labels_and_logits(files),
         "windows": score_frame.window_labels_and_logits(scored),
         "frames": score_frame.frame_labels_and_logits(scored),
         "probabilities": (labels, probabilities),
     }
-    values = {m.name: m.function(*given[m.over]) for m in METRICS if m.over != "verdicts"}
+    values: dict[str, Metric] = {
+        m.name: m.function(*given[m.over]) for m in METRICS if m.over != "verdicts"
+    }
     intervals = {"video_auc": plan.no_interval(plan.reason)}
     if not plan.reason:
         intervals["video_auc"] = plan.interval(ranking.resampled_aucs(labels, logits, plan))

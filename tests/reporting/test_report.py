@@ -182,7 +182,7 @@ def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
     lines = report.to_text(rows).splitlines()
     assert max(map(len, lines)) <= 100
     assert "accuracy %" in lines[0]
-    assert f" {100 * rows[0].at_threshold.accuracy.value:.1f} " in lines[1]
+    assert f" {100 * rows[0].values['accuracy'].value:.1f} " in lines[1]
     without = [dataclasses.replace(row, confusion=None) for row in rows]
     assert "accuracy" not in report.to_text(without)
 
