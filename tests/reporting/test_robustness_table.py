@@ -8,12 +8,14 @@ from test_robustness_summary import GRID, made_up_cells
 
 from avkd.reporting import robustness_table
 from avkd.reporting.robustness_summary import MEAN, Robustness, summarise_robustness
+from avkd.reporting.score_frame import pool
 from avkd.reporting.table_text import with_interval
 
 
 def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
     cells = made_up_cells(lost=lost)
-    return [t for m in models for t in summarise_robustness(cells, model=m, resamples=100)]
+    frames = {cell: pool(rows) for cell, rows in cells.items()}
+    return [t for m in models for t in summarise_robustness(frames, model=m, resamples=100)]
 
 
 def pooled(found: list[Robustness]) -> Robustness:
@@ -107,5 +109,6 @@ def test_the_same_scores_give_the_same_bytes_and_no_minus_zero() -> None:
     one, other = (robustness_table.to_markdown(tables(), notes=()) for _ in range(2))
     assert one == other
     cells = made_up_cells()
-    still = summarise_robustness({cell: next(iter(cells.values())) for cell in cells}, model="m")
+    clean = pool(next(iter(cells.values())))
+    still = summarise_robustness(dict.fromkeys(cells, clean), model="m")
     assert "-0.0" not in robustness_table.to_markdown(still, notes=())
