@@ -73,12 +73,7 @@ DOORS = {
     "adamp": ("avkd/training/optim.py",),
     "tensorboard": ("avkd/training/run_log.py",),
     "torch.utils.tensorboard": ("avkd/training/run_log.py",),
-    "matplotlib": (
-        *("avkd/reporting/figure.py", "avkd/reporting/reliability_figure.py"),
-        "avkd/reporting/robustness_figure.py",
-        *("avkd/reporting/svg_picture.py", "avkd/reporting/heat_map.py"),
-        *("avkd/reporting/roc_figure.py", "avkd/reporting/score_histogram.py"),
-    ),
+    "matplotlib": ("avkd/reporting/figures/",),
     "jinja2": ("avkd/reporting/page.py",),
     "sklearn": (
         *("avkd/metrics/", "avkd/reporting/shortcut_probe.py"),

@@ -1,36 +1,184 @@
-"""Trainings x tests as tables and heat maps: results in, one section of a report out.
-
-Chooses nothing: every run of every training is in the numbers.
-"""
+"""Trainings x tests: results in, one section of a report, a heat map and a CSV out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from avkd.reporting.heat_map import HeatMap, heat_map
-from avkd.reporting.matrix_result import (
-    Result,
-    auc_of,
-    left_out_pairs,
-    methods,
-    names,
-    of_method,
-    pooled,
-)
-from avkd.reporting.page_parts import Picture, Section, Table
-from avkd.reporting.table_text import NOT_DEFINED, percent_down
+from avkd.metrics.bootstrap import Interval
+from avkd.metrics.ranking import Metric
+from avkd.reporting.figures.canvas import Figure, picture
+from avkd.reporting.figures.results import heat_map
+from avkd.reporting.page import Section
+from avkd.reporting.score_frame import ALL_METHODS
+from avkd.reporting.scores import REAL_METHOD
+from avkd.reporting.summary import SummaryRow
+from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent_down
 
+Overlap = Literal["same", "shared", "none"]
 NOT_RUN = "-"
-_NOTHING = "nothing"
-_TRAINED_ON, _TESTED_ON = "trained on", "tested on"
 _OVERLAP_MARKS = {"same": " (same corpus)", "shared": " (shared corpus)", "none": ""}
 _UNITS = {"files": "files", "groups": "identities, with all their files"}
 _SELECTION = (
-    "Every model was selected, and its threshold chosen, on the validation sides of its own "
+    "Every model was selected, and its threshold chosen, on the validation splits of its own "
     "training corpora; nothing was chosen on a test."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One trained model on one test, all forgeries or those of one method."""
+
+    training: str
+    """Row of the matrix."""
+    left_out: str = ""
+    """Forgery method the training went without for leave-one-out; empty = none."""
+    seed: int | None
+    """Of the run; None = a model that was given."""
+    model_fingerprint: str
+    """Digest of its file."""
+    training_methods: frozenset[str] | None
+    """Forgery methods it was trained on; None = its file does not say."""
+    test: str
+    """Column of the matrix."""
+    overlap: Overlap
+    """Whether it was trained on other splits of the tested corpora: of all, some, none of them."""
+    row: SummaryRow
+    """The numbers."""
+
+    @property
+    def is_seen(self) -> bool | None:
+        """Whether it was trained on the method of the row; None = not known, or all methods."""
+        if self.training_methods is None or self.row.method == ALL_METHODS:
+            return None
+        return self.row.method in self.training_methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedSpread:
+    """A share in [0, 1] that was measured once for each of several seeds."""
+
+    mean: float | None
+    """Over the runs; None where one of them has no number."""
+    runs: tuple[float, ...] = ()
+    """The number of each run."""
+    interval: tuple[float, float] | None = None
+    """Lowest lower and highest upper end of the runs' 95 % intervals, so that it holds the spread
+    over seeds and over files; None where one of them has no interval."""
+
+    @classmethod
+    def of(cls, values: Sequence[tuple[Metric, Interval | None]]) -> SeedSpread:
+        """Of at least one run."""
+        assert values
+        numbers = [metric.value for metric, _ in values if metric.value is not None]
+        if len(numbers) < len(values):
+            return cls(mean=None)
+        lows = [i.low for _, i in values if i is not None and i.low is not None]
+        highs = [i.high for _, i in values if i is not None and i.high is not None]
+        interval = (min(lows), max(highs)) if len(lows) == len(highs) == len(values) else None
+        return cls(mean=float(np.mean(numbers)), runs=tuple(numbers), interval=interval)
+
+    @property
+    def text(self) -> str:
+        """Mean and interval in percent."""
+        if self.mean is None:
+            return NOT_DEFINED
+        if self.interval is None:
+            return f"{100 * self.mean:.1f}"
+        low, high = self.interval
+        return f"{100 * self.mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+    @property
+    def range_text(self) -> str:
+        """Smallest and largest run in percent; empty for one run."""
+        if len(self.runs) < 2:
+            return ""
+        return f"{100 * min(self.runs):.1f} to {100 * max(self.runs):.1f}"
+
+
+_CSV: dict[str, Callable[[Result], Cell]] = {
+    "training": lambda r: r.training,
+    "left_out": lambda r: r.left_out,
+    "seed": lambda r: r.seed,
+    "test": lambda r: r.test,
+    "corpora_shared_with_training": lambda r: r.overlap,
+    "method": lambda r: r.row.method,
+    "is_pooled": lambda r: r.row.is_pooled,
+    "method_in_training": lambda r: r.is_seen,
+    "scored_real": lambda r: r.row.num_real,
+    "expected_real": lambda r: r.row.expected_real,
+    "scored_fake": lambda r: r.row.num_fake,
+    "expected_fake": lambda r: r.row.expected_fake,
+    "coverage": lambda r: r.row.coverage,
+    "video_auc": lambda r: r.row.auc.value,
+    "video_auc_low": lambda r: r.row.auc_interval.low,
+    "video_auc_high": lambda r: r.row.auc_interval.high,
+    "video_auc_missing_neutral": lambda r: r.row.values["video_auc_missing_neutral"].value,
+    "interval_unit": lambda r: r.row.auc_interval.unit,
+    "resamples": lambda r: r.row.auc_interval.resamples,
+    "bootstrap_seed": lambda r: r.row.auc_interval.seed,
+    "model_fingerprint": lambda r: r.model_fingerprint,
+}
+CSV_COLUMNS = tuple(_CSV)
+
+
+def to_csv(results: Iterable[Result]) -> str:
+    """One line for each run, test and method; a number that is not defined is empty."""
+    return Table.of(results, _CSV).to_csv()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grid:
+    """Runs by row and column; those of a cell differ in their seed alone."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    corner: str
+    """What the rows are."""
+    cells: list[list[list[Result]]]
+
+    @classmethod
+    def of(
+        cls,
+        results: Sequence[Result],
+        row: Callable[[Result], str],
+        column: Callable[[Result], str],
+        *,
+        corner: str = "trained on",
+        columns: tuple[str, ...] = (),
+    ) -> _Grid:
+        rows, columns = names(map(row, results)), columns or names(map(column, results))
+        cells = [
+            [[r for r in results if (row(r), column(r)) == (a, b)] for b in columns] for a in rows
+        ]
+        return cls(rows=rows, columns=columns, corner=corner, cells=cells)
+
+    def table(self, caption: str, mark: Callable[[Result], str]) -> Table:
+        rows = tuple(
+            (name, *(_cell(cell, mark) for cell in line))
+            for name, line in zip(_named(self.rows), self.cells, strict=True)
+        )
+        return Table(caption=caption, columns=(self.corner, *self.columns), rows=rows)
+
+    def figure(self, is_marked: Callable[[Result], bool]) -> Figure:
+        spreads = [[auc_of(cell) for cell in line] for line in self.cells]
+        return heat_map(
+            _named(self.rows),
+            self.columns,
+            [[s and s.mean for s in line] for line in spreads],
+            [[s and s.interval for s in line] for line in spreads],
+            marked=[
+                (row, column)
+                for row, line in enumerate(self.cells)
+                for column, cell in enumerate(line)
+                if cell and is_marked(cell[0])
+            ],
+            titles=(self.corner, "tested on"),
+            title="AUC %, 95 % interval",
+        )
 
 
 def section(
@@ -45,15 +193,30 @@ def section(
         notes: further sentences on how it was made.
     """
     whole = [result for result in results if not result.left_out]
-    tables = [_matrix_table(whole), _tests_table(whole)]
+    caption = "AUC % over files, all forgeries of the test against its reals [95 % interval]."
+    tables = [_matrix(whole).table(caption, _overlap_mark), _tests_table(whole)]
     for test in names(result.test for result in whole):
-        tables.append(_methods_table([r for r in whole if r.test == test], test))
-    pictures = [_picture(matrix_map(results), "AUC in percent; framed: trained on the same corpus")]
-    for training, test, of_pair in left_out_pairs(results):
+        of_test = [r for r in whole if r.test == test]
+        grid = _Grid.of(of_test, lambda r: r.training, _method, columns=methods(of_test))
+        caption = f"Tested on {test}: AUC % of each method against the same reals."
+        tables.append(grid.table(caption, _unseen_mark))
+    caption = "AUC in percent; framed: trained on the same corpus."
+    pictures = [picture(matrix_figure(results), caption)]
+    for training, test in dict.fromkeys((r.training, r.test) for r in results if r.left_out):
+        of_pair = [r for r in results if (r.training, r.test) == (training, test)]
         where = f"{training}, tested on {test}"
-        tables += [_left_out_table(of_pair, where), _left_out_grid(of_pair, where)]
-        caption = f"Leave one method out: {where}; framed: the method that was left out"
-        pictures.append(_picture(left_out_map(of_pair), caption))
+        tables.append(_left_out_table(of_pair, where))
+        grid = _Grid.of(
+            of_pair,
+            lambda r: r.left_out,
+            _method,
+            corner="left out of training",
+            columns=methods(of_pair),
+        )
+        tables.append(grid.table(f"The same, every method tested: {where}.", _unseen_mark))
+        caption = f"Leave one method out: {where}; framed: the method that was left out."
+        drawn = grid.figure(lambda r: r.left_out == r.row.method)
+        pictures.append(picture(drawn, caption))
     return Section(
         title="Train sets x test sets",
         warnings=tuple(warnings),
@@ -64,70 +227,38 @@ def section(
     )
 
 
-def matrix_map(results: Sequence[Result]) -> HeatMap:
-    """Trainings x tests; cells within one corpus are framed."""
-    rows, columns = names(r.training for r in results), names(r.test for r in results)
-    return _heat_map(
-        rows,
-        columns,
-        lambda row, column: pooled(results, row, column),
-        is_marked=lambda result: result.overlap == "same",
-        row_title=_TRAINED_ON,
-    )
+def matrix_figure(results: Sequence[Result]) -> Figure:
+    """Trainings x tests as a heat map; cells within one corpus are framed."""
+    grid = _matrix([result for result in results if not result.left_out])
+    return grid.figure(lambda result: result.overlap == "same")
 
 
-def left_out_map(of_pair: Sequence[Result]) -> HeatMap:
-    """Methods left out x methods tested, of one training and test; the left-out ones framed."""
-    return _heat_map(
-        names(r.left_out for r in of_pair),
-        methods(of_pair),
-        lambda row, column: of_method(of_pair, row, column),
-        is_marked=lambda result: result.left_out == result.row.method,
-        row_title="left out of training",
-    )
+def names(found: Iterable[str]) -> tuple[str, ...]:
+    """Each once, in the order they are first met."""
+    return tuple(dict.fromkeys(found))
 
 
-def _heat_map(
-    rows: Sequence[str],
-    columns: Sequence[str],
-    find: Callable[[str, str], list[Result]],
-    *,
-    is_marked: Callable[[Result], bool],
-    row_title: str,
-) -> HeatMap:
-    cells = [[find(row, column) for column in columns] for row in rows]
-    spreads = [[auc_of(cell) for cell in line] for line in cells]
-    return HeatMap(
-        title="AUC %, 95 % interval",
-        rows=tuple(row or _NOTHING for row in rows),
-        columns=tuple(columns),
-        values=tuple(tuple(None if s is None else s.mean for s in line) for line in spreads),
-        intervals=tuple(tuple(None if s is None else s.interval for s in line) for line in spreads),
-        marked=frozenset(
-            (row, column)
-            for row, line in enumerate(cells)
-            for column, cell in enumerate(line)
-            if cell and is_marked(cell[0])
-        ),
-        row_title=row_title,
-        column_title=_TESTED_ON,
-    )
+def methods(results: Iterable[Result]) -> tuple[str, ...]:
+    """Forgery methods that have a row, by name."""
+    return tuple(sorted({r.row.method for r in results} - {ALL_METHODS, REAL_METHOD}))
 
 
-def _picture(table: HeatMap, caption: str) -> Picture:
-    return Picture(svg=heat_map(table), caption=f"{caption}.")
+def auc_of(cell: Sequence[Result]) -> SeedSpread | None:
+    """The AUC over the runs of a cell; None where nothing was run."""
+    return SeedSpread.of([(r.row.auc, r.row.auc_interval) for r in cell]) if cell else None
 
 
-def _matrix_table(whole: Sequence[Result]) -> Table:
-    tests = names(result.test for result in whole)
-    return Table(
-        caption="AUC % over files, all forgeries of the test against its reals [95 % interval].",
-        columns=(_TRAINED_ON, *tests),
-        rows=tuple(
-            (training, *(_cell(pooled(whole, training, t), _overlap_mark) for t in tests))
-            for training in names(result.training for result in whole)
-        ),
-    )
+def _matrix(whole: Sequence[Result]) -> _Grid:
+    pooled = [result for result in whole if result.row.is_pooled]
+    return _Grid.of(pooled, lambda r: r.training, lambda r: r.test)
+
+
+def _method(result: Result) -> str:
+    return result.row.method
+
+
+def _named(left_out: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name or "nothing" for name in left_out)
 
 
 def _tests_table(whole: Sequence[Result]) -> Table:
@@ -135,9 +266,8 @@ def _tests_table(whole: Sequence[Result]) -> Table:
     lines = []
     for test in names(result.test for result in whole):
         rows = [r.row for r in whole if r.test == test and r.row.is_pooled]
-        scored = [row.num_real + row.num_fake for row in rows]
         least = percent_down(min(row.coverage for row in rows))
-        if len(set(scored)) > 1:
+        if len({row.num_real + row.num_fake for row in rows}) > 1:
             least += " at least"
         lines.append((test, str(rows[0].expected_real), str(rows[0].expected_fake), least))
     return Table(
@@ -147,37 +277,17 @@ def _tests_table(whole: Sequence[Result]) -> Table:
     )
 
 
-def _methods_table(of_test: Sequence[Result], test: str) -> Table:
-    columns = methods(of_test)
-    return Table(
-        caption=f"Tested on {test}: AUC % of each method against the same reals.",
-        columns=(_TRAINED_ON, *columns),
-        rows=tuple(
-            (
-                training,
-                *(
-                    _cell([r for r in of_test if _is_on(r, training, method)], _unseen_mark)
-                    for method in columns
-                ),
-            )
-            for training in names(result.training for result in of_test)
-        ),
-    )
-
-
-def _is_on(result: Result, training: str, method: str) -> bool:
-    return (result.training, result.row.method) == (training, method)
-
-
 def _left_out_table(of_pair: Sequence[Result], where: str) -> Table:
     """The protocol's numbers, beside those of the training that saw the method."""
     left_out = [name for name in names(r.left_out for r in of_pair) if name]
     lines, means = [], []
     for trained_without in (True, False):
-        cells = [of_method(of_pair, m if trained_without else "", m) for m in left_out]
+        cells = [
+            [r for r in of_pair if (r.left_out, r.row.method) == (m if trained_without else "", m)]
+            for m in left_out
+        ]
         lines.append([_cell(cell) for cell in cells])
-        spreads = [auc_of(cell) for cell in cells]
-        numbers = [s.mean for s in spreads if s is not None and s.mean is not None]
+        numbers = [s.mean for s in map(auc_of, cells) if s is not None and s.mean is not None]
         is_whole = len(numbers) == len(left_out)
         means.append(f"{100 * np.mean(numbers):.1f}" if is_whole else NOT_DEFINED)
     rows = zip(left_out, *lines, strict=True)
@@ -189,27 +299,12 @@ def _left_out_table(of_pair: Sequence[Result], where: str) -> Table:
     )
 
 
-def _left_out_grid(of_pair: Sequence[Result], where: str) -> Table:
-    columns = methods(of_pair)
-    return Table(
-        caption=f"The same, every method tested: {where}.",
-        columns=("left out of training", *columns),
-        rows=tuple(
-            (
-                left_out or _NOTHING,
-                *(_cell(of_method(of_pair, left_out, m), _unseen_mark) for m in columns),
-            )
-            for left_out in names(r.left_out for r in of_pair)
-        ),
-    )
-
-
-def _cell(cell: Sequence[Result], mark: Callable[[Result], str] | None = None) -> str:
+def _cell(cell: Sequence[Result], mark: Callable[[Result], str] = lambda result: "") -> str:
     spread = auc_of(cell)
     if spread is None:
         return NOT_RUN
     over_seeds = f"; seeds {spread.range_text}" if spread.range_text else ""
-    return spread.text + over_seeds + ("" if mark is None else mark(cell[0]))
+    return spread.text + over_seeds + mark(cell[0])
 
 
 def _overlap_mark(result: Result) -> str:
@@ -222,8 +317,8 @@ def _unseen_mark(result: Result) -> str:
 
 def _how_to_read(results: Sequence[Result]) -> list[str]:
     sentences = [
-        "same corpus: the test side of a corpus whose train side was learnt from; shared corpus: "
-        "some of the tested corpora are such; all others are cross-dataset.",
+        "same corpus: the test split of a corpus whose train split it was trained on; shared "
+        "corpus: some of the tested corpora are such; all others are cross-dataset.",
         "unseen: the training data hold no forgery of that method's name; corpora may call the "
         "same method differently, or different methods the same.",
     ]

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from avkd.reporting import figure, reliability_figure, score_frame
-from avkd.reporting.curve_pictures import curve_pictures, histogram_pictures
+from avkd.reporting import score_frame
+from avkd.reporting.figures.canvas import picture
+from avkd.reporting.figures.curves import curve_pictures, histogram_pictures
+from avkd.reporting.figures.results import auc_figure, confusion_figures, reliability_figures
 from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.page import Answer, Headline, Picture, Section
 from avkd.reporting.report_csv import Provenance
@@ -145,7 +147,7 @@ def _ranking(model: ScoredModel, marks: Mapping[tuple[str, str, str], str]) -> S
     return Section(
         title="AUC and other ranking numbers",
         tables=(table(model.rows, RANKING_COLUMNS, marks),),
-        pictures=(Picture(svg=figure.auc_svg(model.rows), caption=_AUC_CAPTION),),
+        pictures=(picture(auc_figure(model.rows), _AUC_CAPTION),),
     )
 
 
@@ -167,10 +169,7 @@ def _at_threshold(model: ScoredModel) -> list[Section]:
     if model.provenance.threshold is None:
         return []
     pictures = [
-        Picture(
-            svg=figure.confusion_svg(row),
-            caption=_CONFUSION_CAPTION.format(dataset=dataset_title(row)),
-        )
+        picture(confusion_figures([row])[0], _CONFUSION_CAPTION.format(dataset=dataset_title(row)))
         for row in model.pooled
     ]
     title = "At the threshold chosen on validation data"
@@ -182,13 +181,10 @@ def _at_threshold(model: ScoredModel) -> list[Section]:
 
 
 def _probabilities(model: ScoredModel) -> Section:
-    drawn = [row for row in model.pooled if any(row.reliability.num_files)]
     pictures = [
-        Picture(
-            svg=reliability_figure.reliability_svg(row),
-            caption=f"Stated probabilities on {dataset_title(row)}. {_RELIABILITY_CAPTION}",
-        )
-        for row in drawn
+        picture(figure, f"Stated probabilities on {dataset_title(row)}. {_RELIABILITY_CAPTION}")
+        for row in model.pooled
+        for figure in reliability_figures([row])
     ]
     return Section(
         title="Low false-alarm range and probabilities",

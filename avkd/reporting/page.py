@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from avkd import durable
 from avkd.reporting.tables import Table, html_text, markdown_text
 
@@ -134,13 +131,17 @@ def to_html(
     facts: Mapping[str, str] | None = None,
 ) -> str:
     """The page as text; arguments as of `write_page`."""
+    import jinja2
+    from markupsafe import Markup
+
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_shown,  # whatever is printed passes here
+        # Whatever is printed passes here.
+        finalize=lambda value: Markup(html_text(value)) if type(value) is str else value,
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     numbered = list(enumerate(sections, start=1))
@@ -155,7 +156,3 @@ def to_html(
 
 def _part(numbered: tuple[int, Section]) -> str:
     return numbered[1].part
-
-
-def _shown(value: object) -> object:
-    return Markup(html_text(value)) if type(value) is str else value

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avkd import durable
-from avkd.reporting import figure, reliability_figure, report, shortcut_table
+from avkd.reporting import report, shortcut_table
+from avkd.reporting.figures import results
+from avkd.reporting.figures.canvas import save
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_page import PAGE, ModelPart, title_of, write_model_page
 from avkd.reporting.shortcut_findings import RowAudit
@@ -53,12 +55,11 @@ def write_report_folder(
     return tuple(paths)
 
 
-def _draw(folder: Path, rows: Sequence[SummaryRow], provenance: Provenance) -> list[Path]:
+def _draw(folder: Path, rows: Sequence[SummaryRow], provenance: Provenance) -> tuple[Path, ...]:
     name = title_of(provenance)
-    paths = [folder / "report.png"]
-    figure.draw_auc(rows, paths[0], title=f"{name}: AUC, 95 % interval")
+    paths = save(results.auc_figure(rows, f"{name}: AUC, 95 % interval"), folder / "report.png")
     if provenance.threshold is not None:
-        paths += figure.draw_confusion(rows, folder / "confusion.png", title=f"{name}: verdicts")
-    title = f"{name}: stated probabilities"
-    paths += reliability_figure.draw_reliability(rows, folder / "reliability.png", title=title)
-    return paths
+        verdicts = results.confusion_figures(rows, f"{name}: verdicts")
+        paths += save(verdicts, folder / "confusion.png")
+    stated = results.reliability_figures(rows, f"{name}: stated probabilities")
+    return paths + save(stated, folder / "reliability.png")

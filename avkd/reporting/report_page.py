@@ -8,10 +8,11 @@ from pathlib import Path
 
 from avkd import __version__
 from avkd.reporting import model_page, shortcut_table
-from avkd.reporting.heat_map import HeatMap, heat_map
+from avkd.reporting.figures.canvas import picture
+from avkd.reporting.figures.results import heat_map
 from avkd.reporting.model_page import ScoredModel
 from avkd.reporting.model_scores import ModelScores
-from avkd.reporting.page import Headline, Picture, Section, write_page
+from avkd.reporting.page import Headline, Section, write_page
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_words import dataset_title
 from avkd.reporting.shortcut_findings import RowAudit
@@ -130,21 +131,18 @@ def _across_datasets(parts: Mapping[str, ModelPart]) -> list[Section]:
     datasets = list(dict.fromkeys(title for rows in cells.values() for title in rows))
     if len(cells) < 2 or len(datasets) < 2:
         return []
-    table = HeatMap(
-        title="",
-        rows=tuple(cells),
-        columns=tuple(datasets),
-        values=tuple(tuple(_auc(rows.get(t)) for t in datasets) for rows in cells.values()),
-        intervals=tuple(tuple(_ends(rows.get(t)) for t in datasets) for rows in cells.values()),
-        row_title="model",
-        column_title="tested on",
+    figure = heat_map(
+        [*cells],
+        datasets,
+        [[_auc(rows.get(t)) for t in datasets] for rows in cells.values()],
+        [[_ends(rows.get(t)) for t in datasets] for rows in cells.values()],
+        titles=("model", "tested on"),
     )
     caption = (
         "AUC % of each model on each dataset, all its forgeries, with the 95 % interval. White is "
         "chance, blue is better, orange worse."
     )
-    picture = Picture(svg=heat_map(table), caption=caption)
-    return [Section(title="Models x datasets", pictures=(picture,))]
+    return [Section(title="Models x datasets", pictures=(picture(figure, caption),))]
 
 
 def _auc(row: SummaryRow | None) -> float | None:

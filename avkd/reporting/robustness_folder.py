@@ -1,6 +1,6 @@
 """The folder of `avkd robustness`: what was asked for, the scores of every cell, their tables.
 
-Knows files and rows, no model and no media. A cell's folder appears whole or not at all.
+A cell's folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from avkd import durable
-from avkd.reporting import robustness_figure, robustness_table
+from avkd.reporting import robustness_table
+from avkd.reporting.figures.canvas import save
+from avkd.reporting.figures.robustness_curves import robustness_figures
 from avkd.reporting.model_scores import ModelScores, read_report_folder
-from avkd.reporting.page_parts import Section
+from avkd.reporting.page import Section, to_markdown
 from avkd.reporting.robustness_summary import (
     CLEAN,
     CLEAN_CELL,
@@ -64,7 +66,7 @@ class Record:
             if not names or len({*names}) < len(names):
                 raise ValueError("models, perturbations and severities: each once, at least one")
         if {CLEAN, MEAN} & {*self.perturbations} or min(self.severities) < 1:
-            raise ValueError("a perturbation or a severity that there cannot be")
+            raise ValueError("invalid perturbation or severity")
         if not {*self.models} <= self.fingerprints.keys():
             raise ValueError("a model has no fingerprint")
 
@@ -135,10 +137,7 @@ def read_tables(folder: Path) -> tuple[Robustness, ...]:
 
 def read_section(folder: Path) -> Section:
     """The part of the report page; raises as `read_tables`."""
-    tables = read_tables(folder)
-    return robustness_table.section(
-        tables, notes=Record.load(folder).notes, pictures=robustness_figure.pictures(tables)
-    )
+    return robustness_table.section(read_tables(folder), notes=Record.load(folder).notes)
 
 
 def write_tables(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]]:
@@ -149,10 +148,10 @@ def write_tables(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]
     """
     tables, notes = read_tables(folder), Record.load(folder).notes
     paths = folder / "robustness.md", folder / "robustness.csv"
-    durable.write_text(paths[0], robustness_table.to_markdown(tables, notes=notes))
+    durable.write_text(paths[0], to_markdown([robustness_table.section(tables, notes=notes)]))
     durable.write_text(paths[1], robustness_table.to_csv(tables))
-    drawn = robustness_figure.draw_curves(tables, folder / "robustness.png")
-    return tables, (*paths, *drawn)
+    figures = [figure for figure, _ in robustness_figures(tables)]
+    return tables, (*paths, *save(figures, folder / "robustness.png"))
 
 
 def _read_cell(folder: Path, record: Record, model: str, cell: Cell) -> ModelScores:

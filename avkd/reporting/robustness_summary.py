@@ -1,8 +1,7 @@
 """From scores of clean and of distorted files to the entries of the robustness table.
 
-Knows score rows and the bootstrap, not how an entry is printed or drawn. The same files stand in
-every cell, so what is drawn again is drawn once for all cells: the interval of a mean over cells,
-and of the drop from the clean ones, holds what the cells share.
+The same files stand in every cell, so what is drawn again is drawn once for all cells: the interval
+of a mean over cells, and of the drop from the clean ones, holds what the cells share.
 """
 
 from __future__ import annotations
@@ -18,15 +17,11 @@ from avkd.metrics.bootstrap import FloatArray, Interval, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.metrics.ranking import Metric, RankedFiles
 from avkd.reporting import score_frame
-from avkd.reporting.score_frame import PooledFile
-from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
-CLEAN = "clean"
-MEAN = "mean"
+CLEAN, MEAN = "clean", "mean"
 LOST_MANY = 0.05
 """Share of the files from which their loss must be told."""
-_NOTHING_TO_DROP = "the clean files are what the others are compared with"
 
 
 @dataclass(frozen=True)
@@ -83,7 +78,7 @@ class Entry:
 
     @property
     def auc_missing_neutral(self) -> Metric:
-        """(Mean) AUC over all expected files, a pair with an unscored one counting one half."""
+        """(Mean) AUC over all expected files, a pair with an unscored one counting as a tie."""
         return _mean([row.values["video_auc_missing_neutral"] for row in self.rows])
 
 
@@ -111,9 +106,8 @@ class Robustness:
 
     def at(self, perturbation: str, severity: int | None) -> Entry:
         """The entry of a cell, or of a mean."""
-        (entry,) = (
-            e for e in self.entries if (e.perturbation, e.severity) == (perturbation, severity)
-        )
+        wanted = perturbation, severity
+        (entry,) = (e for e in self.entries if (e.perturbation, e.severity) == wanted)
         return entry
 
     @property
@@ -121,30 +115,14 @@ class Robustness:
         """The files as they are."""
         return self.at(CLEAN, 0)
 
+    @property
+    def dataset_title(self) -> str:
+        """The dataset, with its split where it has one."""
+        return f"{self.dataset} ({self.split})" if self.split else self.dataset
+
     def lost_many(self, entry: Entry) -> bool:
         """Whether a cell lost more than `LOST_MANY` of the files that were scored clean."""
         return entry.is_cell and entry.coverage < self.clean.coverage - LOST_MANY
-
-
-@dataclass(frozen=True, eq=False)
-class _Draws:
-    """Lowest and highest AUC that each cell can have in each draw of the files."""
-
-    plan: Resampling
-    low: FloatArray
-    """(resamples, cells)"""
-    high: FloatArray
-    """(resamples, cells); above ``low`` only where a draw leaves a cell without a class."""
-
-    def interval(self, low: FloatArray, high: FloatArray, reason: str) -> Interval:
-        """Of a number from the lowest and highest value (resamples,) it can have in the draws.
-
-        Or why there is none: the ``reason`` why there is no number, or that of the plan.
-        """
-        if reason or self.plan.reason:
-            return self.plan.no_interval(reason or self.plan.reason)
-        ends = float(np.quantile(low, 0.025)), float(np.quantile(high, 0.975))
-        return Interval(*ends, self.plan.resamples, self.plan.seed, self.plan.unit)
 
 
 def summarise_robustness(
@@ -176,26 +154,22 @@ def summarise_robustness(
     grid = [Cell(name, severity) for name in perturbations for severity in severities]
     assert {*cells} == {CLEAN_CELL, *grid} and grid, "a full grid and the clean cell"
     order = (CLEAN_CELL, *grid)
-    rows = {
-        cell: {
-            (row.dataset, row.split, row.method): row
-            for row in summarise(
-                cells[cell], threshold=threshold, pooling=pooling, resamples=resamples, seed=seed
-            )
-        }
+    options = {"threshold": threshold, "pooling": pooling, "resamples": resamples, "seed": seed}
+    rows = [
+        {(row.dataset, row.split, row.method): row for row in summarise(cells[cell], **options)}  # type: ignore[arg-type]
         for cell in order
-    }
-    files = {cell: _by_file(cells[cell]) for cell in order}
-    _check_same_files(files)
+    ]
+    _check_same_files(cells)
+    logits = pd.DataFrame(
+        {cell.name: cells[cell].set_index(["dataset", "sample_id"])["logit"] for cell in order}
+    )
     tables = []
-    for name, row in rows[CLEAN_CELL].items():
-        of_row = [
-            key
-            for key, video in files[CLEAN_CELL].items()
-            if (video.dataset, video.split) == (row.dataset, row.split)
-            and (row.is_pooled or video.method in (row.method, REAL_METHOD))
-        ]
-        draws = _draw([[files[cell][key] for key in of_row] for cell in order], resamples, seed)
+    for of_row in score_frame.row_files(cells[CLEAN_CELL]):
+        name = of_row.dataset, of_row.files["split"].iloc[0], of_row.method
+        row = rows[0][name]
+        chosen = pd.MultiIndex.from_frame(of_row.files[["dataset", "sample_id"]])
+        plan, low, high = _draw(of_row.files, logits.loc[chosen].to_numpy(), resamples, seed)
+        of_cells = [of_cell[name] for of_cell in rows]
         tables.append(
             Robustness(
                 model=model,
@@ -206,99 +180,105 @@ def summarise_robustness(
                 is_pooled=row.is_pooled,
                 perturbations=perturbations,
                 severities=severities,
-                entries=_entries(order, [rows[cell][name] for cell in order], draws),
+                entries=tuple(
+                    _entry(key, places, order, of_cells, plan, low, high)
+                    for key, places in _places(perturbations, severities).items()
+                ),
             )
         )
     return tuple(tables)
 
 
-def _by_file(files: pd.DataFrame) -> dict[tuple[str, str], PooledFile]:
-    return {(file.dataset, file.sample_id): file for file in score_frame.records(files)}
+def _places(
+    perturbations: Sequence[str], severities: Sequence[int]
+) -> dict[tuple[str, int | None], list[int]]:
+    """Numbers of the cells that each entry is the mean of; 0 = clean."""
+    numbers = 1 + np.arange(len(perturbations) * len(severities)).reshape(-1, len(severities))
+    places: dict[tuple[str, int | None], list[int]] = {(CLEAN, 0): [0]}
+    for name, line in zip(perturbations, numbers.tolist(), strict=True):
+        places |= {(name, s): [place] for s, place in zip(severities, line, strict=True)}
+        places[name, None] = line
+    for severity, column in zip(severities, numbers.T.tolist(), strict=True):
+        places[MEAN, severity] = column
+    places[MEAN, None] = numbers.reshape(-1).tolist()
+    return places
 
 
-def _check_same_files(files: Mapping[Cell, Mapping[tuple[str, str], PooledFile]]) -> None:
-    clean = files[CLEAN_CELL]
-    for cell, there in files.items():
+def _check_same_files(cells: Mapping[Cell, pd.DataFrame]) -> None:
+    known = {
+        cell: {(f.dataset, f.sample_id): (f.label, f.method, f.split, f.group) for f in files}
+        for cell, files in ((cell, score_frame.records(cells[cell])) for cell in cells)
+    }
+    clean = known[CLEAN_CELL]
+    for cell, there in known.items():
         for key in dict.fromkeys((*clean, *there)):
-            known = [
-                (f.label, f.method, f.split, f.group) if f else None
-                for f in (clean.get(key), there.get(key))
-            ]
-            if known[0] != known[1]:
+            if there.get(key) != clean.get(key):
                 raise ValueError(
                     f"{key[1]} of {key[0]}: is not the same file in {cell.title} as in {CLEAN} "
-                    f"({known[1]} and {known[0]}); score all cells on one set of files"
+                    f"({there.get(key)} and {clean.get(key)}); score all cells on one set of files"
                 )
 
 
-def _draw(cells: Sequence[Sequence[PooledFile]], resamples: int, seed: int) -> _Draws:
-    """AUCs of every cell in the same draws.
+def _draw(
+    files: pd.DataFrame, logits: FloatArray, resamples: int, seed: int
+) -> tuple[Resampling, FloatArray, FloatArray]:
+    """(resamples, cells) the lowest and the highest AUC of every cell in the same draws.
 
-    Drawn are the expected files, scored or not; one that a cell has no score of is missing in that
-    cell's AUC of the draw, as it is in the AUC itself.
+    Drawn are the expected files, scored or not; one that a cell has no score of (nan in the (N,
+    cells) ``logits``) is missing in that cell's AUC of the draw, as it is in the AUC itself. The
+    two differ only where a draw leaves a cell without a class.
     """
-    labels = np.array([file.label for file in cells[0]], dtype=np.int64)
-    groups = np.array([file.group for file in cells[0]]) if all(f.group for f in cells[0]) else None
+    labels = files["label"].to_numpy()
+    groups = score_frame.groups_of(files)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
     ranked = []
-    for cell in cells:
-        scored = np.array([file.logit is not None for file in cell])
-        logits = np.array([file.logit for file in cell if file.logit is not None], dtype=np.float64)
-        of_scored = ranking.checked(labels[scored], logits)
+    for of_cell in logits.T:
+        scored = ~np.isnan(of_cell)
+        of_scored = ranking.checked(labels[scored], of_cell[scored])
         ranked.append(RankedFiles.of(*of_scored, plan.group_of_file[scored]))
     if plan.reason:
-        return _Draws(plan, np.empty((0, len(cells))), np.empty((0, len(cells))))
+        nothing = np.empty((0, logits.shape[1]))
+        return plan, nothing, nothing
     aucs = np.concatenate(
         [np.stack([r.aucs(weights) for r in ranked], axis=1) for weights in plan.group_weights()]
     )
-    unknown = np.isnan(aucs)
-    return _Draws(plan, np.where(unknown, 0.0, aucs), np.where(unknown, 1.0, aucs))
-
-
-def _entries(order: Sequence[Cell], rows: Sequence[SummaryRow], draws: _Draws) -> tuple[Entry, ...]:
-    names = dict.fromkeys(cell.perturbation for cell in order[1:])
-    severities = sorted({cell.severity for cell in order[1:]})
-    entries = [_entry(CLEAN, 0, order, rows, draws, [0])]
-    for name in names:
-        of_name = [place for place, cell in enumerate(order) if cell.perturbation == name]
-        entries += [
-            _entry(name, order[place].severity, order, rows, draws, [place]) for place in of_name
-        ]
-        entries.append(_entry(name, None, order, rows, draws, of_name))
-    for severity in severities:
-        places = [place for place, cell in enumerate(order) if cell.severity == severity]
-        entries.append(_entry(MEAN, severity, order, rows, draws, places))
-    entries.append(_entry(MEAN, None, order, rows, draws, list(range(1, len(order)))))
-    return tuple(entries)
+    return plan, np.nan_to_num(aucs, nan=0.0), np.nan_to_num(aucs, nan=1.0)
 
 
 def _entry(
-    perturbation: str,
-    severity: int | None,
+    key: tuple[str, int | None],
+    places: list[int],
     order: Sequence[Cell],
     rows: Sequence[SummaryRow],
-    draws: _Draws,
-    places: Sequence[int],
+    plan: Resampling,
+    low: FloatArray,
+    high: FloatArray,
 ) -> Entry:
-    titles = [order[place].title for place in places]
-    auc = _mean([rows[place].auc for place in places], titles)
+    auc = _mean([rows[place].auc for place in places], [order[place].title for place in places])
     clean = rows[0].auc
-    low, high = draws.low[:, places].mean(axis=1), draws.high[:, places].mean(axis=1)
-    interval = draws.interval(low, high, auc.reason)
-    if len(places) == 1:  # the very interval of the cell's own report
-        interval = rows[places[0]].auc_interval
-    drop = Metric(None, auc.reason or clean.reason or _NOTHING_TO_DROP)
-    if auc.value is not None and clean.value is not None and perturbation != CLEAN:
+    drop = Metric(None, auc.reason or clean.reason or "the clean files are what others drop from")
+    if auc.value is not None and clean.value is not None and key[0] != CLEAN:
         drop = Metric(clean.value - auc.value)
+    least, most = low[:, places].mean(axis=1), high[:, places].mean(axis=1)
     return Entry(
-        perturbation=perturbation,
-        severity=severity,
+        perturbation=key[0],
+        severity=key[1],
         rows=tuple(rows[place] for place in places),
         auc=auc,
-        interval=interval,
+        interval=_interval(plan, least, most, auc.reason)
+        if len(places) > 1
+        else rows[places[0]].auc_interval,  # that of the cell's own report
         drop=drop,
-        drop_interval=draws.interval(draws.low[:, 0] - high, draws.high[:, 0] - low, drop.reason),
+        drop_interval=_interval(plan, low[:, 0] - most, high[:, 0] - least, drop.reason),
     )
+
+
+def _interval(plan: Resampling, low: FloatArray, high: FloatArray, reason: str) -> Interval:
+    """From the lowest and the highest value (resamples,) in the draws, or why there is none."""
+    if reason or plan.reason:
+        return plan.no_interval(reason or plan.reason)
+    ends = float(np.quantile(low, 0.025)), float(np.quantile(high, 0.975))
+    return Interval(*ends, plan.resamples, plan.seed, plan.unit)
 
 
 def _mean(values: Sequence[Metric], titles: Sequence[str] = ()) -> Metric:

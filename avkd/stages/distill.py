@@ -33,7 +33,7 @@ from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
 from avkd.models.model_file import round_to_half
 from avkd.outcome import Outcome
-from avkd.reporting import figure
+from avkd.reporting.figures.results import roc_image
 from avkd.runtime import Runtime
 from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
@@ -148,7 +148,7 @@ def distill(config: DistillConfig) -> Outcome:
         validation = _validation(step, data, config, machine, config.validation_frames)
         roc = ranking.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/student", _picture(data.training, machine))
-        log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
+        log.image(steps - 1, "validation/roc", roc_image(*roc))
         values = validation.values()
         return {**values, "selection": -values["cross_entropy"]}
 

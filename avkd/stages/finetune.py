@@ -41,7 +41,7 @@ from avkd.models.model_file import (
     read_header,
 )
 from avkd.outcome import Outcome
-from avkd.reporting import figure
+from avkd.reporting.figures.results import roc_image
 from avkd.runtime import Runtime
 from avkd.training import optim
 from avkd.training.loop import StepOutput
@@ -169,7 +169,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         validation = _validation(step, data, machine)
         roc = ranking.roc_curve(*validation.labels_and_logits)
         log.image(steps - 1, "views/detector", _picture(step, data.training, machine))
-        log.image(steps - 1, "validation/roc", figure.roc_image(*roc))
+        log.image(steps - 1, "validation/roc", roc_image(*roc))
         values = validation.values()
         selection = values["video_auc"] - _TIE_BREAK * min(values["cross_entropy"], 1.0)
         return {**values, "selection": selection}

@@ -20,7 +20,8 @@ from avkd.data.datasets import Corpus
 from avkd.data.model_input import ModelInput
 from avkd.models.model_file import load_model
 from avkd.outcome import Outcome
-from avkd.reporting import figure
+from avkd.reporting.figures.canvas import save
+from avkd.reporting.figures.results import confusion_figures
 from avkd.stages.distill import distill
 from avkd.studies import comparison_report, throughput
 from avkd.studies.comparison_report import Result
@@ -82,7 +83,7 @@ def compare(config: CompareConfig) -> Outcome:
         ]
         if pooled:
             path = config.out / f"confusion_{test_name}.png"
-            figure.draw_confusion(pooled, path, title=f"trained and tested on {test_name}")
+            save(confusion_figures(pooled, f"trained and tested on {test_name}"), path)
     return Outcome(f"{report}\nwrote {config.out / 'compare.md'}, compare.csv and the runs")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from avkd.metrics.bootstrap import Interval
 from avkd.metrics.ranking import Metric
-from avkd.reporting.seed_spread import SeedSpread
+from avkd.reporting.matrix_table import SeedSpread
 from avkd.reporting.summary import SummaryRow
 
 

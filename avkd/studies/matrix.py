@@ -26,10 +26,9 @@ from avkd.data.manifest import REAL_METHOD
 from avkd.models.model_file import ModelHeader, read_header
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import matrix_table
-from avkd.reporting.heat_map import draw_heat_map
-from avkd.reporting.matrix_result import Overlap, Result, to_csv
-from avkd.reporting.page import write_page
-from avkd.reporting.section_markdown import to_markdown
+from avkd.reporting.figures.canvas import save
+from avkd.reporting.matrix_table import Overlap, Result, to_csv
+from avkd.reporting.page import to_markdown, write_page
 from avkd.stages.distill import distill
 from avkd.stages.finetune import finetune
 from avkd.studies import matrix_checks
@@ -285,7 +284,7 @@ def _write(out: Path, results: list[Result], warnings: tuple[str, ...]) -> Outco
     text = to_markdown([section])
     durable.write_text(out / "matrix.md", text)
     durable.write_text(out / "matrix.csv", to_csv(results))
-    draw_heat_map(matrix_table.matrix_map(results), out / "matrix.png")
+    save(matrix_table.matrix_figure(results), out / "matrix.png")
     write_page(out / "matrix.html", title="Train sets x test sets", sections=[section])
     is_whole = all(result.row.coverage == 1.0 for result in results)
     return Outcome(

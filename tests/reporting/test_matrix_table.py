@@ -8,12 +8,11 @@ import pytest
 from test_summary import summarise
 
 from avkd.reporting import matrix_table
-from avkd.reporting.matrix_result import CSV_COLUMNS, Overlap, Result, to_csv
-from avkd.reporting.page_parts import Section, Table
+from avkd.reporting.matrix_table import CSV_COLUMNS, Overlap, Result, SeedSpread, to_csv
+from avkd.reporting.page import Section, to_markdown
 from avkd.reporting.scores import ClipScore
-from avkd.reporting.section_markdown import to_markdown
-from avkd.reporting.seed_spread import SeedSpread
 from avkd.reporting.summary import SummaryRow
+from avkd.reporting.tables import Table
 
 
 def rows(wins: dict[str, int], *, missing: int = 0) -> tuple[SummaryRow, ...]:
@@ -219,18 +218,24 @@ def test_coverage_is_the_least_of_all_models() -> None:
     assert lines == (("x", "11", "2", "92.3 %"), ("y", "10", "2", "100.0 %"))
 
 
-def test_the_heat_map_holds_the_same_numbers_and_frames_the_same_corpus() -> None:
+def test_the_heat_map_holds_the_same_numbers_and_frames_the_same_corpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     results = [
         *results_of({"swap": 9}, overlap="same"),
         *results_of({"swap": 4}, test="y"),
         *results_of({"swap": 2}, left_out="swap"),
     ]
-    drawn = matrix_table.matrix_map(results)
-    assert drawn.rows == ("a",) and drawn.columns == ("x", "y")
-    assert drawn.values == ((0.9, 0.4),) and drawn.marked == {(0, 0)}
-    left_out = matrix_table.left_out_map([r for r in results if r.test == "x"])
-    assert left_out.rows == ("nothing", "swap") and left_out.values == ((0.9,), (0.2,))
-    assert left_out.marked == {(1, 0)}
+    drawn: list[tuple] = []
+    monkeypatch.setattr(
+        matrix_table, "heat_map", lambda *of, marked, **_: drawn.append((*of[:3], marked))
+    )
+    monkeypatch.setattr(matrix_table, "picture", lambda figure, caption: None)
+    matrix_table.section(results)
+    assert drawn == [
+        (("a",), ("x", "y"), [[0.9, 0.4]], [(0, 0)]),
+        (("nothing", "swap"), ("swap",), [[0.9], [0.2]], [(1, 0)]),
+    ]
 
 
 def test_the_csv_has_one_line_for_each_run_and_method() -> None:

@@ -159,26 +159,29 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 import numpy as np
-from avkd.reporting import heat_map, page, roc_band, roc_figure, score_histogram
+from avkd.reporting import page
 from avkd.metrics.bootstrap import Resampling
-from avkd.reporting.page import Picture, Section
+from avkd.reporting.figures import curves
+from avkd.reporting.figures.canvas import picture
+from avkd.reporting.figures.results import heat_map
 random = np.random.default_rng(0)
 labels = random.integers(0, 2, 300)
 scores = random.normal(labels, 1.0)
 plan = Resampling.of(labels, groups=None, resamples=100, seed=0)
-curve = roc_band.drawn_roc(labels, scores)
-curves = roc_figure.DrawnCurves(
-    pooled=curve, pooled_name="all", band=roc_band.roc_band(labels, scores, plan),
-    methods=(("a", curve), ("b", curve)), operating_point=(0.1, 0.5),
+curve = curves.thin_roc(labels, scores)
+drawn = curves.Curves(
+    pooled=curve, pooled_name="all", band=curves.roc_band(labels, scores, plan),
+    methods={"a": curve, "b": curve}, operating_point=(0.1, 0.5),
 )
-counted = score_histogram.count_scores(scores[labels == 0], {"a": scores[labels == 1]})
-table = heat_map.HeatMap(title="", rows=("r",), columns=("c",), values=((0.7,),))
-drawings = [
-    roc_figure.roc_svg(curves), roc_figure.det_svg(curves), heat_map.heat_map(table),
-    score_histogram.histogram_svg(counted, ["a"], 0.2),
+counted = curves.count_scores(scores[labels == 0], {"a": scores[labels == 1]})
+figures = [
+    curves.roc_figure(drawn), curves.det_figure(drawn),
+    heat_map(["r"], ["c"], [[0.7]], [[None]], titles=("a", "b")),
+    curves.histogram_figure(*counted, threshold=0.2, tallest=0.5),
 ]
-pictures = tuple(Picture(svg=svg, caption="c") for svg in drawings)
-page.write_page(Path(sys.argv[1]), title="t", sections=[Section(title="s", pictures=pictures)])
+pictures = tuple(picture(figure, "c") for figure in figures)
+section = page.Section(title="s", pictures=pictures)
+page.write_page(Path(sys.argv[1]), title="t", sections=[section])
 """
 
 

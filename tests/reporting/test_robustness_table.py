@@ -6,10 +6,9 @@ import io
 import pytest
 from test_robustness_summary import GRID, made_up_cells
 
-from avkd.reporting import robustness_table
+from avkd.reporting import page, robustness_table
 from avkd.reporting.robustness_summary import MEAN, Robustness, summarise_robustness
-from avkd.reporting.score_frame import pool
-from avkd.reporting.table_text import with_interval
+from avkd.reporting.tables import with_interval
 
 
 def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
@@ -22,17 +21,21 @@ def pooled(found: list[Robustness]) -> Robustness:
     return next(table for table in found if table.is_pooled)
 
 
-def markdown_rows(text: str, heading: str) -> dict[str, list[str]]:
-    """Cells of the table under a heading, by their first cell."""
-    part = text.split(f"## {heading}")[1].split("\n## ")[0]
-    lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("|")]
+def markdown(found: list[Robustness], notes: tuple[str, ...] = ()) -> str:
+    return page.to_markdown([robustness_table.section(found, notes=notes)])
+
+
+def markdown_rows(text: str, caption: str) -> dict[str, list[str]]:
+    """Cells of the table under a caption, by their first cell."""
+    part = text.split(f"\n{caption}")[1].split("\n\n")[1]
+    lines = [line.strip("| ").split(" | ") for line in part.splitlines()]
     return {cells[0].strip("*"): [cell.strip("*") for cell in cells[1:]] for cells in lines}
 
 
 def test_every_number_stands_in_its_row_and_column() -> None:
     found = tables()
     table = pooled(found)
-    rows = markdown_rows(robustness_table.to_markdown(found, notes=()), "m on d (test)")
+    rows = markdown_rows(markdown(found), "m on d (test)")
     assert rows["Perturbation"] == ["1", "3", "Mean", "Drop at 3"]
     assert list(rows)[2:] == ["clean", "blur", "jpeg", "mean"]
     assert rows["clean"] == ["-", "-", with_interval(table.clean.auc, table.clean.interval), "-"]
@@ -45,7 +48,7 @@ def test_every_number_stands_in_its_row_and_column() -> None:
 
 def test_lost_files_are_told_in_the_cell_the_means_and_a_warning() -> None:
     found = tables(lost=7)
-    rows = markdown_rows(robustness_table.to_markdown(found, notes=()), "m on d (test)")
+    rows = markdown_rows(markdown(found), "m on d (test)")
     assert rows["blur"][1].endswith("(50.0 % scored)")
     assert "scored" not in rows["blur"][0] and "scored" not in rows["jpeg"][2]
     assert rows["blur"][2].endswith("(at least 50.0 % scored)")
@@ -54,14 +57,14 @@ def test_lost_files_are_told_in_the_cell_the_means_and_a_warning() -> None:
     (warning,) = part.warnings
     mean = pooled(found).at(MEAN, None)
     assert "1 of 4 cells lost more than 5 %" in warning and "worst: blur 3, 50.0 %" in warning
-    assert f"coin: {100 * mean.auc_missing_neutral.value:.1f} %" in warning
+    assert f"ties: {100 * mean.auc_missing_neutral.value:.1f} %" in warning
     assert "1 of 4 cells" in robustness_table.to_text(found)
     assert robustness_table.section(tables(), notes=()).warnings == ()
 
 
 def test_a_cell_without_a_score_is_a_sentence_and_not_a_number() -> None:
     found = tables(lost=14)
-    text = robustness_table.to_markdown(found, notes=())
+    text = markdown(found)
     rows = markdown_rows(text, "m on d (test)")
     assert rows["blur"][1].startswith("not defined") and rows["mean"][2].startswith("not defined")
     assert "Not defined, no scored file: m, blur 3." in text
@@ -98,7 +101,7 @@ def test_the_csv_has_every_entry_of_every_method() -> None:
 
 @pytest.mark.parametrize("name", ["a|b", "<script>", "two\nlines"])
 def test_odd_names_cannot_break_the_table(name: str) -> None:
-    text = robustness_table.to_markdown(tables(models=(name, "other")), notes=(f"{name}: x",))
+    text = markdown(tables(models=(name, "other")), (f"{name}: x",))
     assert "<script>" not in text and "two\nlines" not in text
     rows = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
     overview = rows[: rows.index(next(row for row in rows if row.startswith("| Perturbation")))]
@@ -106,9 +109,8 @@ def test_odd_names_cannot_break_the_table(name: str) -> None:
 
 
 def test_the_same_scores_give_the_same_bytes_and_no_minus_zero() -> None:
-    one, other = (robustness_table.to_markdown(tables(), notes=()) for _ in range(2))
+    one, other = (markdown(tables()) for _ in range(2))
     assert one == other
     cells = made_up_cells()
-    clean = pool(next(iter(cells.values())))
-    still = summarise_robustness(dict.fromkeys(cells, clean), model="m")
-    assert "-0.0" not in robustness_table.to_markdown(still, notes=())
+    still = summarise_robustness({cell: next(iter(cells.values())) for cell in cells}, model="m")
+    assert "-0.0" not in markdown(still)
