@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable, Sequence
 
 from avkd.metrics.ranking import Metric
-from avkd.reporting.page_parts import Section, Table
+from avkd.reporting.page import Section
 from avkd.reporting.shortcut_findings import (
     FALSE_ALARM_LEVEL,
     LEAST_FILES,
@@ -21,7 +21,7 @@ from avkd.reporting.shortcut_findings import (
     Probe,
     RowAudit,
 )
-from avkd.reporting.table_text import NOT_DEFINED, percent, plain, with_interval
+from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
 
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avkd.reporting import report, report_csv, table_text
+from avkd.reporting import report, report_csv
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.score_frame import pool
 from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
+from avkd.reporting.tables import percent_down
 
 PROVENANCE = Provenance(
     model="lgt-s, ssl 0.3",
@@ -223,9 +224,9 @@ def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:
 
 
 def test_a_full_coverage_is_never_rounded_up() -> None:
-    assert table_text.percent_down(0.99999) == "99.9 %"
-    assert table_text.percent_down(1.0) == "100.0 %"
-    assert table_text.percent_down(0.29) == "29.0 %"
+    assert percent_down(0.99999) == "99.9 %"
+    assert percent_down(1.0) == "100.0 %"
+    assert percent_down(0.29) == "29.0 %"
 
 
 @pytest.mark.parametrize("module", ["report", "summary", "figure"])

@@ -13,7 +13,7 @@ from test_summary import summarise, window_score
 from avkd.reporting import report, shortcut_table
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
-from avkd.reporting.page_parts import Section
+from avkd.reporting.page import Section
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_folder import write_report_folder
 from avkd.reporting.score_frame import records
