@@ -57,7 +57,7 @@ from avkd.reporting.report_folder import write_report_folder
 from avkd.reporting.report_page import describe
 from avkd.reporting.scores import SCORES, ClipScore
 from avkd.reporting.scores_head import ScoresHead, check_one_table
-from avkd.reporting.shortcut_folder import audit_folder
+from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 from avkd.runtime import Runtime
 

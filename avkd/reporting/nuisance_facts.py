@@ -1,7 +1,7 @@
 """The facts file: one row per expected file with what is known of it beside its face.
 
-Lies beside the scores file of the same dataset and bears the same ids; `shortcut_audit` asks
-whether the facts alone give the label away. Knows nothing of media, models or corpora.
+It has the ids of the scores file of the same dataset; `shortcut_audit` asks whether the facts alone
+give the label away.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FileFacts:
     method: str
     """Forgery method; ``real`` for real files."""
     split: str
-    """Side of the split; empty if none."""
+    """Split; empty if none."""
     group: str = ""
     """Whose face it is; empty = not known."""
     source: str = ""
@@ -92,12 +92,12 @@ class FileFacts:
             raise ValueError(f"{self.sample_id}: method {self.method!r} with label {self.label}")
         for name in NAMES:
             value = getattr(self, name)
-            wanted = _KINDS.get(name, (int, float))
+            kind = _KINDS.get(name, (int, float))
             if value is None:
                 continue
-            if not isinstance(value, wanted) or (name != "has_sound" and isinstance(value, bool)):
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not of the right kind")
-            if isinstance(value, (int, float)) and not math.isfinite(value):
+            if not isinstance(value, str) and not math.isfinite(value):
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not a finite number")
 
     @property

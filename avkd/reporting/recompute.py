@@ -24,7 +24,7 @@ from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_p
 from avkd.reporting.robustness_folder import RECORD, read_section
 from avkd.reporting.scores_head import ScoresHead, check_one_comparison
 from avkd.reporting.short_names import short_names
-from avkd.reporting.shortcut_folder import audit_folder
+from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.summary import summarise
 
 

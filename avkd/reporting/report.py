@@ -19,7 +19,7 @@ from avkd.reporting.report_words import (
     undefined,
     unscored,
 )
-from avkd.reporting.shortcut_findings import RowAudit
+from avkd.reporting.shortcut_audit import RowAudit
 from avkd.reporting.summary import SummaryRow
 from avkd.reporting.tables import Table
 

@@ -11,7 +11,7 @@ from avkd.reporting.figures import results
 from avkd.reporting.figures.canvas import save
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_page import PAGE, ModelPart, title_of, write_model_page
-from avkd.reporting.shortcut_findings import RowAudit
+from avkd.reporting.shortcut_audit import RowAudit
 from avkd.reporting.summary import SummaryRow
 
 # Not every report has these; of an earlier one they would say something else than the tables.

@@ -15,7 +15,7 @@ from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.page import Headline, Section, write_page
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_words import dataset_title
-from avkd.reporting.shortcut_findings import RowAudit
+from avkd.reporting.shortcut_audit import RowAudit
 from avkd.reporting.summary import SummaryRow
 
 PAGE = "report.html"

@@ -1,8 +1,8 @@
 """The shortcut audit: do facts that say nothing of a forgery tell fakes from reals all the same?
 
 For each row of the table, probes that see such facts only (`shortcut_probe`) are set against the
-labels; where one is a shortcut, the detector is judged once more on pairs of a real and a fake that
-agree on it. Knows pooled files and their facts, not how an audit is printed.
+labels; where one is a shortcut, the detector is tested once more on pairs of a real and a fake that
+agree on it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from avkd.metrics import ranking
@@ -24,21 +23,20 @@ from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
 from avkd.metrics.paired import holm
 from avkd.metrics.ranking import Metric
 from avkd.reporting import score_frame, shortcut_probe
-from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.score_frame import PooledFile
-from avkd.reporting.shortcut_findings import (
-    ALL_FACTS,
-    LEAST_FILES,
-    MOST_FILES,
-    WORTH_A_WARNING,
-    Matched,
-    Probe,
-    RowAudit,
-    p_value,
-)
-from avkd.reporting.shortcut_matching import matched_pairs
+from avkd.reporting.model_scores import ModelScores
+from avkd.reporting.nuisance_facts import FileFacts, read_folder
+from avkd.reporting.score_frame import PooledFile, RowFiles
 from avkd.reporting.shortcut_probe import BITS_PER_PIXEL, FactColumns
 
+WORTH_A_WARNING = 0.6
+"""A probe is a shortcut above this AUC, when chance does not explain it."""
+FALSE_ALARM_LEVEL = 0.01
+"""Of a whole row: each probe's p-value is corrected for all probes of its row."""
+LEAST_FILES = 10
+"""Of each class, to audit a row; and pairs, to test the detector on them."""
+MOST_FILES = 2000
+"""Of each class; of more, so many are drawn. The AUC of 4,000 files is known to 0.02."""
+ALL_FACTS = "all facts together"
 FAMILIES: dict[str, tuple[str, ...]] = {
     "all of the sound": (
         *("has_sound", "sound_codec", "leading_silence_seconds", "trailing_silence_seconds"),
@@ -52,42 +50,131 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     ),
 }
 """Facts tried together; the brightness of the first frame is a family of its own."""
+_NO_AUDIT = Metric(None, "no audit")
 
 
-@dataclass(frozen=True, eq=False)
-class _Files:
-    """The files of a row that are looked at."""
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """How well one fact, a family of facts, or all of them tell fakes from reals."""
 
-    labels: IntArray
-    logits: FloatArray
-    groups: NDArray[np.str_] | None
-    """Names of the groups that intervals draw; None = files."""
-    linked: IntArray
-    """Numbers of what no fold may divide."""
-    columns: FactColumns
+    name: str
+    """The fact as `nuisance_facts` calls it, a name of `FAMILIES`, or `ALL_FACTS`."""
+    facts: tuple[str, ...]
+    """What the probe saw; one fact alone is tried on the files where it is known."""
+    usual_real: str = ""
+    """Median, or the commonest value with its share, of the reals; empty for several facts."""
+    usual_fake: str = ""
+    """The same of the fakes."""
+    auc: Metric = _NO_AUDIT
+    """Of its cross-fitted log-odds; one half = it knows nothing."""
+    interval: Interval | None = None
+    """95 % interval of ``auc``; None where that is not above `WORTH_A_WARNING`."""
+    p_value: float | None = None
+    """That so much is chance; None = not tried."""
+    holm_p_value: float | None = None
+    """The same, corrected for all probes of the row."""
 
-    @classmethod
-    def of(cls, videos: Sequence[PooledFile], facts: Sequence[FileFacts]) -> _Files:
-        named = all(video.group for video in videos)
-        return cls(
-            labels=np.array([video.label for video in videos], dtype=np.int64),
-            logits=np.array([video.logit for video in videos], dtype=np.float64),
-            groups=np.array([video.group for video in videos]) if named else None,
-            linked=shortcut_probe.linked_groups(facts),
-            columns=shortcut_probe.fact_columns(facts),
-        )
+    @property
+    def is_shortcut(self) -> bool:
+        """Above `WORTH_A_WARNING` by more than chance."""
+        if self.auc.value is None or self.interval is None or self.holm_p_value is None:
+            return False
+        low = self.interval.low  # None: too few groups to say anything
+        return low is not None and low > 0.5 and self.holm_p_value < FALSE_ALARM_LEVEL
 
-    def interval(
-        self, scores: FloatArray, chosen: IntArray, resamples: int, seed: int
-    ) -> tuple[Interval, float]:
-        """Of the AUC of (C,) scores of the chosen files, and the standard error of that AUC."""
-        labels = self.labels[chosen]
-        groups = None if self.groups is None else self.groups[chosen]
-        plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
-        if plan.reason:
-            return plan.no_interval(plan.reason), math.inf
-        draws = ranking.resampled_aucs(labels, scores, plan)
-        return plan.interval(draws), float(np.std(draws))
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """The detector on pairs of a real and a fake that agree on what was found."""
+
+    on: tuple[str, ...]
+    """Facts the pairs agree on."""
+    num_pairs: int
+    probe_auc: Metric
+    """Of a probe made anew from the pairs; near or below one half = the shortcut is gone."""
+    detector_auc: Metric
+    """Of the detector on the files of the pairs."""
+    detector_interval: Interval | None
+    """95 % interval of ``detector_auc``."""
+
+    @property
+    def still_differ(self) -> bool:
+        """Whether the pairs do not agree well enough: the probe made anew is a shortcut again."""
+        if self.probe_auc.value is None or self.probe_auc.value <= WORTH_A_WARNING:
+            return False
+        return p_value(self.probe_auc.value, 0.0, self.num_pairs, self.num_pairs) < 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowAudit:
+    """The audit of one row of the table."""
+
+    dataset: str
+    split: str
+    method: str
+    is_pooled: bool
+    num_real: int
+    """Real files looked at: scored, with facts."""
+    num_fake: int
+    """Fake files looked at."""
+    num_without_facts: int
+    """Scored files of which no fact is known."""
+    num_left_out: int
+    """Files with facts beyond `MOST_FILES` of a class; drawn by seed."""
+    reason: str = ""
+    """Why there was no audit; empty if there was."""
+    probes: tuple[Probe, ...] = ()
+    """Each fact, each family, all together."""
+    detector_auc: Metric = _NO_AUDIT
+    """Of the detector on the files looked at."""
+    follows: tuple[Metric, Metric] = (_NO_AUDIT, _NO_AUDIT)
+    """Spearman's correlation, among reals and among fakes, of the detector's score with the
+    log-odds by the facts found (all facts, where none was)."""
+    matched: Matched | None = None
+    """None where no shortcut was found."""
+
+    @property
+    def found(self) -> tuple[Probe, ...]:
+        """The shortcuts, strongest first."""
+        found = [probe for probe in self.probes if probe.is_shortcut]
+        return tuple(sorted(found, key=lambda probe: -(probe.auc.value or 0.0)))
+
+    @property
+    def dataset_title(self) -> str:
+        """The dataset, with its split where it has one."""
+        return f"{self.dataset} ({self.split})" if self.split else self.dataset
+
+
+def p_value(area: float, error: float, num_real: int, num_fake: int) -> float:
+    """Chance of so large an area where there is nothing to find, one-sided.
+
+    The larger of two standard errors counts: that of the bootstrap, which knows of groups but is 0
+    where every pair is in order, and that of the rank sum when nothing separates (Mann and Whitney,
+    1947), which does not.
+    """
+    chance = math.sqrt((num_real + num_fake + 1) / (12 * num_real * num_fake))
+    return 0.5 * math.erfc((area - 0.5) / max(error, chance) / math.sqrt(2))
+
+
+def audit_folder(
+    folder: Path, scores: ModelScores, *, resamples: int, seed: int
+) -> tuple[RowAudit, ...]:
+    """Audit every row of the table of a folder; nothing where it holds no facts at all.
+
+    Args:
+        folder: ``--out`` of an evaluation, for the facts files.
+        scores: those of the folder.
+        resamples: bootstrap draws behind each interval.
+        seed: of folds, draws and choices.
+
+    Raises:
+        ValueError: a file is broken, or scores and facts disagree.
+    """
+    facts = read_folder(folder)
+    if not facts:
+        return ()
+    reals_from = scores.head.reals_from
+    return audit(scores.files, facts, reals_from=reals_from, resamples=resamples, seed=seed)
 
 
 def audit(
@@ -111,39 +198,34 @@ def audit(
         ValueError: scores and facts disagree on what a file is; or as `score_frame.row_files`.
     """
     known = {(row.dataset, row.sample_id): row for row in facts if row.is_known}
-    for video in score_frame.records(files):
-        _check_same_file(video, known.get((video.dataset, video.sample_id)))
+    for file in score_frame.records(files):
+        _check_same_file(file, known.get((file.dataset, file.sample_id)))
     return tuple(
-        _audit_row(score_frame.records(row.files), row[:3], known, resamples, seed)
-        for row in score_frame.row_files(files, reals_from)
+        _audit_row(row, known, resamples, seed) for row in score_frame.row_files(files, reals_from)
     )
 
 
-def _check_same_file(video: PooledFile, facts: FileFacts | None) -> None:
+def _check_same_file(file: PooledFile, facts: FileFacts | None) -> None:
     for field in ("label", "method", "split") if facts is not None else ():
-        if getattr(video, field) != getattr(facts, field):
+        if getattr(file, field) != getattr(facts, field):
             raise ValueError(
-                f"{video.sample_id} of {video.dataset}: {field} is {getattr(video, field)!r} in "
-                f"its scores and {getattr(facts, field)!r} in its facts; evaluate again"
+                f"{file.sample_id} of {file.dataset}: {field} is {getattr(file, field)!r} in its "
+                f"scores and {getattr(facts, field)!r} in its facts; evaluate again"
             )
 
 
 def _audit_row(
-    videos: Sequence[PooledFile],
-    row: tuple[str, str, bool],
-    known: dict[tuple[str, str], FileFacts],
-    resamples: int,
-    seed: int,
+    row: RowFiles, known: dict[tuple[str, str], FileFacts], resamples: int, seed: int
 ) -> RowAudit:
-    scored = [video for video in videos if video.logit is not None]
-    with_facts = [video for video in scored if (video.dataset, video.sample_id) in known]
+    scored = score_frame.records(score_frame.scored(row.files))
+    with_facts = [file for file in scored if (file.dataset, file.sample_id) in known]
     chosen = _drawn(with_facts, seed)
-    counts = Counter(video.label for video in chosen)
+    counts = Counter(file.label for file in chosen)
     audited = RowAudit(
-        dataset=row[0],
-        split=videos[0].split,
-        method=row[1],
-        is_pooled=row[2],
+        dataset=row.dataset,
+        split=row.files["split"].iloc[0],
+        method=row.method,
+        is_pooled=row.is_pooled,
         num_real=counts[0],
         num_fake=counts[1],
         num_without_facts=len(scored) - len(with_facts),
@@ -154,145 +236,171 @@ def _audit_row(
     if min(counts[0], counts[1]) < LEAST_FILES:
         few = f"{counts[0]} reals and {counts[1]} fakes with facts; it takes {LEAST_FILES} of each"
         return dataclasses.replace(audited, reason=few)
-    files = _Files.of(chosen, [known[video.dataset, video.sample_id] for video in chosen])
-    folds = shortcut_probe.folds_of(files.labels, files.linked, seed=seed)
+    facts = [known[file.dataset, file.sample_id] for file in chosen]
+    labels = np.array([file.label for file in chosen], dtype=np.int64)
+    linked = shortcut_probe.linked_groups(facts)
+    folds = shortcut_probe.folds_of(labels, linked, seed=seed)
     if folds is None:
         few = "its files all belong together: there is no other group to try a probe on"
         return dataclasses.replace(audited, reason=few)
-    probes = _probes(files, folds, resamples, seed)
-    suspects = _suspects(files, probes)
-    log_odds = shortcut_probe.out_of_fold(
-        {name: files.columns[name] for name in suspects or files.columns}, files.labels, folds
+    groups = [file.group for file in chosen]
+    auditor = _Auditor(
+        labels=labels,
+        logits=np.array([file.logit for file in chosen], dtype=np.float64),
+        groups=np.array(groups) if all(groups) else None,
+        linked=linked,
+        folds=folds,
+        columns=shortcut_probe.fact_columns(facts),
+        resamples=resamples,
+        seed=seed,
     )
-    return dataclasses.replace(
-        audited,
-        probes=probes,
-        detector_auc=ranking.auc(files.labels, files.logits),
-        follows=(_follows(files, log_odds, 0), _follows(files, log_odds, 1)),
-        matched=_matched(files, suspects, log_odds, resamples, seed) if suspects else None,
-    )
+    return auditor.audited(audited)
 
 
-def _drawn(videos: Sequence[PooledFile], seed: int) -> list[PooledFile]:
+def _drawn(files: Sequence[PooledFile], seed: int) -> list[PooledFile]:
     """At most `MOST_FILES` of each class, in their old order."""
     random = np.random.default_rng(seed)
     kept: set[int] = set()
     for label in (0, 1):
-        places = [place for place, video in enumerate(videos) if video.label == label]
+        places = [place for place, file in enumerate(files) if file.label == label]
         kept.update(random.permutation(places)[:MOST_FILES].tolist())
-    return [videos[place] for place in sorted(kept)]
+    return [files[place] for place in sorted(kept)]
 
 
-def _probes(files: _Files, folds: IntArray, resamples: int, seed: int) -> tuple[Probe, ...]:
-    """Every fact alone, then what families have two facts or more to tell, then all."""
-    sets: list[tuple[str, tuple[str, ...]]] = [(name, (name,)) for name in files.columns]
-    for family, names in FAMILIES.items():
-        present = tuple(name for name in names if name in files.columns)
-        sets += [(family, present)] if len(present) > 1 else []
-    sets += [(ALL_FACTS, tuple(files.columns))] if len(files.columns) > 1 else []
-    tried = [_probe(files, folds, name, facts, resamples, seed) for name, facts in sets]
-    corrected = holm([p for _, p in tried])
-    return tuple(
-        dataclasses.replace(probe, holm_p_value=p)
-        for (probe, _), p in zip(tried, corrected, strict=True)
-    )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Auditor:
+    """The N files of a row that are looked at, with their facts and how to draw them again."""
+
+    labels: IntArray
+    logits: FloatArray
+    groups: np.ndarray | None
+    """Names of the groups that intervals draw; None = files."""
+    linked: IntArray
+    """Numbers of what no fold may divide."""
+    folds: IntArray
+    columns: FactColumns
+    resamples: int
+    seed: int
+
+    def audited(self, row: RowAudit) -> RowAudit:
+        """The row with what was found."""
+        probes = self._probes()
+        suspects = self._suspects(probes)
+        columns = {name: self.columns[name] for name in suspects or self.columns}
+        log_odds = shortcut_probe.out_of_fold(columns, self.labels, self.folds)
+        return dataclasses.replace(
+            row,
+            probes=probes,
+            detector_auc=ranking.auc(self.labels, self.logits),
+            follows=(self._follows(log_odds, 0), self._follows(log_odds, 1)),
+            matched=self._matched(columns, log_odds) if suspects else None,
+        )
+
+    def _probes(self) -> tuple[Probe, ...]:
+        """Every fact alone, then what families have two facts or more to tell, then all."""
+        sets = {name: (name,) for name in self.columns}
+        for family, names in {**FAMILIES, ALL_FACTS: tuple(self.columns)}.items():
+            present = tuple(name for name in names if name in self.columns)
+            sets |= {family: present} if len(present) > 1 else {}
+        probes = [self._probe(name, facts) for name, facts in sets.items()]
+        corrected = holm([probe.p_value for probe in probes])
+        return tuple(
+            dataclasses.replace(probe, holm_p_value=p)
+            for probe, p in zip(probes, corrected, strict=True)
+        )
+
+    def _probe(self, name: str, facts: tuple[str, ...]) -> Probe:
+        columns = {fact: self.columns[fact] for fact in facts}
+        chosen = np.arange(len(self.labels))
+        probe = Probe(name=name, facts=facts)
+        if len(facts) == 1:
+            chosen = np.flatnonzero(shortcut_probe.is_known(columns[name]))
+            usual = [_usual(columns[name][self.labels == label]) for label in (0, 1)]
+            probe = dataclasses.replace(probe, usual_real=usual[0], usual_fake=usual[1])
+        labels = self.labels[chosen]
+        num_real, num_fake = int(np.sum(labels == 0)), int(np.sum(labels == 1))
+        if min(num_real, num_fake) < LEAST_FILES:
+            few = Metric(None, f"known of fewer than {LEAST_FILES} reals or fakes")
+            return dataclasses.replace(probe, auc=few)
+        known = {fact: column[chosen] for fact, column in columns.items()}
+        log_odds = shortcut_probe.out_of_fold(known, labels, self.folds[chosen])
+        area = ranking.auc(labels, log_odds)
+        assert area.value is not None
+        if area.value <= WORTH_A_WARNING:
+            return dataclasses.replace(probe, auc=area, p_value=1.0)
+        interval, error = self._interval(log_odds, chosen)
+        chance = p_value(area.value, error, num_real, num_fake)
+        return dataclasses.replace(probe, auc=area, interval=interval, p_value=chance)
+
+    def _interval(self, scores: FloatArray, chosen: IntArray) -> tuple[Interval, float]:
+        """Of the AUC of (C,) scores of the chosen files, and the standard error of that AUC."""
+        labels = self.labels[chosen]
+        groups = None if self.groups is None else self.groups[chosen]
+        plan = Resampling.of(labels, groups=groups, resamples=self.resamples, seed=self.seed)
+        if plan.reason:
+            return plan.no_interval(plan.reason), math.inf
+        draws = ranking.resampled_aucs(labels, scores, plan)
+        return plan.interval(draws), float(np.std(draws))
+
+    def _suspects(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """The facts to match on: those found alone; else those of the families found; else all.
+
+        A fact that is guilty only in company is matched on with its company.
+        """
+        found = [probe for probe in probes if probe.is_shortcut]
+        alone = {probe.name for probe in found if len(probe.facts) == 1}
+        families = [probe for probe in found if probe.name in FAMILIES]
+        together = {fact for p in families if not alone & {*p.facts} for fact in p.facts}
+        chosen = alone | together or {fact for probe in found for fact in probe.facts}
+        return tuple(name for name in self.columns if name in chosen)
+
+    def _follows(self, log_odds: FloatArray, label: int) -> Metric:
+        of_class = self.labels == label
+        first, second = self.logits[of_class], log_odds[of_class]
+        if np.ptp(first) == 0 or np.ptp(second) == 0:
+            return Metric(None, "one of the two is the same for all files")
+        return Metric(float(spearmanr(first, second).statistic))
+
+    def _matched(self, columns: FactColumns, log_odds: FloatArray) -> Matched:
+        words = [c for c in columns.values() if c.dtype.kind == "U"]
+        exact = [np.unique(column, return_inverse=True)[1] for column in words]
+        codes = np.column_stack([np.zeros(len(log_odds), dtype=np.int64), *exact])
+        strata = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+        pairs = shortcut_probe.matched_pairs(self.labels, log_odds, strata)
+        probe_auc = detector_auc = Metric(
+            None,
+            f"of the pairs of a real and a fake {len(pairs)} agree, and it takes {LEAST_FILES}",
+        )
+        interval = None
+        if len(pairs) >= LEAST_FILES:
+            chosen = np.sort(pairs.reshape(-1))
+            interval, _ = self._interval(self.logits[chosen], chosen)
+            probe_auc = self._probe_of_pairs(columns, chosen)
+            detector_auc = ranking.auc(self.labels[chosen], self.logits[chosen])
+        return Matched(
+            on=tuple(columns),
+            num_pairs=len(pairs),
+            probe_auc=probe_auc,
+            detector_auc=detector_auc,
+            detector_interval=interval,
+        )
+
+    def _probe_of_pairs(self, columns: FactColumns, chosen: IntArray) -> Metric:
+        """Whether a probe made of the pairs alone still finds something in what they agree on."""
+        labels = self.labels[chosen]
+        folds = shortcut_probe.folds_of(labels, self.linked[chosen], seed=self.seed)
+        if folds is None:
+            return Metric(None, "the pairs all belong together: no other group to try it on")
+        left = {name: column[chosen] for name, column in columns.items()}
+        return ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))
 
 
-def _probe(
-    files: _Files, folds: IntArray, name: str, facts: tuple[str, ...], resamples: int, seed: int
-) -> tuple[Probe, float | None]:
-    """A probe, and its p-value before correction."""
-    columns = {fact: files.columns[fact] for fact in facts}
-    chosen = np.arange(len(files.labels))
-    usual = "", ""
-    if len(facts) == 1:
-        chosen = np.flatnonzero(shortcut_probe.is_known(columns[name]))
-        usual = _usual(files, name, 0), _usual(files, name, 1)
-    said: dict[str, Any] = {"name": name, "facts": facts, "holm_p_value": None}
-    said |= {"usual_real": usual[0], "usual_fake": usual[1]}
-    labels = files.labels[chosen]
-    num_real, num_fake = int(np.sum(labels == 0)), int(np.sum(labels == 1))
-    if min(num_real, num_fake) < LEAST_FILES:
-        few = Metric(None, f"known of fewer than {LEAST_FILES} reals or fakes")
-        return Probe(auc=few, interval=None, **said), None
-    known = {fact: column[chosen] for fact, column in columns.items()}
-    scores = shortcut_probe.out_of_fold(known, labels, folds[chosen])
-    area = ranking.auc(labels, scores)
-    assert area.value is not None
-    if area.value <= WORTH_A_WARNING:
-        return Probe(auc=area, interval=None, **said), 1.0
-    interval, error = files.interval(scores, chosen, resamples, seed)
-    chance = p_value(area.value, error, num_real, num_fake)
-    return Probe(auc=area, interval=interval, **said), chance
-
-
-def _usual(files: _Files, name: str, label: int) -> str:
+def _usual(column: np.ndarray) -> str:
     """The commonest value with its share, or the median; of the files where it is known."""
-    column = files.columns[name]
-    values = column[shortcut_probe.is_known(column) & (files.labels == label)]
+    values = column[shortcut_probe.is_known(column)]
     if not values.size:
         return "not known"
     if values.dtype.kind == "f":
         return f"{np.median(values):.4g}"
     value, count = max(Counter(values.tolist()).items(), key=lambda item: (item[1], item[0]))
     return f"{value} {math.floor(100 * count / values.size)} %"
-
-
-def _suspects(files: _Files, probes: Sequence[Probe]) -> tuple[str, ...]:
-    """The facts to match on: those found alone; else those of the families found; else all.
-
-    A fact that is guilty only in company is matched on with its company.
-    """
-    found = [probe for probe in probes if probe.is_shortcut]
-    alone = {probe.name for probe in found if len(probe.facts) == 1}
-    families = [probe for probe in found if probe.name in FAMILIES]
-    together = {fact for p in families if not alone & {*p.facts} for fact in p.facts}
-    chosen = alone | together or {fact for probe in found for fact in probe.facts}
-    return tuple(name for name in files.columns if name in chosen)
-
-
-def _follows(files: _Files, log_odds: FloatArray, label: int) -> Metric:
-    of_class = files.labels == label
-    first, second = files.logits[of_class], log_odds[of_class]
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return Metric(None, "one of the two is the same for all files")
-    return Metric(float(spearmanr(first, second).statistic))
-
-
-def _matched(
-    files: _Files, suspects: tuple[str, ...], log_odds: FloatArray, resamples: int, seed: int
-) -> Matched:
-    columns = {name: files.columns[name] for name in suspects}
-    exact = [np.unique(c, return_inverse=True)[1] for c in columns.values() if c.dtype.kind == "U"]
-    codes = np.column_stack([np.zeros(len(log_odds), dtype=np.int64), *exact])
-    strata = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
-    pairs = matched_pairs(files.labels, log_odds, strata)
-    if len(pairs) < LEAST_FILES:
-        few = f"of the pairs of a real and a fake {len(pairs)} agree, and it takes {LEAST_FILES}"
-        return Matched(
-            on=suspects,
-            num_pairs=len(pairs),
-            probe_auc=Metric(None, few),
-            detector_auc=Metric(None, few),
-            detector_interval=None,
-        )
-    chosen = np.sort(pairs.reshape(-1))
-    logits = files.logits[chosen]
-    interval, _ = files.interval(logits, chosen, resamples, seed)
-    return Matched(
-        on=suspects,
-        num_pairs=len(pairs),
-        probe_auc=_probe_of_pairs(files, columns, chosen, seed),
-        detector_auc=ranking.auc(files.labels[chosen], logits),
-        detector_interval=interval,
-    )
-
-
-def _probe_of_pairs(files: _Files, columns: FactColumns, chosen: IntArray, seed: int) -> Metric:
-    """Whether a probe made of the pairs alone still finds something in what they agree on."""
-    labels = files.labels[chosen]
-    folds = shortcut_probe.folds_of(labels, files.linked[chosen], seed=seed)
-    if folds is None:
-        return Metric(None, "the pairs all belong together: there is no other group to try it on")
-    left = {name: column[chosen] for name, column in columns.items()}
-    return ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))

@@ -1,9 +1,7 @@
-"""A tiny probe that tells fakes from reals by facts which say nothing of a forgery.
+"""A small probe that tells fakes from reals by facts which say nothing of a forgery.
 
 Additive logistic regression on ranks, bins and categories, cross-fitted: each file is judged by a
-probe that saw neither it nor any file of its group. Knows facts and labels, no detector's scores.
-
-Letters: N files.
+probe that saw neither it nor any file of its group. Letters: N files.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.linear_model import LogisticRegression
@@ -23,12 +22,16 @@ from avkd.reporting.nuisance_facts import NAMES, FileFacts
 
 BITS_PER_PIXEL = "bits_per_pixel"
 """A fact made of others: bit rate over width, height and frame rate."""
-NUM_FOLDS = 5
+CALIPER = 0.2
+"""Widest gap within a pair, in standard deviations of the log-odds within a class: Austin,
+Pharmaceutical Statistics 10 (2011)."""
 
+_NUM_FOLDS = 5
 _MOST_BINS = 8
 _FILES_PER_BIN = 10  # fewer files get fewer bins
 _LEAST_OF_A_CATEGORY = 2  # what is seen once in training is not learned by heart
 _INVERSE_PENALTY = 0.3  # of the squared weights; sets of 60 files would be learned by heart at 10
+_NO_PAIR = 1e-6  # log-odds; what no pair costs more than the widest one
 
 TextArray = NDArray[np.str_]
 FactColumns = Mapping[str, FloatArray | TextArray]
@@ -41,10 +44,11 @@ def fact_columns(facts: Sequence[FileFacts]) -> FactColumns:
     for name in (*NAMES, BITS_PER_PIXEL):
         values = [_bits_per_pixel(f) if name == BITS_PER_PIXEL else getattr(f, name) for f in facts]
         known = {value for value in values if value is not None}
-        if len(known) < 2 and not (known and None in values):
+        if not known or len({*values}) < 2:
             continue
         if any(isinstance(value, (str, bool)) for value in known):
-            columns[name] = np.array([_word(value) for value in values])
+            words = {None: "", True: "yes", False: "no"}
+            columns[name] = np.array([words.get(value, value) for value in values])
         else:
             columns[name] = np.array([np.nan if value is None else value for value in values])
     return columns
@@ -52,24 +56,26 @@ def fact_columns(facts: Sequence[FileFacts]) -> FactColumns:
 
 def is_known(column: FloatArray | TextArray) -> NDArray[np.bool_]:
     """(N,) where a fact is known."""
-    return np.asarray(column != "" if _is_text(column) else ~np.isnan(column))
+    return np.asarray(column != "" if column.dtype.kind == "U" else ~np.isnan(column))
 
 
 def linked_groups(facts: Sequence[FileFacts]) -> IntArray:
-    """(N,) numbers of what must stay on one side: files of a group, and a forgery with its source.
+    """(N,) numbers of what must stay together: files of a group, and a forgery with its source.
 
-    A forgery made from a real file has its length, its codec and its room: were they on two sides,
+    A forgery made from a real file has its length, its codec and its room: were they in two folds,
     one would be judged by what the other taught.
     """
     names: dict[tuple[str, str], int] = {}
+    links = []
     for row in facts:
-        for name in _ties(row):
-            names.setdefault(name, len(names))
-    links = [(names[_ties(row)[0]], names[other]) for row in facts for other in _ties(row)]
+        ties = [("file", row.sample_id), ("group", row.group), ("file", row.source)]
+        own, *others = [names.setdefault(tie, len(names)) for tie in ties if tie[1]]
+        links += [(own, other) for other in (own, *others)]
     first, second = np.array(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(links)), (first, second)), shape=(len(names), len(names)))
     component = connected_components(graph, directed=False)[1]
-    return np.array([component[names[_ties(row)[0]]] for row in facts], dtype=np.int64)
+    own = [names["file", row.sample_id] for row in facts]
+    return component[own].astype(np.int64)
 
 
 def folds_of(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray | None:
@@ -80,7 +86,7 @@ def folds_of(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray | Non
         groups: (N,) numbers of what must not be divided.
         seed: of the order of the groups.
     """
-    num_folds = min(NUM_FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
+    num_folds = min(_NUM_FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if num_folds < 2:
         return None
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
@@ -106,14 +112,40 @@ def out_of_fold(columns: FactColumns, labels: IntArray, fold_of_file: IntArray) 
         seen = fold_of_file != fold
         if len(np.unique(labels[seen])) < 2:
             continue  # nothing to learn: these files keep log-odds of 0
-        table = np.column_stack(
-            [part for column in columns.values() for part in _encoded(column, seen)]
-        )
+        table = np.column_stack([part for c in columns.values() for part in _encoded(c, seen)])
         probe = LogisticRegression(C=_INVERSE_PENALTY, class_weight="balanced", max_iter=1000)
         probe.fit(table[seen], labels[seen])
         logits[~seen] = probe.decision_function(table[~seen])
     # Sums in another order differ in the last digits; ties must stay ties.
     return np.round(logits, 9)
+
+
+def matched_pairs(labels: IntArray, log_odds: FloatArray, strata: IntArray) -> IntArray:
+    """Pairs of a real and a fake that look alike to a probe, of the least total gap.
+
+    Propensity-score matching (Rosenbaum and Rubin, The American Statistician 39, 1985). No pair is
+    wider than the caliper, and a file is in one pair at most. A file without a partner costs as
+    much as a pair as wide as the caliper, so that no pair is made just to have one more.
+
+    Args:
+        labels: (N,) 1 = fake, 0 = real.
+        log_odds: (N,) of being fake by the facts alone.
+        strata: (N,) pairs are made within one stratum only.
+
+    Returns:
+        (P, 2) index of the real and of the fake of each pair, in the order of the reals.
+    """
+    # Both classes weigh the same.
+    caliper = CALIPER * np.sqrt(np.mean([np.var(log_odds[labels == k]) for k in (0, 1)]))
+    pairs: list[tuple[int, int]] = []
+    for stratum in np.unique(strata):
+        reals, fakes = (np.flatnonzero((strata == stratum) & (labels == k)) for k in (0, 1))
+        gaps = np.abs(log_odds[reals][:, None] - log_odds[fakes][None, :])
+        alike = gaps <= caliper
+        rows, columns = linear_sum_assignment(np.where(alike, gaps, caliper + _NO_PAIR))
+        close = alike[rows, columns]
+        pairs += zip(reals[rows[close]].tolist(), fakes[columns[close]].tolist(), strict=True)
+    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
 
 
 def _bits_per_pixel(facts: FileFacts) -> float | None:
@@ -122,29 +154,11 @@ def _bits_per_pixel(facts: FileFacts) -> float | None:
     return rate / float(np.prod(sizes)) if rate and all(sizes) else None
 
 
-def _word(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "" if value is None else str(value)
-
-
-def _ties(row: FileFacts) -> list[tuple[str, str]]:
-    """What a file is one with: itself, its group, the file it was made from."""
-    ties = [("file", row.sample_id)]
-    ties += [("group", row.group)] if row.group else []
-    ties += [("file", row.source)] if row.source else []
-    return ties
-
-
-def _is_text(column: FloatArray | TextArray) -> bool:
-    return column.dtype.kind == "U"
-
-
 def _encoded(column: FloatArray | TextArray, seen: NDArray[np.bool_]) -> Iterator[FloatArray]:
     """(N,) columns a linear probe can use, made by what the ``seen`` files look like."""
     known = is_known(column)
     yield (~known).astype(np.float64)
-    if _is_text(column):
+    if column.dtype.kind == "U":
         counts = Counter(column[known & seen].tolist())
         for name in sorted(n for n, count in counts.items() if count >= _LEAST_OF_A_CATEGORY):
             yield (column == name).astype(np.float64)

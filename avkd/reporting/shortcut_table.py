@@ -1,18 +1,15 @@
-"""The shortcut audit as Markdown, CSV, text for a terminal, and a section of the page.
+"""The shortcut audit as CSV, text for a terminal, and a section of a report.
 
-Knows findings and names only: it computes nothing. A reader who looks at a detector's AUC must not
-miss that facts beside the face give the same; so rows are marked and warnings stand with the table.
+A reader who looks at a detector's AUC must not miss that facts beside the face give the same; so
+rows are marked and warnings stand with the table.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from avkd.metrics.ranking import Metric
 from avkd.reporting.page import Section
-from avkd.reporting.shortcut_findings import (
+from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
     LEAST_FILES,
     MOST_FILES,
@@ -21,36 +18,18 @@ from avkd.reporting.shortcut_findings import (
     Probe,
     RowAudit,
 )
-from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
+from avkd.reporting.shortcut_probe import CALIPER
+from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent, plain, with_interval
 
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"
 """Stands beside the AUC of a row in which a shortcut was found."""
-_CHANCE = 0.5
 NO_FACTS = (
     "The shortcut audit was not possible: nothing is known of the files but their scores. Prepare "
     "the corpora again (avkd prepare) and evaluate again."
 )
 _SHORTCUTS_NAMED = 3  # in a sentence; the table has them all
 _PERCENT = round(100 * WORTH_A_WARNING)
-
-ROW_COLUMNS = (
-    *("Dataset", "Forgery", "Files looked at", "Best single fact", "its AUC %"),
-    *("AUC % of all facts", "Detector AUC %", "Matched pairs"),
-    *("AUC % of a probe of the pairs", "Detector AUC % on the pairs [95 % interval]"),
-    *("Detector follows the facts: reals", "fakes"),
-)
-FOUND_COLUMNS = (
-    *("Dataset", "Forgery", "Shortcut", "Usual of reals", "Usual of fakes"),
-    *("AUC % [95 % interval]", "p (Holm)"),
-)
-CSV_COLUMNS = (
-    *("dataset", "split", "method", "is_pooled", "num_real", "num_fake", "num_without_facts"),
-    *("num_left_out", "reason", "probe", "facts", "auc", "auc_low", "auc_high", "holm_p_value"),
-    *("is_shortcut", "usual_real", "usual_fake", "detector_auc", "follows_real", "follows_fake"),
-    *("matched_on", "num_pairs", "pairs_probe_auc", "pairs_detector_auc"),
-    *("pairs_detector_auc_low", "pairs_detector_auc_high"),
-)
 
 
 def marks(audits: Sequence[RowAudit]) -> dict[tuple[str, str, str], str]:
@@ -95,13 +74,9 @@ def section(audits: Sequence[RowAudit]) -> Section:
     """The audit as a part of the page; plain text, escaped by whoever prints it."""
     audited = [audit for audit in audits if not audit.reason]
     found = [(audit, probe) for audit in audited for probe in audit.found]
-    tables = []
-    if audited:
-        tables.append(Table(columns=ROW_COLUMNS, rows=tuple(map(_row, audited)), num_texts=2))
+    tables = [Table.of(audited, _ROW, num_texts=2)] if audited else []
     if found:
-        rows = tuple(_found_row(audit, probe) for audit, probe in found)
-        caption = "Every shortcut found"
-        tables.append(Table(columns=FOUND_COLUMNS, rows=rows, num_texts=5, caption=caption))
+        tables.append(Table.of(found, _FOUND, num_texts=5, caption="Every shortcut found"))
     clean = "In no row do facts beside the face tell fakes from reals."
     return Section(
         title=TITLE,
@@ -114,14 +89,8 @@ def section(audits: Sequence[RowAudit]) -> Section:
 
 def to_csv(audits: Sequence[RowAudit]) -> str:
     """One line per probe, with what holds for its whole row; what is not defined is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for audit in audits:
-        writer.writerows(_csv_row(audit) | _csv_probe(probe) for probe in audit.probes)
-        if not audit.probes:
-            writer.writerow(_csv_row(audit))
-    return text.getvalue()
+    lines = [(audit, probe) for audit in audits for probe in audit.probes or (None,)]
+    return Table.of(lines, _CSV).to_csv()
 
 
 _NOTES = (
@@ -135,9 +104,9 @@ _NOTES = (
     "Intervals are made as those of the detector, and only above "
     f"{_PERCENT} %. A shortcut that is not listed here may still be there.",
     "Matched pairs: a real and a fake that agree on the shortcuts found (exactly on words, within "
-    "0.2 standard deviations of the probe's log-odds on numbers), so that their AUC cannot come "
-    "from those. A probe made anew of the pairs should be near or below 50 %. At least "
-    f"{LEAST_FILES} pairs are needed.",
+    f"{CALIPER:g} standard deviations of the probe's log-odds on numbers), so that their AUC "
+    "cannot come from those. A probe made anew of the pairs should be near or below 50 %. At "
+    f"least {LEAST_FILES} pairs are needed.",
     "Detector follows the facts: Spearman's correlation of its score with the log-odds of the "
     "probe, within a class; near 0 for a detector that does not look at them.",
     f"At most {MOST_FILES} files of a class are looked at, drawn by the seed. Facts are those of "
@@ -163,8 +132,7 @@ def _words(name: str) -> str:
 
 
 def _name(audit: RowAudit) -> str:
-    side = f" ({audit.split})" if audit.split else ""
-    return f"{audit.dataset}{side}, {audit.method}"
+    return f"{audit.dataset_title}, {audit.method}"
 
 
 def _warning(audit: RowAudit) -> str:
@@ -175,7 +143,7 @@ def _warning(audit: RowAudit) -> str:
     named += [f"{more} more"] if more else []
     assert audit.matched is not None
     told = f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals."
-    if (audit.detector_auc.value or 0.0) <= _CHANCE:
+    if (audit.detector_auc.value or 0.0) <= 0.5:
         return f"{told} The detector's AUC of {percent(audit.detector_auc)} % is not above chance."
     return (
         f"{told} The detector's AUC of {percent(audit.detector_auc)} % may come from that. "
@@ -205,89 +173,109 @@ def _without(matched: Matched) -> str:
     return f"On {matched.num_pairs} pairs that agree on {on} it is {figure} %."
 
 
-def _row(audit: RowAudit) -> tuple[str, ...]:
+def _best_single(audit: RowAudit) -> Probe | None:
     single = [p for p in audit.probes if len(p.facts) == 1 and p.auc.value is not None]
-    best = max(single, key=lambda probe: probe.auc.value or 0.0, default=None)
-    whole = max(audit.probes, key=lambda probe: len(probe.facts), default=None)
+    return max(single, key=lambda probe: probe.auc.value or 0.0, default=None)
+
+
+def _all_facts(audit: RowAudit) -> Probe | None:
+    return max(audit.probes, key=lambda probe: len(probe.facts), default=None)
+
+
+def _auc(probe: Probe | None) -> str:
+    return "-" if probe is None else percent(probe.auc)
+
+
+def _files(audit: RowAudit) -> str:
+    unknown = f" ({audit.num_without_facts} without facts)" if audit.num_without_facts else ""
+    return f"{audit.num_real} reals, {audit.num_fake} fakes{unknown}"
+
+
+def _pairs_probe(audit: RowAudit) -> str:
     matched = audit.matched
-    if matched is None:
-        pairs = ("no shortcut found", "-", "-")
-    elif matched.detector_interval is None:
-        pairs = (str(matched.num_pairs), NOT_DEFINED, NOT_DEFINED)
-    else:
-        figure = with_interval(matched.detector_auc, matched.detector_interval)
-        told = "still differ" if matched.still_differ else figure
-        pairs = (str(matched.num_pairs), percent(matched.probe_auc), told)
-    side = f" ({audit.split})" if audit.split else ""
-    return (
-        f"{audit.dataset}{side}",
-        f"{audit.method} {MARK}" if audit.found else audit.method,
-        f"{audit.num_real} reals, {audit.num_fake} fakes{_without_facts(audit)}",
-        "-" if best is None else _words(best.name),
-        "-" if best is None else percent(best.auc),
-        "-" if whole is None else percent(whole.auc),
-        percent(audit.detector_auc),
-        *pairs,
-        *map(plain, audit.follows),
-    )
+    if matched is None or matched.detector_interval is None:
+        return "-" if matched is None else NOT_DEFINED
+    return percent(matched.probe_auc)
 
 
-def _without_facts(audit: RowAudit) -> str:
-    return f" ({audit.num_without_facts} without facts)" if audit.num_without_facts else ""
-
-
-def _found_row(audit: RowAudit, probe: Probe) -> tuple[str, ...]:
-    assert probe.interval is not None and probe.holm_p_value is not None
-    side = f" ({audit.split})" if audit.split else ""
-    return (
-        f"{audit.dataset}{side}",
-        audit.method,
-        _words(probe.name),
-        probe.usual_real or "-",
-        probe.usual_fake or "-",
-        with_interval(probe.auc, probe.interval),
-        f"{probe.holm_p_value:.2g}",
-    )
-
-
-def _csv_row(audit: RowAudit) -> dict[str, object]:
+def _pairs_detector(audit: RowAudit) -> str:
     matched = audit.matched
-    interval = None if matched is None else matched.detector_interval
-    return {
-        "dataset": audit.dataset,
-        "split": audit.split,
-        "method": audit.method,
-        "is_pooled": int(audit.is_pooled),
-        "num_real": audit.num_real,
-        "num_fake": audit.num_fake,
-        "num_without_facts": audit.num_without_facts,
-        "num_left_out": audit.num_left_out,
-        "reason": audit.reason,
-        "detector_auc": audit.detector_auc.value,
-        "follows_real": audit.follows[0].value,
-        "follows_fake": audit.follows[1].value,
-        "matched_on": "" if matched is None else " ".join(matched.on),
-        "num_pairs": None if matched is None else matched.num_pairs,
-        "pairs_probe_auc": _value(None if matched is None else matched.probe_auc),
-        "pairs_detector_auc": _value(None if matched is None else matched.detector_auc),
-        "pairs_detector_auc_low": None if interval is None else interval.low,
-        "pairs_detector_auc_high": None if interval is None else interval.high,
-    }
+    if matched is None or matched.detector_interval is None:
+        return "-" if matched is None else NOT_DEFINED
+    if matched.still_differ:
+        return "still differ"
+    return with_interval(matched.detector_auc, matched.detector_interval)
 
 
-def _csv_probe(probe: Probe) -> dict[str, object]:
-    return {
-        "probe": probe.name,
-        "facts": " ".join(probe.facts),
-        "auc": probe.auc.value,
-        "auc_low": None if probe.interval is None else probe.interval.low,
-        "auc_high": None if probe.interval is None else probe.interval.high,
-        "holm_p_value": probe.holm_p_value,
-        "is_shortcut": int(probe.is_shortcut),
-        "usual_real": probe.usual_real,
-        "usual_fake": probe.usual_fake,
-    }
+_ROW: dict[str, Callable[[RowAudit], str]] = {
+    "Dataset": lambda audit: audit.dataset_title,
+    "Forgery": lambda audit: f"{audit.method} {MARK}" if audit.found else audit.method,
+    "Files looked at": _files,
+    "Best single fact": lambda audit: _words(best.name) if (best := _best_single(audit)) else "-",
+    "its AUC %": lambda audit: _auc(_best_single(audit)),
+    "AUC % of all facts": lambda audit: _auc(_all_facts(audit)),
+    "Detector AUC %": lambda audit: percent(audit.detector_auc),
+    "Matched pairs": lambda audit: (
+        str(audit.matched.num_pairs) if audit.matched else "no shortcut found"
+    ),
+    "AUC % of a probe of the pairs": _pairs_probe,
+    "Detector AUC % on the pairs [95 % interval]": _pairs_detector,
+    "Detector follows the facts: reals": lambda audit: plain(audit.follows[0]),
+    "fakes": lambda audit: plain(audit.follows[1]),
+}
+_FOUND: dict[str, Callable[[tuple[RowAudit, Probe]], str]] = {
+    "Dataset": lambda of: of[0].dataset_title,
+    "Forgery": lambda of: of[0].method,
+    "Shortcut": lambda of: _words(of[1].name),
+    "Usual of reals": lambda of: of[1].usual_real or "-",
+    "Usual of fakes": lambda of: of[1].usual_fake or "-",
+    "AUC % [95 % interval]": lambda of: (
+        with_interval(of[1].auc, of[1].interval) if of[1].interval else NOT_DEFINED
+    ),
+    "p (Holm)": lambda of: f"{of[1].holm_p_value:.2g}",
+}
+_CsvLine = tuple[RowAudit, Probe | None]
 
 
-def _value(metric: Metric | None) -> float | None:
-    return None if metric is None else metric.value
+def _of_probe(cell: Callable[[Probe], Cell]) -> Callable[[_CsvLine], Cell]:
+    return lambda line: None if line[1] is None else cell(line[1])
+
+
+def _of_pairs(cell: Callable[[Matched], Cell]) -> Callable[[_CsvLine], Cell]:
+    return lambda line: None if line[0].matched is None else cell(line[0].matched)
+
+
+_CSV: dict[str, Callable[[_CsvLine], Cell]] = {
+    "dataset": lambda line: line[0].dataset,
+    "split": lambda line: line[0].split,
+    "method": lambda line: line[0].method,
+    "is_pooled": lambda line: line[0].is_pooled,
+    "num_real": lambda line: line[0].num_real,
+    "num_fake": lambda line: line[0].num_fake,
+    "num_without_facts": lambda line: line[0].num_without_facts,
+    "num_left_out": lambda line: line[0].num_left_out,
+    "reason": lambda line: line[0].reason,
+    "probe": _of_probe(lambda probe: probe.name),
+    "facts": _of_probe(lambda probe: " ".join(probe.facts)),
+    "auc": _of_probe(lambda probe: probe.auc.value),
+    "auc_low": _of_probe(lambda probe: probe.interval and probe.interval.low),
+    "auc_high": _of_probe(lambda probe: probe.interval and probe.interval.high),
+    "holm_p_value": _of_probe(lambda probe: probe.holm_p_value),
+    "is_shortcut": _of_probe(lambda probe: probe.is_shortcut),
+    "usual_real": _of_probe(lambda probe: probe.usual_real),
+    "usual_fake": _of_probe(lambda probe: probe.usual_fake),
+    "detector_auc": lambda line: line[0].detector_auc.value,
+    "follows_real": lambda line: line[0].follows[0].value,
+    "follows_fake": lambda line: line[0].follows[1].value,
+    "matched_on": _of_pairs(lambda pairs: " ".join(pairs.on)),
+    "num_pairs": _of_pairs(lambda pairs: pairs.num_pairs),
+    "pairs_probe_auc": _of_pairs(lambda pairs: pairs.probe_auc.value),
+    "pairs_detector_auc": _of_pairs(lambda pairs: pairs.detector_auc.value),
+    "pairs_detector_auc_low": _of_pairs(
+        lambda pairs: pairs.detector_interval and pairs.detector_interval.low
+    ),
+    "pairs_detector_auc_high": _of_pairs(
+        lambda pairs: pairs.detector_interval and pairs.detector_interval.high
+    ),
+}
+CSV_COLUMNS = tuple(_CSV)

@@ -16,7 +16,7 @@ from avkd.data.prepare import prepare
 from avkd.evaluation.file_facts import write_file_facts
 from avkd.reporting import nuisance_facts
 from avkd.reporting.scores import write_scores
-from avkd.reporting.shortcut_folder import audit_folder
+from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.shortcut_table import to_text
 
 

@@ -10,8 +10,7 @@ import pytest
 from avkd.reporting import shortcut_audit
 from avkd.reporting.nuisance_facts import FileFacts
 from avkd.reporting.score_frame import PooledFile, frame_of
-from avkd.reporting.shortcut_audit import audit
-from avkd.reporting.shortcut_findings import RowAudit
+from avkd.reporting.shortcut_audit import RowAudit, audit
 
 Plant = Callable[[dict, int, np.random.Generator], None]
 

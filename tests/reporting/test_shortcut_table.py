@@ -18,9 +18,7 @@ from avkd.reporting.report_csv import Provenance
 from avkd.reporting.report_folder import write_report_folder
 from avkd.reporting.score_frame import records
 from avkd.reporting.scores import ClipScore, write_scores
-from avkd.reporting.shortcut_audit import audit
-from avkd.reporting.shortcut_findings import RowAudit
-from avkd.reporting.shortcut_folder import audit_folder
+from avkd.reporting.shortcut_audit import RowAudit, audit, audit_folder
 
 PROVENANCE = Provenance(model="runs/one/model", model_fingerprint="", date="", threshold=None)
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from avkd.reporting.shortcut_matching import CALIPER, matched_pairs
+from avkd.reporting.shortcut_probe import CALIPER, matched_pairs
 
 
 def slow_cost(reals: np.ndarray, fakes: np.ndarray, caliper: float) -> float:
