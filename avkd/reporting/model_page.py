@@ -17,6 +17,7 @@ from avkd.reporting.report_words import (
     RANGE_COLUMNS,
     RANKING_COLUMNS,
     THRESHOLD_COLUMNS,
+    Columns,
     dataset_title,
     legend,
     table,
@@ -108,7 +109,7 @@ def sections(
         model: whose.
         extra: sections of other audits of the same scores, e.g. of shortcuts; they stand before
             coverage and provenance.
-        marks: what stands beside the AUC of a row, by dataset, side and method.
+        marks: what stands beside the AUC of a row, by dataset, split and method.
     """
     return (
         _ranking(model, marks or {}),
@@ -157,12 +158,8 @@ def _curves(model: ScoredModel) -> list[Section]:
     for row, block in zip(model.pooled, model.blocks(), strict=True):
         curves += curve_pictures(row, block)
         histograms += histogram_pictures(row, block, model.provenance.threshold)
-    made = []
-    if curves:
-        made.append(Section(title="ROC and DET curves", pictures=tuple(curves)))
-    if histograms:
-        made.append(Section(title="Scores by method", pictures=tuple(histograms)))
-    return made
+    drawn = {"ROC and DET curves": curves, "Scores by method": histograms}
+    return [Section(title=t, pictures=tuple(found)) for t, found in drawn.items() if found]
 
 
 def _at_threshold(model: ScoredModel) -> list[Section]:
@@ -173,11 +170,8 @@ def _at_threshold(model: ScoredModel) -> list[Section]:
         for row in model.pooled
     ]
     title = "At the threshold chosen on validation data"
-    return [
-        Section(
-            title=title, tables=(table(model.rows, THRESHOLD_COLUMNS),), pictures=tuple(pictures)
-        )
-    ]
+    tables = (table(model.rows, THRESHOLD_COLUMNS),)
+    return [Section(title=title, tables=tables, pictures=tuple(pictures))]
 
 
 def _probabilities(model: ScoredModel) -> Section:
@@ -193,29 +187,24 @@ def _probabilities(model: ScoredModel) -> Section:
     )
 
 
+_COVERAGE: Columns = {
+    "Dataset": dataset_title,
+    "Scored / expected": lambda row: f"{row.num_scored} / {row.num_expected}",
+    "Share": lambda row: percent_down(row.coverage),
+    "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
+    "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
+    "AUC % of the scored": lambda row: with_interval(row.auc, row.auc_interval),
+    "AUC %, unscored pairs as ties": lambda row: percent(row.values["video_auc_missing_neutral"]),
+}
+
+
 def _coverage(model: ScoredModel) -> Section:
-    counts, reasons = [], []
-    for row in model.pooled:
-        counts.append(
-            (
-                *(
-                    dataset_title(row),
-                    f"{row.num_scored} / {row.num_expected}",
-                    percent_down(row.coverage),
-                ),
-                *(f"{row.num_real} / {row.expected_real}", f"{row.num_fake} / {row.expected_fake}"),
-                *(
-                    with_interval(row.auc, row.auc_interval),
-                    percent(row.values["video_auc_missing_neutral"]),
-                ),
-            )
-        )
-        reasons += [(dataset_title(row), code, str(number)) for code, number in row.unscored]
-    columns = (
-        *("Dataset", "Scored / expected", "Share", "Reals", "Fakes"),
-        *("AUC % of the scored", "AUC %, unscored pairs as ties"),
-    )
-    tables = [Table(columns=columns, rows=tuple(counts))]
+    tables = [Table.of(model.pooled, _COVERAGE)]
+    reasons = [
+        (dataset_title(row), code, str(number))
+        for row in model.pooled
+        for code, number in row.unscored
+    ]
     if reasons:
         names = ("Dataset", "Reason", "Files")
         caption = "Why files have no score"
