@@ -45,7 +45,8 @@ def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
     parts = []
     if len(shown) > 1:
         parts.append(Table.of(shown, every | _SUMMARY, num_texts=2, caption="All models: AUC %"))
-    parts += [_grid(table, _full) for table in shown]
+    what = "AUC % [95 % interval] at severity"
+    parts += [_grid(table, _full, what) for table in shown]
     if single:
         columns = every | {"Forgery": lambda t: t.method} | _SUMMARY
         parts.append(Table.of(single, columns, num_texts=3, caption="By forgery: AUC %"))
@@ -61,7 +62,7 @@ def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
 def to_text(tables: Sequence[Robustness]) -> str:
     """The tables for a terminal: a cell's interval is in the files alone, to keep lines short."""
     shown = [table for table in tables if table.is_pooled]
-    blocks = [_grid(table, _short).to_text() for table in shown]
+    blocks = [_grid(table, _short, "AUC %").to_text() for table in shown]
     return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in _warnings(shown))])
 
 
@@ -71,7 +72,7 @@ def to_csv(tables: Sequence[Robustness]) -> str:
     return Table.of_lines(lines, CSV_COLUMNS).to_csv()
 
 
-def _grid(table: Robustness, say: _Say) -> Table:
+def _grid(table: Robustness, say: _Say, what: str) -> Table:
     """Clean, each perturbation, the mean over them."""
     strongest = table.severities[-1]
     rows = [(CLEAN, *["-"] * len(table.severities), _full(table, table.clean), "-")]
@@ -82,7 +83,7 @@ def _grid(table: Robustness, say: _Say) -> Table:
     return Table(
         columns=("Perturbation", *map(str, table.severities), "Mean", f"Drop at {strongest}"),
         rows=tuple(rows),
-        caption=f"{table.model} on {table.dataset_title}: AUC % [95 % interval] at severity",
+        caption=f"{table.model} on {table.dataset_title}: {what}",
         strong_rows=frozenset({len(rows) - 1}),
     )
 
