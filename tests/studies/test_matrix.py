@@ -381,7 +381,7 @@ def test_the_page_and_the_markdown_show_what_names_say_and_run_none_of_it(study:
     assert "two\\|&lt;b>" in text and "two|<b>" not in text
     page = (study.out / "matrix.html").read_text()
     assert "two|&lt;b&gt;" in page and "<b>" not in page
-    assert "selected, and its threshold chosen, on the validation sides" in text
+    assert "selected, and its threshold chosen, on the validation splits" in text
     assert (study.out / "matrix.png").stat().st_size > 10_000
 
 

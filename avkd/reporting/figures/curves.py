@@ -186,7 +186,7 @@ def roc_figure(curves: Curves) -> Figure:
     """True-positive over false-positive rates: upper left is better."""
     figure, axes = _figure(curves)
     axes.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=0.9)
-    _draw(axes, curves, np.asarray, np.asarray)
+    _draw(axes, curves, np.asarray, np.asarray, (0.0, 1.0))
     ticks = np.linspace(0, 1, 6)
     names = [f"{100 * tick:.0f}" for tick in ticks]
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="fakes called fake, TPR %")
@@ -199,7 +199,7 @@ def det_figure(curves: Curves) -> Figure:
     low, high = ndtri([0.0008, 0.97])
     axes.plot([-high, high], [high, -high], linestyle="--", color=CHANCE_COLOUR, linewidth=0.9)
     axes.plot([low, high], [low, high], linestyle=":", color=CHANCE_COLOUR, linewidth=0.9)
-    _draw(axes, curves, deviates, lambda rate: deviates(1.0 - rate))
+    _draw(axes, curves, deviates, lambda rate: deviates(1.0 - rate), (low, high))
     names = [f"{100 * tick:g}" for tick in DET_TICKS]
     axes.set(xlim=(low, high), ylim=(low, high), ylabel="fakes called real, FNR %")
     return _finished(figure, axes, ndtri(DET_TICKS), names)
@@ -208,7 +208,9 @@ def det_figure(curves: Curves) -> Figure:
 _Scale = Callable[[FloatArray], FloatArray]
 
 
-def _draw(axes: Axes, curves: Curves, across: _Scale, up: _Scale) -> None:
+def _draw(
+    axes: Axes, curves: Curves, across: _Scale, up: _Scale, limits: tuple[float, float]
+) -> None:
     """Band, methods, all forgeries on top of them, and the operating point inside the frame."""
     if curves.band is not None:
         grid, low, high = curves.band
@@ -226,10 +228,8 @@ def _draw(axes: Axes, curves: Curves, across: _Scale, up: _Scale) -> None:
         across(false_positive), up(true_positive), color=BLUE, linewidth=2.2, zorder=3, label=name
     )
     if curves.operating_point is not None:
-        point = [
-            scale(np.array(rate))
-            for scale, rate in zip((across, up), curves.operating_point, strict=True)
-        ]
+        rates = [np.array(rate) for rate in curves.operating_point]
+        point = np.clip([across(rates[0]), up(rates[1])], *limits)
         style = {"markersize": 7, "markeredgecolor": "white", "color": "black", "zorder": 4}
         axes.plot(*point, "o", label="validation threshold", clip_on=False, **style)
 

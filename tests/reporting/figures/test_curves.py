@@ -77,6 +77,10 @@ def test_the_det_axes_are_normal_deviates_of_both_errors() -> None:
     (dot,) = (line for line in axes.lines if line.get_marker() == "o")
     assert np.allclose((dot.get_xdata()[0], dot.get_ydata()[0]), norm.ppf([0.1, 0.3]))
     assert "FPR" in axes.get_xlabel() and "FNR" in axes.get_ylabel()
+    (axes,) = curves.det_figure(made_up_curves(operating_point=(0.0, 1.0))).axes
+    (dot,) = (line for line in axes.lines if line.get_marker() == "o")
+    corner = axes.get_xlim()[0], axes.get_ylim()[0]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == corner, "no error at all: still in the frame"
 
 
 def test_the_roc_shows_curves_band_and_operating_point() -> None:
