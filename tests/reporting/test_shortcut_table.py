@@ -95,7 +95,7 @@ def test_the_main_table_marks_the_row_and_the_warning_follows_it_at_once() -> No
     audits = audit(videos, facts, resamples=100, seed=0)
     text = report.to_markdown(summary, provenance=PROVENANCE, audits=audits)
     table, rest = text.split("## Shortcut audit")
-    assert table.count("**(shortcut!)**") == 1 and "| swap" in table.replace("**", "")
+    assert table.count("(shortcut!)**") == 1 and "| swap" in table.replace("**", "")
     assert rest.lstrip().startswith("**d (test), swap: without a look at the face")
     assert "shortcut" not in report.to_markdown(summary, provenance=PROVENANCE)
     unknown = report.to_markdown(summary, provenance=PROVENANCE, audits=())
