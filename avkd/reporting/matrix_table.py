@@ -168,8 +168,8 @@ class _Grid:
         return heat_map(
             _named(self.rows),
             self.columns,
-            [[s and s.mean for s in line] for line in spreads],
-            [[s and s.interval for s in line] for line in spreads],
+            [[None if s is None else s.mean for s in line] for line in spreads],
+            [[None if s is None else s.interval for s in line] for line in spreads],
             marked=[
                 (row, column)
                 for row, line in enumerate(self.cells)

@@ -154,9 +154,13 @@ def summarise_robustness(
     grid = [Cell(name, severity) for name in perturbations for severity in severities]
     assert {*cells} == {CLEAN_CELL, *grid} and grid, "a full grid and the clean cell"
     order = (CLEAN_CELL, *grid)
-    options = {"threshold": threshold, "pooling": pooling, "resamples": resamples, "seed": seed}
     rows = [
-        {(row.dataset, row.split, row.method): row for row in summarise(cells[cell], **options)}  # type: ignore[arg-type]
+        {
+            (row.dataset, row.split, row.method): row
+            for row in summarise(
+                cells[cell], threshold=threshold, pooling=pooling, resamples=resamples, seed=seed
+            )
+        }
         for cell in order
     ]
     _check_same_files(cells)

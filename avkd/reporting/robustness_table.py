@@ -41,14 +41,14 @@ def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
     """
     shown = [table for table in tables if table.is_pooled]
     single = [table for table in tables if not table.is_pooled]
-    every = {"Model": lambda t: t.model, "Dataset": lambda t: t.dataset_title}
     parts = []
     if len(shown) > 1:
-        parts.append(Table.of(shown, every | _SUMMARY, num_texts=2, caption="All models: AUC %"))
+        columns = _NAMES | _SUMMARY
+        parts.append(Table.of(shown, columns, num_texts=2, caption="All models: AUC %"))
     what = "AUC % [95 % interval] at severity"
     parts += [_grid(table, _full, what) for table in shown]
     if single:
-        columns = every | {"Forgery": lambda t: t.method} | _SUMMARY
+        columns = _NAMES | _FORGERY | _SUMMARY
         parts.append(Table.of(single, columns, num_texts=3, caption="By forgery: AUC %"))
     return Section(
         title="Robustness",
@@ -92,7 +92,10 @@ def _at_strongest(table: Robustness) -> Entry:
     return table.at(MEAN, table.severities[-1])
 
 
-_SUMMARY: dict[str, Callable[[Robustness], str]] = {
+_Columns = dict[str, Callable[[Robustness], str]]
+_NAMES: _Columns = {"Model": lambda t: t.model, "Dataset": lambda t: t.dataset_title}
+_FORGERY: _Columns = {"Forgery": lambda t: t.method}
+_SUMMARY: _Columns = {
     "Clean": lambda table: _full(table, table.clean),
     "Mean of all cells": lambda table: _full(table, table.at(MEAN, None)),
     "Mean at the highest severity": lambda table: _full(table, _at_strongest(table)),

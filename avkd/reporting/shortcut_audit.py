@@ -298,7 +298,7 @@ class _Auditor:
 
     def _probes(self) -> tuple[Probe, ...]:
         """Every fact alone, then what families have two facts or more to tell, then all."""
-        sets = {name: (name,) for name in self.columns}
+        sets: dict[str, tuple[str, ...]] = {name: (name,) for name in self.columns}
         for family, names in {**FAMILIES, ALL_FACTS: tuple(self.columns)}.items():
             present = tuple(name for name in names if name in self.columns)
             sets |= {family: present} if len(present) > 1 else {}
@@ -371,7 +371,7 @@ class _Auditor:
             None,
             f"of the pairs of a real and a fake {len(pairs)} agree, and it takes {LEAST_FILES}",
         )
-        interval = None
+        interval: Interval | None = None
         if len(pairs) >= LEAST_FILES:
             chosen = np.sort(pairs.reshape(-1))
             interval, _ = self._interval(self.logits[chosen], chosen)

@@ -74,8 +74,8 @@ def linked_groups(facts: Sequence[FileFacts]) -> IntArray:
     first, second = np.array(links, dtype=np.int64).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(links)), (first, second)), shape=(len(names), len(names)))
     component = connected_components(graph, directed=False)[1]
-    own = [names["file", row.sample_id] for row in facts]
-    return component[own].astype(np.int64)
+    files = [names["file", row.sample_id] for row in facts]
+    return np.asarray(component[files], dtype=np.int64)
 
 
 def folds_of(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray | None:

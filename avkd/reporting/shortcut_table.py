@@ -7,7 +7,9 @@ rows are marked and warnings stand with the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
+from avkd.metrics.bootstrap import Interval
 from avkd.reporting.page import Section
 from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
@@ -245,6 +247,12 @@ def _of_pairs(cell: Callable[[Matched], Cell]) -> Callable[[_CsvLine], Cell]:
     return lambda line: None if line[0].matched is None else cell(line[0].matched)
 
 
+def _end(interval: Interval | None, end: Literal["low", "high"]) -> float | None:
+    if interval is None:
+        return None
+    return interval.low if end == "low" else interval.high
+
+
 _CSV: dict[str, Callable[[_CsvLine], Cell]] = {
     "dataset": lambda line: line[0].dataset,
     "split": lambda line: line[0].split,
@@ -258,8 +266,8 @@ _CSV: dict[str, Callable[[_CsvLine], Cell]] = {
     "probe": _of_probe(lambda probe: probe.name),
     "facts": _of_probe(lambda probe: " ".join(probe.facts)),
     "auc": _of_probe(lambda probe: probe.auc.value),
-    "auc_low": _of_probe(lambda probe: probe.interval and probe.interval.low),
-    "auc_high": _of_probe(lambda probe: probe.interval and probe.interval.high),
+    "auc_low": _of_probe(lambda probe: _end(probe.interval, "low")),
+    "auc_high": _of_probe(lambda probe: _end(probe.interval, "high")),
     "holm_p_value": _of_probe(lambda probe: probe.holm_p_value),
     "is_shortcut": _of_probe(lambda probe: probe.is_shortcut),
     "usual_real": _of_probe(lambda probe: probe.usual_real),
@@ -271,11 +279,7 @@ _CSV: dict[str, Callable[[_CsvLine], Cell]] = {
     "num_pairs": _of_pairs(lambda pairs: pairs.num_pairs),
     "pairs_probe_auc": _of_pairs(lambda pairs: pairs.probe_auc.value),
     "pairs_detector_auc": _of_pairs(lambda pairs: pairs.detector_auc.value),
-    "pairs_detector_auc_low": _of_pairs(
-        lambda pairs: pairs.detector_interval and pairs.detector_interval.low
-    ),
-    "pairs_detector_auc_high": _of_pairs(
-        lambda pairs: pairs.detector_interval and pairs.detector_interval.high
-    ),
+    "pairs_detector_auc_low": _of_pairs(lambda pairs: _end(pairs.detector_interval, "low")),
+    "pairs_detector_auc_high": _of_pairs(lambda pairs: _end(pairs.detector_interval, "high")),
 }
 CSV_COLUMNS = tuple(_CSV)

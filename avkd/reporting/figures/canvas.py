@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -107,7 +108,7 @@ def headed(figure: Figure, title: str) -> Figure:
 
 def colour(name: str) -> NDArray[np.float64]:
     """(3,) red, green and blue in [0, 1] of a colour."""
-    return np.array(matplotlib.colors.to_rgb(name))
+    return np.array(to_rgb(name))
 
 
 def readable_on(ground: NDArray[np.float64]) -> str:

@@ -45,7 +45,7 @@ def auc_figure(rows: Sequence[SummaryRow], title: str = "") -> Figure:
         title: heading; empty = none.
     """
     assert rows
-    heights = []
+    heights: list[float] = []
     for number, (_, group) in enumerate(groupby(rows, key=lambda row: (row.dataset, row.split))):
         heights += [len(heights) + place + 0.7 * number for place, _ in enumerate(group)]
     figure = Figure(figsize=(8.5, 1.6 + 0.36 * (heights[-1] + 1)), layout="constrained")
@@ -178,7 +178,7 @@ def reliability_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Fig
             assert place is not None
             halves = place.subgridspec(2, 1, height_ratios=[3, 1.4])
             axes.remove()
-            _draw_reliability(*(figure.add_subplot(half) for half in halves), row)
+            _draw_reliability(figure.add_subplot(halves[0]), figure.add_subplot(halves[1]), row)
         figures.append(headed(figure, title))
     return figures
 
