@@ -218,7 +218,7 @@ def build_image_detector(*, name: str, image_size: int = 224, **options: Any) ->
             f"there is no image network {name!r}{did_you_mean(list(dict.fromkeys(close)))}; choose "
             f"one of {', '.join(names)} or {TIMM_PREFIX}NAME"
         )
-    given = {"name": name, "image_size": image_size}
+    given: dict[str, Any] = {"name": name, "image_size": image_size}
     check_arguments(TimmNetwork, options, f"image network {name!r}", given=given)
     network = TimmNetwork(**given, **options)
     return ImageDetector(network=network, mean=network.mean, std=network.std, image_size=image_size)
