@@ -44,7 +44,7 @@ class CorpusDataset(Dataset[Any]):
     >>> corpus = avkd.Corpus("prepared", split="train")
     >>> batch = next(iter(DataLoader(corpus, batch_size=2)))
     >>> batch.frames.shape, batch.label
-    (torch.Size([2, 25, 64, 64, 3]), tensor([0., 1.]))
+    (torch.Size([2, 25, 192, 192, 3]), tensor([0., 1.]))
 
     Args:
         folder: A prepared corpus.
