@@ -27,10 +27,27 @@ setup(
     description="Detects face forgeries in video: audio-visual self-supervision, then detection",
     long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The avkd developers",
     license="MIT",
+    keywords=["deepfake detection", "face forgery", "audio-visual", "self-supervised learning"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     packages=find_packages(include=["avkd", "avkd.*"]),
-    package_data={"avkd.reporting": ["page.html"], "avkd.models": ["starter/*"]},
+    package_data={
+        "avkd": ["py.typed"],
+        "avkd.reporting": ["page.html"],
+        "avkd.models": ["starter/*"],
+    },
     install_requires=[
         # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.
         "torch>=2.11,<2.15",

@@ -621,7 +621,7 @@ def test_a_backbone_other_than_the_pretrained_files_is_refused(
 ) -> None:
     """A config that says `paper` must not silently train the file's own backbone."""
     arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
-    assert avkd("finetune", *arguments, "--video.name", "paper") == 2
+    assert avkd("finetune", *arguments, "--video.name", "published_gru") == 2
     assert "holds the backbone" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

@@ -22,11 +22,11 @@ CONFIGS = [path for path in EVERY if path not in PROTOCOLS]
 PAPER = {
     "finetune_csn101": ("csn101", 1.0),
     "finetune_cnn_lstm": ("cnn_lstm", 1.0),
-    "finetune_gru_attention_ssl_1.0": ("paper", 1.0),
-    "finetune_gru_attention_ssl_0.0": ("paper", 0.0),
-    "finetune_gru_attention_ssl_0.3": ("paper", 0.3),
-    "finetune_gru_attention_ssl_0.5": ("paper", 0.5),
-    "finetune_gru_attention_ssl_0.7": ("paper", 0.7),
+    "finetune_gru_attention_ssl_1.0": ("published_gru", 1.0),
+    "finetune_gru_attention_ssl_0.0": ("published_gru", 0.0),
+    "finetune_gru_attention_ssl_0.3": ("published_gru", 0.3),
+    "finetune_gru_attention_ssl_0.5": ("published_gru", 0.5),
+    "finetune_gru_attention_ssl_0.7": ("published_gru", 0.7),
 }
 
 

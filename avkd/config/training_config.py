@@ -16,20 +16,11 @@ from avkd.config.online_config import (
     check_false_alarms,
     check_online,
 )
+from avkd.models.registry import NETWORKS, canonical_name
 
-Backbone = Literal["lgt", "paper", "csn101", "cnn_lstm"]
 Region = Literal["face", "mouth", "mixed"]
 TargetCenter = Literal["none", "per_step", "double", "whitened"]
 CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
-
-# Which optional settings mean something for which backbone; any other use is an error.
-_BACKBONE_OPTIONS: dict[str, frozenset[str]] = {
-    "lgt": frozenset({"width", "reduced", "hidden", "heads", "dropout"}),
-    "paper": frozenset({"time_axis"}),
-    "csn101": frozenset(),
-    "cnn_lstm": frozenset({"hidden"}),
-}
-
 
 # Stage one of RealForensics: 150 epochs of 488,763 clips in batches of 256 at 7e-4 (method 3.6).
 # A short run has fewer steps for the same ground: at the published rate 400 steps learn next to
@@ -47,32 +38,39 @@ _LEAST_MOMENTUM = 0.9
 class VideoModelConfig:
     """The video backbone; unset options take the backbone's published or measured default."""
 
-    name: Backbone = "lgt"
-    """lgt: 3D-CNN + GRU + attention; paper: the published layers; csn101, cnn_lstm: baselines."""
+    name: str = "cnn3d_gru"
+    """cnn3d_gru: 3D-CNN + GRU + attention; published_gru: the published layers; csn101, cnn_lstm:
+    baselines; see `avkd.list_models("video")`."""
     image_size: int = 112
     """Side of the square input in pixels, a multiple of 16."""
     width: int | None = None
-    """lgt: channels of the first of four convolutions, doubled by each next; unset = 32."""
+    """Channels of the first convolution; the others follow."""
     reduced: int | None = None
-    """lgt: channels kept per cell before flattening; unset = 64."""
+    """cnn3d_gru: channels kept per cell before flattening; unset = 64."""
     hidden: int | None = None
-    """lgt, cnn_lstm: recurrent units (lgt: per direction); unset = the backbone's default."""
+    """cnn_lstm, and per direction cnn3d_gru, published_gru: recurrent units."""
     heads: int | None = None
-    """lgt: attention heads; unset = 4."""
+    """cnn3d_gru: attention heads; unset = 4."""
     dropout: float | None = None
-    """lgt: dropout before the recurrent layer; unset = 0.1."""
+    """cnn3d_gru: dropout before the recurrent layer; unset = 0.1."""
     time_axis: Literal["permuted", "published"] | None = None
-    """paper: `published` mixes channels and frames as the released code does; unset = permuted."""
+    """published_gru: `published` mixes channels and frames as the released code does; unset =
+    permuted."""
 
     def __post_init__(self) -> None:
         if self.image_size % 16 or self.image_size < 32:
             raise ValueError(f"image_size {self.image_size}: want a multiple of 16, at least 32")
-        allowed = _BACKBONE_OPTIONS[self.name]
-        for option in set().union(*_BACKBONE_OPTIONS.values()) - allowed:
-            if getattr(self, option) is not None:
+        try:
+            object.__setattr__(self, "name", canonical_name(self.name, "video"))
+        except ValueError as error:
+            raise ValueError(f"video.name: {error}") from None
+        given = [name for name in self.arguments() if name not in ("name", "image_size")]
+        allowed = NETWORKS[self.name].options() if given else []
+        for option in given:
+            if option not in allowed:
                 raise ValueError(
                     f"video.{option} has no effect on video.name={self.name}; remove it "
-                    f"(its options: {', '.join(sorted(allowed)) or 'none'})"
+                    f"(its options: {', '.join(allowed)})"
                 )
 
     def arguments(self) -> dict[str, Any]:

@@ -21,21 +21,9 @@ from torch import Tensor, nn
 
 from avkd.models import wheel_weights
 from avkd.models.image_network import LogitHead
+from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX
 from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
 
-TIMM_PREFIX = "timm/"
-ALIASES = {
-    "vgg19": "vgg19",
-    "resnet152": "resnet152",
-    "efficientnet_b7": "tf_efficientnet_b7",
-    "resnet50": "resnet50",
-    "resnext50": "resnext50_32x4d",
-    "resnext101": "resnext101_32x8d",
-    "xception": "legacy_xception",
-    "vit": "vit_base_patch16_224",
-    "convnextv2": "convnextv2_base",
-    "efficientnet_lite0": wheel_weights.NETWORK,
-}
 HUB, WHEEL = "hub", "wheel"
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")  # no path, no address, no repository
@@ -48,7 +36,7 @@ class TimmNetwork(nn.Module):
     """A network of timm up to its pooled features, and our head of one logit.
 
     Args:
-        name: key of ``ALIASES``, or ``timm/NAME`` with any name timm has, e.g. ``timm/resnet18``.
+        name: key of ``TIMM_NAMES``, or ``timm/NAME`` with any name timm has.
         image_size: side of the pictures, for the networks that must know it (ViT).
         head_dim: hidden units of a two-layer head; None = one linear layer.
         head_dropout: share of features dropped before the last layer, in training.
@@ -167,7 +155,7 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
 def close_names(name: str) -> list[str]:
     """Names of networks here that ``name`` may be meant for; timm's own after ``timm/``."""
     if not name.startswith(TIMM_PREFIX):
-        return difflib.get_close_matches(name, ALIASES, n=3)
+        return difflib.get_close_matches(name, TIMM_NAMES, n=3)
     import timm
 
     wanted = name.removeprefix(TIMM_PREFIX)
@@ -178,8 +166,8 @@ def close_names(name: str) -> list[str]:
 def _create_trunk(name: str, image_size: int) -> Any:
     import timm
 
-    architecture = ALIASES.get(name) or name.removeprefix(TIMM_PREFIX)
-    is_plain = name in ALIASES or name.startswith(TIMM_PREFIX)
+    architecture = TIMM_NAMES.get(name) or name.removeprefix(TIMM_PREFIX)
+    is_plain = name in TIMM_NAMES or name.startswith(TIMM_PREFIX)
     if not (is_plain and _PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
         raise ValueError(f"timm has no network {name!r}{did_you_mean(close_names(name))}")
     try:
@@ -206,7 +194,10 @@ def _load_wheel(network: TimmNetwork) -> None:
         ModuleNotFoundError: it is not installed.
         ValueError: it is for another network.
     """
-    if ALIASES.get(network.name, network.name.removeprefix(TIMM_PREFIX)) != wheel_weights.NETWORK:
+    if (
+        TIMM_NAMES.get(network.name, network.name.removeprefix(TIMM_PREFIX))
+        != wheel_weights.NETWORK
+    ):
         raise ValueError(
             f"weights wheel: there is one for efficientnet_lite0 only, not for {network.name!r}"
         )

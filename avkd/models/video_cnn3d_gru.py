@@ -1,4 +1,4 @@
-"""`lgt`: the default video encoder, 3D convolutions, then a GRU, then self-attention over time.
+"""`cnn3d_gru`, the default video encoder: 3D convolutions, a GRU, self-attention over time.
 
 Convolutions see 9 neighbouring frames, the bidirectional GRU and the attention the whole clip
 (method section 8). Knows nothing of audio, targets or classes. Legend: see ``encoders.py``.
@@ -42,9 +42,9 @@ class Cnn3dGru(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        check_image_size(image_size, divisor=_SHRINKING, network="lgt")
+        check_image_size(image_size, divisor=_SHRINKING, network="cnn3d_gru")
         if not 0 <= dropout < 1:
-            raise ValueError(f"lgt: dropout {dropout} must be in [0, 1)")
+            raise ValueError(f"cnn3d_gru: dropout {dropout} must be in [0, 1)")
         self.image_size = image_size
         self.feature_dim = 2 * hidden
         cells = (image_size // _SHRINKING) ** 2

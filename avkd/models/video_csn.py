@@ -16,6 +16,7 @@ from avkd.models.encoders import VideoFeatures, check_clip
 
 _EXPANSION = 4  # outer over inner width of a bottleneck
 _STEM_TEMPORAL_KERNEL = 3
+_MAX_DEPTH = 64
 
 
 class ChannelSeparatedNetwork(nn.Module):
@@ -27,15 +28,17 @@ class ChannelSeparatedNetwork(nn.Module):
         depths: bottlenecks per stage.
 
     Raises:
-        ValueError: there are not exactly four depths.
+        ValueError: there are not exactly four depths, or one is out of range.
     """
 
     def __init__(
         self, *, image_size: int = 112, width: int = 64, depths: Sequence[int] = (3, 4, 23, 3)
     ) -> None:
         super().__init__()
-        if len(depths) != 4:
-            raise ValueError(f"csn101: depths {list(depths)} must be four numbers, one per stage")
+        if len(depths) != 4 or not 1 <= min(depths) <= max(depths) <= _MAX_DEPTH:
+            raise ValueError(
+                f"csn101: depths must be 4 whole numbers from 1 to {_MAX_DEPTH}, got {list(depths)}"
+            )
         self.image_size = image_size
         self.stem = nn.Sequential(
             nn.Conv3d(

@@ -1,4 +1,4 @@
-"""`paper`: the published 3D-CNN + GRU + attention encoder (IEIE summer conference 2024), rebuilt.
+"""`published_gru`: the 3D-CNN + GRU + attention encoder published at IEIE 2024, rebuilt.
 
 A baseline, written from the layer facts in method section 1. Its authors reshape (C, T) into
 steps without moving the axes; that variant is kept for comparison. Legend: see ``encoders.py``.
@@ -45,9 +45,11 @@ class PublishedGru(nn.Module):
         time_axis: str = "permuted",
     ) -> None:
         super().__init__()
-        check_image_size(image_size, divisor=_SHRINKING, network="paper")
+        check_image_size(image_size, divisor=_SHRINKING, network="published_gru")
         if time_axis not in ("permuted", "published"):
-            raise ValueError(f"paper: time_axis {time_axis!r} must be 'permuted' or 'published'")
+            raise ValueError(
+                f"published_gru: time_axis {time_axis!r} must be 'permuted' or 'published'"
+            )
         self.image_size = image_size
         self.feature_dim = feature_dim
         self.time_axis = time_axis

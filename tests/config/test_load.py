@@ -191,7 +191,7 @@ def test_a_missing_or_broken_config_file_is_a_user_mistake(tmp_path):
 @pytest.mark.parametrize(
     ("config_class", "arguments", "key"),
     [
-        (PretrainConfig, ("--video.name", "paper", "--video.width", "8"), "video.width"),
+        (PretrainConfig, ("--video.name", "published_gru", "--video.heads", "8"), "video.heads"),
         (PretrainConfig, ("--video.name", "csn101", "--video.hidden", "8"), "video.hidden"),
         (PretrainConfig, ("--video.time_axis", "published"), "video.time_axis"),
         (FinetuneConfig, ("--ssl_weight=0", "--views.frequency_mask_max=3"), "frequency_mask_max"),
@@ -307,7 +307,7 @@ EXAMPLES = {
     PretrainConfig: PretrainConfig(
         data=(Path("a"),),
         run=Path("r"),
-        video=VideoModelConfig(name="lgt", width=8, dropout=0.0),
+        video=VideoModelConfig(name="cnn3d_gru", width=8, dropout=0.0),
         momentum_start=0.99,
         optim=OptimConfig(lr=3e-4),
         resume=True,

@@ -129,7 +129,11 @@ def test_the_warm_up_is_a_tenth_of_the_run_or_the_epochs_that_are_said():
 
 
 def test_the_arguments_of_a_backbone_are_only_what_was_set():
-    assert VideoModelConfig(width=8).arguments() == {"name": "lgt", "image_size": 112, "width": 8}
+    assert VideoModelConfig(width=8).arguments() == {
+        "name": "cnn3d_gru",
+        "image_size": 112,
+        "width": 8,
+    }
 
 
 @pytest.mark.parametrize("image_size", [0, 16, 100, 113, -112])

@@ -40,7 +40,7 @@ from avkd.runtime import Runtime, start
 VIDEO = ModelInput.of_video(16)
 CODES = 6
 ARGUMENTS = {
-    "video": {"name": "lgt", "image_size": 32, "width": 4, "reduced": 8, "hidden": 16},
+    "video": {"name": "cnn3d_gru", "image_size": 32, "width": 4, "reduced": 8, "hidden": 16},
     "audio": {"name": "resnet18", "width": 8},
     "projection_dim": 16,
     "predictor_dim": 32,

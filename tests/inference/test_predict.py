@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avkd.config.evaluation_config import PredictConfig
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
@@ -22,7 +21,7 @@ from avkd.data.media import media
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
-from avkd.inference.predict import Judge, judge_file
+from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.verdict import Verdict
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
@@ -62,16 +61,14 @@ def reader() -> NumberReader:
 @pytest.fixture
 def judge(reader: NumberReader) -> Callable[..., Verdict]:
     def judge_one(path: Path, rule: DecisionRule = RULE, **settings) -> Verdict:
-        detector = Judge(
+        predictor = FilePredictor(
             model=reader,
             rule=rule,
             input=ModelInput.of_video(32),
             fingerprint="stand-in",
             machine=Runtime(device=torch.device("cpu"), precision="fp32"),
         )
-        settings = {"detector": "boxes", **settings}
-        config = PredictConfig(files=(path,), model=Path("unused"), **settings)
-        return judge_file(path, detector, config)
+        return predictor.predict(path, **{"face_detector": "boxes", **settings})
 
     return judge_one
 
@@ -179,10 +176,12 @@ def test_what_is_judged_is_what_a_prepared_corpus_holds(
     (prepared,) = Manifest.load(out / "manifest.jsonl").samples
     stored = CropStore(out).frames(prepared.path, 0, 25)
     shown: list[np.ndarray] = []
-    plain = Judge.logits
+    plain = FilePredictor.preprocess
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Judge, "logits", lambda self, clips, at: shown.append(clips) or plain(self, clips, at)
+            FilePredictor,
+            "preprocess",
+            lambda self, crops, points: shown.append(crops) or plain(self, crops, points),
         )
         judge(path)
     np.testing.assert_array_equal(shown[0][0], stored)
@@ -240,9 +239,9 @@ def test_a_damaged_file_is_judged_as_far_as_it_can_be_read(judge, tmp_path: Path
         for position in rng.integers(first, last, num_flips):
             content[position] ^= 1 << int(rng.integers(8))
         damaged.write_bytes(content)
-        return judge(damaged, detector="none")
+        return judge(damaged, face_detector="none")
 
-    assert "damaged" not in codes(judge(path, detector="none").warnings)
+    assert "damaged" not in codes(judge(path, face_detector="none").warnings)
     scratched, wreck = judged(4), judged(60)
     assert scratched.decision != "cannot_tell" and "damaged" in codes(scratched.warnings)
     assert wreck.decision == "cannot_tell" and codes(wreck.skipped) == ["too_damaged"]
@@ -363,9 +362,8 @@ def test_an_image_detector_sees_frames_spread_over_every_face(tmp_path: Path) ->
         landmarks=True,
     )
     machine = Runtime(device=torch.device("cpu"), precision="fp32")
-    detector = Judge(model=reader, rule=RULE, input=seen, fingerprint="x", machine=machine)
-    config = PredictConfig(files=(path,), model=Path("unused"), detector="boxes")
-    verdict = judge_file(path, detector, config)
+    predictor = FilePredictor(model=reader, rule=RULE, input=seen, fingerprint="x", machine=machine)
+    verdict = predictor.predict(path, face_detector="boxes")
     assert [(w.track, w.start_frame, w.num_frames) for w in verdict.windows] == [
         *((0, frame, 1) for frame in (7, 22, 37, 52)),
         *((1, frame, 1) for frame in (21, 23, 26, 28)),

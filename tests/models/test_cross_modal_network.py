@@ -8,7 +8,7 @@ from torch import nn
 
 from avkd.models.build import build_cross_modal_network
 
-VIDEO = {"name": "lgt", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
+VIDEO = {"name": "cnn3d_gru", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
 AUDIO = {"name": "resnet18", "width": 4}
 
 

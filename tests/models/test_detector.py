@@ -8,7 +8,7 @@ import torch
 from avkd.models.build import build_detector
 from avkd.models.detector import CosineClassifier
 
-VIDEO = {"name": "lgt", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
+VIDEO = {"name": "cnn3d_gru", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
 HEAD = {"projection_dim": 6, "predictor_dim": 8, "predictor_heads": 2}
 
 

@@ -9,8 +9,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from avkd.models import image_teacher
 from avkd.models.image_teacher import TimmNetwork, load_pretrained
+from avkd.models.registry import TIMM_NAMES
 from avkd.models.tensor_layout import ModelFileError
 
 
@@ -197,4 +197,4 @@ def test_the_door_names_timms_own_normalisation():
 
 
 def test_every_short_name_is_a_network_of_timm():
-    assert all(timm.is_model(architecture) for architecture in image_teacher.ALIASES.values())
+    assert all(timm.is_model(architecture) for architecture in TIMM_NAMES.values())

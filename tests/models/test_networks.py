@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from avkd.models.build import (
-    VIDEO_ENCODERS,
     build_audio_encoder,
     build_cross_modal_network,
     build_detector,
@@ -19,16 +18,17 @@ from avkd.models.encoders import VideoFeatures, use_channels_last
 from avkd.models.model_file import load_strict
 from avkd.models.predictor import Predictor
 from avkd.models.projector import Projector
+from avkd.models.registry import list_models
 
 SMALL_VIDEO = {
-    "lgt": {"width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 32},
-    "paper": {"width": 4, "hidden": 8, "feature_dim": 24, "image_size": 32},
+    "cnn3d_gru": {"width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 32},
+    "published_gru": {"width": 4, "hidden": 8, "feature_dim": 24, "image_size": 32},
     "cnn_lstm": {"width": 4, "hidden": 16, "image_size": 32},
     "csn101": {"width": 4, "depths": (1, 2, 1, 1), "image_size": 32},
 }
-SMALL_VIDEO_PUBLISHED = {**SMALL_VIDEO["paper"], "time_axis": "published"}
+SMALL_VIDEO_PUBLISHED = {**SMALL_VIDEO["published_gru"], "time_axis": "published"}
 SMALL_HEAD = {"projection_dim": 12, "predictor_dim": 16, "predictor_heads": 4}
-LGT = {"name": "lgt", **SMALL_VIDEO["lgt"]}
+LGT = {"name": "cnn3d_gru", **SMALL_VIDEO["cnn3d_gru"]}
 BATCH = 3
 
 
@@ -63,9 +63,9 @@ def detector_case(**options) -> Case:
 
 
 CASES = {
-    "lgt": video_case("lgt", SMALL_VIDEO["lgt"], 16),
-    "paper": video_case("paper", SMALL_VIDEO["paper"], 24),
-    "paper_published": video_case("paper", SMALL_VIDEO_PUBLISHED, 24),
+    "cnn3d_gru": video_case("cnn3d_gru", SMALL_VIDEO["cnn3d_gru"], 16),
+    "published_gru": video_case("published_gru", SMALL_VIDEO["published_gru"], 24),
+    "paper_published": video_case("published_gru", SMALL_VIDEO_PUBLISHED, 24),
     "cnn_lstm": video_case("cnn_lstm", SMALL_VIDEO["cnn_lstm"], 16),
     "csn101": video_case("csn101", SMALL_VIDEO["csn101"], 128),
     "audio": Case(
@@ -109,7 +109,7 @@ def built(case: Case) -> nn.Module:
 
 
 def test_every_video_encoder_is_under_contract():
-    assert set(SMALL_VIDEO) == set(VIDEO_ENCODERS)
+    assert set(SMALL_VIDEO) == set(list_models("video"))
 
 
 @every_network
@@ -220,10 +220,10 @@ def test_a_clip_of_another_size_is_refused_at_once(name):
 @pytest.mark.parametrize(
     ("build", "millions"),
     [
-        (lambda: build_video_encoder(name="lgt"), 7.45),
-        (lambda: build_video_encoder(name="lgt", hidden=128), 3.96),
-        (lambda: build_video_encoder(name="lgt", reduced=32), 5.04),
-        (lambda: build_video_encoder(name="paper"), 44.69),
+        (lambda: build_video_encoder(name="cnn3d_gru"), 7.45),
+        (lambda: build_video_encoder(name="cnn3d_gru", hidden=128), 3.96),
+        (lambda: build_video_encoder(name="cnn3d_gru", reduced=32), 5.04),
+        (lambda: build_video_encoder(name="published_gru"), 44.69),
         (lambda: build_video_encoder(name="csn101"), 21.39),
         (lambda: build_audio_encoder(name="resnet18"), 11.17),
         (lambda: Predictor(), 3.41),

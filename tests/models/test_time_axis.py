@@ -28,8 +28,8 @@ def share_of_change_near_the_frame(name: str, **options) -> tuple[float, float]:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("lgt", {"width": 8, "reduced": 32, "hidden": 64}),
-        ("paper", {"width": 8, "hidden": 64, "feature_dim": 128}),
+        ("cnn3d_gru", {"width": 8, "reduced": 32, "hidden": 64}),
+        ("published_gru", {"width": 8, "hidden": 64, "feature_dim": 128}),
         ("cnn_lstm", {"width": 8, "hidden": 64}),
         ("csn101", {"width": 8, "depths": (1, 1, 1, 1)}),
     ],
@@ -42,13 +42,15 @@ def test_changing_a_frame_changes_its_own_features_most(name, options):
 def test_the_published_reshape_spreads_a_frame_over_all_steps():
     """0.12 = 3 / 25 is uniform: the published GRU never saw time (method 0.4)."""
     share, _ = share_of_change_near_the_frame(
-        "paper", width=8, hidden=64, feature_dim=128, time_axis="published"
+        "published_gru", width=8, hidden=64, feature_dim=128, time_axis="published"
     )
     assert share == pytest.approx(3 / NUM_FRAMES, abs=0.04)
 
 
 def test_the_published_reshape_reads_memory_as_the_authors_do():
-    encoder = build_video_encoder(name="paper", image_size=32, width=1, time_axis="published")
+    encoder = build_video_encoder(
+        name="published_gru", image_size=32, width=1, time_axis="published"
+    )
     maps = torch.randn(2, 8, NUM_FRAMES, 2, 2)
     expected = maps.contiguous().numpy().reshape(2, NUM_FRAMES, 8 * 2 * 2)
     strided = maps.contiguous(memory_format=torch.channels_last_3d)

@@ -1,0 +1,469 @@
+"""A trained detector that scores clips and files: what `load_model` gives, `avkd predict` runs.
+
+A video detector sees windows that cover every frame, an image detector single frames spread over
+the file, or a picture. Streams: whatever a file's length, only the last frames of each face and one
+batch of windows are held. A file that cannot be scored is `cannot_tell` with its reason, never
+`real`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avkd import runtime
+from avkd.data.clock import FRAMES_PER_SECOND
+from avkd.data.crops.crop_store import as_stored
+from avkd.data.faces import face_crop
+from avkd.data.faces.track_extraction import (
+    DETECT_EVERY_FRAMES,
+    MIN_FRAMES,
+    FileKind,
+    FilePlan,
+    TrackPlan,
+    cut_crops,
+    iter_file,
+    plan_tracks,
+)
+from avkd.data.inventory import is_picture_name
+from avkd.data.media.media import MediaError
+from avkd.data.model_input import ModelInput
+from avkd.data.windows import Window
+from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
+from avkd.models import starter
+from avkd.models.decision import DecisionRule
+from avkd.models.model_file import ModelFileError, load_detector
+from avkd.models.registry import list_models
+from avkd.runtime import Runtime
+
+FaceDetector = Literal["mtcnn", "boxes", "none"]
+
+_FLAG_MESSAGES = {
+    "damaged": "the file is damaged; only the frames that could be decoded were judged",
+    "stopped_by_limit": "only the first part of the file was judged (max_seconds)",
+}
+_UNCALIBRATED = (
+    Note(
+        code="uncalibrated",
+        message="P(fake) is the bare sigmoid of the score: it says which side of the threshold the "
+        "file is on, not how sure that is; fit it with `avkd calibrate`",
+    ),
+)
+
+
+class FileFeatures(NamedTuple):
+    """What a network made of the windows of a file, in order of their ends."""
+
+    tracks: Tensor
+    """(N,) number of the face that window n shows."""
+    start_frames: Tensor
+    """(N,) its first frame in the file's stream of 25 frames a second."""
+    features: Tensor
+    """(N, T, D) float32: D features of each of its T frames."""
+    importance: Tensor | None
+    """(N, T), sum 1 over T: how much each frame counts; None where there is no attention."""
+    logits: Tensor
+    """(N,) raw scores, higher = more likely fake."""
+
+
+class _FileWindow(NamedTuple):
+    track: int
+    start_frame: int
+    """In the file; ``place`` counts from the beginning of its track."""
+    place: Window
+
+
+@dataclass(frozen=True)
+class FilePredictor:
+    """A detector with all it needs to score files.
+
+    >>> import avkd
+    >>> model = avkd.load_model("starter-fast")
+    >>> verdict = model.predict("picture.png", face_detector="none")
+    >>> verdict.decision in ("real", "fake", "uncertain"), 0 <= verdict.probability <= 1
+    (True, True)
+    """
+
+    model: nn.Module
+    """The network, in eval mode."""
+    rule: DecisionRule
+    """What its scores mean: probability and threshold."""
+    input: ModelInput
+    """What it looks at."""
+    fingerprint: str
+    """First digits of the model file's digest."""
+    machine: Runtime
+    starter: str | None = None
+    """Name of the shipped model it is; None = one of the user's."""
+
+    @classmethod
+    def load(cls, path: Path, machine: Runtime) -> FilePredictor:
+        """Read a model file of `avkd finetune` or `avkd distill`.
+
+        Raises:
+            ModelFileError: damaged, not a detector, without decision rule, or for another input.
+        """
+        model, header = load_detector(path)
+        if header.decision is None:
+            raise ModelFileError(f"{path}: has no decision rule; train it with this avkd")
+        return cls(
+            model=model.to(machine.device),
+            rule=header.decision,
+            input=header.input_of(ModelInput.read, path),
+            fingerprint=header.fingerprint,
+            machine=machine,
+            starter=str(path) if starter.is_starter(path) else None,
+        )
+
+    def preprocess(
+        self, crops: np.ndarray | Tensor, landmarks: np.ndarray | Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """What the network is called with, on its device: the centre view, resized, normalised.
+
+        Args:
+            crops: (B, L, S, S, 3) uint8 RGB, as `avkd.Corpus` gives them: L frames of a face (of a
+                clip: 25, of a picture: 1), S pixels wide as the model was trained on.
+            landmarks: (B, L, 5, 2) in pixels of the crop; only some networks look at them.
+
+        Returns:
+            (B, 3, L, s, s) float; and (B, L, 5, 2) landmarks in shares of it, if looked at.
+
+        Raises:
+            ValueError: the crops are of another shape or type.
+        """
+        frames = torch.as_tensor(crops)
+        wanted = (self.input.clip_frames, self.input.crop_pixels, self.input.crop_pixels, 3)
+        if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[1:]) != wanted:
+            raise ValueError(
+                f"crops: want uint8 of shape (B, {', '.join(map(str, wanted))}), got "
+                f"{frames.dtype} of shape {tuple(frames.shape)}"
+            )
+        points = None if landmarks is None else torch.as_tensor(landmarks).to(self.machine.device)
+        if self.input.landmarks and points is None:
+            raise ValueError("landmarks: this network looks at them; give (B, L, 5, 2)")
+        views = self.input.center_views(len(frames), frames.shape[2]).to(self.machine.device)
+        return self.input.view(frames.to(self.machine.device), points, views)
+
+    def score(
+        self, crops: np.ndarray | Tensor, landmarks: np.ndarray | Tensor | None = None
+    ) -> Tensor:
+        """Raw scores (B,) of clips, higher = more likely fake; arguments as of `preprocess`.
+
+        `rule.probability` turns the score of a file, the mean of its clips', into P(fake).
+        """
+        logits: Tensor = self._output(crops, landmarks).logit
+        return logits.cpu()
+
+    def predict(
+        self,
+        file: str | Path,
+        *,
+        face_detector: FaceDetector | None = None,
+        detect_every_frames: int | None = None,
+        max_seconds: float | None = None,
+        batch_size: int = 8,
+    ) -> Verdict:
+        """Judge a video or a picture; whatever is wrong with it becomes the verdict's reason.
+
+        Args:
+            file: The file.
+            face_detector: Where faces come from: ``mtcnn`` detects them, ``boxes`` reads a
+                .faces.json sidecar, ``none`` takes the frames for faces already cropped; None =
+                as the model was trained, ``mtcnn`` or ``none``.
+            detect_every_frames: ``mtcnn``: detect on every n-th frame; None = 5.
+            max_seconds: Judge only so much of it, and say so; None = all.
+            batch_size: Windows scored at once.
+        """
+        path = Path(file)
+        detector = face_detector or self.face_detector
+        try:
+            kind, plan = self._plan(path, detector, detect_every_frames, max_seconds)
+        except ValueError as error:  # also what is wrong with a sidecar
+            return _cannot_tell(path, error, self)
+        try:
+            windows = [
+                (window, float(logit))
+                for batch, output in self._outputs(path, kind, plan, max_seconds, batch_size)
+                for window, logit in zip(batch, output.logit, strict=True)
+            ]
+        except MediaError as error:
+            return _cannot_tell(path, error, self)
+        scores = [
+            _scored(window, logit, self.rule) for window, logit in windows if math.isfinite(logit)
+        ]
+        return judge(
+            str(file),
+            scores,
+            num_frames=plan.num_frames,
+            face_frames=_face_frames(plan, {window.track for window in scores}),
+            probability_of=self.rule.probability,
+            answer_of=self.rule.decide,
+            threshold=self.rule.threshold,
+            pooling=self.rule.pooling,
+            threshold_origin=self.rule.source,
+            model_fingerprint=self.fingerprint,
+            skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
+            warnings=[
+                *_starter_note(self),
+                *(_UNCALIBRATED if self.rule.calibration.kind == "none" else ()),
+                *(_flag_note(flag, plan) for flag in plan.flags if flag in _FLAG_MESSAGES),
+            ],
+        )
+
+    def features(
+        self,
+        file: str | Path,
+        *,
+        face_detector: FaceDetector | None = None,
+        max_seconds: float | None = None,
+        batch_size: int = 8,
+    ) -> FileFeatures:
+        """Features of every frame of every window of a file; arguments as of `predict`.
+
+        Raises:
+            ValueError: the file cannot be read, or shows no face; names it.
+        """
+        path = Path(file)
+        kind, plan = self._plan(path, face_detector or self.face_detector, None, max_seconds)
+        found = list(self._outputs(path, kind, plan, max_seconds, batch_size))
+        if not found:
+            raise ValueError(f"{path}: no window with a face in it")
+        windows = [window for batch, _ in found for window in batch]
+        outputs = [output for _, output in found]
+        has_importance = outputs[0].importance is not None
+        return FileFeatures(
+            tracks=torch.tensor([window.track for window in windows]),
+            start_frames=torch.tensor([window.start_frame for window in windows]),
+            features=torch.cat([output.features for output in outputs]).float().cpu(),
+            importance=(
+                torch.cat([output.importance for output in outputs]).float().cpu()
+                if has_importance
+                else None
+            ),
+            logits=torch.cat([output.logit for output in outputs]).float().cpu(),
+        )
+
+    @property
+    def face_detector(self) -> FaceDetector:
+        """Where faces come from, unless said otherwise: as in training."""
+        return "none" if self.input.faces == "whole" else "mtcnn"
+
+    @torch.no_grad()
+    def _output(self, crops: np.ndarray | Tensor, landmarks: np.ndarray | Tensor | None) -> Any:
+        """The network's output, always in fp32, of B clips."""
+        return self.model(*self.preprocess(crops, landmarks))
+
+    def _plan(
+        self,
+        path: Path,
+        face_detector: FaceDetector,
+        detect_every_frames: int | None,
+        max_seconds: float | None,
+    ) -> tuple[FileKind, FilePlan]:
+        """Where the faces of a file are.
+
+        Raises:
+            ValueError: it cannot be judged; says why.
+        """
+        kind: FileKind = "image" if is_picture_name(path.name) else "video"
+        if kind == "image" and self.input.clip_frames > 1:
+            detail = "a picture, but this model judges videos; give one of `avkd distill`"
+            raise MediaError("single_picture", path, detail)
+        return kind, plan_tracks(
+            path,
+            kind=kind,
+            detector=face_detector,
+            detect_every_frames=detect_every_frames or DETECT_EVERY_FRAMES,
+            # An image detector has no use for a face that stays: every glimpse is judged.
+            min_frames=MIN_FRAMES if self.input.clip_frames > 1 else 1,
+            max_seconds=max_seconds,
+            crop_pixels=self.input.crop_pixels,
+            crop_margin=self.input.crop_margin,
+        )
+
+    def _outputs(
+        self,
+        path: Path,
+        kind: FileKind,
+        plan: FilePlan,
+        max_seconds: float | None,
+        batch_size: int,
+    ) -> Iterator[tuple[list[_FileWindow], Any]]:
+        """All windows of a file, batch by batch, with what the network makes of them."""
+        clips = _clips(path, kind, plan, self.input, max_seconds)
+        while batch := list(islice(clips, batch_size)):
+            windows, crops, points = zip(*batch, strict=True)
+            yield list(windows), self._output(np.stack(crops), np.stack(points))
+
+
+def load_model(
+    path_or_name: str | Path, *, device: str = "auto", threads: int | None = None
+) -> FilePredictor:
+    """A trained detector, by file or by the name of one that ships with avkd.
+
+    >>> import avkd
+    >>> model = avkd.load_model("starter-fast")
+    >>> model.input.clip_frames  # it looks at single frames
+    1
+
+    Args:
+        path_or_name: A model file of `avkd finetune` or `avkd distill`, or one of
+            ``avkd.list_models("weights")``.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` = a GPU where there is one.
+        threads: Threads on a CPU; None = as torch has them.
+
+    Raises:
+        ModelFileError: the file is no detector, or damaged; says what to do.
+        FileNotFoundError: there is no such file; names the models that ship with avkd.
+    """
+    path = Path(path_or_name)
+    if not path.exists() and str(path) not in starter.STARTERS:
+        names = list_models("weights")
+        close = difflib.get_close_matches(str(path), names, n=1)
+        cure = f"did you mean {close[0]!r}?" if close else f"models that ship: {', '.join(names)}"
+        if str(path) in list_models():
+            cure = f"a network without weights: avkd.create_model({str(path)!r})"
+        raise FileNotFoundError(f"{path}: no such model file; {cure}")
+    return FilePredictor.load(path, runtime.start(device=device, threads=threads))
+
+
+def features(model: FilePredictor | str | Path, file: str | Path, **options: Any) -> FileFeatures:
+    """Per-frame features, and importance where the network has attention, of a video or picture.
+
+    >>> import avkd
+    >>> found = avkd.features("starter-fast", "picture.png", face_detector="none")
+    >>> found.features.shape[:2], found.importance  # one window of one frame, no attention
+    (torch.Size([1, 1]), None)
+
+    Args:
+        model: What `load_model` gives, or takes.
+        file: The file.
+        **options: As of `FilePredictor.features`.
+
+    Raises:
+        ValueError: the file cannot be read, or shows no face; names it.
+    """
+    predictor = model if isinstance(model, FilePredictor) else load_model(model)
+    return predictor.features(file, **options)
+
+
+def _flag_note(flag: str, plan: FilePlan) -> Note:
+    message = _FLAG_MESSAGES[flag]
+    missing = plan.counts.get("missing_frames", 0)
+    if flag == "damaged" and missing:
+        share = missing / (missing + plan.counts["source_frames"])
+        message += f"; {missing} frames that its header announces are missing ({share:.0%})"
+    return Note(code=flag, message=message)
+
+
+def _starter_note(predictor: FilePredictor) -> tuple[Note, ...]:
+    if predictor.starter is None:
+        return ()
+    message = (
+        f"judged by {predictor.starter}, which ships with avkd and knows few people and few kinds "
+        f"of fakes; how far it can be trusted: {starter.CARD}"
+    )
+    return (Note(code="starter_model", message=message),)
+
+
+def _cannot_tell(path: Path, error: ValueError, predictor: FilePredictor) -> Verdict:
+    if isinstance(error, MediaError):
+        note = Note(code=error.code, message=error.detail)  # the verdict names the file itself
+    else:
+        note = Note(code="bad_input", message=str(error))  # as `prepare` says it
+    return cannot_tell(
+        str(path),
+        reason=note.message,
+        skipped=(note,),
+        model_fingerprint=predictor.fingerprint,
+    )
+
+
+def _scored(window: _FileWindow, logit: float, rule: DecisionRule) -> WindowScore:
+    end_frame = window.start_frame + window.place.num_frames
+    return WindowScore(
+        track=window.track,
+        start_frame=window.start_frame,
+        num_frames=window.place.num_frames,
+        start_seconds=window.start_frame / FRAMES_PER_SECOND,
+        end_seconds=end_frame / FRAMES_PER_SECOND,
+        logit=logit,
+        probability=rule.probability(logit),
+        num_repeated=window.place.num_repeated,
+    )
+
+
+def _clips(
+    path: Path, kind: FileKind, plan: FilePlan, seen: ModelInput, max_seconds: float | None
+) -> Iterator[tuple[_FileWindow, np.ndarray, np.ndarray]]:
+    """Window, (L, S, S, 3) crops and (L, 5, 2) points as soon as its last frame has come."""
+    pending = [deque(seen.windows(len(track))) for track in plan.tracks]
+    wanted = [{frame for window in of_track for frame in _frames(window)} for of_track in pending]
+    recent: list[deque[np.ndarray]] = [deque(maxlen=seen.clip_frames) for _ in plan.tracks]
+    passed = Counter[int]()
+    frames = iter_file(path, kind, max_seconds=max_seconds, counts=Counter())
+    for track, _, crop in cut_crops(frames, plan.tracks):
+        if passed[track] in wanted[track]:
+            # Training and evaluation saw compressed crops; sharper ones move the logits.
+            recent[track].append(as_stored(crop))
+        passed[track] += 1
+        while pending[track] and _end(pending[track][0]) == passed[track]:
+            place = pending[track].popleft()
+            window = _FileWindow(track, plan.tracks[track].start_frame + place.start_frame, place)
+            points = _landmarks(plan.tracks[track], place)
+            yield window, _stacked(recent[track], place), points
+
+
+def _landmarks(track: TrackPlan, window: Window) -> np.ndarray:
+    """(L, 5, 2) float32 in pixels of the crop; NaN where no face was searched."""
+    points = [
+        face_crop.apply_transform(track.transforms[frame], track.landmarks[frame])
+        for frame in window.frame_indices
+    ]
+    return np.stack(points).astype(np.float32)
+
+
+def _face_frames(plan: FilePlan, judged: set[int]) -> int:
+    """Frames of the file that lie in a judged track."""
+    tracks = [plan.tracks[number] for number in judged]
+    spans = (range(track.start_frame, track.start_frame + len(track)) for track in tracks)
+    return len(set().union(*spans))
+
+
+def _frames(window: Window) -> range:
+    return range(window.start_frame, _end(window))
+
+
+def _end(window: Window) -> int:
+    return window.start_frame + window.num_frames
+
+
+def _stacked(recent: Iterable[np.ndarray], window: Window) -> np.ndarray:
+    """The last frames seen, as the window wants them; a short one repeats its last frame."""
+    last = np.stack(list(recent))[-window.num_frames :]
+    return last[window.frame_indices - window.start_frame]
+
+
+def _skipped(plan: FilePlan, *, num_not_finite: int) -> list[Note]:
+    messages = {
+        "face_too_brief": (
+            plan.num_dropped_tracks,
+            "further face(s) were seen too briefly for this model",
+        ),
+        "logit_not_finite": (num_not_finite, "window(s) to which the detector gave no number"),
+    }
+    return [
+        Note(code=code, message=f"{count} {message}")
+        for code, (count, message) in messages.items()
+        if count
+    ]
