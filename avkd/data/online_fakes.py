@@ -1,8 +1,8 @@
 """Fakes made while training: which clip is forged how, as a function of the draw alone.
 
 The pixels are changed by `avkd.blending`; here is what it is applied to. In training a real clip
-and the fake made of it share position, and so start, recipe, view and degradation. In validation every
-real clip stands for a fixed number of such pairs (`shown_for_validation`).
+and the fake made of it share position, and so start, recipe, view and degradation. In validation
+every real clip stands for a fixed number of such pairs (`shown_for_validation`).
 """
 
 from __future__ import annotations
