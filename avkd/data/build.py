@@ -7,7 +7,6 @@ across corpora, and nothing silently left out.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from avkd.blending.online_forgery import OnlineForgery
 from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
+from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import Corpus, TrainingClips
 from avkd.data.faces.track_extraction import DETECT_EVERY_FRAMES
@@ -447,8 +447,7 @@ def _as_shown(
 
 
 def _by_method(items: Sequence[ClipItem]) -> str:
-    counts = Counter(item.sample.method for item in items)
-    return ", ".join(f"{number} {method}" for method, number in sorted(counts.items()))
+    return inventory.name_counts(item.sample.method for item in items)
 
 
 def _augmentation(views: ViewConfig) -> Augmentation:

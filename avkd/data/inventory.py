@@ -129,6 +129,11 @@ def name_some(names: Sequence[str]) -> str:
     return shown + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
+def name_counts(names: Iterable[str]) -> str:
+    """How often each name comes, e.g. ``2 fake, 1 real``, in the order of the names."""
+    return ", ".join(f"{number} {name}" for name, number in sorted(Counter(names).items()))
+
+
 def note_names(what: str, names: Iterable[str]) -> list[str]:
     """One note with the number of names and the first of them in order; none without names."""
     names = sorted(names)

@@ -7,7 +7,6 @@ forgeries of DeeperForensics.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -73,8 +72,7 @@ def find(root: Path, *, index: str | None = None, compression: str | None = None
         )
         for folder, video in there.items()
     )
-    methods = sorted(Counter(sample.method for sample in samples).items())
-    counts = ", ".join(f"{number} {method}" for method, number in methods)
+    counts = inventory.name_counts(sample.method for sample in samples)
     unknown = sum(not sample.identities for sample in samples)
     notes = [
         f"{len(samples)} videos: {counts}; no official inventory",

@@ -74,10 +74,9 @@ def find(
         links = [sample.identities or (f"file {sample.path}",) for sample in samples]
         samples = split_connected(samples, links, fractions=fractions, seed=seed or 0)
     kinds = Counter(sample.path.partition("/")[0] for sample in samples)
-    makers = sorted(Counter(maker for _, maker in present).items())
     notes = [
         *builder.compare_counts(kinds, {kind: number for kind, (_, number) in KINDS.items()}),
-        f"made by: {', '.join(f'{number} {maker}' for maker, number in makers)}",
+        f"made by: {inventory.name_counts(maker for _, maker in present)}",
         f"no official split: {split_note}",
         "RealVideo-FakeAudio: the picture is genuine; who judges the picture alone cannot tell it",
         "fake videos begin with a short silence that real ones lack (AVH-Align, arXiv 2412.00175): "

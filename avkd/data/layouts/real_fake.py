@@ -8,10 +8,10 @@ Kaggle.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -55,6 +55,13 @@ class Preset:
     """Number of files, as `builder.count` counts."""
     tables: tuple[str, ...] = ()
     """Tables whose class names are held against the folders, where they are there."""
+
+
+class _Patterns(NamedTuple):
+    """How paths are to be read."""
+
+    label: re.Pattern[str] | None
+    identity: re.Pattern[str] | None
 
 
 VIDEOS = Preset("real_fake", VIDEO_SUFFIXES)
@@ -146,8 +153,7 @@ def find_sorted(
     inventory.check_root(root, expected, lambda near: patterns.label or _recognises(near))
     samples, remarks = _read_files(root, "", preset, patterns, expected)
     outside = [sample.path for sample in samples if sample.split is None]
-    methods = sorted(Counter(sample.method for sample in samples).items())
-    counts = ", ".join(f"{number} {method}" for method, number in methods)
+    counts = inventory.name_counts(sample.method for sample in samples)
     notes = [f"{len(samples)} files: {counts}; no official inventory"]
     unknown = sum(not sample.identities for sample in samples)
     if unknown:
@@ -227,14 +233,6 @@ def find_listed(root: Path) -> Manifest:
     path = root / MANIFEST_NAME
     inventory.check_root(root, MANIFEST_NAME, lambda near: (near / MANIFEST_NAME).is_file())
     return Manifest.load(path)
-
-
-@dataclass(frozen=True)
-class _Patterns:
-    """How paths are to be read."""
-
-    label: re.Pattern[str] | None
-    identity: re.Pattern[str] | None
 
 
 def _recognises(folder: Path) -> bool:
