@@ -1,13 +1,12 @@
-"""From configs to data: the only file of this room that knows config, and the verbs that make data.
+"""From configs to data, and the verbs that make data.
 
-Training data are checked here, once, before anything is trained: no identity on two sides of a
-split, also across corpora, and nothing silently left out.
+Training data are checked here, once, before anything is trained: no identity in two splits, also
+across corpora, and nothing silently left out.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +17,12 @@ from avkd.blending.online_forgery import OnlineForgery
 from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
+from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import Corpus, TrainingClips
 from avkd.data.faces.track_extraction import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
-from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, check_identities
+from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, Split, check_identities
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, shown_for_validation
 from avkd.data.perturbations.perturbations import Perturbation
@@ -42,7 +42,7 @@ _ZOOM: dict[Region, tuple[float, float]] = {
 
 @dataclass(frozen=True)
 class TalkingClips:
-    """Real clips with sound: to learn from, and of other people to be measured on."""
+    """Real clips with sound: to train on, and of other people to measure on."""
 
     training: list[ClipItem]
     held_out: list[ClipItem]
@@ -50,7 +50,7 @@ class TalkingClips:
 
 @dataclass(frozen=True)
 class PretrainData:
-    """What stage one learns from and is measured on."""
+    """What stage one is trained and measured on."""
 
     training: TrainingClips
     validation: list[ClipItem]
@@ -59,14 +59,14 @@ class PretrainData:
 
 @dataclass(frozen=True)
 class FinetuneData:
-    """What stage two learns from and is selected on."""
+    """What stage two is trained and selected on."""
 
     training: TrainingClips
     """Items of the forgery corpora first, then those of the further real corpora."""
     forgeries: list[ClipItem]
     """Those of the forgery corpora."""
     sources: list[int | None]
-    """For each of them, the place of the real it was made from; None = not there, or a real."""
+    """For each of them, the place of the real item it was made from; None = not there, or real."""
     num_real_items: int
     """How many further real items follow them."""
     validation: list[ClipItem]
@@ -75,7 +75,7 @@ class FinetuneData:
 
 @dataclass(frozen=True)
 class DistillData:
-    """What an image detector learns from and is selected on."""
+    """What an image detector is trained and selected on."""
 
     training: TrainingClips
     validation: list[ClipItem]
@@ -147,7 +147,7 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
     """Open the corpora of stage one.
 
     Raises:
-        ValueError: an identity is on two sides, or too few usable clips on one of them.
+        ValueError: an identity is in two splits, or too few usable clips in one of them.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
     faces = _faces(corpora)
@@ -182,7 +182,7 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         validation=validation,
-        provenance=_provenance(corpora, config.data, len(training)),
+        provenance=_provenance(corpora, len(training)),
     )
 
 
@@ -193,11 +193,11 @@ def talking_clips(
 
     Args:
         corpora: Where they lie.
-        split: Side of those that are held out.
+        split: Of those that are held out.
         most: At most so many of them, evenly over the list.
 
     Raises:
-        ValueError: an identity is on two sides, or too few usable clips on one of them.
+        ValueError: an identity is in two splits, or too few usable clips in one of them.
     """
     _check_all_identities(corpora)
     usable = [
@@ -216,11 +216,11 @@ def talking_clips(
         )
     if len(held_out) < 8:
         raise ValueError(
-            f"only {len(held_out)} real clips with sound on the {split} side of {names}; "
+            f"only {len(held_out)} real clips with sound in the {split} split of {names}; "
             "held-out retrieval needs 8 or more: hold out more speakers"
         )
     if not training:
-        raise ValueError(f"no training clip: the train side of {names} is empty")
+        raise ValueError(f"no training clip: the train split of {names} is empty")
     return TalkingClips(training, held_out)
 
 
@@ -235,8 +235,8 @@ def finetune_data(
         teacher_input: What its teacher looks at, of the same clips; None = there is no teacher.
 
     Raises:
-        ValueError: an identity is on two sides, an excluded method is in no corpus, or a class is
-            missing on the train or val side.
+        ValueError: an identity is in two splits, an excluded method is in no corpus, or a class is
+            missing in train or val.
     """
     forgery_corpora = [Corpus.open(folder) for folder in config.data]
     real_corpora = [Corpus.open(folder) for folder in config.real_data]
@@ -248,36 +248,16 @@ def finetune_data(
                 teacher_input.faces, "the teacher of stage one", margin=teacher_input.crop_margin
             )
 
-    def items(corpora: Sequence[Corpus], split: str, only_real: bool) -> list[ClipItem]:
-        return [
-            item
-            for corpus in corpora
-            for item in corpus.items(_long_enough(corpus.manifest.samples))
-            if item.sample.split == split
-            and item.sample.method not in config.exclude_methods
-            and (item.sample.label == REAL or not only_real)
-        ]
-
-    training = items(forgery_corpora, "train", only_real=False)
-    further = items(real_corpora, "train", only_real=True)
-    validation = items(forgery_corpora, "val", only_real=False)
-    if config.fakes == "online":
-        training, validation = _only_reals(training), _only_reals(validation)
-    validation, online = _online(config, training, validation)
-    _check_both_classes(training, validation, config)
+    stored = _items(forgery_corpora, "train", config.exclude_methods)
+    further = _only_real(_items(real_corpora, "train", config.exclude_methods))
+    validation = _items(forgery_corpora, "val", config.exclude_methods)
+    training, validation, online = _as_shown(config, stored, validation)
     logger.info(
         "stage two: %s for training, %d further real clips, %d files for validation",
         _by_method(training),
         len(further),
         len(validation),
     )
-    provenance = _provenance(
-        [*forgery_corpora, *real_corpora],
-        [*config.data, *config.real_data],
-        len(training) + len(further),
-    )
-    provenance["training_methods"] = sorted({item.sample.method for item in training})
-    provenance["excluded_methods"] = sorted(config.exclude_methods)
     faces = _faces([*forgery_corpora, *real_corpora])
     teacher_zoom = None if teacher_input is None else (teacher_input.zoom, teacher_input.zoom)
     return FinetuneData(
@@ -300,7 +280,8 @@ def finetune_data(
         sources=sources_of(training),
         num_real_items=len(further),
         validation=validation,
-        provenance=provenance,
+        provenance=_provenance([*forgery_corpora, *real_corpora], len(training) + len(further))
+        | _methods(training, config.exclude_methods),
     )
 
 
@@ -313,38 +294,26 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
         landmarks: Whether it is told where eyes, nose and mouth are.
 
     Raises:
-        ValueError: an identity is on two sides, a class is missing on one of them, or the corpora
+        ValueError: an identity is in two splits, a class is missing in one of them, or the corpora
             hold different kinds or sizes of crops.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
     _check_all_identities(corpora)
     _check_excluded(corpora, config.select.exclude_methods)
 
-    def items(split: str, size: int | None) -> list[ClipItem]:
-        found = [
-            item
-            for corpus in corpora
-            for item in corpus.items(_long_enough(corpus.manifest.samples, clip_frames))
-            if item.sample.split == split
-            and item.sample.method not in config.select.exclude_methods
-        ]
+    def items(split: Split, size: int | None) -> list[ClipItem]:
         return undersample(
-            found,
+            _items(corpora, split, config.select.exclude_methods, num_frames=clip_frames),
             ratio=config.select.parts,
             size=size,
             seed=config.loop.seed,
             key=lambda item: item.sample,
         )
 
-    training, validation = items("train", config.select.size), items("val", None)
-    if config.fakes == "online":
-        training, validation = _only_reals(training), _only_reals(validation)
-    validation, online = _online(config, training, validation)
-    _check_both_classes(training, validation, config)
+    training, validation, online = _as_shown(
+        config, items("train", config.select.size), items("val", None)
+    )
     logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
-    provenance = _provenance(corpora, config.data, len(training))
-    provenance["training_methods"] = sorted({item.sample.method for item in training})
-    provenance["excluded_methods"] = sorted(config.select.exclude_methods)
     return DistillData(
         training=TrainingClips(
             training,
@@ -365,7 +334,8 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         validation=validation,
-        provenance=provenance,
+        provenance=_provenance(corpora, len(training))
+        | _methods(training, config.select.exclude_methods),
     )
 
 
@@ -382,6 +352,21 @@ def _check_all_identities(corpora: Sequence[Corpus]) -> None:
     unknown = check_identities(s for corpus in corpora for s in corpus.manifest.samples)
     if unknown:
         logger.info("%d samples have no known identity; their split could not be checked", unknown)
+
+
+def _items(
+    corpora: Sequence[Corpus],
+    split: Split,
+    excluded_methods: Sequence[str],
+    *,
+    num_frames: int = CLIP_FRAMES,
+) -> list[ClipItem]:
+    return [
+        item
+        for corpus in corpora
+        for item in corpus.items(_long_enough(corpus.manifest.samples, num_frames))
+        if item.sample.split == split and item.sample.method not in excluded_methods
+    ]
 
 
 def _long_enough(samples: Sequence[Sample], num_frames: int = CLIP_FRAMES) -> list[Sample]:
@@ -414,17 +399,23 @@ def _check_excluded(corpora: Sequence[Corpus], excluded: Sequence[str]) -> None:
         )
 
 
-def _only_reals(items: Sequence[ClipItem]) -> list[ClipItem]:
+def _only_real(items: Sequence[ClipItem]) -> list[ClipItem]:
     return [item for item in items if item.sample.label == REAL]
 
 
-def _online(
+def _as_shown(
     config: FinetuneConfig | DistillConfig,
-    training: Sequence[ClipItem],
+    training: list[ClipItem],
     validation: list[ClipItem],
-) -> tuple[list[ClipItem], OnlineFakes | None]:
-    """The val side as it is shown, and what forges and degrades the train side."""
-    forgery = None
+) -> tuple[list[ClipItem], list[ClipItem], OnlineFakes | None]:
+    """What is trained on, val as it is shown, and what forges and degrades in training.
+
+    Raises:
+        ValueError: no way of blending is left, or a class is missing in train or val.
+    """
+    forgery = online = None
+    if config.fakes == "online":
+        training, validation = _only_real(training), _only_real(validation)
     if config.fakes != "stored":
         given = vars(config.online)
         excluded = given["exclude_blenders"]
@@ -435,36 +426,28 @@ def _online(
         )
         if not forgery.blenders:
             raise ValueError("online.exclude_blenders: no way of blending is left; exclude fewer")
-    elif not config.degradation:
-        return validation, None
-    # Another person's face is looked for on the same side of the split, so on a list of one side.
-    shown = OnlineFakes(validation, forgery, config.degradation)
-    online = OnlineFakes(
-        training, forgery, config.degradation, match_looks=config.online.match_looks
-    )
-    return shown_for_validation(shown), online
-
-
-def _check_both_classes(
-    training: Sequence[ClipItem],
-    validation: Sequence[ClipItem],
-    config: FinetuneConfig | DistillConfig,
-) -> None:
-    for side, items in (("train", training), ("val", validation)):
+    if forgery is not None or config.degradation:
+        # Another person's face is looked for in the same split, so in a list of one split.
+        online = OnlineFakes(
+            training, forgery, config.degradation, match_looks=config.online.match_looks
+        )
+        validation = shown_for_validation(OnlineFakes(validation, forgery, config.degradation))
+    for split, items in (("train", training), ("val", validation)):
         labels = {item.sample.label for item in items}
-        if side == "train" and config.fakes == "online" and REAL in labels:
-            continue  # the fakes are made of these
+        if split == "train" and config.fakes == "online" and REAL in labels:
+            continue  # the fake ones are made of these
         if len(labels) < 2:
             raise ValueError(
-                f"the {side} side of {_names(config.data)} holds "
-                f"{'no clip' if not labels else 'one class only'}; both reals and fakes are needed"
-                + ("" if REAL not in labels else ", or --fakes online, which makes fakes of reals")
+                f"the {split} split of {_names(config.data)} holds "
+                f"{'no clip' if not labels else 'one class only'}; both real and fake ones are "
+                "needed"
+                + ("" if REAL not in labels else ", or --fakes online, which makes them of real")
             )
+    return training, validation, online
 
 
 def _by_method(items: Sequence[ClipItem]) -> str:
-    counts = Counter(item.sample.method for item in items)
-    return ", ".join(f"{number} {method}" for method, number in sorted(counts.items()))
+    return inventory.name_counts(item.sample.method for item in items)
 
 
 def _augmentation(views: ViewConfig) -> Augmentation:
@@ -476,15 +459,20 @@ def _augmentation(views: ViewConfig) -> Augmentation:
     )
 
 
-def _provenance(
-    corpora: Sequence[Corpus], folders: Sequence[Path], num_training_clips: int
-) -> dict[str, Any]:
+def _provenance(corpora: Sequence[Corpus], num_training_clips: int) -> dict[str, Any]:
     return {
         "data": [
-            {"name": folder.name, "fingerprint": corpus.manifest.fingerprint}
-            for folder, corpus in zip(folders, corpora, strict=True)
+            {"name": corpus.folder.name, "fingerprint": corpus.manifest.fingerprint}
+            for corpus in corpora
         ],
         "training_clips": num_training_clips,
+    }
+
+
+def _methods(training: Sequence[ClipItem], excluded: Sequence[str]) -> dict[str, Any]:
+    return {
+        "training_methods": sorted({item.sample.method for item in training}),
+        "excluded_methods": sorted(excluded),
     }
 
 

@@ -1,18 +1,15 @@
-"""What lies under a dataset's folder, and how that compares with what should lie there.
-
-Knows names only: every folder is listed once, no file is opened and none is asked for its size.
-Which names mean what is the business of the layouts.
-"""
+"""What lies under a dataset's folder, by name: each folder is listed once, no file is opened."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import overload
 from urllib.parse import quote
 
 VIDEO_SUFFIXES = frozenset(
@@ -132,6 +129,17 @@ def name_some(names: Sequence[str]) -> str:
     return shown + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
+def name_counts(names: Iterable[str]) -> str:
+    """How often each name comes, e.g. ``2 fake, 1 real``, in the order of the names."""
+    return ", ".join(f"{number} {name}" for name, number in sorted(Counter(names).items()))
+
+
+def note_names(what: str, names: Iterable[str]) -> list[str]:
+    """One note with the number of names and the first of them in order; none without names."""
+    names = sorted(names)
+    return [f"{what}: {len(names)}: {name_some(names)}"] if names else []
+
+
 def plain_id(name: str) -> str:
     """``name`` as printable ASCII without blanks: percent-encoded, reversible, never ambiguous.
 
@@ -146,12 +154,18 @@ def stem_of(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def compiled(pattern: str, *, option: str, group: str) -> re.Pattern[str]:
-    """Compile the user's regular expression, which has to hold the named group ``group``.
+@overload
+def compiled(pattern: str, *, option: str, group: str) -> re.Pattern[str]: ...
+@overload
+def compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str] | None: ...
+def compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str] | None:
+    """Compile the user's regular expression, if there is one; it has to hold the named ``group``.
 
     Raises:
         ValueError: not a regular expression, or without that group; names the option.
     """
+    if pattern is None:
+        return None
     try:
         expression = re.compile(pattern)
     except re.error as error:
@@ -161,7 +175,22 @@ def compiled(pattern: str, *, option: str, group: str) -> re.Pattern[str]:
     return expression
 
 
-def wrong_root(root: Path, *, expected: str, recognises: Callable[[Path], bool]) -> ValueError:
+def check_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> None:
+    """Refuse a folder that does not look like the dataset.
+
+    Args:
+        root: What the user gave.
+        expected: What should be below it.
+        recognises: Whether a folder looks right; gets folders only.
+
+    Raises:
+        ValueError: as `wrong_root` words it.
+    """
+    if not root.is_dir() or not recognises(root):
+        raise wrong_root(root, expected, recognises)
+
+
+def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> ValueError:
     """The error for a folder that is not the dataset; points at the right one if it is near.
 
     Args:

@@ -1,7 +1,6 @@
 """The list of samples every part of avkd agrees on: what a file is, whose face, which label, split.
 
-Knows nothing of media, models or training. One label convention everywhere: **1 = fake, 0 = real**,
-translated once, by name, at the border (`label_from_name`).
+One label convention everywhere: **1 = fake, 0 = real**, translated once, by name, at the border.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Kind = Literal["video", "frames", "image", "crops"]
 Split = Literal["train", "val", "test"]
 
 _FORMAT = "avkd-manifest-1"
-_LABEL_NAMES = {
+LABEL_NAMES = {
     "real": REAL,
     "original": REAL,
     "pristine": REAL,
@@ -34,6 +33,7 @@ _LABEL_NAMES = {
     "manipulated": FAKE,
     "synthetic": FAKE,
 }
+"""What datasets call the classes, in lower case."""
 
 
 def label_from_name(name: str) -> int:
@@ -45,11 +45,16 @@ def label_from_name(name: str) -> int:
     Raises:
         ValueError: the name is not one of the known class names.
     """
-    try:
-        return _LABEL_NAMES[name.strip().lower()]
-    except KeyError:
-        known = ", ".join(sorted(_LABEL_NAMES))
-        raise ValueError(f"unknown class name {name!r}; known names: {known}") from None
+    label = label_or_none(name)
+    if label is None:
+        known = ", ".join(sorted(LABEL_NAMES))
+        raise ValueError(f"unknown class name {name!r}; known names: {known}")
+    return label
+
+
+def label_or_none(name: str) -> int | None:
+    """`label_from_name` for names that may be anything; None = no class name."""
+    return LABEL_NAMES.get(name.strip().lower())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +76,7 @@ class Sample:
     identities: tuple[str, ...] = ()
     """Everyone whose face or voice is in it (a swap has two); empty = not known."""
     split: Split | None = None
-    """Side of the split; None = not used in any protocol."""
+    """None = in none, so not used in any protocol."""
     source_id: str | None = None
     """Real clip a forgery was made from (its pair), where known."""
     num_frames: int | None = None
@@ -131,7 +136,7 @@ class Manifest:
         return dataclasses.replace(self, samples=tuple(filter(keep, self.samples)))
 
     def of_split(self, split: Split) -> Manifest:
-        """The samples of one side of the split."""
+        """The samples of one split."""
         return self.where(lambda sample: sample.split == split)
 
     def with_dataset(self, dataset: str) -> Manifest:
@@ -152,14 +157,7 @@ class Manifest:
         return dataclasses.replace(self, samples=tuple(samples))
 
     def check_identities(self) -> int:
-        """Enforce that no identity stands on two sides of the split.
-
-        Returns:
-            Number of samples in a split whose identity is not known and so could not be checked.
-
-        Raises:
-            ValueError: an identity is on two sides; names it, the sides and one file of each.
-        """
+        """`check_identities` of its samples."""
         return check_identities(self.samples)
 
     def save(self, path: Path) -> None:
@@ -194,20 +192,27 @@ class Manifest:
 
 
 def check_identities(samples: Iterable[Sample]) -> int:
-    """`Manifest.check_identities` over any samples, also of several manifests at once."""
-    sides: dict[str, dict[str, str]] = defaultdict(dict)
+    """Enforce that no identity is in two splits, also over several manifests.
+
+    Returns:
+        Number of samples in a split whose identity is not known and so could not be checked.
+
+    Raises:
+        ValueError: an identity is in two splits; names it, the splits and one file of each.
+    """
+    seen: dict[str, dict[str, str]] = defaultdict(dict)
     unknown = 0
     for sample in samples:
         if sample.split is None:
             continue
         unknown += not sample.identities
         for identity in sample.identities:
-            sides[identity].setdefault(sample.split, sample.sample_id)
-    for identity, seen in sides.items():
-        if len(seen) > 1:
-            where = "; ".join(f"{split}: {sample_id}" for split, sample_id in sorted(seen.items()))
+            seen[identity].setdefault(sample.split, sample.sample_id)
+    for identity, splits in seen.items():
+        if len(splits) > 1:
+            where = "; ".join(f"{split}: {first}" for split, first in sorted(splits.items()))
             raise ValueError(
-                f"identity {identity!r} stands on {len(seen)} sides of the split ({where}); "
+                f"identity {identity!r} is in {len(splits)} splits ({where}); "
                 "an evaluation on it would be meaningless: split by identity"
             )
     return unknown

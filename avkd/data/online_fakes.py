@@ -1,8 +1,8 @@
 """Fakes made while training: which clip is forged how, as a function of the draw alone.
 
-The pixels are changed by `avkd.blending`; here is what it is applied to. In training a real and the
-fake made of it share position, and so start, recipe, view and degradation. On the validation side
-every real stands for a fixed number of such pairs (`shown_for_validation`).
+The pixels are changed by `avkd.blending`; here is what it is applied to. In training a real clip
+and the fake made of it share position, and so start, recipe, view and degradation. In validation
+every real clip stands for a fixed number of such pairs (`shown_for_validation`).
 """
 
 from __future__ import annotations
@@ -192,10 +192,10 @@ class _FixedDraw:
 
 
 def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
-    """Reals and the fakes made of them, for selection: the same whenever they are asked for.
+    """Real clips and the fakes made of them, for selection: the same whenever they are asked for.
 
     Args:
-        fakes: Over the items of the validation side.
+        fakes: Over the items of the validation split.
 
     Returns:
         Where fakes are made, for every real one pair, of pictures three; a fake's method is

@@ -129,7 +129,7 @@ class ShuffledBatches:
 
     def __init__(self, num_items: int, batch_size: int, seed: int) -> None:
         if num_items == 0:
-            raise ValueError("no training clip: the train side of the data is empty")
+            raise ValueError("no training clip: the train split of the data is empty")
         self.num_items = num_items
         self.batch_size = min(batch_size, num_items)
         self.seed = seed
@@ -156,8 +156,7 @@ class RecurringBatches:
 
     Args:
         num_items: Size of the dataset.
-        batch_size: Clips in a batch; if there are fewer items, all of them. The last batch of an
-            epoch is left out if it is not full.
+        batch_size: As of `ShuffledBatches`.
         seed: Of the order.
         num_views: Epoch e shows view e modulo this; None = a new view every epoch.
 
@@ -183,7 +182,7 @@ class RecurringBatches:
 
 
 class MixedBatches:
-    """Batches of stage two: clips of the forgery corpora, then ``real_ratio`` times as many reals.
+    """Batches of stage two: clips of the forgery corpora, ``real_ratio`` times as many real ones.
 
     Args:
         labels: Label of every item of the forgery corpora, which come first in the dataset.
@@ -225,7 +224,7 @@ class MixedBatches:
         self.fakes = np.flatnonzero(self.labels == FAKE)
         if not len(self.reals) or (fakes != "online" and not len(self.fakes)):
             raise ValueError(
-                f"training needs reals and fakes; the train side has {len(self.reals)} real and "
+                f"training needs real and fake clips; train has {len(self.reals)} real and "
                 f"{len(self.fakes)} fake clips of at least 25 frames"
             )
         if balance != "natural" and batch_size % 2:
@@ -246,7 +245,7 @@ class MixedBatches:
 
     @property
     def fake_fraction(self) -> float:
-        """Share of fakes among the clips the classifier sees: the prior to correct for."""
+        """Share of fake clips among those the classifier sees: the prior to correct for."""
         share = len(self.fakes) / len(self.labels) if self.balance == "natural" else 0.5
         return share * self.batch_size / (self.batch_size + self.extra_reals)
 

@@ -29,7 +29,7 @@ def undersample(
 ) -> list[Item]:
     """Leave samples out until the classes stand in a ratio and the whole has a size.
 
-    Methods keep their shares among the fakes as nearly as whole samples allow.
+    Methods keep their shares among the fake as nearly as whole samples allow.
 
     Args:
         items: Samples, or anything that has one.
@@ -51,9 +51,9 @@ def undersample(
         return items
     samples = [key(item) for item in items]
     labels = Counter(sample.label for sample in samples)
-    num_reals, num_fakes = _class_sizes(labels[REAL], labels[FAKE], ratio, size)
+    num_real, num_fake = _class_sizes(labels[REAL], labels[FAKE], ratio, size)
     methods = Counter(sample.method for sample in samples if sample.label == FAKE)
-    room = {REAL_METHOD: num_reals, **_quotas(methods, num_fakes)}
+    room = {REAL_METHOD: num_real, **_quotas(methods, num_fake)}
     kept = set()
     ranked = sorted(range(len(items)), key=lambda i: seeded_rank(samples[i].sample_id, seed))
     for index in ranked:
@@ -64,31 +64,31 @@ def undersample(
 
 
 def _class_sizes(
-    num_reals: int, num_fakes: int, ratio: tuple[int, int] | None, size: int | None
+    num_real: int, num_fake: int, ratio: tuple[int, int] | None, size: int | None
 ) -> tuple[int, int]:
-    """How many reals and how many fakes stay."""
-    there = f"there are {num_reals} real and {num_fakes} fake"
-    if not (num_reals and num_fakes):
+    """How many real and how many fake ones stay."""
+    there = f"there are {num_real} real and {num_fake} fake"
+    if not (num_real and num_fake):
         raise ValueError(f"{there}: add samples of the other class, or select by neither")
-    real_parts, fake_parts = ratio or (num_reals, num_fakes)
+    real_parts, fake_parts = ratio or (num_real, num_fake)
     if real_parts < 1 or fake_parts < 1:
         raise ValueError(f"ratio {real_parts}:{fake_parts}: both parts must be at least 1")
-    most_reals = min(num_reals, num_fakes * real_parts // fake_parts)
-    most_fakes = min(num_fakes, num_reals * fake_parts // real_parts)
-    if not (most_reals and most_fakes):
+    most_real = min(num_real, num_fake * real_parts // fake_parts)
+    most_fake = min(num_fake, num_real * fake_parts // real_parts)
+    if not (most_real and most_fake):
         raise ValueError(
             f"{there}: too few for real:fake = {real_parts}:{fake_parts}; add samples, or ask for "
             "a ratio nearer to 1:1"
         )
-    most = most_reals + most_fakes
+    most = most_real + most_fake
     if size is None:
-        return most_reals, most_fakes
+        return most_real, most_fake
     if not 2 <= size <= most:
         at_ratio = f", {most} of them at {real_parts}:{fake_parts}" if ratio else ""
         raise ValueError(f"size {size}: {there}{at_ratio}; ask for 2 to {most}, or give no size")
     wanted = round(size * real_parts / (real_parts + fake_parts))
-    reals = min(max(wanted, size - most_fakes, 1), most_reals, size - 1)
-    return reals, size - reals
+    num_real = min(max(wanted, size - most_fake, 1), most_real, size - 1)
+    return num_real, size - num_real
 
 
 def _quotas(counts: Mapping[str, int], total: int) -> dict[str, int]:

@@ -1,19 +1,16 @@
-"""Which side of a split a group of samples belongs to: whole groups, by seed, both classes alike.
-
-A group is what must not stand on two sides: a person, people who meet in forgeries, a source video.
-Knows names and labels only, no files.
-"""
+"""Which split a sample belongs to: whole groups of connected identities, by seed, classes alike."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from avkd.data import inventory
-from avkd.data.manifest import Split
+from avkd.data.manifest import FAKE, REAL, Sample, Split
 
-SIDE_NAMES: Mapping[str, Split] = {
+SPLIT_NAMES: Mapping[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -22,27 +19,61 @@ SIDE_NAMES: Mapping[str, Split] = {
     "test": "test",
     "testing": "test",
 }
-"""What datasets call the sides of their split, in lower case."""
+"""What datasets call their splits, in lower case."""
+
+_MOST_HELD_OUT_FIRST: tuple[Split, ...] = ("test", "val", "train")
+
+
+def split_connected(
+    samples: Sequence[Sample],
+    links: Sequence[Sequence[str]],
+    *,
+    fractions: Mapping[Split, float],
+    seed: int,
+) -> list[Sample]:
+    """Split samples so that those which share a name, also through others, stay together.
+
+    Args:
+        samples: What to split.
+        links: Of each sample the names that connect it, of people or files; none = it keeps the
+            split it has.
+        fractions: As in `split_groups`.
+        seed: As in `split_groups`.
+
+    Raises:
+        ValueError: as `split_groups`.
+    """
+    first_of = connected_identities(links)
+    groups = [first_of[names[0]] if names else None for names in links]
+    counts: dict[str, Counter[int]] = defaultdict(Counter)
+    for sample, group in zip(samples, groups, strict=True):
+        if group is not None:
+            counts[group][sample.label] += 1
+    split_of = split_groups(counts, fractions=fractions, seed=seed)
+    return [
+        sample if group is None else replace(sample, split=split_of[group])
+        for sample, group in zip(samples, groups, strict=True)
+    ]
 
 
 def split_groups(
     groups: Mapping[str, Mapping[int, int]], *, fractions: Mapping[Split, float], seed: int
 ) -> dict[str, Split]:
-    """Deal whole groups out to the sides, so that no group stands on two.
+    """Assign whole groups to splits, so that no group is in two.
 
-    Groups come in an order that depends on their names and ``seed`` only. A side takes each group
+    Groups come in an order that depends on their names and ``seed`` only. A split takes each group
     that still fits into its share of every label; then, of those that fit into one label's share,
-    whichever brings the side nearest to its shares of all; last, the smallest with a label it
-    lacks, if another group has that label too. Train gets the rest.
+    whichever brings it nearest to its shares of all; last, the smallest with a label it lacks, if
+    another group has that label too. Train gets the rest.
 
     Args:
         groups: Of each group, the number of samples by label.
-        fractions: Share of the samples for each side but train, each in [0, 1): 0.2 and 0.1 deal
-            out 7:2:1, 0.2 and 0.2 deal out 6:2:2.
+        fractions: Share of the samples for each split but train, each in [0, 1): 0.2 and 0.1 make
+            7:2:1, 0.2 and 0.2 make 6:2:2.
         seed: Shuffles the groups.
 
     Raises:
-        ValueError: a share out of range, or too few groups to fill every side.
+        ValueError: a share out of range, or too few groups to fill every split.
     """
     if any(not 0 <= share < 1 for share in fractions.values()) or sum(fractions.values()) >= 1:
         raise ValueError(f"fractions {dict(fractions)}: each from 0 to below 1, in sum below 1")
@@ -50,24 +81,25 @@ def split_groups(
     for counts in groups.values():
         total.update(counts)
     waiting = sorted(groups, key=lambda name: seeded_rank(name, seed))
-    sides: dict[str, Split] = {}
-    for side, share in fractions.items():
+    split_of: dict[str, Split] = {}
+    for split, share in fractions.items():
         taken = _take({name: groups[name] for name in waiting}, total, share) if share else []
         if taken and len(taken) == len(waiting):
             raise ValueError(
-                f"{len(groups)} separate people or groups of people cannot fill "
-                f"{1 + sum(map(bool, fractions.values()))} sides of a split with fractions "
-                f"{dict(fractions)}: add data, or set the fractions of unneeded sides to 0"
+                f"{len(groups)} groups of connected identities (or of files, where nobody is "
+                f"known) cannot fill {1 + sum(map(bool, fractions.values()))} splits with "
+                f"fractions {dict(fractions)}: add data, or set the fractions of unneeded splits "
+                "to 0"
             )
-        sides |= dict.fromkeys(taken, side)
-        waiting = [name for name in waiting if name not in sides]
-    return sides | dict.fromkeys(waiting, "train")
+        split_of |= dict.fromkeys(taken, split)
+        waiting = [name for name in waiting if name not in split_of]
+    return split_of | dict.fromkeys(waiting, "train")
 
 
 def _take(
     waiting: Mapping[str, Mapping[int, int]], total: Mapping[int, int], share: float
 ) -> list[str]:
-    """The groups of one side, out of those that wait in their order."""
+    """The groups of one split, out of those that wait in their order."""
     room = {label: share * count for label, count in total.items()}
     taken: dict[str, None] = {}
 
@@ -77,7 +109,7 @@ def _take(
             room[label] -= count
 
     def gain(counts: Mapping[int, int]) -> float:
-        """How much nearer the side comes to its shares, each as a part of its label's total."""
+        """How much nearer the split comes to its shares, each as a part of its label's total."""
         return sum(
             (abs(room[label]) - abs(room[label] - count)) / total[label]
             for label, count in counts.items()
@@ -103,33 +135,60 @@ def _take(
     return list(taken)
 
 
-def count_labels(groups: Sequence[str], labels: Sequence[int]) -> dict[str, Counter[int]]:
-    """What `split_groups` takes, from the group and the label of every sample."""
-    counts: dict[str, Counter[int]] = defaultdict(Counter)
-    for group, label in zip(groups, labels, strict=True):
-        counts[group][label] += 1
-    return dict(counts)
-
-
-def join_people(meetings: Iterable[Sequence[str]]) -> dict[str, str]:
-    """For everyone the alphabetically first of all people joined to them by common samples.
+def connected_identities(links: Iterable[Sequence[str]]) -> dict[str, str]:
+    """For every name the alphabetically first of all names connected to it by common samples.
 
     Args:
-        meetings: Of each sample, everyone seen in it.
+        links: Of each sample, everyone seen in it.
     """
     first: dict[str, str] = {}
 
-    def find_first(person: str) -> str:
-        while first.setdefault(person, person) != person:
-            first[person] = first[first[person]]  # shorten the way for the next one
-            person = first[person]
-        return person
+    def find_first(name: str) -> str:
+        while first.setdefault(name, name) != name:
+            first[name] = first[first[name]]  # shorten the way for the next one
+            name = first[name]
+        return name
 
-    for people in meetings:
-        for person in people:
-            one, other = sorted((find_first(people[0]), find_first(person)))
+    for names in links:
+        for name in names:
+            one, other = sorted((find_first(names[0]), find_first(name)))
             first[other] = one
-    return {person: find_first(person) for person in list(first)}
+    return {name: find_first(name) for name in list(first)}
+
+
+def drop_overlap(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
+    """Take out of a published split who is also in one that is held out more.
+
+    Test stays whole; val loses who is in test, train who is in test or val. Samples nobody is
+    known of stay where they are.
+
+    Returns:
+        All samples in their order, some of them now without a split, and a note for each split
+        that lost some.
+    """
+    samples = list(samples)
+    held_out: set[str] = set()
+    notes = []
+    for split in _MOST_HELD_OUT_FIRST:
+        lost: Counter[int] = Counter()
+        kept: Counter[int] = Counter()
+        stay: list[Sample] = []
+        for place, sample in enumerate(samples):
+            if sample.split != split:
+                continue
+            if held_out.isdisjoint(sample.identities):
+                kept[sample.label] += 1
+                stay.append(sample)
+            else:
+                lost[sample.label] += 1
+                samples[place] = replace(sample, split=None)
+        if lost:
+            notes.append(
+                f"kept out of {split} because someone in them is held out for a later split: "
+                f"{lost[REAL]} real, {lost[FAKE]} fake; left: {kept[REAL]} real, {kept[FAKE]} fake"
+            )
+        held_out.update(name for sample in stay for name in sample.identities)
+    return samples, notes
 
 
 def seeded_rank(name: str, seed: int) -> bytes:

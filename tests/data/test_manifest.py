@@ -1,4 +1,4 @@
-"""Manifest: one label convention, a lossless file, and nobody on two sides of a split."""
+"""Manifest: one label convention, a lossless file, and nobody in two splits of a split."""
 
 import dataclasses
 import json
@@ -220,7 +220,7 @@ def test_selection_keeps_order_root_and_notes(saved):
     assert len(manifest.of_split("train")) == 0
 
 
-def test_identity_on_two_sides_is_named_with_both_files(tmp_path):
+def test_identity_on_two_splits_is_named_with_both_files(tmp_path):
     manifest = Manifest(
         tmp_path,
         (
@@ -229,12 +229,12 @@ def test_identity_on_two_sides_is_named_with_both_files(tmp_path):
         ),
     )
     with pytest.raises(
-        ValueError, match=r"'made/p1' .*2 sides.*test: made/swap/b; train: made/real/a"
+        ValueError, match=r"'made/p1' .*2 splits.*test: made/swap/b; train: made/real/a"
     ):
         manifest.check_identities()
 
 
-def test_identity_on_two_sides_is_found_across_manifests():
+def test_identity_on_two_splits_is_found_across_manifests():
     one = sample("one/real/a", identities=("grid/s1",), split="train")
     two = sample("two/real/a", identities=("grid/s1",), split="val")
     assert check_identities([one]) == check_identities([two]) == 0
@@ -242,7 +242,7 @@ def test_identity_on_two_sides_is_found_across_manifests():
         check_identities([one, two])
 
 
-def test_samples_without_a_side_may_show_anybody_and_unknown_people_are_counted():
+def test_samples_without_a_split_may_show_anybody_and_unknown_people_are_counted():
     samples = [
         sample("a", identities=("made/p1",), split="train"),
         sample("b", identities=("made/p1",)),

@@ -165,7 +165,7 @@ def test_online_needs_reals_alone_and_pairs():
     }
     only_reals = MixedBatches([REAL] * 6, [None] * 6, balance="paired", fakes="online", **settings)
     assert len(only_reals) == 3
-    with pytest.raises(ValueError, match="reals and fakes"):
+    with pytest.raises(ValueError, match="real and fake"):
         MixedBatches([REAL] * 6, [None] * 6, balance="paired", **settings)
     with pytest.raises(ValueError, match="must be paired"):
         MixedBatches([REAL] * 6, [None] * 6, balance="natural", fakes="online", **settings)

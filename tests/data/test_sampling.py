@@ -117,7 +117,7 @@ def test_fewer_items_than_a_batch_are_one_batch_of_all():
 
 
 def test_no_item_is_a_mistake_of_the_data():
-    with pytest.raises(ValueError, match="train side"):
+    with pytest.raises(ValueError, match="train split"):
         ShuffledBatches(0, 8, seed=0)
 
 

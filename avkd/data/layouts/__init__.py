@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,9 @@ from avkd.data.layouts import (
     dfdc_preview,
     faceforensics,
     fakeavceleb,
-    kaggle_faces,
     lavdf,
     lrw,
     real_fake,
-    redface,
     talking_faces,
     wilddeepfake,
 )
@@ -38,21 +37,24 @@ LAYOUTS: Mapping[str, Callable[..., Manifest]] = {
     "avdeepfake1m": lavdf.find_avdeepfake1m,
     "deepfakebench": deepfakebench.find,
     "talking_faces": talking_faces.find,
-    "real_fake": real_fake.find,
+    "real_fake": partial(real_fake.find_sorted, real_fake.VIDEOS),
     "manifest": real_fake.find_listed,
-    "kaggle_deepfake_dataset": kaggle_faces.find_deepfake_dataset,
-    "kaggle_140k": kaggle_faces.find_140k,
-    "kaggle_real_images": kaggle_faces.find_real_images,
+    "kaggle_deepfake_dataset": partial(
+        real_fake.find_collection, real_fake.KAGGLE_DEEPFAKE_DATASET
+    ),
+    "kaggle_140k": partial(real_fake.find_collection, real_fake.KAGGLE_140K),
+    "kaggle_real_images": partial(real_fake.find_collection, real_fake.KAGGLE_REAL_IMAGES),
     "deepfake_faces": deepfake_faces.find,
     "wilddeepfake": wilddeepfake.find,
-    "redface": redface.find,
-    "real_fake_images": real_fake.find_images,
+    "redface": partial(real_fake.find_sorted, real_fake.REDFACE),
+    "real_fake_images": partial(real_fake.find_sorted, real_fake.IMAGES),
 }
+"""Every layout by the name that its samples carry as their dataset."""
 
 
 def options_of(layout: str) -> set[str]:
     """Names of the settings that a layout takes."""
-    return set(inspect.signature(LAYOUTS[layout]).parameters) - {"root", "dataset"}
+    return set(inspect.signature(LAYOUTS[layout]).parameters) - {"root"}
 
 
 def read_tree(layout: str, source: Path, options: Mapping[str, Any]) -> Manifest:

@@ -1,16 +1,19 @@
 """Celeb-DF v1 and v2: one tree, one official list of test videos in which **1 means real**.
 
-The list is translated by meaning and held against the folder names. Knows nothing of Celeb-DF++.
+The list is translated by meaning and held against the folder names. Celeb-DF++ is another tree.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from avkd.data import inventory
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.layouts import builder
+from avkd.data.layouts.tables import read_lines
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
 
 # Folder name in lower case (copies write `Youtube-real` too) -> its label.
 FOLDERS = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
@@ -25,61 +28,54 @@ OFFICIAL_VIDEOS = {
 OFFICIAL_TEST_VIDEOS_V2 = {"celeb-real": 108, "youtube-real": 70, "celeb-synthesis": 340}
 
 _LABEL_OF_DIGIT = {"1": REAL, "0": FAKE}  # the list's own meaning, opposite to ours
-_CLIP = re.compile(r"(?P<target>id\d+)(_(?P<source>id\d+))?_(?P<number>\d+)")
-_EXPECTED = f"Celeb-real, YouTube-real, Celeb-synthesis and {LIST_NAME}"
-
-_Key = tuple[str, str]  # folder in lower case, file name without suffix
+_CLIP = re.compile(r"celeb-\w+/(?P<target>id\d+)(_(?P<source>id\d+))?_(?P<number>\d+)")
 
 
-def find(root: Path, *, dataset: str = "celebdf") -> Manifest:
-    """Find the videos: those in the official list are the test side, the rest may train.
+def find(root: Path) -> Manifest:
+    """Find the videos: those in the official list are test, the rest may train.
 
-    Whoever is seen in the test side is kept out of the training side: those videos have no side.
-    In version 2 that is nearly every celebrity, which makes it a corpus to test on.
+    Whoever is seen in test is kept out of train: those videos are in no split. In version 2 that
+    is nearly every celebrity, which makes it a corpus to test on.
 
     Args:
         root: Folder of the download.
-        dataset: Name the samples carry; give two names to use both versions side by side.
 
     Raises:
         ValueError: not Celeb-DF, no list, or a row of the list that is broken, doubled or
             contradicts its folder; names the line.
     """
-    if not _recognises(root):
-        raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
+    inventory.check_root(
+        root,
+        f"Celeb-real, YouTube-real, Celeb-synthesis and {LIST_NAME}",
+        lambda near: any(entry.name.lower() in FOLDERS for entry in near.iterdir()),
+    )
     listed = _read_list(root)
-    notes: list[str] = []
-    paths: dict[_Key, str] = {}
+    paths: list[str] = []
+    remarks: list[str] = []
     for folder in sorted(entry.name for entry in root.iterdir() if entry.is_dir()):
         if folder.lower() in FOLDERS:
             listing = inventory.list_videos(root, folder)
-            notes += [f"{folder}: {note}" for note in listing.notes()]
-            for path in listing.files:
-                key = (folder.lower(), inventory.stem_of(path))
-                if key in paths:
-                    raise ValueError(f"{root}: {paths[key]!r} and {path!r} are the same video")
-                paths[key] = path
+            paths += listing.files
+            remarks += [f"{folder}: {note}" for note in listing.notes()]
+    path_of = builder.by_name(root, paths, _name_of)
     # Of the whole list, also where videos are missing: half a download must not train on them.
-    in_test = {name for key in listed for name in _identities(key, dataset)}
+    in_test = {person for name in listed for person in _identities(name)}
     samples = []
-    for key, path in paths.items():
-        people = _identities(key, dataset)
-        split: Split | None = "test" if key in listed else "train"
+    for name, path in path_of.items():
+        people = _identities(name)
+        split: Split | None = "test" if name in listed else "train"
         if split == "train" and (not people or not in_test.isdisjoint(people)):
             split = None
-        samples.append(_sample(key, path, dataset, split, paths))
-    notes = [*_compare(paths, listed, samples), *notes]
-    return Manifest(root=root, samples=tuple(samples), notes=tuple(notes))
+        samples.append(_sample(name, path, people, split))
+    return builder.build(root, samples, [*_compare(path_of, listed, samples), *remarks])
 
 
-def _recognises(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    names = {entry.name.lower() for entry in folder.iterdir()}
-    return not names.isdisjoint(FOLDERS)
+def _name_of(path: str) -> str:
+    """Folder in lower case and file name without suffix: what a video is called here."""
+    return f"{path.partition('/')[0].lower()}/{inventory.stem_of(path)}"
 
 
-def _read_list(root: Path) -> dict[_Key, int]:
+def _read_list(root: Path) -> dict[str, int]:
     """Line number of every listed video; the first row is a video like all others."""
     path = next((p for p in root.iterdir() if p.name.lower() == LIST_NAME.lower()), None)
     if path is None:
@@ -87,103 +83,84 @@ def _read_list(root: Path) -> dict[_Key, int]:
             f"{root}: {LIST_NAME} is missing; it comes with the download and alone says which "
             "videos are for testing"
         )
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error}); download it again") from error
-    listed: dict[_Key, int] = {}
-    for number, line in enumerate(lines, 1):
+    listed: dict[str, int] = {}
+    for number, line in enumerate(read_lines(path), 1):
         if not line.strip():
             continue
-        key = _parse_row(f"{path}, line {number}", line)
-        if key in listed:
-            raise ValueError(f"{path}, line {number}: {line!r} is in line {listed[key]} already")
-        listed[key] = number
+        name = _parse_row(f"{path}, line {number}", line)
+        if name in listed:
+            raise ValueError(f"{path}, line {number}: {line!r} is in line {listed[name]} already")
+        listed[name] = number
     if not listed:
         raise ValueError(f"{path}: lists no video; download it again")
     return listed
 
 
-def _parse_row(where: str, line: str) -> _Key:
-    digit, name = [*line.split(maxsplit=1), ""][:2]
-    parts = name.strip().replace("\\", "/").split("/")
-    folder = parts[0].lower()
-    if digit not in _LABEL_OF_DIGIT or folder not in FOLDERS or len(parts) < 2:
+def _parse_row(where: str, line: str) -> str:
+    digit, path = [*line.split(maxsplit=1), ""][:2]
+    folder, slash, _ = path.strip().replace("\\", "/").lower().partition("/")
+    if digit not in _LABEL_OF_DIGIT or folder not in FOLDERS or not slash:
         raise ValueError(f"{where}: {line!r} is not a row such as '1 YouTube-real/00170.mp4'")
     if _LABEL_OF_DIGIT[digit] != FOLDERS[folder]:
         raise ValueError(
             f"{where}: {line!r} contradicts itself; in this list 1 is real and 0 is fake"
         )
-    return folder, inventory.stem_of(parts[-1])
+    return _name_of(path.strip().replace("\\", "/"))
 
 
-def _identities(key: _Key, dataset: str) -> tuple[str, ...]:
+def _identities(name: str) -> list[str]:
     """Everyone seen in a video, the original (target) first.
 
     ``id0_id1_0000`` is the clip ``id0_0000`` with the face of id1. A YouTube-real video shows a
     person of its own, as the authors say of version 1.
     """
-    folder, name = key
+    folder, _, stem = name.partition("/")
     if folder == "youtube-real":
-        return (f"{dataset}/youtube-{inventory.plain_id(name)}",)
-    match = _CLIP.fullmatch(name)
-    if match is None:
-        return ()
-    people = [match["target"], match["source"]]
-    return tuple(f"{dataset}/{person}" for person in people if person)
-
-
-def _sample(
-    key: _Key, path: str, dataset: str, split: Split | None, paths: dict[_Key, str]
-) -> Sample:
-    folder, name = key
-    label = FOLDERS[folder]
-    method = METHOD if label == FAKE else REAL_METHOD
+        return [f"celebdf/youtube-{stem}"]
     clip = _CLIP.fullmatch(name)
-    source_id = None
-    if label == FAKE and clip:
-        original = f"{clip['target']}_{clip['number']}"
-        if ("celeb-real", original) in paths:
-            source_id = f"{dataset}/{REAL_METHOD}/celeb-real/{original}"
-    return Sample(
-        sample_id=f"{dataset}/{method}/{folder}/{inventory.plain_id(name)}",
-        path=path,
-        kind="video",
-        label=label,
-        dataset=dataset,
-        method=method,
-        identities=_identities(key, dataset),
+    people = [clip["target"], clip["source"]] if clip else []
+    return [f"celebdf/{person}" for person in people if person]
+
+
+def _sample(name: str, path: str, people: Sequence[str], split: Split | None) -> Sample:
+    clip = _CLIP.fullmatch(name)
+    return builder.make_sample(
+        path,
+        dataset="celebdf",
+        label=FOLDERS[name.partition("/")[0]],
+        name=name,
+        method=METHOD,
+        identities=people,
         split=split,
-        source_id=source_id,
+        original=f"celeb-real/{clip['target']}_{clip['number']}" if clip else None,
     )
 
 
-def _compare(paths: dict[_Key, str], listed: dict[_Key, int], samples: list[Sample]) -> list[str]:
-    found = Counter(folder for folder, _ in paths)
-    test_rows = Counter(folder for folder, _ in listed)
+def _compare(
+    names: Collection[str], listed: Collection[str], samples: Sequence[Sample]
+) -> list[str]:
+    found = Counter(name.partition("/")[0] for name in names)
+    test_rows = Counter(name.partition("/")[0] for name in listed)
     version = "v1"
     if (
         found["celeb-synthesis"] > OFFICIAL_VIDEOS["v1"]["celeb-synthesis"]
         or test_rows == OFFICIAL_TEST_VIDEOS_V2
     ):
         version = "v2"
-    notes = [f"taken for Celeb-DF {version}, by the number of videos and of listed test videos"]
-    for folder, official in OFFICIAL_VIDEOS[version].items():
-        notes.append(inventory.compare(folder, found[folder], official))
-        rows = test_rows[folder]
-        if version == "v2":
-            official_rows = OFFICIAL_TEST_VIDEOS_V2[folder]
-            notes.append(inventory.compare(f"{folder}, listed for testing", rows, official_rows))
-        else:
-            notes.append(f"{folder}, listed for testing: {rows}")
-    missing = sorted(f"{folder}/{name}" for folder, name in listed if (folder, name) not in paths)
-    if missing:
-        notes.append(f"listed but missing: {len(missing)}: {inventory.name_some(missing)}")
-    kept_out = Counter(sample.label for sample in samples if sample.split is None)
-    left = Counter(sample.label for sample in samples if sample.split == "train")
+    notes = [
+        f"taken for Celeb-DF {version}, by the number of videos and of listed test videos",
+        *builder.compare_counts(found, OFFICIAL_VIDEOS[version]),
+    ]
+    for folder, official in OFFICIAL_TEST_VIDEOS_V2.items():
+        what, number = f"{folder}, listed for testing", test_rows[folder]
+        notes.append(
+            inventory.compare(what, number, official) if version == "v2" else f"{what}: {number}"
+        )
+    notes += inventory.note_names("listed but missing", set(listed) - set(names))
+    left = builder.count(samples)
     notes.append(
         "kept out of training because someone in them is in the test list, or is not known: "
-        f"{kept_out[REAL]} real, {kept_out[FAKE]} fake; left for training: "
-        f"{left[REAL]} real, {left[FAKE]} fake"
+        f"{left['None real']} real, {left['None fake']} fake; left for training: "
+        f"{left['train real']} real, {left['train fake']} fake"
     )
     return notes

@@ -7,14 +7,14 @@ videos of the actors are not it, and are never read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 from avkd.data import inventory
-from avkd.data.layouts.table_notes import count_sides
-from avkd.data.layouts.video_lists import describe_choice, read_video_list
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.layouts import builder
+from avkd.data.layouts.tables import choose_listed, read_video_list
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
 
 # Jiang et al., "DeeperForensics-1.0", CVPR 2020, and the README file of the dataset.
 VARIANTS = (
@@ -23,14 +23,12 @@ VARIANTS = (
     "end_to_end_random_level",
     *(f"end_to_end_mix_{number}_distortions" for number in (2, 3, 4)),
 )
-OFFICIAL_VIDEOS_PER_VARIANT = 1000
-OFFICIAL_SPLIT: dict[Split, int] = {"train": 703, "val": 96, "test": 201}
+OFFICIAL = {"forgeries": 1000, "train fake": 703, "val fake": 96, "test fake": 201}
 
-_FAKES = "manipulated_videos"
-_SPLITS = "lists/splits"
+_FAKE_FOLDER = "manipulated_videos"
+_SPLIT_FOLDER = "lists/splits"
 _FORGERY = re.compile(r"(?P<target>\d{3})_(?P<actor>[MW]\d{3})")
 _ORIGINAL = re.compile(r"\d{3}")
-_EXPECTED = f"{_FAKES}/<variant>/<target>_<actor>.mp4 and {_SPLITS}"
 
 
 def find(
@@ -39,12 +37,11 @@ def find(
     variant: str = "end_to_end",
     originals: str | None = None,
     video_list: Path | None = None,
-    dataset: str = "deeperforensics",
 ) -> Manifest:
     """Find the forgeries of one variant and, if they are put there, the originals of their targets.
 
     A forgery shows its target, ``ffpp/<number>`` as in `faceforensics.find`, and an actor; an
-    original is on the side of the forgeries of it. The dataset's own split keeps the actors apart,
+    original is in the split of the forgeries of it. The dataset's own split keeps the actors apart,
     but not along the split of FaceForensics++: do not train on the one and test on the other.
 
     Args:
@@ -52,10 +49,9 @@ def find(
         variant: Any of `VARIANTS`; becomes the method.
         originals: Folder below ``root`` with the originals of FaceForensics++ at c23, ``000.mp4``
             and so on; None = forgeries alone.
-        video_list: Names of the forgeries that are the test side, one a line, such as the 140 that
+        video_list: Names of the forgeries that are the test split, one a line, such as the 140 that
             RealForensics reports on, whose targets are tested on in FaceForensics++. All else is
             left out. None = the dataset's own split.
-        dataset: Name the samples carry.
 
     Raises:
         ValueError: not that tree, an unknown or absent variant, no or broken split files, a folder
@@ -63,134 +59,105 @@ def find(
     """
     if variant not in VARIANTS:
         raise ValueError(f"variant={variant!r}: choose one of {', '.join(VARIANTS)}")
-    if not _recognises(root):
-        raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
-    folder = f"{_FAKES}/{variant}"
+    inventory.check_root(
+        root,
+        f"{_FAKE_FOLDER}/<variant>/<target>_<actor>.mp4 and {_SPLIT_FOLDER}",
+        lambda near: (near / _FAKE_FOLDER).is_dir(),
+    )
+    folder = f"{_FAKE_FOLDER}/{variant}"
     if not (root / folder).is_dir():
-        there = sorted(entry.name for entry in (root / _FAKES).iterdir() if entry.is_dir())
+        there = sorted(entry.name for entry in (root / _FAKE_FOLDER).iterdir() if entry.is_dir())
         raise ValueError(f"{root}: no {folder}; variants that are there: {', '.join(there)}")
     listing = inventory.list_videos(root, folder, recursive=False)
-    names = [inventory.stem_of(path) for path in listing.files]
+    path_of = builder.by_name(root, listing.files)
     if video_list is None:
-        side_of = _read_splits(root)
-        notes = _compare(names, side_of)
+        names, split_of = list(path_of), _read_splits(root)
+        notes = [
+            *inventory.note_names("listed but missing", split_of.keys() - path_of.keys()),
+            *inventory.note_names("in no list, so in no split", path_of.keys() - split_of.keys()),
+        ]
     else:
-        listed = read_video_list(video_list)
-        side_of = dict.fromkeys(listed, "test")
-        notes = describe_choice(video_list, listed, names)
-    samples = [
-        _forgery(path, variant, dataset, side_of.get(name))
-        for path, name in zip(listing.files, names, strict=True)
-        if video_list is None or name in side_of
-    ]
+        names, notes = choose_listed(video_list, path_of)
+        split_of = dict.fromkeys(names, "test")
+    samples = [_forgery(path_of[name], name, variant, split_of.get(name)) for name in names]
+    if video_list is None:
+        found = builder.count(samples) | {"forgeries": len(samples)}
+        notes = [*builder.compare_counts(found, OFFICIAL), *notes]
     if originals is None:
         notes.append(
             "forgeries alone: the real class are the originals of FaceForensics++ at c23 (option "
             "originals, or evaluate together with a corpus of layout faceforensics)"
         )
     else:
-        samples, remarks = _add_originals(root, originals, samples, dataset)
-        notes += remarks
-    notes = [*notes, *count_sides(samples), *listing.notes()]
-    return Manifest(root=root, samples=tuple(samples), notes=tuple(notes))
-
-
-def _recognises(folder: Path) -> bool:
-    return (folder / _FAKES).is_dir()
+        reals, remarks = _find_originals(root, originals, samples)
+        samples, notes = [*reals, *samples], [*notes, *remarks]
+    return builder.build(root, samples, [*notes, *listing.notes()])
 
 
 def _read_splits(root: Path) -> dict[str, Split]:
-    """Side of every listed forgery."""
-    paths: dict[Split, Path] = {side: root / _SPLITS / f"{side}.txt" for side in OFFICIAL_SPLIT}
+    """Split of every listed forgery."""
+    paths: dict[Split, Path] = {
+        split: root / _SPLIT_FOLDER / f"{split}.txt" for split in get_args(Split)
+    }
     missing = [path for path in paths.values() if not path.is_file()]
     if missing:
         raise ValueError(
-            f"{missing[0]} is missing: the split comes with the download; or give the test side "
+            f"{missing[0]} is missing: the split comes with the download; or give the test split "
             "alone with the option video_list"
         )
-    side_of: dict[str, Split] = {}
-    for side, path in paths.items():
+    split_of: dict[str, Split] = {}
+    for split, path in paths.items():
         for name in sorted(read_video_list(path)):
             if not _FORGERY.fullmatch(name):
                 raise ValueError(f"{path}: {name!r} is not a name such as 000_M101.mp4")
-            if name in side_of:
-                raise ValueError(f"{path}: {name!r} is on the side {side_of[name]} already")
-            side_of[name] = side
-    return side_of
+            if split_of.setdefault(name, split) != split:
+                raise ValueError(f"{path}: {name!r} is in {split_of[name]} already")
+    return split_of
 
 
-def _compare(names: Sequence[str], side_of: dict[str, Split]) -> list[str]:
-    notes = [inventory.compare("forgeries", len(names), OFFICIAL_VIDEOS_PER_VARIANT)]
-    for side, official in OFFICIAL_SPLIT.items():
-        found = sum(side_of.get(name) == side for name in names)
-        notes.append(inventory.compare(f"forgeries, {side}", found, official))
-    missing = sorted(side_of.keys() - set(names))
-    if missing:
-        notes.append(f"listed but missing: {len(missing)}: {inventory.name_some(missing)}")
-    outside = sorted(set(names) - side_of.keys())
-    if outside:
-        notes.append(f"in no list, so on no side: {len(outside)}: {inventory.name_some(outside)}")
-    return notes
-
-
-def _forgery(path: str, variant: str, dataset: str, side: Split | None) -> Sample:
-    name = inventory.stem_of(path)
+def _forgery(path: str, name: str, variant: str, split: Split | None) -> Sample:
     found = _FORGERY.fullmatch(name)
     people = (f"ffpp/{found['target']}", f"deeperforensics/{found['actor']}") if found else ()
-    return Sample(
-        sample_id=f"{dataset}/{variant}/{inventory.plain_id(name)}",
-        path=path,
-        kind="video",
+    return builder.make_sample(
+        path,
+        dataset="deeperforensics",
         label=FAKE,
-        dataset=dataset,
+        name=name,
         method=variant,
         identities=people,
-        split=side,
+        split=split,
+        original=found["target"] if found else None,
     )
 
 
-def _add_originals(
-    root: Path, folder: str, forgeries: Sequence[Sample], dataset: str
+def _find_originals(
+    root: Path, folder: str, forgeries: Sequence[Sample]
 ) -> tuple[list[Sample], list[str]]:
-    """The originals and then the forgeries, each with its source, and remarks."""
+    """The originals that some forgery in a split was made from, and remarks."""
     place = PurePosixPath(folder.replace("\\", "/"))
     if place.is_absolute() or ".." in place.parts or not (root / place).is_dir():
         raise ValueError(f"originals={folder!r} is not a folder below {root}")
-    listing = inventory.list_videos(root, str(place), recursive=False)
-    side_of = {s.identities[0]: s.split for s in forgeries if s.identities and s.split}
-    reals: dict[str, Sample] = {}
-    left_out = []
-    for path in listing.files:
+    split_of = {s.identities[0]: s.split for s in forgeries if s.identities and s.split}
+    reals, left_out = {}, []
+    for path in inventory.list_videos(root, str(place), recursive=False).files:
         name = inventory.stem_of(path)
         person = f"ffpp/{name}"
-        if not _ORIGINAL.fullmatch(name) or person not in side_of:
+        if not _ORIGINAL.fullmatch(name) or person not in split_of:
             left_out.append(path)
             continue
-        reals[person] = Sample(
-            sample_id=f"{dataset}/{REAL_METHOD}/{name}",
-            path=path,
-            kind="video",
+        reals[person] = builder.make_sample(
+            path,
+            dataset="deeperforensics",
             label=REAL,
-            dataset=dataset,
-            method=REAL_METHOD,
-            identities=(person,),
-            split=side_of[person],
+            name=name,
+            identities=[person],
+            split=split_of[person],
         )
     if not reals:
         raise ValueError(f"{root / place}: no original such as 000.mp4 of any forgery here")
     notes = [
-        f"originals: {len(reals)} of {len(side_of)} targets found; the benchmark means those at "
-        "c23, which file names do not tell"
+        f"originals: {len(reals)} of {len(split_of)} targets found; the benchmark means those at "
+        "c23, which file names do not tell",
+        *inventory.note_names("left out, originals of no forgery here", left_out),
     ]
-    if left_out:
-        notes.append(
-            f"left out, originals of no forgery here: {len(left_out)}: "
-            f"{inventory.name_some(left_out)}"
-        )
-    paired = [_with_source(forgery, reals) for forgery in forgeries]
-    return [*reals.values(), *paired], [*notes, *listing.notes()]
-
-
-def _with_source(forgery: Sample, reals: Mapping[str, Sample]) -> Sample:
-    source = reals.get(forgery.identities[0]) if forgery.identities else None
-    return replace(forgery, source_id=source.sample_id) if source else forgery
+    return list(reals.values()), notes

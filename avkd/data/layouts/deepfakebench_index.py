@@ -1,4 +1,4 @@
-"""The index files of DeepfakeBench: which frames belong to which video, of which label and side.
+"""The index files of DeepfakeBench: which frames belong to which video, of which label and split.
 
 Tables are ``{dataset: {label: {split: [{compression:] {video: {label, frames}}}}}}``. A video is
 the folder its frames lie in, so videos of one name stay apart. Opens nothing the index names.
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from avkd.data.layouts.json_tables import read_object
-from avkd.data.layouts.real_fake import label_of
-from avkd.data.manifest import FAKE, Split
-from avkd.data.splits import SIDE_NAMES
+from avkd.data.layouts.faceforensics import COMPRESSIONS
+from avkd.data.layouts.tables import read_json_object
+from avkd.data.manifest import FAKE, Split, label_or_none
+from avkd.data.splits import SPLIT_NAMES
 
 # Keys without a word that tells the label -> method, as layout faceforensics calls it.
 FAKE_KEYS = {
@@ -28,9 +28,7 @@ FAKE_KEYS = {
     "FF-SH": "FaceShifter",
 }
 
-SIDES_BY_RANK: tuple[Split, ...] = ("train", "val", "test")
-
-_COMPRESSIONS = {"raw": ("raw", "c0"), "c0": ("raw", "c0"), "c23": ("c23",), "c40": ("c40",)}
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")  # the last that lists a video counts
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # Beginning of the key, how its videos are called, and what the layout of that dataset puts before
 # the names of the people in them.
@@ -54,13 +52,18 @@ class IndexedVideo:
     people: tuple[str, ...]
     original: str
     """What its original is called, where names tell; of a real, its own name."""
-    sides: set[Split] = field(default_factory=set)
+    splits: set[Split] = field(default_factory=set)
     frames: set[str] = field(default_factory=set)
+
+    @property
+    def split(self) -> Split:
+        """The one it counts for."""
+        return max(self.splits, key=_SPLITS.index)
 
 
 def label_of_key(key: str) -> int | None:
     """The label that words of a key tell, as in ``FF-real`` or ``DFDCP_FakeA``; None if unclear."""
-    told = {label_of(word) for word in _WORD.findall(key)} - {None}
+    told = {label_or_none(word) for word in _WORD.findall(key)} - {None}
     if key in FAKE_KEYS:
         told.add(FAKE)
     return told.pop() if len(told) == 1 else None
@@ -81,17 +84,17 @@ def read_index(path: Path, compression: str | None) -> tuple[dict[str, IndexedVi
     videos: dict[str, IndexedVideo] = {}
     odd: Counter[str] = Counter()
     used_compression = False
-    for key, side, part, where in _parts(path):
-        if set(part) & set(_COMPRESSIONS):
+    for key, split, part, where in _parts(path):
+        if set(part) & set(COMPRESSIONS):
             used_compression = True
             part = _at_compression(where, part, compression or "c23")
         if "frames" in part:  # as an index writer leaves it that overwrites its own dictionary
-            odd[f"left out, {key} {side}: one video in place of the list"] += 1
+            odd[f"left out, {key} {split}: one video in place of the list"] += 1
             continue
         for name, row in part.items():
             found = _read_video(f"{where}/{name}", key, row)
             if found is None:
-                odd[f"left out, {key} {side}: no frames listed"] += 1
+                odd[f"left out, {key} {split}: no frames listed"] += 1
                 continue
             video = videos.setdefault(found.folder, found)
             if video.label != found.label:
@@ -99,38 +102,38 @@ def read_index(path: Path, compression: str | None) -> tuple[dict[str, IndexedVi
                     f"{where}: {found.folder!r} is listed under {video.key!r} as well, which has "
                     "the other label; make the index again"
                 )
-            video.sides.add(side)
+            video.splits.add(split)
             video.frames |= found.frames
     if compression is not None and not used_compression:
         raise ValueError(f"compression has no effect: {path} has no such level; remove it")
     if not videos:
         raise ValueError(f"{path}: lists no frames; it is not an index, or was written too early")
     overlaps = Counter(
-        " and ".join(side for side in SIDES_BY_RANK if side in video.sides)
+        " and ".join(sorted(video.splits, key=_SPLITS.index))
         for video in videos.values()
-        if len(video.sides) > 1
+        if len(video.splits) > 1
     )
     notes = [
-        f"on several sides of the index, {sides}: {number} videos; kept on the last of them alone"
-        for sides, number in sorted(overlaps.items())
+        f"in several splits of the index, {splits}: {number} videos; kept in the last of them alone"
+        for splits, number in sorted(overlaps.items())
     ]
     return videos, [*notes, *(f"{what}: {number}" for what, number in sorted(odd.items()))]
 
 
 def _parts(path: Path) -> Iterator[tuple[str, Split, Mapping[str, Any], str]]:
-    """(key of the label, side, what is listed there, place) of an index."""
-    for dataset, keys in read_object(path).items():
-        for key, sides in _object(f"{path}: {dataset}", keys).items():
+    """(key of the label, split, what is listed there, place) of an index."""
+    for dataset, keys in read_json_object(path).items():
+        for key, splits in _object(f"{path}: {dataset}", keys).items():
             if label_of_key(key) is None:
                 raise ValueError(
                     f"{path}: the key {key!r} does not tell real from fake, or tells both; rename "
                     f"it so that it holds one such word (known besides: {', '.join(FAKE_KEYS)})"
                 )
-            for side, part in _object(f"{path}: {dataset}/{key}", sides).items():
-                where = f"{path}: {dataset}/{key}/{side}"
-                if side.lower() not in SIDE_NAMES:
-                    raise ValueError(f"{where}: unknown side of the split")
-                yield key, SIDE_NAMES[side.lower()], _object(where, part), where
+            for split, part in _object(f"{path}: {dataset}/{key}", splits).items():
+                where = f"{path}: {dataset}/{key}/{split}"
+                if split.lower() not in SPLIT_NAMES:
+                    raise ValueError(f"{where}: unknown split; known: {', '.join(SPLIT_NAMES)}")
+                yield key, SPLIT_NAMES[split.lower()], _object(where, part), where
 
 
 def _object(where: str, found: Any) -> Mapping[str, Any]:
@@ -140,9 +143,9 @@ def _object(where: str, found: Any) -> Mapping[str, Any]:
 
 
 def _at_compression(where: str, part: Mapping[str, Any], level: str) -> Mapping[str, Any]:
-    if level not in _COMPRESSIONS:
-        raise ValueError(f"compression={level!r}: choose one of {', '.join(_COMPRESSIONS)}")
-    names = [name for name in _COMPRESSIONS[level] if name in part]
+    if level not in COMPRESSIONS:
+        raise ValueError(f"compression={level!r}: choose one of {', '.join(COMPRESSIONS)}")
+    names = [name for name in COMPRESSIONS[level] if name in part]
     if not names:
         raise ValueError(f"{where}: no compression {level!r}; there are: {', '.join(part)}")
     return _object(f"{where}/{names[0]}", part[names[0]])

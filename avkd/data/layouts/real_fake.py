@@ -1,48 +1,109 @@
-"""Any tree sorted into `real` and `fake/<method>` folders, and trees that bring a manifest.
+"""Trees sorted into folders of the class, `real` and `fake/<method>`, with or without a split.
 
-Videos or pictures. Labels come from names, never from their order. Knows no dataset by name.
+Videos or pictures. Labels come from names, never from an order or a number: the tables of one
+collection have **1 = real**. Published collections of that shape are presets: RedFace, three on
+Kaggle.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple
 
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split, label_from_name
-from avkd.data.splits import SIDE_NAMES, count_labels, join_people, split_groups
+from avkd.data.layouts import builder
+from avkd.data.layouts.tables import read_csv
+from avkd.data.manifest import (
+    FAKE,
+    LABEL_NAMES,
+    REAL_METHOD,
+    Manifest,
+    Sample,
+    Split,
+    label_from_name,
+    label_or_none,
+)
+from avkd.data.splits import SPLIT_NAMES, split_connected
 
 MANIFEST_NAME = "manifest.jsonl"
-METHOD_NOT_TOLD = "fake"
 
 _EXPECTED = "real/... and fake/<method>/..., or train, val and test folders with real and fake in"
+_SPLIT_AND_CLASS = rf"(?i)^(?P<split>{'|'.join(SPLIT_NAMES)})/(?P<label>{'|'.join(LABEL_NAMES)})/"
+# A folder whose name begins with a class name, and the folder below it as the platform.
+_CLASS_AND_PLATFORM = (
+    r"(?i)(^|/)(?P<label>real|original|fake|forged|manipulated|synthetic)(?![a-z])[^/]*/"
+    r"((?P<platform>[^/]+)/)?"
+)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """What the folders around a file say about it."""
+class Preset:
+    """What is known of a collection beforehand."""
 
-    path: str
-    label: int
-    method: str
-    side: Split | None
-    identities: tuple[str, ...]
+    dataset: str
+    suffixes: frozenset[str]
+    label_pattern: str | None = None
+    """How paths are read unless the user says otherwise; None = by folder names alone."""
+    notes: tuple[str, ...] = ()
+    inner_folders: tuple[str, ...] = ("",)
+    """Where below the root the tree may begin; the first that looks like it counts."""
+    official: Mapping[str, int] = field(default_factory=dict)
+    """Number of files, as `builder.count` counts."""
+    tables: tuple[str, ...] = ()
+    """Tables whose class names are held against the folders, where they are there."""
 
 
-@dataclass(frozen=True)
-class _Patterns:
-    """How the user says paths are to be read."""
+class _Patterns(NamedTuple):
+    """How paths are to be read."""
 
-    identity: re.Pattern[str] | None
     label: re.Pattern[str] | None
+    identity: re.Pattern[str] | None
 
 
-def find(
+VIDEOS = Preset("real_fake", VIDEO_SUFFIXES)
+IMAGES = Preset("real_fake_images", PICTURE_SUFFIXES)
+REDFACE = Preset(
+    "redface",
+    PICTURE_SUFFIXES | VIDEO_SUFFIXES,
+    _CLASS_AND_PLATFORM,
+    # Neither the publication (arXiv 2510.08067) nor its README tells it.
+    notes=("the tree of RedFace is not documented: check these counts, and set label_pattern",),
+)
+# tusharpadhy/deepfake-dataset: {train,valid,test}/{Fake,Real}
+KAGGLE_DEEPFAKE_DATASET = Preset(
+    "kaggle_deepfake_dataset", PICTURE_SUFFIXES, _SPLIT_AND_CLASS, official={"files": 331_335}
+)
+# xhlulu/140k-real-and-fake-faces: real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}
+KAGGLE_140K = Preset(
+    "kaggle_140k",
+    PICTURE_SUFFIXES,
+    _SPLIT_AND_CLASS,
+    inner_folders=("", "real-vs-fake", "real_vs_fake/real-vs-fake"),
+    official={
+        **{f"train {name}": 50_000 for name in ("real", "fake")},
+        **{f"{split} {name}": 10_000 for split in ("val", "test") for name in ("real", "fake")},
+    },
+    tables=("train.csv", "valid.csv", "test.csv"),
+)
+# manjilkarki/deepfake-and-real-images: Dataset/{Train,Validation,Test}/{Real,Fake}
+KAGGLE_REAL_IMAGES = Preset(
+    "kaggle_real_images",
+    PICTURE_SUFFIXES,
+    _SPLIT_AND_CLASS,
+    inner_folders=("", "Dataset"),
+    official={
+        **{"train": 140_002, "val": 39_428, "test": 10_905},
+        **{"test real": 5_413, "test fake": 5_492},
+    },
+)
+
+
+def find_sorted(
+    preset: Preset,
     root: Path,
     *,
     identity_pattern: str | None = None,
@@ -50,17 +111,18 @@ def find(
     val_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
-    dataset: str = "real_fake",
 ) -> Manifest:
-    """Find the videos of ``real``, ``fake/<method>`` or ``{train,val,test}/{real,fake/<method>}``.
+    """Find the files of ``real``, ``fake/<method>`` or ``{train,val,test}/{real,fake/<method>}``.
 
-    Folders of the split are taken as they are. Without them whole people are dealt out to the
-    sides, and where a forgery shows two, both with everyone they meet in other forgeries; each side
-    gets its share of the reals and of the fakes as nearly as that allows. Files nobody is known of
-    are dealt out by file name, which does not keep people apart; a note says so. If there is a
-    ``manifest.jsonl``, it alone counts: see `find_listed`.
+    Folders of the split are taken as they are. Without them whole people are held out, and where a
+    forgery shows two, both with everyone they meet in other forgeries; each split gets its share of
+    both classes as nearly as that allows. Files nobody is known of are split by file name, which
+    does not keep people apart; a note says so. Pictures that are frames of one video need an
+    ``identity_pattern`` that finds the video or the person. If there is a ``manifest.jsonl``, it
+    alone counts: see `find_listed`.
 
     Args:
+        preset: What kind of files, and how their paths are read.
         root: The folder; names in it count in upper and lower case alike.
         identity_pattern: Regular expression with the named group ``identity``, searched in the
             path below ``root``; each match is one person, so that a swap can show two.
@@ -72,90 +134,94 @@ def find(
         val_fraction: Share of the files for val, where there are no folders of the split.
         test_fraction: The same for test.
         seed: Chooses who is held out.
-        dataset: Name the samples carry.
 
     Raises:
         ValueError: neither real nor fake found, only some files in folders of the split, a bad
-            pattern, name or fraction, or too few people for the sides.
+            pattern, name or fraction, or too few people for the splits.
     """
-    return find_files(
-        root,
-        suffixes=VIDEO_SUFFIXES,
-        identity_pattern=identity_pattern,
-        label_pattern=label_pattern,
-        fractions={"val": val_fraction, "test": test_fraction},
-        seed=seed,
-        dataset=dataset,
-    )
-
-
-def find_images(
-    root: Path,
-    *,
-    identity_pattern: str | None = None,
-    label_pattern: str | None = None,
-    val_fraction: float = 0.1,
-    test_fraction: float = 0.1,
-    seed: int = 0,
-    dataset: str = "real_fake_images",
-) -> Manifest:
-    """Find the pictures of such a tree; all else as `find`.
-
-    Pictures that are frames of one video need an ``identity_pattern`` that finds the video (or the
-    person) in their path: else each goes its own way.
-    """
-    return find_files(
-        root,
-        suffixes=PICTURE_SUFFIXES,
-        identity_pattern=identity_pattern,
-        label_pattern=label_pattern,
-        fractions={"val": val_fraction, "test": test_fraction},
-        seed=seed,
-        dataset=dataset,
-    )
-
-
-def find_files(
-    root: Path,
-    *,
-    suffixes: Collection[str],
-    identity_pattern: str | None,
-    label_pattern: str | None,
-    fractions: Mapping[Split, float],
-    seed: int,
-    dataset: str,
-) -> Manifest:
-    """`find` for any kinds of file: pictures and videos may lie side by side."""
     if (root / MANIFEST_NAME).is_file():
         listed = find_listed(root)
         note = f"all taken from {MANIFEST_NAME}; folder names and options do not count"
-        return replace(listed, notes=(*listed.notes, note))
+        return replace(listed, notes=(*listed.notes, note, *preset.notes))
+    if label_pattern is None:
+        label_pattern = preset.label_pattern
     patterns = _Patterns(
-        _compiled(identity_pattern, option="identity_pattern", group="identity"),
-        _compiled(label_pattern, option="label_pattern", group="label"),
+        label=inventory.compiled(label_pattern, option="label_pattern", group="label"),
+        identity=inventory.compiled(identity_pattern, option="identity_pattern", group="identity"),
     )
     expected = f"files whose path matches {label_pattern!r}" if patterns.label else _EXPECTED
-    if not root.is_dir() or not (patterns.label or _recognises(root)):
-        raise inventory.wrong_root(root, expected=expected, recognises=_recognises)
-    listing = inventory.list_files(root, suffixes=suffixes)
-    placed = [_place(path, patterns, dataset) for path in listing.files]
-    places = [place for place in placed if place is not None]
-    strangers = [path for path, place in zip(listing.files, placed, strict=True) if place is None]
-    if not places:
-        raise inventory.wrong_root(root, expected=expected, recognises=_recognises)
-    unplaced = [place.path for place in places if place.side is None]
-    notes = []
-    if len(unplaced) == len(places):
-        places = _deal_out(places, fractions, seed)
-        notes.append(f"no split in the folders: dealt out with seed {seed}")
-    elif unplaced:
-        raise ValueError(
-            f"{root}: {len(unplaced)} of {len(places)} files lie outside the train, val and test "
-            f"folders, first {unplaced[0]!r}; move them in, or give one kind of tree"
+    inventory.check_root(root, expected, lambda near: patterns.label or _recognises(near))
+    samples, remarks = _read_files(root, "", preset, patterns, expected)
+    outside = [sample.path for sample in samples if sample.split is None]
+    counts = inventory.name_counts(sample.method for sample in samples)
+    notes = [f"{len(samples)} files: {counts}; no official inventory"]
+    unknown = sum(not sample.identities for sample in samples)
+    if unknown:
+        notes.append(
+            f"{unknown} of {len(samples)} files without a known identity: whether the splits share "
+            "people cannot be checked; give identity_pattern if the paths tell"
         )
-    samples = tuple(_sample(place, dataset) for place in places)
-    notes = [*_describe(samples, strangers), *notes, *listing.notes()]
-    return Manifest(root=root, samples=samples, notes=tuple(notes))
+    if len(outside) == len(samples):
+        # A blank cannot be in an identity, so a file name is never taken for one.
+        links = [s.identities or (f"file {inventory.stem_of(s.path)}",) for s in samples]
+        fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+        samples = split_connected(samples, links, fractions=fractions, seed=seed)
+        notes.append(f"no split in the folders: split with seed {seed}")
+    elif outside:
+        raise ValueError(
+            f"{root}: {len(outside)} of {len(samples)} files lie outside the train, val and test "
+            f"folders, first {outside[0]!r}; move them in, or give one kind of tree"
+        )
+    return builder.build(root, samples, [*notes, *remarks, *preset.notes])
+
+
+def find_collection(
+    preset: Preset,
+    root: Path,
+    *,
+    val_fraction: float | None = None,
+    test_fraction: float | None = None,
+    seed: int | None = None,
+) -> Manifest:
+    """Find the pictures of a published collection with folders of the split; no person is known.
+
+    With ``val_fraction`` and ``test_fraction`` its own split does not count and pictures are split
+    anew, each on its own.
+
+    Args:
+        preset: Which collection.
+        root: The folder of the download, or the inner one that holds the folders of the split.
+        val_fraction: Share of the pictures for val; None = the dataset's own split.
+        test_fraction: The same for test; both or neither are to be given.
+        seed: Chooses the pictures; None = 0.
+
+    Raises:
+        ValueError: not that tree, a setting without effect, or a table that is broken or
+            contradicts a folder.
+    """
+    fractions = builder.fractions_in_place_of(
+        "the dataset's own split", val_fraction, test_fraction, seed
+    )
+    expected = "train, valid and test folders with real and fake in each"
+    there = (f for f in preset.inner_folders if (root / f).is_dir() and _recognises(root / f))
+    inner = next(there, None)
+    if inner is None:
+        raise inventory.wrong_root(root, expected, _recognises)
+    patterns = _Patterns(label=re.compile(preset.label_pattern or ""), identity=None)
+    samples, notes = _read_files(root, inner, preset, patterns, expected)
+    notes += builder.compare_counts(builder.count(samples), preset.official)
+    if fractions is not None:
+        links = [(_name_below(inner, sample.path),) for sample in samples]
+        samples = split_connected(samples, links, fractions=fractions, seed=seed or 0)
+        notes.append(
+            f"the dataset's own split set aside: split anew with seed {seed or 0}, each picture "
+            "on its own; pictures of one person or one video may be in two splits"
+        )
+    tables = [root / name for name in preset.tables if (root / name).is_file()]
+    if tables:
+        number = sum(map(_check_table, tables))
+        notes.append(f"rows of {len(tables)} tables that name the class of their folder: {number}")
+    return builder.build(root, samples, notes)
 
 
 def find_listed(root: Path) -> Manifest:
@@ -165,134 +231,99 @@ def find_listed(root: Path) -> Manifest:
         ValueError: there is none, or it is broken.
     """
     path = root / MANIFEST_NAME
-    if not path.is_file():
-        raise inventory.wrong_root(
-            root, expected=MANIFEST_NAME, recognises=lambda near: (near / MANIFEST_NAME).is_file()
-        )
+    inventory.check_root(root, MANIFEST_NAME, lambda near: (near / MANIFEST_NAME).is_file())
     return Manifest.load(path)
 
 
-def label_of(name: str) -> int | None:
-    """The label a folder's name tells; None if it tells none."""
-    try:
-        return label_from_name(name)
-    except ValueError:
-        return None
-
-
-def _compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str] | None:
-    return None if pattern is None else inventory.compiled(pattern, option=option, group=group)
-
-
 def _recognises(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
+    """Whether there is a folder of a class, at the top or in a folder of the split."""
     top = [entry for entry in folder.iterdir() if entry.is_dir()]
-    below = [
-        entry
-        for side in top
-        if side.name.lower() in SIDE_NAMES
-        for entry in side.iterdir()
-        if entry.is_dir()
-    ]
-    return any(label_of(entry.name) is not None for entry in (*top, *below))
+    inner = (e for t in top if t.name.lower() in SPLIT_NAMES for e in t.iterdir() if e.is_dir())
+    return any(label_or_none(entry.name) is not None for entry in (*top, *inner))
 
 
-def _place(path: str, patterns: _Patterns, dataset: str) -> _Place | None:
-    """Read ``[side/]label/[method/]...``, or what the pattern finds; None if the path is not so."""
-    *folders, _ = path.split("/")
-    side = SIDE_NAMES.get(folders[0].lower()) if folders else None
+def _name_below(inner: str, path: str) -> str:
+    """The path below the folder that the tree begins in, so the same from wherever the root is."""
+    return path.removeprefix(inner).lstrip("/")
+
+
+def _read_files(
+    root: Path, inner: str, preset: Preset, patterns: _Patterns, expected: str
+) -> tuple[list[Sample], list[str]]:
+    listing = inventory.list_files(root, inner, suffixes=preset.suffixes)
+    samples, strangers = [], []
+    for path in listing.files:
+        sample = _sample(path, _name_below(inner, path), preset.dataset, patterns)
+        if sample is None:
+            strangers.append(path)
+        else:
+            samples.append(sample)
+    if not samples:
+        raise inventory.wrong_root(root, expected, _recognises)
+    remarks = inventory.note_names("left out, in neither a real nor a fake folder", strangers)
+    return samples, [*remarks, *listing.notes()]
+
+
+def _sample(path: str, name: str, dataset: str, patterns: _Patterns) -> Sample | None:
+    """Read ``[split/]label/[method/]...``, or what the pattern finds; None if it is not so."""
+    *folders, _ = name.split("/")
+    split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
     people: list[str] = []
+    label: int | None
     if patterns.label:
-        found = patterns.label.search(path)
+        found = patterns.label.search(name)
         if found is None:
             return None
-        told = {name: text for name, text in found.groupdict().items() if text}
-        label, method = _label_and_method(path, told)
+        told = {group: text for group, text in found.groupdict().items() if text}
+        label, split = _label_and_split(path, told, split)
+        method = " ".join(told[group] for group in ("platform", "method") if group in told)
         people += [told["identity"]] if "identity" in told else []
-        if "split" in told:
-            side = _side_of(path, told["split"])
     else:
-        if side is not None:
-            folders = folders[1:]
-        known = label_of(folders[0]) if folders else None
-        if known is None:
+        folders = folders[1:] if split else folders
+        label = label_or_none(folders[0]) if folders else None
+        if label is None:
             return None
-        label = known
-        method = folders[1] if label == FAKE and len(folders) > 1 else None
-    method = (method or METHOD_NOT_TOLD) if label == FAKE else REAL_METHOD
+        method = folders[1] if len(folders) > 1 else ""
     if label == FAKE and method.lower() == REAL_METHOD:
-        raise ValueError(f"{path!r}: a folder {method!r} in a folder of fakes; rename it")
-    matches = patterns.identity.finditer(path) if patterns.identity else ()
+        raise ValueError(f"{path!r}: a folder {method!r} in a folder of fake videos; rename it")
+    matches = patterns.identity.finditer(name) if patterns.identity else ()
     people += [match["identity"] for match in matches if match["identity"]]
-    identities = tuple(
-        f"{dataset}/{inventory.plain_id(person)}" for person in dict.fromkeys(people)
+    return builder.make_sample(
+        path,
+        dataset=dataset,
+        label=label,
+        name=name,
+        method=method or builder.METHOD_NOT_TOLD,
+        kind="image" if inventory.is_picture_name(path) else "video",
+        identities=[f"{dataset}/{person}" for person in dict.fromkeys(people)],
+        split=split,
     )
-    return _Place(path, label, method, side, identities)
 
 
-def _label_and_method(path: str, told: Mapping[str, str]) -> tuple[int, str | None]:
+def _label_and_split(
+    path: str, told: Mapping[str, str], split: Split | None
+) -> tuple[int, Split | None]:
     try:
         label = label_from_name(told.get("label", ""))
     except ValueError as error:
         raise ValueError(f"label_pattern, {path!r}: {error}") from error
-    parts = [told[name] for name in ("platform", "method") if name in told]
-    return label, " ".join(parts) or None
-
-
-def _side_of(path: str, name: str) -> Split:
-    if name.lower() not in SIDE_NAMES:
-        known = ", ".join(SIDE_NAMES)
+    name = told.get("split", split or "").lower()
+    if name and name not in SPLIT_NAMES:
+        known = ", ".join(SPLIT_NAMES)
         raise ValueError(f"label_pattern, {path!r}: unknown split {name!r}; known: {known}")
-    return SIDE_NAMES[name.lower()]
+    return label, SPLIT_NAMES.get(name)
 
 
-def _deal_out(
-    places: Sequence[_Place], fractions: Mapping[Split, float], seed: int
-) -> list[_Place]:
-    """Give every file a side; nobody, as far as known, is then on two."""
-    group_of = join_people(place.identities for place in places)
-    groups = [
-        group_of[place.identities[0]]
-        if place.identities
-        # A blank cannot be in an identity, so a file name never falls together with one.
-        else f"file {inventory.stem_of(place.path)}"
-        for place in places
-    ]
-    counts = count_labels(groups, [place.label for place in places])
-    sides = split_groups(counts, fractions=fractions, seed=seed)
-    return [replace(place, side=sides[group]) for place, group in zip(places, groups, strict=True)]
-
-
-def _sample(place: _Place, dataset: str) -> Sample:
-    return Sample(
-        sample_id=f"{dataset}/{inventory.plain_id(place.method)}/{inventory.plain_id(place.path)}",
-        path=place.path,
-        kind="image" if inventory.is_picture_name(place.path) else "video",
-        label=place.label,
-        dataset=dataset,
-        method=place.method,
-        identities=place.identities,
-        split=place.side,
-    )
-
-
-def _describe(samples: Sequence[Sample], strangers: Sequence[str]) -> list[str]:
-    methods = Counter(sample.method for sample in samples)
-    counts = ", ".join(f"{number} {method}" for method, number in sorted(methods.items()))
-    notes = [f"{len(samples)} files: {counts}; no official inventory"]
-    for side in get_args(Split):
-        labels = Counter(sample.label for sample in samples if sample.split == side)
-        notes.append(f"{side}: {labels[REAL]} real, {labels[FAKE]} fake")
-    unknown = sum(not sample.identities for sample in samples)
-    if unknown:
-        notes.append(
-            f"{unknown} of {len(samples)} files without a known identity: whether the sides of "
-            "the split share people cannot be checked; give identity_pattern if the paths tell"
-        )
-    if strangers:
-        notes.append(
-            f"left out, in neither a real nor a fake folder: {len(strangers)}, "
-            f"first {strangers[0]!r}"
-        )
-    return notes
+def _check_table(table: Path) -> int:
+    """Hold the class names of a table against the folders in its paths; returns its length."""
+    num_rows = 0
+    for line, row in read_csv(table, ("label_str", "path")):
+        folder = row["path"].replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
+        told, meant = label_or_none(row["label_str"]), label_or_none(folder)
+        if told is None or told != meant:
+            raise ValueError(
+                f"{table}, line {line}: {row['path']!r} is called {row['label_str']!r} there, "
+                "which contradicts its folder; download the table again, or remove it"
+            )
+        num_rows += 1
+    return num_rows

@@ -1,7 +1,6 @@
 """Any collection of real talking faces (GRID, VoxCeleb, LRS3, own recordings), however nested.
 
-The speaker is read from the path, and no speaker stands on two sides of the split. Knows nothing
-of words, alignments or sound, and opens no video.
+The speaker is read from the path, and no speaker is in two splits.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import get_args
 
 from avkd.data import inventory
-from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.layouts import builder
+from avkd.data.manifest import REAL, Manifest, Sample, Split
 from avkd.data.splits import split_groups
 
 FIRST_FOLDER = r"^(?P<speaker>[^/]+)/"
@@ -29,11 +28,10 @@ def find(
     val_speakers: Collection[str] = (),
     test_speakers: Collection[str] = (),
     seed: int = 0,
-    dataset: str = "talking_faces",
 ) -> Manifest:
     """Find every video below ``root``; all are real.
 
-    Videos whose speaker is not known join no side while anyone is held out for val or test.
+    Videos whose speaker is not known are in no split while anyone is held out for val or test.
 
     Args:
         root: The folder.
@@ -44,22 +42,17 @@ def find(
         val_speakers: Exactly these speakers are val; then takes the place of ``val_fraction``.
         test_speakers: The same for test.
         seed: Chooses the held-out speakers.
-        dataset: Name of the collection; the same person in two trees needs the same name twice.
 
     Raises:
         ValueError: no video, a bad pattern or fraction, an unknown speaker, or too few speakers.
     """
     expression = inventory.compiled(speaker_pattern, option="speaker_pattern", group="speaker")
-    if not root.is_dir():
-        raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
+    inventory.check_root(root, _EXPECTED, lambda folder: True)
     listing = inventory.list_videos(root)
     if not listing.files:
-        raise inventory.wrong_root(root, expected=_EXPECTED, recognises=_recognises)
-    speakers: dict[str, str] = {}
-    for path in listing.files:
-        match = expression.search(path)
-        if match and match["speaker"]:
-            speakers[path] = match["speaker"]
+        raise inventory.wrong_root(root, _EXPECTED, _recognises)
+    matches = ((path, expression.search(path)) for path in listing.files)
+    speakers = {path: match["speaker"] for path, match in matches if match and match["speaker"]}
     held_out = bool(val_speakers or test_speakers or val_fraction or test_fraction)
     if held_out and not speakers:
         raise ValueError(
@@ -67,22 +60,26 @@ def find(
             "path: give a pattern that does, put each speaker's videos into a folder, or hold "
             "nobody out (val_fraction=0, test_fraction=0)"
         )
-    sides = _sides(
+    split_of = _splits(
         Counter(speakers.values()),
         chosen={"val": val_speakers, "test": test_speakers},
         fractions={"val": val_fraction, "test": test_fraction},
         seed=seed,
     )
-    # With nobody held out there is no side an unknown speaker could leak to.
-    side_of_unknown: Split | None = None if held_out else "train"
+    # With nobody held out there is no split an unknown speaker could leak to.
+    split_of_unknown: Split | None = None if held_out else "train"
     samples = [
-        _sample(path, dataset, speakers.get(path), sides[speakers[path]])
-        if path in speakers
-        else _sample(path, dataset, None, side_of_unknown)
+        # With its suffix in the id: the same clip may lie there in two formats.
+        builder.make_sample(
+            path,
+            dataset="talking_faces",
+            label=REAL,
+            identities=[f"talking_faces/{speakers[path]}"] if path in speakers else [],
+            split=split_of[speakers[path]] if path in speakers else split_of_unknown,
+        )
         for path in listing.files
     ]
-    notes = [*_describe(samples, sides), *listing.notes()]
-    return Manifest(root=root, samples=tuple(samples), notes=tuple(notes))
+    return builder.build(root, samples, [*_describe(samples, split_of), *listing.notes()])
 
 
 def _recognises(folder: Path) -> bool:
@@ -93,53 +90,35 @@ def _recognises(folder: Path) -> bool:
     )
 
 
-def _sides(
+def _splits(
     sizes: Mapping[str, int],
     *,
     chosen: Mapping[Split, Collection[str]],
     fractions: Mapping[Split, float],
     seed: int,
 ) -> dict[str, Split]:
-    """Side of every speaker: the chosen ones first, then by share among the others."""
-    sides: dict[str, Split] = {}
-    for side, names in chosen.items():
+    """Split of every speaker: the chosen ones first, then by share among the others."""
+    split_of: dict[str, Split] = {}
+    for split, names in chosen.items():
         if isinstance(names, str):
-            raise ValueError(f"{side}_speakers={names!r}: give a list of names, not one text")
+            raise ValueError(f"{split}_speakers={names!r}: give a list of names, not one text")
         for name in names:
             if name not in sizes:
                 known = inventory.name_some(sorted(sizes)) or "none"
-                raise ValueError(f"{side}_speakers: no speaker {name!r} here; there are: {known}")
-            if sides.setdefault(name, side) != side:
+                raise ValueError(f"{split}_speakers: no speaker {name!r} here; there are: {known}")
+            if split_of.setdefault(name, split) != split:
                 raise ValueError(f"speaker {name!r} is in val_speakers and in test_speakers")
-    others = {name: {REAL: size} for name, size in sizes.items() if name not in sides}
-    open_shares = {side: share for side, share in fractions.items() if not chosen[side]}
-    return sides | split_groups(others, fractions=open_shares, seed=seed)
+    others = {name: {REAL: size} for name, size in sizes.items() if name not in split_of}
+    open_shares = {split: share for split, share in fractions.items() if not chosen[split]}
+    return split_of | split_groups(others, fractions=open_shares, seed=seed)
 
 
-def _sample(path: str, dataset: str, speaker: str | None, side: Split | None) -> Sample:
-    return Sample(
-        # With its suffix: the same clip may lie there in two formats.
-        sample_id=f"{dataset}/{REAL_METHOD}/{inventory.plain_id(path)}",
-        path=path,
-        kind="video",
-        label=REAL,
-        dataset=dataset,
-        method=REAL_METHOD,
-        identities=() if speaker is None else (f"{dataset}/{inventory.plain_id(speaker)}",),
-        split=side,
-    )
-
-
-def _describe(samples: Collection[Sample], sides: Mapping[str, Split]) -> list[str]:
-    videos = Counter(sample.split for sample in samples)
-    notes = [f"{len(samples)} videos of {len(sides)} speakers; no official inventory"]
-    for side in get_args(Split):
-        names = sorted(name for name in sides if sides[name] == side)
-        notes.append(f"{side}: {videos[side]} videos, speakers: {inventory.name_some(names)}")
+def _describe(samples: Collection[Sample], split_of: Mapping[str, Split]) -> list[str]:
+    notes = [f"{len(samples)} videos of {len(split_of)} speakers; no official inventory"]
+    for split in ("train", "val", "test"):
+        names = [name for name in split_of if split_of[name] == split]
+        notes += inventory.note_names(f"{split}, speakers", names)
     unknown = [sample for sample in samples if not sample.identities]
-    if unknown:
-        where = f"side {unknown[0].split}" if unknown[0].split else "no side"
-        notes.append(
-            f"speaker not known, so on {where}: {len(unknown)} videos, first {unknown[0].path!r}"
-        )
-    return notes
+    where = unknown[0].split or "no split" if unknown else ""
+    paths = (sample.path for sample in unknown)
+    return [*notes, *inventory.note_names(f"speaker not known, so in {where}", paths)]

@@ -3,10 +3,8 @@
 A picture or a folder of pictures in an archive has a path of its own: the archive's, then the path
 inside, e.g. ``real_train/12.tar.gz//12/real/3``. Hostile archives are expected: only regular files
 are read, links are never followed, names that lead out are passed over, and headers, pictures,
-members and the whole are bounded. Knows file names and bytes; nothing of pixels or labels.
-
-A gzip stream can only be read from its beginning, so listing costs one pass over the archive and
-each folder of pictures another. Unpack archives that are read often.
+members and the whole are bounded. A gzip stream can only be read from its beginning, so listing
+costs one pass over the archive and each folder of pictures another: unpack what is read often.
 """
 
 from __future__ import annotations
@@ -92,9 +90,8 @@ def iter_pictures(archive: Path, folder: str) -> Iterator[tuple[str, bytes]]:
     if not names:
         raise MediaError("no_frames", archive, f"no pictures in its folder {folder!r}")
     waiting: dict[str, bytes] = {}
-    waiting_bytes = 0
     missing = set(names)
-    place = 0
+    waiting_bytes = place = 0
     with _opened(archive) as stream:
         for member in _members(stream):
             parent, _, name = _plain_name(member).rpartition("/")

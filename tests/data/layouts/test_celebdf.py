@@ -53,7 +53,7 @@ def test_people_of_the_test_list_do_not_train(root):
     manifest = celebdf.find(root)
     assert splits(manifest)["Celeb-real/id0_0001.mp4"] is None
     assert splits(manifest)["Celeb-synthesis/id2_id1_0000.mp4"] is None  # id1 is a test face
-    assert {path for path, side in splits(manifest).items() if side == "train"} == {
+    assert {path for path, split in splits(manifest).items() if split == "train"} == {
         "YouTube-real/00001.mp4",
         "Celeb-real/id2_0000.mp4",
         "Celeb-real/id3_0000.mp4",

@@ -1,4 +1,4 @@
-"""DeeperForensics: forgeries on official sides, reals only where the user puts them."""
+"""DeeperForensics: forgeries in official splits, reals only where the user puts them."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ import pytest
 from avkd.data.layouts import deeperforensics, faceforensics
 from avkd.data.manifest import FAKE, REAL
 
-SIDES = {"train": ["000_M101", "001_M102"], "val": ["002_W006"], "test": ["003_M103", "004_W007"]}
+SPLITS = {"train": ["000_M101", "001_M102"], "val": ["002_W006"], "test": ["003_M103", "004_W007"]}
 
 
-def build(plant, sides=SIDES, variant="end_to_end", more=()) -> Path:
-    names = [name for listed in sides.values() for name in listed]
+def build(plant, splits=SPLITS, variant="end_to_end", more=()) -> Path:
+    names = [name for listed in splits.values() for name in listed]
     root = plant(f"manipulated_videos/{variant}/{name}.mp4" for name in [*names, *more])
     plant(["source_videos/M101/light_up/happy/camera_up/M101_light_up_happy_camera_up.mp4"])
-    plant(f"lists/splits/{side}.txt" for side in sides)
-    for side, listed in sides.items():
+    plant(f"lists/splits/{split}.txt" for split in splits)
+    for split, listed in splits.items():
         text = "".join(f"{name}.mp4\n" for name in listed)
-        (root / f"lists/splits/{side}.txt").write_text(text)
+        (root / f"lists/splits/{split}.txt").write_text(text)
     return root
 
 
@@ -25,11 +25,11 @@ def test_forgeries_alone_are_found_by_default(plant):
     """The source videos are not the real class, however many they are."""
     manifest = deeperforensics.find(build(plant))
     assert {Path(s.path).stem: (s.label, s.split) for s in manifest.samples} == {
-        name: (FAKE, side) for side, names in SIDES.items() for name in names
+        name: (FAKE, split) for split, names in SPLITS.items() for name in names
     }
     assert all("manipulated_videos" in s.path for s in manifest.samples)
     notes = "\n".join(manifest.notes)
-    assert "forgeries, test: 2 found, 201 official, difference -199" in notes
+    assert "test fake: 2 found, 201 official, difference -199" in notes
     assert "forgeries alone: the real class are the originals" in notes
     assert manifest.check_identities() == 0
 
@@ -42,15 +42,15 @@ def test_target_is_named_as_faceforensics_names_it(plant, tmp_path):
         ["original_sequences/youtube/c23/videos/003.mp4", "train.json", "val.json", "test.json"],
         "ffpp",
     )
-    for side in ("train", "val"):
-        (ffpp / f"{side}.json").write_text("[]")
+    for split in ("train", "val"):
+        (ffpp / f"{split}.json").write_text("[]")
     (ffpp / "test.json").write_text('[["003", "004"]]')
     plant(["manipulated_sequences/Deepfakes/c23/videos/003_004.mp4"], "ffpp")
     original = faceforensics.find(ffpp, methods=("Deepfakes",)).samples[0]
     assert original.identities == forgery.identities[:1]
 
 
-def test_originals_take_the_side_of_their_forgery(plant):
+def test_originals_take_the_split_of_their_forgery(plant):
     root = build(plant)
     plant(f"ffpp_c23/{number:03}.mp4" for number in (0, 2, 3, 4, 9))
     manifest = deeperforensics.find(root, originals="ffpp_c23")
@@ -101,7 +101,7 @@ def test_variant_is_the_method_and_others_are_not_read(plant):
     assert len(deeperforensics.VARIANTS) == len(set(deeperforensics.VARIANTS)) == 11
 
 
-def test_evaluation_list_is_the_test_side_whatever_the_splits_say(plant, tmp_path):
+def test_evaluation_list_is_the_test_split_whatever_the_splits_say(plant, tmp_path):
     root = build(plant)
     (root / "lists/splits/val.txt").unlink()
     plant(["ffpp/000.mp4", "ffpp/001.mp4"])
@@ -116,23 +116,23 @@ def test_evaluation_list_is_the_test_side_whatever_the_splits_say(plant, tmp_pat
     assert any("2 of 2 listed videos are here; 3 others left out" in n for n in manifest.notes)
 
 
-def test_video_in_no_list_has_no_side(plant):
+def test_video_in_no_list_is_in_no_split(plant):
     manifest = deeperforensics.find(build(plant, more=["900_M109"]))
     assert [s.split for s in manifest.samples if "900" in s.path] == [None]
-    assert any("in no list, so on no side: 1: '900_M109'" in note for note in manifest.notes)
+    assert any("in no list, so in no split: 1: '900_M109'" in note for note in manifest.notes)
 
 
 @pytest.mark.parametrize(
-    ("sides", "message"),
+    ("splits", "message"),
     [
-        (SIDES | {"val": ["000_M101"]}, r"val\.txt: '000_M101' is on the side train already"),
-        (SIDES | {"val": ["M101_light"]}, r"val\.txt: 'M101_light' is not a name such as"),
+        (SPLITS | {"val": ["000_M101"]}, r"val\.txt: '000_M101' is in train already"),
+        (SPLITS | {"val": ["M101_light"]}, r"val\.txt: 'M101_light' is not a name such as"),
         ({"train": ["000_M101"]}, r"val\.txt is missing"),
     ],
 )
-def test_broken_split_is_refused(plant, sides, message):
+def test_broken_split_is_refused(plant, splits, message):
     with pytest.raises(ValueError, match=message):
-        deeperforensics.find(build(plant, sides))
+        deeperforensics.find(build(plant, splits))
 
 
 def test_wrong_root_names_the_right_one(plant):

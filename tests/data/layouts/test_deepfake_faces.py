@@ -29,9 +29,9 @@ def test_forgeries_stay_with_their_original_and_both_classes_get_their_shares(pl
     root = build(plant, list(rows()))
     manifest = deepfake_faces.find(root, val_fraction=0.2, test_fraction=0.1)
     assert manifest.check_identities() == 0
-    sides = {sample.sample_id: sample.split for sample in manifest.samples}
+    splits = {sample.sample_id: sample.split for sample in manifest.samples}
     fakes = [sample for sample in manifest.samples if sample.label == FAKE]
-    assert all(sample.split == sides[sample.source_id] for sample in fakes)
+    assert all(sample.split == splits[sample.source_id] for sample in fakes)
     assert Counter((sample.split, sample.label) for sample in manifest.samples) == {
         **{("train", REAL): 28, ("val", REAL): 8, ("test", REAL): 4},
         **{("train", FAKE): 112, ("val", FAKE): 32, ("test", FAKE): 16},
@@ -61,8 +61,8 @@ def test_forgeries_of_a_missing_original_stay_together_without_a_source(plant):
 def test_forgery_of_a_forgery_stays_with_the_first_original(plant):
     lines = [*rows(20, 1), *(f"again{n}.mp4,1,1,FAKE,fake{n}x0.mp4" for n in range(20))]
     manifest = deepfake_faces.find(build(plant, lines))
-    sides = {Path(sample.path).stem: sample.split for sample in manifest.samples}
-    assert all(sides[f"again{n}"] == sides[f"real{n}"] for n in range(20))
+    splits = {Path(sample.path).stem: sample.split for sample in manifest.samples}
+    assert all(splits[f"again{n}"] == splits[f"real{n}"] for n in range(20))
 
 
 def test_rows_without_picture_and_pictures_without_row_are_left_out_and_told(plant):
@@ -70,8 +70,8 @@ def test_rows_without_picture_and_pictures_without_row_are_left_out_and_told(pla
     manifest = deepfake_faces.find(root)
     assert len(manifest) == 198
     notes = "\n".join(manifest.notes)
-    assert "rows without a picture: 2: 'fake5x0', 'real3'" in notes
-    assert "pictures without a row, so of unknown label: 1: 'stranger'" in notes
+    assert "listed but missing: 2: 'fake5x0', 'real3'" in notes
+    assert "without a row, so of unknown label: 1: 'stranger'" in notes
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_table_of_other_pictures_is_refused(plant):
     root = build(plant, list(rows(3, 1)), more=["x"], without=[f"real{n}" for n in range(3)])
     for name in ("fake0x0", "fake1x0", "fake2x0"):
         (root / f"faces_224/{name}.jpg").unlink()
-    with pytest.raises(ValueError, match=r"1 pictures in faces_224, 6 rows in .* but no picture"):
+    with pytest.raises(ValueError, match=r"csv: 1 files and 6 rows, but no file is called"):
         deepfake_faces.find(root)
 
 
 def test_two_pictures_of_a_video_are_refused(plant):
     root = build(plant, list(rows()))
     (root / "faces_224/real0.png").touch()
-    with pytest.raises(ValueError, match="are of the same video"):
+    with pytest.raises(ValueError, match="are the same video"):
         deepfake_faces.find(root)
 
 

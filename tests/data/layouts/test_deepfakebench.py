@@ -27,11 +27,11 @@ def ff_video(key, name, level="c23"):
     return {name: {"label": key, "frames": frames(f"{RGB}/{FOLDERS[key]}/{level}/frames/{name}")}}
 
 
-def ff_index(side="test", level="c23", name="000_003"):
+def ff_index(split="test", level="c23", name="000_003"):
     fakes = [key for key in FOLDERS if key != "FF-real"]
     reals = {**ff_video("FF-real", "000", level), **ff_video("FF-real", "003", level)}
-    keys = {key: {side: {level: ff_video(key, name, level)}} for key in fakes}
-    return {"FaceForensics++": {"FF-real": {side: {level: reals}}, **keys}}
+    keys = {key: {split: {level: ff_video(key, name, level)}} for key in fakes}
+    return {"FaceForensics++": {"FF-real": {split: {level: reals}}, **keys}}
 
 
 def listed(found):
@@ -50,8 +50,8 @@ def build(plant, index) -> Path:
     return write(plant(listed(index)), index)
 
 
-def plain(key, *videos, side="test"):
-    return {key: {side: {v: {"label": key, "frames": frames(f"D/{key}/{v}")} for v in videos}}}
+def plain(key, *videos, split="test"):
+    return {key: {split: {v: {"label": key, "frames": frames(f"D/{key}/{v}")} for v in videos}}}
 
 
 def test_four_methods_of_one_folder_name_stay_four_samples(plant):
@@ -110,11 +110,11 @@ def test_numbers_are_not_read(plant, inner):
     assert [s.label for s in deepfakebench.find(build(plant, index)).samples] == [FAKE]
 
 
-def test_video_on_several_sides_is_tested_on_alone_and_told(plant):
+def test_video_in_several_splits_is_tested_on_alone_and_told(plant):
     """Celeb-DF's index has its test videos in train and val, that of DFD everything thrice."""
-    keys = plain("X_fake", "a", "b", "c", side="train")
-    keys["X_fake"] |= plain("X_fake", "a", side="test")["X_fake"]
-    keys["X_fake"] |= plain("X_fake", "a", "b", side="val")["X_fake"]
+    keys = plain("X_fake", "a", "b", "c", split="train")
+    keys["X_fake"] |= plain("X_fake", "a", split="test")["X_fake"]
+    keys["X_fake"] |= plain("X_fake", "a", "b", split="val")["X_fake"]
     manifest = deepfakebench.find(build(plant, {"X": keys}))
     assert {s.path[-1]: s.split for s in manifest.samples} == {
         "a": "test",
@@ -122,13 +122,13 @@ def test_video_on_several_sides_is_tested_on_alone_and_told(plant):
         "c": "train",
     }
     notes = "\n".join(manifest.notes)
-    assert "on several sides of the index, train and val and test: 1 videos" in notes
-    assert "on several sides of the index, train and val: 1 videos" in notes
+    assert "in several splits of the index, train and val and test: 1 videos" in notes
+    assert "in several splits of the index, train and val: 1 videos" in notes
 
 
-def test_people_of_the_test_side_are_kept_out_of_the_others(plant):
-    keys = plain("CelebDFv2_real", "id0_0000", "id0_0001", "id1_0000", "00001", side="train")
-    keys |= plain("CelebDFv2_fake", "id0_id9_0000", side="test")
+def test_people_of_the_test_split_are_kept_out_of_the_others(plant):
+    keys = plain("CelebDFv2_real", "id0_0000", "id0_0001", "id1_0000", "00001", split="train")
+    keys |= plain("CelebDFv2_fake", "id0_id9_0000", split="test")
     manifest = deepfakebench.find(build(plant, {"Celeb-DF-v2": keys}))
     samples = {s.path.rpartition("/")[2]: s for s in manifest.samples}
     assert {name: s.split for name, s in samples.items()} == {
@@ -195,7 +195,7 @@ def test_compression_without_effect_is_refused(plant):
         deepfakebench.find(build(plant, {"X": plain("X_fake", "a")}), compression="c23")
 
 
-def test_what_is_missing_on_either_side_is_told(plant):
+def test_what_is_missing_on_either_split_is_told(plant):
     index = {"X": plain("X_fake", "a", "b", "c", "gone")}
     index["X"]["X_fake"]["test"]["none"] = {"label": "X_fake", "frames": []}
     # An index writer that overwrites its own dictionary leaves one video in place of the list.
@@ -208,9 +208,9 @@ def test_what_is_missing_on_either_side_is_told(plant):
     manifest = deepfakebench.find(root)
     assert [s.path[-1] for s in manifest.samples] == ["a", "b", "c"]
     notes = "\n".join(manifest.notes)
-    assert "left out, no frames there: 1 videos: 'D/X_fake/gone'" in notes
-    assert "index does not list, which are used as well: 1 videos: 'D/X_fake/a'" in notes
-    assert "fewer frames than the index lists: 1 videos: 'D/X_fake/b'" in notes
+    assert "left out, no frames there: 1: 'D/X_fake/gone'" in notes
+    assert "index does not list, which are used as well: 1: 'D/X_fake/a'" in notes
+    assert "fewer frames than the index lists: 1: 'D/X_fake/b'" in notes
     assert "left out, X_fake test: no frames listed: 1" in notes
     assert "left out, X_fake val: one video in place of the list: 1" in notes
     assert "who is seen is not known of 3 videos" in notes
@@ -221,7 +221,7 @@ def test_what_is_missing_on_either_side_is_told(plant):
     [
         ([], "not a table by name"),
         ({"X": {"X_fake": []}}, "X/X_fake is not a table by name"),
-        ({"X": {"X_fake": {"hidden": {}}}}, "X_fake/hidden: unknown side"),
+        ({"X": {"X_fake": {"hidden": {}}}}, "X_fake/hidden: unknown split"),
         ({"X": {"X_fake": {"test": {"a": {"frames": "x"}}}}}, "test/a: no list of frames"),
         ({"X": {"X_fake": {"test": {"a": {"frames": ["a/0.png", "b/0.png"]}}}}}, "in one folder"),
         ({"X": {"X_fake": {"test": {"a": {"frames": ["../a/0.png"]}}}}}, "in one folder"),

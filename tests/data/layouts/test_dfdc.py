@@ -45,7 +45,7 @@ def test_forgeries_stay_with_their_original_across_parts(plant):
     assert samples["cross33"].source_id == "dfdc_train/real/v33"
     assert samples["cross33"].identities == samples["v33"].identities == ("dfdc/v33",)
     counts = Counter((s.split, s.label) for s in manifest.samples)
-    assert [counts[side, REAL] for side in ("train", "val", "test")] == [28, 8, 4]
+    assert [counts[split, REAL] for split in ("train", "val", "test")] == [28, 8, 4]
     assert {s.path.split("/")[0] for s in manifest.of_split("val").samples} == {
         "dfdc_train_part_0",
         "dfdc_train_part_1",
@@ -88,7 +88,7 @@ def test_what_table_or_folder_lack_is_told(plant):
     assert len(manifest) == 49
     notes = "\n".join(manifest.notes)
     assert "dfdc_train_part_0: left out, listed but missing: 1: 'v3.mp4'" in notes
-    assert "videos without a row, so of unknown label: 1: 'stranger.mp4'" in notes
+    assert "left out, without a row, so of unknown label: 1: 'stranger.mp4'" in notes
 
 
 def test_part_without_a_table_is_refused(plant):
@@ -143,7 +143,7 @@ def test_numbers_of_the_test_set_mean_one_is_fake(plant, tables):
         "a.mp4": (REAL, "test"),
         "b.mp4": (FAKE, "test"),
     }
-    assert "videos: 2 found, 5000 official, difference -4998" in manifest.notes
+    assert "files: 2 found, 5000 official, difference -4998" in manifest.notes
 
 
 def test_tables_of_the_test_set_that_contradict_one_another_are_refused(plant):
@@ -194,5 +194,5 @@ def test_two_test_videos_of_one_name_are_refused(plant):
 def test_table_of_other_videos_is_refused(plant):
     root = plant_test_set(plant, {"a": 0})
     (root / "a.mp4").rename(root / "z.mp4")
-    with pytest.raises(ValueError, match="1 videos and 1 rows, but no video is called like"):
+    with pytest.raises(ValueError, match="1 files and 1 rows, but no file is called like"):
         dfdc.find_test(root)

@@ -1,4 +1,4 @@
-"""DFDC preview: the table's test side stays whole, and val parts nobody who meets in a forgery."""
+"""DFDC preview: the table's test split stays whole, and val parts nobody who meets in a forgery."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ from avkd.data.layouts import dfdc_preview
 from avkd.data.manifest import FAKE, REAL
 
 
-def real(actor, side, clip="001"):
-    return {f"original_videos/{actor}/{actor}_{clip}.mp4": {"label": "real", "set": side}}
+def real(actor, split, clip="001"):
+    return {f"original_videos/{actor}/{actor}_{clip}.mp4": {"label": "real", "set": split}}
 
 
-def fake(actor, other, side, method="A"):
+def fake(actor, other, split, method="A"):
     name = f"method_{method}/{actor}/{actor}_{method}/{other}_{actor}_{method}_001.mp4"
-    return {name: {"label": "fake", "set": side, "augmentations": []}}
+    return {name: {"label": "fake", "set": split, "augmentations": []}}
 
 
 def build(plant, *rows, without=()) -> Path:
@@ -32,7 +32,7 @@ def pairs(first, last):
         yield fake(actor, actor + 1, "train")
 
 
-def test_labels_sides_methods_and_actors_are_read(plant):
+def test_labels_splits_methods_and_actors_are_read(plant):
     root = build(
         plant,
         real(1234567, "train"),
@@ -61,8 +61,8 @@ def test_val_is_carved_from_train_by_groups_of_actors(plant):
     )
 
 
-def test_actors_of_the_test_side_are_kept_out_of_training(plant):
-    """Mutation to catch: taking the table's sides as they are, with an actor on both."""
+def test_actors_of_the_test_split_are_kept_out_of_training(plant):
+    """Mutation to catch: taking the table's splits as they are, with an actor on both."""
     root = build(plant, real(1000, "train"), real(2000, "train"), fake(3000, 1000, "test"))
     manifest = dfdc_preview.find(root)
     assert {s.path.split("/")[1]: s.split for s in manifest.samples} == {

@@ -1,4 +1,4 @@
-"""FaceForensics++: the official pairs decide the side; nothing is invented."""
+"""FaceForensics++: the official pairs decide the split; nothing is invented."""
 
 import json
 import shutil
@@ -20,8 +20,8 @@ OFFICIAL = Path(__file__).resolve().parents[3].parent / "shared/data/splits/face
 
 def write_splits(folder: Path, pairs=PAIRS, encoding="utf-8") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for side, rows in pairs.items():
-        (folder / f"{side}.json").write_text(json.dumps(rows), encoding=encoding)
+    for split, rows in pairs.items():
+        (folder / f"{split}.json").write_text(json.dumps(rows), encoding=encoding)
 
 
 def names(pairs=PAIRS):
@@ -49,7 +49,7 @@ def by_id(manifest):
     return {sample.sample_id: sample for sample in manifest.samples}
 
 
-def test_pairs_give_sides_identities_and_sources(root):
+def test_pairs_give_splits_identities_and_sources(root):
     manifest = faceforensics.find(root)
     fake = by_id(manifest)["faceforensics/Deepfakes/001_000"]
     assert (fake.label, fake.method, fake.split) == (FAKE, "Deepfakes", "train")
@@ -103,13 +103,13 @@ def test_split_file_cut_short_is_named(root):
         faceforensics.find(root)
 
 
-def test_original_on_two_sides_is_refused(root):
+def test_original_on_two_splits_is_refused(root):
     (root / "test.json").write_text('[["000", "007"]]')
     with pytest.raises(ValueError, match=r"test\.json: 000 is listed a second time.*train\.json"):
         faceforensics.find(root)
 
 
-def test_files_in_no_pair_have_no_side_and_are_told(root):
+def test_files_in_no_pair_have_no_split_and_are_told(root):
     videos = root / "manipulated_sequences/Deepfakes/c23/videos"
     (videos / "000_006.mp4").touch()  # train face in a test face: both known, no pair
     (videos / "000_001 (1).mp4").touch()
@@ -120,8 +120,8 @@ def test_files_in_no_pair_have_no_side_and_are_told(root):
     assert samples["faceforensics/Deepfakes/000_001%20%281%29"].identities == ()
     assert samples["faceforensics/real/999"].split is None
     notes = "\n".join(manifest.notes)
-    assert "Deepfakes, in no official pair, so on no side: 2" in notes
-    assert "original, in no official pair, so on no side: 1" in notes
+    assert "Deepfakes, in no official pair, so in no split: 2" in notes
+    assert "original, in no official pair, so in no split: 1" in notes
     assert manifest.check_identities() == 0
 
 
@@ -208,7 +208,7 @@ def test_faceshifter_is_test_forgeries_and_the_same_originals(root):
     ]
     assert {sample.dataset for sample in manifest.samples} == {"faceshifter"}
     assert manifest.samples[0].identities[0].startswith("ffpp/")
-    assert "left out, not on the test side: 12 of 16 videos" in manifest.notes
+    assert "left out, not in test: 12 of 16 videos" in manifest.notes
 
 
 @pytest.mark.parametrize("wrong", ["..", "original_sequences", "manipulated_sequences/Deepfakes"])
@@ -227,17 +227,18 @@ def test_root_that_does_not_exist_is_named(tmp_path):
 @pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"official lists not at {OFFICIAL}")
 def test_official_lists_give_720_140_140_of_every_class(plant):
     pairs = {
-        side: json.loads((OFFICIAL / f"{side}.json").read_text())
-        for side in ("train", "val", "test")
+        split: json.loads((OFFICIAL / f"{split}.json").read_text())
+        for split in ("train", "val", "test")
     }
     root = plant(official_tree(pairs, methods=("Deepfakes", "FaceShifter")))
-    for side in pairs:
-        shutil.copy(OFFICIAL / f"{side}.json", root / f"{side}.json")
+    for split in pairs:
+        shutil.copy(OFFICIAL / f"{split}.json", root / f"{split}.json")
     manifest = faceforensics.find(root, methods=("Deepfakes", "FaceShifter"))
     counts = Counter((sample.method, sample.split) for sample in manifest.samples)
     for method in ("real", "Deepfakes", "FaceShifter"):
-        assert [counts[method, side] for side in ("train", "val", "test")] == [720, 140, 140]
-    assert all(note.endswith("difference +0") for note in manifest.notes)
+        assert [counts[method, split] for split in ("train", "val", "test")] == [720, 140, 140]
+    compared = [note for note in manifest.notes if "official" in note]
+    assert len(compared) == 12 and all(note.endswith("difference +0") for note in compared)
     assert manifest.check_identities() == 0
     labels = Counter(sample.label for sample in faceforensics.find_faceshifter(root).samples)
     assert labels == {REAL: 140, FAKE: 140}

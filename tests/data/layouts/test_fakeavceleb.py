@@ -61,14 +61,14 @@ def test_people_are_source_and_targets_and_the_real_is_the_source(plant):
 def test_all_is_test_unless_asked_otherwise(plant):
     manifest = fakeavceleb.find(build(plant, list(people())))
     assert {s.split for s in manifest.samples} == {"test"}
-    assert "no official split: all on the test side" in manifest.notes
+    assert "no official split: all in test" in manifest.notes
 
 
 def test_people_who_meet_are_dealt_out_together(plant):
     root = build(plant, list(people()))
     manifest = fakeavceleb.find(root, val_fraction=0.1, test_fraction=0.2, seed=3)
     assert manifest.check_identities() == 0
-    assert [len(manifest.of_split(side)) for side in ("train", "val", "test")] == [42, 6, 12]
+    assert [len(manifest.of_split(split)) for split in ("train", "val", "test")] == [42, 6, 12]
     again = fakeavceleb.find(root, val_fraction=0.1, test_fraction=0.2, seed=3)
     assert again.samples == manifest.samples
     others = [
@@ -80,7 +80,7 @@ def test_people_who_meet_are_dealt_out_together(plant):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": 1}, "seed has no effect"),
+        ({"seed": 1}, "seed has no effect on the default, all in test"),
         ({"val_fraction": 0.1}, "val_fraction and test_fraction, or neither"),
         ({"test_fraction": 0.1}, "val_fraction and test_fraction, or neither"),
     ],
@@ -127,7 +127,7 @@ def test_what_table_or_folder_lack_is_told(plant):
     assert len(manifest) == 5
     notes = "\n".join(manifest.notes)
     assert f"listed but missing: 1: {gone!r}" in notes
-    assert f"videos without a row, so of unknown label: 1: '{RVFA}/stranger.mp4'" in notes
+    assert f"left out, without a row, so of unknown label: 1: '{RVFA}/stranger.mp4'" in notes
 
 
 def test_wrong_root_names_the_right_one(plant):

@@ -55,7 +55,7 @@ def test_original_is_identity_and_source(plant):
     assert manifest.check_identities() == 0
 
 
-def test_forgery_on_another_side_than_its_original_is_kept_out(plant):
+def test_forgery_on_another_split_than_its_original_is_kept_out(plant):
     rows = [entry("test/0.mp4"), entry("train/1.mp4", True, original="test/0.mp4")]
     manifest = lavdf.find_lavdf(build(plant, rows))
     assert {s.path: s.split for s in manifest.samples} == {
@@ -68,8 +68,8 @@ def test_forgery_on_another_side_than_its_original_is_kept_out(plant):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (entry("train/0.mp4", True, n_fakes=0), "0 changed stretches contradict"),
-        (entry("train/0.mp4", n_fakes=1), "1 changed stretches contradict"),
+        (entry("train/0.mp4", True, n_fakes=0), "0 fake segments contradict"),
+        (entry("train/0.mp4", n_fakes=1), "1 fake segments contradict"),
         (entry("train/0.mp4", 1), "modify_video 1, modify_audio False; expected"),
         (entry("train/0.mp4", "False"), "modify_video 'False'"),
         (entry("train/0.mp4") | {"split": "hidden"}, "split 'hidden'"),
@@ -108,23 +108,23 @@ def test_missing_videos_and_windows_separators(plant):
 CLIP = "id00012/_raOc3-IRsw/00110"
 
 
-def row_1m(file, kind, side, original=None, **more):
-    return {"file": file, "modify_type": kind, "split": side, "original": original} | more
+def row_1m(file, kind, split, original=None, **more):
+    return {"file": file, "modify_type": kind, "split": split, "original": original} | more
 
 
 def build_1m(plant, tables, **files) -> Path:
-    root = plant(f"{side}/{row['file']}" for side, rows in tables.items() for row in rows)
-    for side, rows in tables.items():
-        (root / f"{side}_metadata.json").write_text(json.dumps(rows))
+    root = plant(f"{split}/{row['file']}" for split, rows in tables.items() for row in rows)
+    for split, rows in tables.items():
+        (root / f"{split}_metadata.json").write_text(json.dumps(rows))
     return root
 
 
-def family_1m(side, clip=CLIP):
+def family_1m(split, clip=CLIP):
     real = f"{clip}/real.mp4"
-    yield row_1m(real, "real", side, fake_segments=[])
-    yield row_1m(f"{clip}/fake_video_real_audio.mp4", "visual_modified", side, real)
-    yield row_1m(f"{clip}/real_video_fake_audio.mp4", "audio_modified", side, real)
-    yield row_1m(f"{clip}/fake_video_fake_audio.mp4", "both-modified", side, real)
+    yield row_1m(real, "real", split, fake_segments=[])
+    yield row_1m(f"{clip}/fake_video_real_audio.mp4", "visual_modified", split, real)
+    yield row_1m(f"{clip}/real_video_fake_audio.mp4", "audio_modified", split, real)
+    yield row_1m(f"{clip}/fake_video_fake_audio.mp4", "both-modified", split, real)
 
 
 def test_modify_type_is_label_and_method(plant):
@@ -141,7 +141,7 @@ def test_modify_type_is_label_and_method(plant):
     assert manifest.check_identities() == 0
     sources = {s.source_id for s in manifest.of_split("train").samples if s.label == FAKE}
     assert sources == {f"avdeepfake1m/real/train/{CLIP}/real.mp4"}
-    assert any("speakers on both sides: 1 of 1" in note for note in manifest.notes)
+    assert any("speakers in both splits: 1 of 1" in note for note in manifest.notes)
 
 
 def test_videos_without_published_labels_are_left_out_and_told(plant):
@@ -157,8 +157,8 @@ def test_videos_without_published_labels_are_left_out_and_told(plant):
     [
         (row_1m("a.mp4", "forged", "train"), "modify_type 'forged'; known: real"),
         (row_1m("a.mp4", "real", "val"), "split 'val' in the table of train"),
-        (row_1m("a.mp4", "real", "train", fake_segments=[[0, 1]]), "1 changed stretches"),
-        (row_1m("a.mp4", "both_modified", "train", fake_segments=[]), "0 changed stretches"),
+        (row_1m("a.mp4", "real", "train", fake_segments=[[0, 1]]), "1 fake segments"),
+        (row_1m("a.mp4", "both_modified", "train", fake_segments=[]), "0 fake segments"),
     ],
 )
 def test_broken_row_of_the_second_is_named(plant, row, message):

@@ -20,8 +20,8 @@ PAIRS = {"train": ["000", "001"], "val": ["002", "003"], "test": ["004", "005"]}
 
 
 def plant_faceforensics(root: Path, plant) -> None:
-    for side, pair in PAIRS.items():
-        (root / f"{side}.json").write_text(json.dumps([pair]))
+    for split, pair in PAIRS.items():
+        (root / f"{split}.json").write_text(json.dumps([pair]))
         for a, b in (pair, pair[::-1]):
             plant([f"original_sequences/youtube/c23/videos/{a}.mp4"])
             for method in ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter"):
@@ -82,9 +82,9 @@ def plant_dfdc_test(root: Path, plant) -> None:
 
 def plant_dfdc_preview(root: Path, plant) -> None:
     rows = {}
-    for side, actor in (("train", 1000), ("test", 2000)):
-        rows[f"original_videos/{actor}/{actor}_001.mp4"] = {"label": "real", "set": side}
-        rows[f"method_A/{actor}/{actor}_A/{actor}_A_001.mp4"] = {"label": "fake", "set": side}
+    for split, actor in (("train", 1000), ("test", 2000)):
+        rows[f"original_videos/{actor}/{actor}_001.mp4"] = {"label": "real", "set": split}
+        rows[f"method_A/{actor}/{actor}_A/{actor}_A_001.mp4"] = {"label": "fake", "set": split}
     plant(rows)
     (root / "dataset.json").write_text(json.dumps(rows))
 
@@ -93,9 +93,9 @@ def plant_deeperforensics(root: Path, plant) -> None:
     names = {"train": "000_M001", "val": "001_M002", "test": "002_W001"}
     plant(f"manipulated_videos/end_to_end/{name}.mp4" for name in names.values())
     plant(["source_videos/M001/light_up/neutral/camera_up/M001.mp4"])
-    for side, name in names.items():
-        plant([f"lists/splits/{side}.txt"])
-        (root / f"lists/splits/{side}.txt").write_text(f"{name}.mp4\n")
+    for split, name in names.items():
+        plant([f"lists/splits/{split}.txt"])
+        (root / f"lists/splits/{split}.txt").write_text(f"{name}.mp4\n")
 
 
 def plant_fakeavceleb(root: Path, plant) -> None:
@@ -109,42 +109,42 @@ def plant_fakeavceleb(root: Path, plant) -> None:
 
 def plant_lavdf(root: Path, plant) -> None:
     rows = []
-    for side in ("train", "dev", "test"):
-        shared = {"modify_audio": False, "split": side}
-        real = {"file": f"{side}/0.mp4", "original": None, "modify_video": False}
-        fake = {"file": f"{side}/1.mp4", "original": f"{side}/0.mp4", "modify_video": True}
+    for split in ("train", "dev", "test"):
+        shared = {"modify_audio": False, "split": split}
+        real = {"file": f"{split}/0.mp4", "original": None, "modify_video": False}
+        fake = {"file": f"{split}/1.mp4", "original": f"{split}/0.mp4", "modify_video": True}
         rows += [real | shared, fake | shared]
     plant(row["file"] for row in rows)
     (root / "metadata.json").write_text(json.dumps(rows))
 
 
 def plant_avdeepfake1m(root: Path, plant) -> None:
-    for side in ("train", "val"):
-        real, fake = f"id1/{side}/1/real.mp4", f"id1/{side}/1/fake_video_fake_audio.mp4"
-        plant([f"{side}/{real}", f"{side}/{fake}"])
+    for split in ("train", "val"):
+        real, fake = f"id1/{split}/1/real.mp4", f"id1/{split}/1/fake_video_fake_audio.mp4"
+        plant([f"{split}/{real}", f"{split}/{fake}"])
         rows = [
-            {"file": real, "original": None, "split": side, "modify_type": "real"},
-            {"file": fake, "original": real, "split": side, "modify_type": "both_modified"},
+            {"file": real, "original": None, "split": split, "modify_type": "real"},
+            {"file": fake, "original": real, "split": split, "modify_type": "both_modified"},
         ]
-        (root / f"{side}_metadata.json").write_text(json.dumps(rows))
+        (root / f"{split}_metadata.json").write_text(json.dumps(rows))
 
 
 def plant_deepfakebench(root: Path, plant) -> None:
     index: dict = {"FF-real": {}, "FF-DF": {}}
-    for side, (a, b) in PAIRS.items():
+    for split, (a, b) in PAIRS.items():
         for key, name in (("FF-real", a), ("FF-real", b), ("FF-DF", f"{a}_{b}")):
             frames = [f"FaceForensics++/{key}/c23/frames/{name}/00{n}.png" for n in range(2)]
             plant(frames)
-            videos = index[key].setdefault(side, {}).setdefault("c23", {})
+            videos = index[key].setdefault(split, {}).setdefault("c23", {})
             videos[name] = {"label": key, "frames": frames}
     (root / "FF-DF.json").write_text(json.dumps({"FF-DF": index}))
 
 
 TREES = {
     "lrw": lambda root, plant: plant(
-        f"{word}/{side}/{word}_00001.mp4"
+        f"{word}/{split}/{word}_00001.mp4"
         for word in ("ABOUT", "YOUNG")
-        for side in ("train", "val", "test")
+        for split in ("train", "val", "test")
     ),
     "faceforensics": plant_faceforensics,
     "faceshifter": plant_faceforensics,
@@ -163,20 +163,20 @@ TREES = {
     ),
     "manifest": plant_manifest,
     "kaggle_deepfake_dataset": lambda root, plant: plant(
-        f"{side}/{kind}/{n}.jpg"
-        for side in ("train", "valid", "test")
+        f"{split}/{kind}/{n}.jpg"
+        for split in ("train", "valid", "test")
         for kind in ("Fake", "Real")
         for n in range(2)
     ),
     "kaggle_140k": lambda root, plant: plant(
-        f"real_vs_fake/real-vs-fake/{side}/{kind}/{n}.jpg"
-        for side in ("train", "valid", "test")
+        f"real_vs_fake/real-vs-fake/{split}/{kind}/{n}.jpg"
+        for split in ("train", "valid", "test")
         for kind in ("fake", "real")
         for n in range(2)
     ),
     "kaggle_real_images": lambda root, plant: plant(
-        f"Dataset/{side}/{kind}/{kind}_{n}.jpg"
-        for side in ("Train", "Validation", "Test")
+        f"Dataset/{split}/{kind}/{kind}_{n}.jpg"
+        for split in ("Train", "Validation", "Test")
         for kind in ("Fake", "Real")
         for n in range(2)
     ),
@@ -228,14 +228,14 @@ def test_samples_lie_where_they_say_and_are_what_they_say(layout, root):
         assert "\\" not in sample.path
 
 
-def test_nothing_is_left_without_a_side_unless_the_dataset_says_so(layout, root):
-    """A sample without a side takes part in nothing."""
-    sides = {sample.split for sample in LAYOUTS[layout](root).samples}
+def test_nothing_is_left_without_a_split_unless_the_dataset_says_so(layout, root):
+    """A sample without a split takes part in nothing."""
+    splits = {sample.split for sample in LAYOUTS[layout](root).samples}
     if layout not in ("celebdf", "manifest"):
-        assert None not in sides
+        assert None not in splits
 
 
-def test_nobody_stands_on_two_sides(layout, root):
+def test_nobody_stands_on_two_splits(layout, root):
     LAYOUTS[layout](root).check_identities()
 
 

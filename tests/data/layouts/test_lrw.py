@@ -12,10 +12,10 @@ WORDS = ("ABOUT", "WORLD", "YOUNG")
 
 def tree(words=WORDS, train=6, held_out=2):
     for word in words:
-        for side, count in (("train", train), ("val", held_out), ("test", held_out)):
+        for split, count in (("train", train), ("val", held_out), ("test", held_out)):
             for number in range(1, count + 1):
-                yield f"{word}/{side}/{word}_{number:05d}.mp4"
-                yield f"{word}/{side}/{word}_{number:05d}.txt"
+                yield f"{word}/{split}/{word}_{number:05d}.mp4"
+                yield f"{word}/{split}/{word}_{number:05d}.txt"
 
 
 def train_ids(manifest: Manifest) -> set[str]:
@@ -49,7 +49,7 @@ def test_none_and_zero_keep_all_clips(plant, everything):
     assert len(lrw.find(plant(tree()), clips_per_word=everything)) == len(WORDS) * 10
 
 
-def test_same_number_on_two_sides_stays_two_samples(plant):
+def test_same_number_on_two_splits_stays_two_samples(plant):
     manifest = lrw.find(plant(tree()))
     assert "lrw/real/ABOUT/train/ABOUT_00001" in train_ids(manifest)
     assert "lrw/real/ABOUT/val/ABOUT_00001" not in train_ids(manifest)
@@ -62,7 +62,7 @@ def test_missing_clips_and_words_and_strangers_are_told(plant):
     notes = "\n".join(manifest.notes)
     assert "words: 3 found, 500 official, difference -497" in notes
     assert "val clips: 6 found, 25000 official, difference -24994" in notes
-    assert "train: 1 words with fewer than 1 clips: 'YOUNG'" in notes
+    assert "train, words with fewer than 1 clips: 1: 'YOUNG'" in notes
     assert "left out, not named as LRW clips are: 1" in notes
     assert "passed over, other kinds of file: 24 .txt" in notes
 

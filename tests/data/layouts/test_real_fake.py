@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from avkd.data.layouts import real_fake
+from avkd.data.layouts import LAYOUTS, real_fake
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
+
+find, find_images = LAYOUTS["real_fake"], LAYOUTS["real_fake_images"]
 
 ID = r"(?P<identity>id\d+)"
 KINDS = ("real", "fake/A")
@@ -24,7 +26,7 @@ def labels(manifest):
 
 def test_labels_come_from_names_in_any_case_and_order(plant):
     root = plant(["REAL/a.mp4", "Fake/b.mp4", "Fake/Wav2Lip/deep/c.mp4", "original/x/d.mp4"])
-    manifest = real_fake.find(root, val_fraction=0, test_fraction=0)
+    manifest = find(root, val_fraction=0, test_fraction=0)
     assert labels(manifest) == {
         "REAL/a.mp4": (REAL, "real"),
         "original/x/d.mp4": (REAL, "real"),
@@ -37,7 +39,7 @@ def test_folders_of_the_split_are_taken_as_they_are(plant):
     root = plant(
         ["Train/Real/a.mp4", "Train/Fake/X/a.mp4", "valid/real/a.mp4", "Testing/FAKE/a.mp4"]
     )
-    manifest = real_fake.find(root)
+    manifest = find(root)
     assert {sample.path: sample.split for sample in manifest.samples} == {
         "Train/Real/a.mp4": "train",
         "Train/Fake/X/a.mp4": "train",
@@ -50,19 +52,19 @@ def test_folders_of_the_split_are_taken_as_they_are(plant):
 
 def test_same_person_in_two_split_folders_is_caught_by_the_check(plant):
     root = plant(["train/real/id1.mp4", "test/real/id1.mp4"])
-    manifest = real_fake.find(root, identity_pattern=ID)
-    with pytest.raises(ValueError, match="identity 'real_fake/id1' stands on 2 sides"):
+    manifest = find(root, identity_pattern=ID)
+    with pytest.raises(ValueError, match="identity 'real_fake/id1' is in 2 splits"):
         manifest.check_identities()
 
 
 def test_videos_beside_the_split_folders_are_refused(plant):
     with pytest.raises(ValueError, match=r"1 of 2 files lie outside .* 'fake/b.mp4'"):
-        real_fake.find(plant(["train/real/a.mp4", "fake/b.mp4"]))
+        find(plant(["train/real/a.mp4", "fake/b.mp4"]))
 
 
 def test_people_are_dealt_out_whole(plant):
     root = plant(plain_tree())
-    manifest = real_fake.find(root, identity_pattern=ID, val_fraction=0.2, test_fraction=0.2)
+    manifest = find(root, identity_pattern=ID, val_fraction=0.2, test_fraction=0.2)
     assert manifest.check_identities() == 0
     counts = Counter((sample.split, sample.label) for sample in manifest.samples)
     assert counts == {
@@ -79,50 +81,50 @@ def test_people_who_meet_in_a_swap_stay_together(plant):
     swaps = [f"fake/Swap/id{n}_id{n + 1}.mp4" for n in range(0, 40, 2)]
     chain = ["fake/Swap/id0_id39.mp4", "fake/Swap/id39_id20.mp4"]
     reals = [f"real/id{n}.mp4" for n in range(40)]
-    manifest = real_fake.find(plant([*swaps, *chain, *reals]), identity_pattern=ID)
+    manifest = find(plant([*swaps, *chain, *reals]), identity_pattern=ID)
     samples = {sample.path: sample for sample in manifest.samples}
     assert samples["fake/Swap/id0_id39.mp4"].identities == ("real_fake/id0", "real_fake/id39")
     assert manifest.check_identities() == 0
     assert len({samples[f"real/id{n}.mp4"].split for n in (0, 1, 38, 39, 20, 21)}) == 1
-    assert all(manifest.of_split(side).samples for side in ("train", "val", "test"))
+    assert all(manifest.of_split(split).samples for split in ("train", "val", "test"))
 
 
 def test_everybody_joined_by_swaps_cannot_be_split(plant):
     swaps = [f"fake/Swap/id{n}_id{n + 1}.mp4" for n in range(10)]
-    with pytest.raises(ValueError, match="1 separate people or groups of people cannot fill 3"):
-        real_fake.find(plant([*swaps, "real/id0.mp4"]), identity_pattern=ID)
+    with pytest.raises(ValueError, match=r"1 groups of connected identities .* cannot fill 3"):
+        find(plant([*swaps, "real/id0.mp4"]), identity_pattern=ID)
 
 
 def test_without_identities_same_file_names_stay_together_and_the_doubt_is_told(plant):
     root = plant(f"{kind}/{n}.mp4" for n in range(30) for kind in ("real", "fake/A", "fake/B"))
-    manifest = real_fake.find(root)
-    sides = {}
+    manifest = find(root)
+    splits = {}
     for sample in manifest.samples:
-        sides.setdefault(Path(sample.path).stem, set()).add(sample.split)
-    assert all(len(side) == 1 for side in sides.values())
-    assert {side for (side,) in sides.values()} == {"train", "val", "test"}
+        splits.setdefault(Path(sample.path).stem, set()).add(sample.split)
+    assert all(len(split) == 1 for split in splits.values())
+    assert {split for (split,) in splits.values()} == {"train", "val", "test"}
     assert all(sample.identities == () for sample in manifest.samples)
     assert manifest.check_identities() == len(manifest)
     assert any("cannot be checked" in note for note in manifest.notes)
 
 
 def test_split_depends_on_seed_and_names_only(plant):
-    one = real_fake.find(plant(plain_tree(), "one"), identity_pattern=ID)
-    two = real_fake.find(plant(reversed(list(plain_tree())), "two"), identity_pattern=ID)
+    one = find(plant(plain_tree(), "one"), identity_pattern=ID)
+    two = find(plant(reversed(list(plain_tree())), "two"), identity_pattern=ID)
     assert one.samples == two.samples
-    others = [real_fake.find(one.root, identity_pattern=ID, seed=n).samples for n in range(1, 6)]
+    others = [find(one.root, identity_pattern=ID, seed=n).samples for n in range(1, 6)]
     assert any(other != one.samples for other in others)
 
 
 def test_videos_elsewhere_are_left_out_and_told(plant):
-    manifest = real_fake.find(plant([*plain_tree(), "extras/a.mp4", "loose.mp4"]))
+    manifest = find(plant([*plain_tree(), "extras/a.mp4", "loose.mp4"]))
     assert len(manifest) == 40
-    assert any("neither a real nor a fake folder: 2, first 'extras/" in n for n in manifest.notes)
+    assert any("neither a real nor a fake folder: 2: 'extras/" in n for n in manifest.notes)
 
 
-def test_folder_of_reals_among_fakes_is_refused(plant):
+def test_folder_of_real_videos_among_fake_ones_is_refused(plant):
     with pytest.raises(ValueError, match=r"'fake/Real/a\.mp4': a folder 'Real' in a folder of"):
-        real_fake.find(plant(["fake/Real/a.mp4"]))
+        find(plant(["fake/Real/a.mp4"]))
 
 
 @pytest.mark.parametrize(
@@ -131,41 +133,41 @@ def test_folder_of_reals_among_fakes_is_refused(plant):
 )
 def test_bad_pattern_is_refused(plant, pattern, message):
     with pytest.raises(ValueError, match=message):
-        real_fake.find(plant(plain_tree()), identity_pattern=pattern)
+        find(plant(plain_tree()), identity_pattern=pattern)
 
 
 @pytest.mark.parametrize("wrong", ["..", "fake/Swap"])
 def test_wrong_root_names_the_right_one(plant, wrong):
     root = plant(plain_tree(), "data/mine")
     with pytest.raises(ValueError, match=r"expected real/.*Did you mean .*mine\?"):
-        real_fake.find((root / wrong).resolve())
+        find((root / wrong).resolve())
 
 
 def test_real_and_fake_folders_without_videos_are_refused(plant):
     with pytest.raises(ValueError, match="found 'fake', 'real'"):
-        real_fake.find(plant(["real/a.txt", "fake/b.txt"]))
+        find(plant(["real/a.txt", "fake/b.txt"]))
 
 
 def test_pictures_are_found_the_same_way(plant):
     root = plant([*(f"{kind}/{n}.PNG" for n in range(20) for kind in ("real", "fake/A")), "a.mp4"])
-    manifest = real_fake.find_images(root, val_fraction=0.2, test_fraction=0.1)
+    manifest = find_images(root, val_fraction=0.2, test_fraction=0.1)
     counts = Counter((sample.split, sample.label) for sample in manifest.samples)
-    assert [counts[side, REAL] for side in ("train", "val", "test")] == [14, 4, 2]
-    assert [counts[side, FAKE] for side in ("train", "val", "test")] == [14, 4, 2]
+    assert [counts[split, REAL] for split in ("train", "val", "test")] == [14, 4, 2]
+    assert [counts[split, FAKE] for split in ("train", "val", "test")] == [14, 4, 2]
     assert {sample.kind for sample in manifest.samples} == {"image"}
     assert "passed over, other kinds of file: 1 .mp4" in manifest.notes
 
 
 def test_frames_of_a_video_stay_together_by_pattern(plant):
     root = plant(f"{kind}/v{n}/{f}.jpg" for n in range(9) for f in range(3) for kind in KINDS)
-    manifest = real_fake.find_images(root, identity_pattern=r"/(?P<identity>v\d+)/")
+    manifest = find_images(root, identity_pattern=r"/(?P<identity>v\d+)/")
     assert manifest.check_identities() == 0
     assert {len(sample.identities) for sample in manifest.samples} == {1}
 
 
 def test_label_pattern_reads_other_trees(plant):
     root = plant(f"clip{n}/{kind}_{n}.mp4" for n in range(5) for kind in ("genuine", "forged"))
-    manifest = real_fake.find(root, label_pattern=r"/(?P<label>[a-z]+)_", val_fraction=0.2)
+    manifest = find(root, label_pattern=r"/(?P<label>[a-z]+)_", val_fraction=0.2)
     assert labels(manifest)["clip3/genuine_3.mp4"] == (REAL, "real")
     assert labels(manifest)["clip3/forged_3.mp4"] == (FAKE, "fake")
 
@@ -180,7 +182,7 @@ def test_tree_with_the_method_above_the_class_is_read_by_pattern(plant):
         for frame in range(2)
     )
     pattern = r"^(?P<method>[^/]+)/(?P<label>real|fake)/(?P<identity>[^/]+)/"
-    manifest = real_fake.find_images(root, label_pattern=pattern)
+    manifest = find_images(root, label_pattern=pattern)
     assert labels(manifest)["heygen/fake/3/000.png"] == (FAKE, "heygen")
     assert labels(manifest)["simswap/fake/3/000.png"] == (FAKE, "simswap")
     assert labels(manifest)["simswap/real/3/000.png"] == (REAL, "real")
@@ -189,11 +191,11 @@ def test_tree_with_the_method_above_the_class_is_read_by_pattern(plant):
 
 
 def test_tree_with_the_class_in_a_longer_folder_name_is_read_by_pattern(plant):
-    """As KoDF-like trees do; the swapped people meet and stay on one side."""
+    """As KoDF-like trees do; the swapped people meet and stay in one split."""
     swaps = [f"fake_videos/dfl/{n:03}_{n + 1:03}.mp4" for n in range(0, 20, 2)]
     reals = [f"original_videos/{n:03}/{n:03}_clip.mp4" for n in range(20)]
     root = plant([*swaps, *reals, "documents/readme.mp4"])
-    manifest = real_fake.find(
+    manifest = find(
         root,
         label_pattern=r"^(?P<label>[a-z]+)_videos/((?P<method>[a-z]+)/)?",
         identity_pattern=r"(?<!\d)(?P<identity>\d{3})(?!\d)",
@@ -210,13 +212,13 @@ def test_class_name_that_is_not_known_is_refused_with_those_that_are(plant):
     """A word is never guessed: the user renames the folder, or asks for the word."""
     root = plant(["original_videos/a.mp4", "swapped_videos/b.mp4"])
     with pytest.raises(ValueError, match=r"unknown class name 'swapped'; known names: fake, "):
-        real_fake.find(root, label_pattern="^(?P<label>[a-z]+)_videos/")
+        find(root, label_pattern="^(?P<label>[a-z]+)_videos/")
 
 
 def test_both_classes_get_their_share_where_people_have_unequal_many_forgeries(plant):
     reals = [f"real/id{n}.mp4" for n in range(60)]
     fakes = [f"fake/X/id{n}_{m}.mp4" for n in range(60) for m in range(n % 6)]
-    manifest = real_fake.find(plant([*reals, *fakes]), identity_pattern=ID, val_fraction=0.2)
+    manifest = find(plant([*reals, *fakes]), identity_pattern=ID, val_fraction=0.2)
     val = Counter(sample.label for sample in manifest.of_split("val").samples)
     assert val == {REAL: 12, FAKE: 30}
 
@@ -240,7 +242,7 @@ def test_manifest_in_the_tree_is_loaded_as_it_is(listed):
 
 
 def test_manifest_in_the_tree_outweighs_folder_names(listed):
-    found = real_fake.find(listed.root)
+    found = find(listed.root)
     assert found.samples == listed.samples
     assert found.notes[0] == "made by a test"
     assert "all taken from manifest.jsonl" in found.notes[1]

@@ -1,4 +1,4 @@
-"""Talking faces: any nesting, speakers from the path, nobody on two sides, odd names harmless."""
+"""Talking faces: any nesting, speakers from the path, nobody in two splits, odd names harmless."""
 
 import os
 from collections import defaultdict
@@ -17,18 +17,18 @@ def tree(speakers=10, clips=5):
     return [f"s{s}/clip{c}.mpg" for s in range(speakers) for c in range(clips)]
 
 
-def sides_of_speakers(manifest):
-    sides = defaultdict(set)
+def splits_of_speakers(manifest):
+    splits = defaultdict(set)
     for sample in manifest.samples:
         for identity in sample.identities:
-            sides[identity].add(sample.split)
-    return sides
+            splits[identity].add(sample.split)
+    return splits
 
 
 def test_whole_speakers_are_held_out(plant):
     manifest = talking_faces.find(plant(tree()), val_fraction=0.2, test_fraction=0.1)
-    assert all(len(sides) == 1 for sides in sides_of_speakers(manifest).values())
-    counts = [len(manifest.of_split(side)) for side in ("train", "val", "test")]
+    assert all(len(splits) == 1 for splits in splits_of_speakers(manifest).values())
+    counts = [len(manifest.of_split(split)) for split in ("train", "val", "test")]
     assert counts == [35, 10, 5]
     assert manifest.check_identities() == 0
     assert all(sample.label == 0 for sample in manifest.samples)
@@ -46,17 +46,17 @@ def test_chosen_speakers_take_the_place_of_the_fraction(plant):
     manifest = talking_faces.find(
         plant(tree()), val_speakers=["s1", "s2"], test_speakers=["s3"], val_fraction=0.5
     )
-    sides = sides_of_speakers(manifest)
-    assert {name for name, side in sides.items() if side == {"val"}} == {
+    splits = splits_of_speakers(manifest)
+    assert {name for name, split in splits.items() if split == {"val"}} == {
         "talking_faces/s1",
         "talking_faces/s2",
     }
-    assert {name for name, side in sides.items() if side == {"test"}} == {"talking_faces/s3"}
+    assert {name for name, split in splits.items() if split == {"test"}} == {"talking_faces/s3"}
 
 
 def test_chosen_speaker_and_fraction_of_the_others_go_together(plant):
     manifest = talking_faces.find(plant(tree()), val_speakers=["s1"], test_fraction=0.1)
-    assert sides_of_speakers(manifest)["talking_faces/s1"] == {"val"}
+    assert splits_of_speakers(manifest)["talking_faces/s1"] == {"val"}
     assert len(manifest.of_split("test")) == 5
 
 
@@ -79,27 +79,27 @@ def test_bad_options_are_refused_with_a_cure(plant, options, message):
 
 
 @pytest.mark.parametrize("speakers", [1, 2])
-def test_too_few_speakers_for_three_sides_are_refused(plant, speakers):
-    with pytest.raises(ValueError, match="cannot fill 3 sides"):
+def test_too_few_speakers_for_three_splits_are_refused(plant, speakers):
+    with pytest.raises(ValueError, match="cannot fill 3 splits"):
         talking_faces.find(plant(tree(speakers=speakers)))
 
 
-def test_three_speakers_fill_three_sides(plant):
+def test_three_speakers_fill_three_splits(plant):
     manifest = talking_faces.find(plant(tree(speakers=3)))
-    assert [len(manifest.of_split(side)) for side in ("train", "val", "test")] == [5, 5, 5]
+    assert [len(manifest.of_split(split)) for split in ("train", "val", "test")] == [5, 5, 5]
 
 
 def test_pattern_reads_the_speaker_anywhere_in_the_path(plant):
     root = plant([f"2020/dev/mp4/id{n}/video{c}/1.mp4" for n in range(5) for c in range(3)])
-    manifest = talking_faces.find(root, speaker_pattern=r"/(?P<speaker>id\d+)/", dataset="vox")
-    assert set(sides_of_speakers(manifest)) == {f"vox/id{n}" for n in range(5)}
+    manifest = talking_faces.find(root, speaker_pattern=r"/(?P<speaker>id\d+)/")
+    assert set(splits_of_speakers(manifest)) == {f"talking_faces/id{n}" for n in range(5)}
 
 
-def test_unknown_speakers_join_no_side_while_others_are_held_out(plant):
+def test_unknown_speakers_join_no_split_while_others_are_held_out(plant):
     manifest = talking_faces.find(plant([*tree(), "loose.mp4"]))
     (loose,) = (sample for sample in manifest.samples if sample.path == "loose.mp4")
     assert (loose.split, loose.identities) == (None, ())
-    assert "speaker not known, so on no side: 1 videos, first 'loose.mp4'" in manifest.notes
+    assert "speaker not known, so in no split: 1: 'loose.mp4'" in manifest.notes
 
 
 def test_flat_folder_trains_when_nobody_is_held_out(plant):
@@ -135,7 +135,7 @@ def test_odd_names_give_distinct_plain_ids_and_survive_saving(plant, tmp_path):
         given_back = unquote(sample.sample_id, errors="surrogateescape")
         assert given_back == f"talking_faces/real/{sample.path}"
         assert manifest.absolute_path(sample).is_file()
-    assert len(sides_of_speakers(manifest)) == 11  # no two of them fall together
+    assert len(splits_of_speakers(manifest)) == 11  # no two of them fall together
     manifest.save(tmp_path / "manifest.jsonl")
     assert Manifest.load(tmp_path / "manifest.jsonl").samples == manifest.samples
 
@@ -181,8 +181,8 @@ def test_root_without_videos_names_what_it_holds_and_the_right_one(plant):
 
 @pytest.mark.skipif(not GRID.is_dir(), reason=f"GRID clips not at {GRID}")
 def test_grid_as_downloaded_gives_its_speakers():
-    manifest = talking_faces.find(GRID, dataset="grid")
+    manifest = talking_faces.find(GRID)
     assert len(manifest) == 170
-    assert len(sides_of_speakers(manifest)) == 18
+    assert len(splits_of_speakers(manifest)) == 18
     assert manifest.check_identities() == 0
-    assert all(manifest.of_split(side).samples for side in ("train", "val", "test"))
+    assert all(manifest.of_split(split).samples for split in ("train", "val", "test"))

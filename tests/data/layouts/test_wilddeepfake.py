@@ -79,8 +79,8 @@ def test_archives_are_split_like_their_folders(plant, tmp_path):
     unpacked = wilddeepfake.find(plant(tree()), seed=3)
     shipped = wilddeepfake.find(packed(tmp_path / "shipped", tree()), seed=3)
     assert shipped.samples[0].path == "fake_test/0.tar.gz//0/fake/0"
-    sides = {sample.identities: sample.split for sample in unpacked.samples}
-    assert {sample.identities: sample.split for sample in shipped.samples} == sides
+    splits = {sample.identities: sample.split for sample in unpacked.samples}
+    assert {sample.identities: sample.split for sample in shipped.samples} == splits
     assert len(shipped) == len(unpacked)
     saved = tmp_path / "saved.jsonl"
     shipped.save(saved)
@@ -139,11 +139,11 @@ def test_parts_for_testing_alone_need_no_val(plant):
 
 def test_loose_pictures_are_left_out_and_told(plant):
     manifest = wilddeepfake.find(plant([*tree(3), "real_train/loose.png"]))
-    assert "real_train: left out, in no video: 1, first 'real_train/loose.png'" in manifest.notes
+    assert "real_train: left out, in no video: 1: 'real_train/loose.png'" in manifest.notes
 
 
-def test_too_few_videos_for_a_val_side_are_refused(plant):
-    with pytest.raises(ValueError, match="cannot fill 2 sides"):
+def test_too_few_videos_for_a_val_split_are_refused(plant):
+    with pytest.raises(ValueError, match="cannot fill 2 splits"):
         wilddeepfake.find(plant(["real_train/0/0.png", "real_test/0/0.png"]))
 
 
@@ -177,7 +177,7 @@ def test_the_command_line_prepares_an_archive_as_it_is_shipped(tmp_path):
     assert code == 3
     manifest = Manifest.load(out / "manifest.jsonl")
     assert Counter((s.split, s.label, s.num_frames) for s in manifest.samples) == {
-        (side, label, 4): 1 for side in ("train", "val") for label in (REAL, FAKE)
+        (split, label, 4): 1 for split in ("train", "val") for label in (REAL, FAKE)
     }
     rows = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
     (failed,) = (row for row in rows if row["status"] != "ok")
