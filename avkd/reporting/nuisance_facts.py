@@ -97,7 +97,7 @@ class FileFacts:
                 continue
             if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not of the right kind")
-            if not isinstance(value, str) and not math.isfinite(value):
+            if isinstance(value, (int, float)) and not math.isfinite(value):
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not a finite number")
 
     @property

@@ -47,7 +47,7 @@ def fact_columns(facts: Sequence[FileFacts]) -> FactColumns:
         if not known or len({*values}) < 2:
             continue
         if any(isinstance(value, (str, bool)) for value in known):
-            words = {None: "", True: "yes", False: "no"}
+            words: dict[object, str] = {None: "", True: "yes", False: "no"}
             columns[name] = np.array([words.get(value, value) for value in values])
         else:
             columns[name] = np.array([np.nan if value is None else value for value in values])

@@ -312,7 +312,7 @@ def count_scores(
     ends = np.quantile(every, [0.005, 0.995])
     if ends[0] == ends[1]:
         ends += (-0.5, 0.5)
-    edges = np.linspace(*ends, NUM_BINS + 1)
+    edges = np.linspace(ends[0], ends[1], NUM_BINS + 1)
 
     def counts(logits: FloatArray) -> IntArray:
         return np.histogram(np.clip(logits, *ends), edges)[0].astype(np.int64)
