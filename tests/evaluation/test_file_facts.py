@@ -15,6 +15,7 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
 from avkd.evaluation.file_facts import write_file_facts
 from avkd.reporting import nuisance_facts
+from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.scores import write_scores
 from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.shortcut_table import to_text
@@ -56,7 +57,7 @@ def test_a_silence_planted_in_the_fakes_is_found_and_a_clean_corpus_stays_quiet(
     folder = write_corpus(tmp_path, silence_of_fakes=silence_of_fakes)
     facts = nuisance_facts.read_folder(folder)
     assert all(row.leading_silence_seconds is not None for row in facts)
-    audits = audit_folder(folder, resamples=100, seed=0)
+    audits = audit_folder(folder, read_report_folder(folder), resamples=100, seed=0)
     assert len(audits) == 1 and not audits[0].reason
     # With a constant tone the bit rate and the level follow the silence: they may be named too.
     assert ("leading_silence_seconds" in {probe.name for probe in audits[0].found}) == warned
