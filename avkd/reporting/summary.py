@@ -67,6 +67,11 @@ class SummaryRow:
     """Dataset of the reals, where they are of another one; empty = its own."""
 
     @property
+    def dataset_title(self) -> str:
+        """The dataset, with its split where it has one."""
+        return f"{self.dataset} ({self.split})" if self.split else self.dataset
+
+    @property
     def auc(self) -> Metric:
         """AUC over files."""
         return self.values["video_auc"]

@@ -9,7 +9,7 @@ from test_recompute import write_folder
 from test_summary import made_up_scores
 
 from avkd.config.evaluation_config import ReportConfig
-from avkd.reporting import model_page, report_page
+from avkd.reporting import report_page
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
 from avkd.reporting.report_page import ModelPart, describe
@@ -72,7 +72,7 @@ def test_every_part_of_the_report_is_there_with_its_pictures(folder: Path) -> No
 
 def test_blocks_hold_the_scored_files_behind_the_pooled_rows(folder: Path) -> None:
     rows, scores = described(folder).rows, read_report_folder(folder)
-    found = model_page.ScoredModel(name="m", rows=rows, scores=scores).blocks()
+    found = report_page.blocks(scores)
     blocks = {row.dataset: block for row, block in zip(rows[2::3], found, strict=True)}
     for row in rows:
         block = blocks[row.dataset]

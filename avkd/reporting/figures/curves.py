@@ -34,7 +34,6 @@ from avkd.reporting.figures.canvas import (
     shortened,
 )
 from avkd.reporting.page import Picture
-from avkd.reporting.report_words import dataset_title
 from avkd.reporting.score_frame import ScoreBlock
 from avkd.reporting.summary import SummaryRow, Threshold
 
@@ -165,7 +164,7 @@ def curve_pictures(row: SummaryRow, block: ScoreBlock) -> tuple[Picture, ...]:
         notes.append("The dot is the validation threshold.")
     if len(methods) > MOST_NAMED:
         notes.append(f"Grey: the methods after the first {MOST_NAMED}.")
-    title, note = dataset_title(row), " ".join(notes)
+    title, note = row.dataset_title, " ".join(notes)
     roc = f"ROC of {title}: higher and further left is better, dashed is chance. {note}"
     det = (
         f"DET of {title}, the same points on axes of normal deviates: lower and further left is "
@@ -270,7 +269,7 @@ def histogram_pictures(
     logits = {name: block.logits[block.methods == name] for name in block.forgeries}
     edges, reals, fakes = count_scores(block.logits[block.labels == 0], logits)
     caption = (
-        f"Scores of {dataset_title(row)}. Grey: the {reals.sum()} reals, the same in each panel; "
+        f"Scores of {row.dataset_title}. Grey: the {reals.sum()} reals, the same in each panel; "
         "blue: the fakes of one method; each as shares of its own files. The outermost bins hold "
         "what lies beyond them."
     )

@@ -30,7 +30,6 @@ from avkd.reporting.figures.canvas import (
     shortened,
     wrapped,
 )
-from avkd.reporting.report_words import dataset_title
 from avkd.reporting.summary import SummaryRow
 
 MATRICES_PER_FIGURE = 12
@@ -58,7 +57,7 @@ def auc_figure(rows: Sequence[SummaryRow], title: str = "") -> Figure:
     axes.axvline(CHANCE, color=CHANCE_COLOUR, linestyle="--", linewidth=1.6, zorder=1.5)
     axes.text(CHANCE, -0.75, "chance", ha="center", va="bottom", fontsize=9, color=CHANCE_COLOUR)
     names = [
-        f"{shortened(dataset_title(row), LONGEST_NAME)} · {shortened(row.method, LONGEST_NAME)}"
+        f"{shortened(row.dataset_title, LONGEST_NAME)} · {shortened(row.method, LONGEST_NAME)}"
         for row in rows
     ]
     axes.set_yticks(heights, names, fontsize=10)
@@ -205,7 +204,7 @@ def _draw_reliability(upper: Axes, lower: Axes, row: SummaryRow) -> None:
 
 
 def _heading(row: SummaryRow) -> str:
-    return wrapped(dataset_title(row), LONGEST_NAME, lines=2)
+    return wrapped(row.dataset_title, LONGEST_NAME, lines=2)
 
 
 def heat_map(
