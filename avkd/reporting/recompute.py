@@ -82,6 +82,8 @@ def recompute(config: ReportConfig) -> Outcome:
 
 def _read(path: Path, config: ReportConfig) -> dict[str, ModelScores]:
     """The models of a folder or a plain table, by name; an empty one = that of the source."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
     if path.is_file():
         found = read_plain_scores(path)
         return {"" if name == path.stem else name: scores for name, scores in found.items()}

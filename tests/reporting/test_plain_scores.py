@@ -207,6 +207,25 @@ def test_what_is_no_text_is_told_and_a_spreadsheets_mark_is_not_part_of_a_name(
     assert len(read_plain_scores(path)["x"].files) == 2
 
 
+@pytest.mark.parametrize(
+    "lines",
+    ["a,1,0.5", "a,0,0.5", "a,1,", "a,1,0.5\nb,0,", "a,0,1\nb,1,1\n", "a,0,-1e308\nb,1,1e308\n"],
+    ids=["one fake", "one real", "nothing scored", "a real not scored", "tied", "far apart"],
+)
+def test_a_table_of_next_to_nothing_gives_reasons_and_no_traceback(
+    tmp_path: Path, lines: str
+) -> None:
+    (tmp_path / "x.csv").write_text(f"file,label,score\n{lines}\n")
+    (line,) = report(tmp_path / "out", tmp_path / "x.csv")
+    assert line["video_auc"] in ("", "0.5", "1.0") and line["video_auc_low"] == ""
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"x\.csv: no such file or folder"):
+        report(tmp_path / "out", tmp_path / "x.csv")
+
+
 def test_models_with_one_name_are_refused(tmp_path: Path) -> None:
     for name in ("one", "two"):
         made_up_table().assign(model="m").to_csv(tmp_path / f"{name}.csv", index=False)
