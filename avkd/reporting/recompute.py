@@ -135,6 +135,13 @@ def _compare(
         resamples=config.bootstrap_resamples,
         seed=config.seed,
     )
+    together = {(row.first, row.second) for row in compared if row.num_real + row.num_fake}
+    for first, second in dict.fromkeys((row.first, row.second) for row in compared):
+        if (first, second) not in together:
+            notes.append(
+                f"{first} and {second} have no scored file in common; the names of datasets and "
+                "files must be the same for both."
+            )
     told = {name: scores.provenance for name, scores in models.items()}
     paths = config.out / "paired.md", config.out / "paired.csv"
     durable.write_text(paths[0], paired_report.to_markdown(compared, models=told, notes=notes))

@@ -142,6 +142,15 @@ def test_a_table_is_compared_with_a_folder_of_ours(tmp_path: Path) -> None:
     assert "Nothing is known of what made the scores of theirs." in told
 
 
+def test_models_without_a_common_file_are_told(tmp_path: Path) -> None:
+    table = made_up_table(size=40)
+    table.to_csv(tmp_path / "one.csv", index=False)
+    table.assign(file="other/" + table["file"]).to_csv(tmp_path / "two.csv", index=False)
+    report(tmp_path / "out", tmp_path / "one.csv", tmp_path / "two.csv")
+    told = (tmp_path / "out" / "paired.md").read_text()
+    assert "one and two have no scored file in common" in told
+
+
 def test_identities_are_drawn_together_and_files_without_a_score_are_counted(
     tmp_path: Path,
 ) -> None:
