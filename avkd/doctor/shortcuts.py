@@ -2,7 +2,7 @@
 
 A network finds such a shortcut before it finds a forgery: where all fakes are 256 pixels wide and
 all reals 1080, it learns to measure. How well one property alone separates the classes is a number
-like the area under the ROC curve. Knows nothing of paths, splits or media.
+like the area under the ROC curve.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The resampling behind every interval: which files are drawn together, and which apart.
 
-Knows labels and names of groups, not scores or any metric. Reals and fakes are drawn separately,
-each class keeping its number; where groups are known (identities: one face in ten files is not ten
-facts) whole groups are drawn, separately among those that hold only reals, only fakes, and both.
+Reals and fakes are drawn separately, each class keeping its number; where groups are known
+(identities: one face in ten files is not ten facts) whole groups are drawn, separately among those
+that hold only reals, only fakes, and both.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def expected_calibration_error(labels: IntArray, probabilities: FloatArray) -> f
 
 @of_probabilities
 def log_loss(labels: IntArray, probabilities: FloatArray) -> float:
-    """Mean negative log-probability of the true class, in nats; log 2 = 0.693 for a coin.
+    """Mean negative log-probability of the true class, in nats; 0.693 (log 2) for 0.5 throughout.
 
     Probabilities are kept `PROBABILITY_MARGIN` away from 0 and 1.
     """
@@ -79,7 +79,7 @@ def log_loss(labels: IntArray, probabilities: FloatArray) -> float:
 
 @of_probabilities
 def brier_score(labels: IntArray, probabilities: FloatArray) -> float:
-    """Mean squared difference between P(fake) and the label; 0.25 for a coin."""
+    """Mean squared difference between P(fake) and the label; 0.25 for 0.5 throughout."""
     return float(brier_score_loss(labels, probabilities, pos_label=1))
 
 

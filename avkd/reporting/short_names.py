@@ -1,4 +1,4 @@
-"""Short names for files or folders that a reader must tell apart. Knows paths as text only."""
+"""Short names for files or folders that a reader must tell apart."""
 
 from __future__ import annotations
 
