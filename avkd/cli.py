@@ -1,7 +1,4 @@
-"""One table: verb -> (config class, function). The only file that prints.
-
-Nothing heavy is imported before a verb is known, so `avkd --help` answers at once.
-"""
+"""The command line: verb -> config class and function. The only file that prints."""
 
 from __future__ import annotations
 
@@ -50,7 +47,7 @@ VERBS: dict[str, Verb] = {
         "turn videos into aligned face crops and sound, once",
     ),
     "doctor": Verb(
-        "avkd.config.doctor_config:DoctorConfig",
+        "avkd.config.data_config:DoctorConfig",
         "avkd.doctor.doctor:run_doctor",
         "say what a dataset tree is, and whether training on it is sound",
         positional="source",
@@ -63,17 +60,17 @@ VERBS: dict[str, Verb] = {
     "pretrain": Verb(
         "avkd.config.training_config:PretrainConfig",
         "avkd.stages.pretrain:pretrain",
-        "stage one: learn from real talking faces with sound, without labels",
+        "stage one: self-supervised, on real talking faces with sound",
     ),
     "probe": Verb(
         "avkd.config.evaluation_config:ProbeConfig",
         "avkd.evaluation.probe:probe",
-        "measure what stage one has learnt on held-out clips, beside a linear baseline",
+        "measure what stage one has learned on held-out clips, beside a linear baseline",
     ),
     "finetune": Verb(
         "avkd.config.training_config:FinetuneConfig",
         "avkd.stages.finetune:finetune",
-        "stage two: real/fake with the auxiliary task weighed by --ssl_weight",
+        "stage two: train a video detector, with the auxiliary task weighted by --ssl_weight",
     ),
     "distill": Verb(
         "avkd.config.image_config:DistillConfig",
@@ -93,12 +90,12 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb(
         "avkd.config.evaluation_config:CalibrateConfig",
         "avkd.evaluation.recalibrate:recalibrate",
-        "fit a detector's probabilities and threshold to validation files of your own",
+        "fit a detector's probabilities and threshold to your own validation files",
     ),
     "robustness": Verb(
-        "avkd.config.robustness_config:RobustnessConfig",
+        "avkd.config.study_config:RobustnessConfig",
         "avkd.studies.robustness:robustness",
-        "score models on files distorted more and more; table and curves",
+        "score models on files perturbed at increasing severity; table and curves",
     ),
     "compare": Verb(
         "avkd.config.study_config:CompareConfig",
@@ -106,19 +103,19 @@ VERBS: dict[str, Verb] = {
         "train and test a list of image models on a list of sets",
     ),
     "matrix": Verb(
-        "avkd.config.matrix_config:MatrixConfig",
+        "avkd.config.study_config:MatrixConfig",
         "avkd.studies.matrix:matrix",
-        "train a list of detectors and test each on a list of corpora; leave methods out",
+        "train a list of detectors and test each on a list of corpora; leave-one-method-out",
     ),
     "bench": Verb(
         "avkd.config.study_config:BenchConfig",
         "avkd.studies.throughput:bench",
-        "frames per second of image models, each against the first",
+        "frames per second of image models, each relative to the first",
     ),
     "predict": Verb(
         "avkd.config.evaluation_config:PredictConfig",
         "avkd.inference.predict:predict",
-        "judge videos and pictures",
+        "predict whether videos and pictures are forged",
         positional="files",
     ),
 }

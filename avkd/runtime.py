@@ -1,6 +1,6 @@
 """Where and how we compute: device, precision, threads, seeds.
 
-Knows no data, no model and no task. Precision is probed once at start: bf16 is chosen only where
+Precision is probed once at start: bf16 is chosen only where
 a 3D convolution in it is both clearly faster and right on this very machine (cuDNN 9.8-9.10 gave
 wrong bf16 conv3d results, pytorch issue 163539; CPUs without AVX512_BF16 are slower in it).
 """

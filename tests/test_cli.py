@@ -73,6 +73,25 @@ def test_help_imports_nothing_heavy():
         assert "avkd 0." in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("module", "light_of"),
+    [
+        ("avkd.inference.predict", "tensorboard librosa matplotlib sklearn timm transformers"),
+        ("avkd.data.build", "tensorboard librosa matplotlib sklearn timm"),
+        ("avkd.doctor.doctor", "torch tensorboard librosa matplotlib sklearn"),
+        ("avkd.stages.finetune", "librosa timm"),
+    ],
+)
+def test_a_verb_imports_only_the_heavy_packages_it_needs(module, light_of):
+    """Whoever predicts on a small machine neither waits for nor needs what only training uses."""
+    code = (
+        "import importlib, sys; importlib.import_module(sys.argv[1]);"
+        "sys.exit(', '.join(set(sys.argv[2:]) & set(sys.modules)) or 0)"
+    )
+    done = run(code, module, *light_of.split())
+    assert done.returncode == 0, f"{module} imports {done.stderr}"
+
+
 def test_the_module_is_the_command():
     done = subprocess.run(
         [sys.executable, "-m", "avkd", "--help"], capture_output=True, text=True, cwd=REPOSITORY

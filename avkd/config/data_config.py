@@ -1,67 +1,27 @@
-"""Knobs of the verbs that make data: `avkd synth`, `avkd prepare`, `avkd forge`.
+"""Settings of the verbs that make or examine data: synth, prepare, doctor, forge."""
 
-Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
-"""
-
-from __future__ import annotations
-
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from avkd.config.shared import WorkersConfig, at_least, require
+
 Layout = Literal[
-    "lrw",
-    "faceforensics",
-    "faceshifter",
-    "celebdf",
-    "dfdc_train",
-    "dfdc_test",
-    "dfdc_preview",
-    "deeperforensics",
-    "fakeavceleb",
-    "lavdf",
-    "avdeepfake1m",
-    "deepfakebench",
-    "talking_faces",
-    "real_fake",
-    "manifest",
-    "kaggle_deepfake_dataset",
-    "kaggle_140k",
-    "kaggle_real_images",
-    "deepfake_faces",
-    "wilddeepfake",
-    "redface",
-    "real_fake_images",
-]
+    "lrw", "faceforensics", "faceshifter", "celebdf", "dfdc_train", "dfdc_test", "dfdc_preview",
+    "deeperforensics", "fakeavceleb", "lavdf", "avdeepfake1m", "deepfakebench", "talking_faces",
+    "real_fake", "manifest", "kaggle_deepfake_dataset", "kaggle_140k", "kaggle_real_images",
+    "deepfake_faces", "wilddeepfake", "redface", "real_fake_images",
+]  # fmt: skip
 
 PerturbationName = Literal[
-    "saturation",
-    "contrast",
-    "blocks",
-    "noise",
-    "blur",
-    "pixelation",
-    "compression",
-    "jpeg",
-    "resize",
-    "bar",
-    "overlay_text",
-    "cropping",
-    "h264",
-    "hevc",
-    "av1",
-    "vp9",
-    "chain",
-    "frame_rate",
-    "sound_reencoding",
-    "sound_noise",
-    "sound_shift",
-]
+    "saturation", "contrast", "blocks", "noise", "blur", "pixelation", "compression", "jpeg",
+    "resize", "bar", "overlay_text", "cropping", "h264", "hevc", "av1", "vp9", "chain",
+    "frame_rate", "sound_reencoding", "sound_noise", "sound_shift",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthConfig:
+class SynthConfig(WorkersConfig):
     """Generate a talking-face corpus in the trees of LRW, FaceForensics++ and Celeb-DF.
 
     Costs about a minute on two cores at the default size; nothing is downloaded.
@@ -79,19 +39,16 @@ class SynthConfig:
     """Words spoken in the LRW-like tree, at most 8."""
     seconds: float = 1.6
     """Length of the clips of the two forgery trees."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Processes that render at once."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.identities >= 8 and self.identities % 4 == 0,
             "identities must be a multiple of 4, at least 8, to fill three splits with pairs",
         )
-        _require(self.seed >= 0, "seed must not be negative")
-        _require(self.clips_per_identity >= 1, "clips_per_identity must be at least 1")
-        _require(1 <= self.words <= 8, "words must be in 1..8")
-        _require(self.seconds >= 1.0, "seconds must be at least 1, the length of one clip")
-        _require(self.workers >= 1, "workers must be at least 1")
+        at_least(self, 0, "seed")
+        at_least(self, 1, "clips_per_identity", "workers")
+        require(1 <= self.words <= 8, "words must be in 1..8")
+        require(self.seconds >= 1.0, "seconds must be at least 1, the length of one clip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +72,11 @@ class LayoutConfig:
     """real_fake, real_fake_images, redface: regular expression with a group `label` (a name), and
     `method`, `platform`, `identity`, `split` where paths tell them; unset = by folder names."""
     val_fraction: float | None = None
-    """Share of the files on the validation side; unset = 0.1. kaggle_*: give it together with
-    test_fraction to set the official split aside. wilddeepfake, dfdc_preview: share of the training
-    side, for the latter unset = 0. fakeavceleb: as kaggle_*; unset = all on the test side."""
+    """Share of the files in the validation split; unset = 0.1. kaggle_*: give it together with
+    test_fraction to replace the official split. wilddeepfake, dfdc_preview: share of the training
+    split, for the latter unset = 0. fakeavceleb: as kaggle_*; unset = all in the test split."""
     test_fraction: float | None = None
-    """Share of the files on the test side; unset = 0.1, for dfdc_train 0. With val_fraction 0.2
+    """Share of the files in the test split; unset = 0.1, for dfdc_train 0. With val_fraction 0.2
     that is 7:2:1."""
     variant: str | None = None
     """deeperforensics: folder of manipulated_videos to read; unset = end_to_end."""
@@ -132,9 +89,9 @@ class LayoutConfig:
     index: str | None = None
     """deepfakebench: the index file, as a path from the source; unset = the only .json in it."""
     val_speakers: tuple[str, ...] | None = None
-    """talking_faces: speakers of the validation side; unset = drawn by seed."""
+    """talking_faces: speakers of the validation split; unset = drawn by seed."""
     test_speakers: tuple[str, ...] | None = None
-    """talking_faces: speakers of the test side; unset = drawn by seed."""
+    """talking_faces: speakers of the test split; unset = drawn by seed."""
 
     def given(self) -> dict[str, Any]:
         """The settings that were set, by name."""
@@ -142,21 +99,23 @@ class LayoutConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareConfig:
-    """Turn videos into one store of aligned face crops and 16 kHz sound, resumably."""
+class TreeConfig:
+    """The dataset."""
 
     source: Path
     """The dataset as downloaded: its folder, or a manifest file (.jsonl) of `avkd forge`."""
     layout: Layout
     """Which folder tree it is."""
-    out: Path
-    """Folder of the prepared corpus."""
     dataset: str | None = None
     """Name of the corpus in tables; unset = the layout's own name for it."""
     options: LayoutConfig = field(default_factory=LayoutConfig)
     """Settings of the layout."""
-    split: Literal["train", "val", "test"] | None = None
-    """Prepare only this side of the split; unset = all sides."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropsConfig(WorkersConfig):
+    """Faces and crops."""
+
     detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
     """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
     detect_every_frames: int | None = None
@@ -164,52 +123,63 @@ class PrepareConfig:
     crop_pixels: int = 150
     """Side of the stored crops; 150 for the video detector, 256 for pictures."""
     crop_margin: float = 1.0
-    """How much wider a crop looks than from forehead to chin, e.g. 1.3: with the whole outline."""
-    perturbation: PerturbationName | None = None
-    """Distort every whole frame before its faces are cut out, or the sound (`sound_...`), for a
-    robustness table; the first seven are those of DeeperForensics. Unset = leave both as they
-    are."""
-    severity: int | None = None
-    """Strength of the perturbation, 1 to 5."""
+    """Width of a crop relative to one from forehead to chin, e.g. 1.3 = with the whole outline."""
     faces: Literal["perturbed", "clean"] | None = None
-    """mtcnn with a perturbation: frames that faces are searched on; unset = the perturbed ones, as
-    in the wild. Found on the clean ones, no file is lost to the face detector."""
+    """mtcnn with a perturbation: frames on which faces are detected; unset = the perturbed ones, as
+    in the wild. With the clean ones no file is lost to the face detector."""
     max_seconds: float | None = None
     """Read only so much of each file; unset = all of it."""
     timeout_seconds: float = 600.0
-    """A file that takes longer is set aside and reported."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Processes that work at once."""
+    """A file that takes longer is skipped and reported."""
+
+    def check_crops(self) -> None:
+        """Refuse what is out of range or without effect."""
+        check_detection(self.detector, self.detect_every_frames, self.max_seconds)
+        require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
+        require(0.5 <= self.crop_margin <= 4.0, "crop_margin must be in 0.5..4")
+        require(
+            self.crop_margin == 1.0 or self.detector != "none",
+            "crop_margin has no effect with detector=none: the pictures are crops already",
+        )
+        at_least(self, 1, "workers")
+        require(self.timeout_seconds > 0, "timeout_seconds must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig(TreeConfig, CropsConfig):
+    """Turn videos into one store of aligned face crops and 16 kHz sound, resumably."""
+
+    out: Path
+    """Folder of the prepared corpus."""
+    split: Literal["train", "val", "test"] | None = None
+    """Prepare only this split; unset = all."""
+    perturbation: PerturbationName | None = None
+    """Distort every whole frame before its faces are cut out, or the sound (`sound_...`), for a
+    robustness table; the first seven are those of DeeperForensics. Unset = none."""
+    severity: int | None = None
+    """Strength of the perturbation, 1 to 5."""
     shard: str = "0/1"
     """`i/n`: do only the i-th of n parts, counted from 0; run one per machine or array task."""
 
     def __post_init__(self) -> None:
-        check_detection(self.detector, self.detect_every_frames, self.max_seconds)
-        _require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
-        _require(0.5 <= self.crop_margin <= 4.0, "crop_margin must be in 0.5..4")
-        _require(
-            self.crop_margin == 1.0 or self.detector != "none",
-            "crop_margin has no effect with detector=none: the pictures are crops already",
-        )
-        _require(
+        self.check_crops()
+        require(
             (self.perturbation is None) == (self.severity is None),
             "perturbation and severity belong together; give both or none",
         )
-        _require(self.severity is None or 1 <= self.severity <= 5, "severity must be in 1..5")
-        _require(
+        require(self.severity is None or 1 <= self.severity <= 5, "severity must be in 1..5")
+        require(
             self.faces is None or (self.perturbation is not None and self.detector == "mtcnn"),
             "faces has no effect without a perturbation and detector mtcnn; remove it",
         )
-        _require(self.workers >= 1, "workers must be at least 1")
-        _require(self.timeout_seconds > 0, "timeout_seconds must be positive")
         index, count = self.shard_numbers
-        _require(0 <= index < count, f"shard {self.shard!r}: want i/n with 0 <= i < n")
+        require(0 <= index < count, f"shard {self.shard!r}: want i/n with 0 <= i < n")
 
     @property
     def shard_numbers(self) -> tuple[int, int]:
         """(i, n) of `shard`."""
         index, slash, count = self.shard.partition("/")
-        _require(
+        require(
             bool(slash) and index.isdigit() and count.isdigit(),
             f"shard {self.shard!r}: want two whole numbers as i/n, e.g. 0/4",
         )
@@ -217,8 +187,38 @@ class PrepareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgeConfig:
-    """Make labelled forgeries from the real clips of a prepared corpus, and re-encode the reals.
+class DoctorConfig(WorkersConfig):
+    """Say what a dataset tree is, and whether training on it is sound; nothing is changed.
+
+    Exit code 0: sound. 3: sound, with warnings. 4: not sound to train on (a class missing, people
+    or content in two splits, the same content with two labels).
+    """
+
+    source: Path
+    """The dataset as downloaded: its folder, or a manifest file (.jsonl)."""
+    layout: Layout | None = None
+    """Which folder tree it is; unset = the one that recognises it."""
+    options: LayoutConfig = field(default_factory=LayoutConfig)
+    """Settings of the layout."""
+    read: Literal["names", "headers", "all"] = "headers"
+    """Open no file; open each and decode its first picture; or decode everything."""
+    timeout_seconds: float = 60.0
+    """A file that takes longer counts as unreadable; with `--read all` long videos need more."""
+    json: Path | None = None
+    """File to write everything found into, with all names; unset = the table on the screen."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "workers")
+        require(self.timeout_seconds > 0, "timeout_seconds must be positive")
+        require(
+            self.json is None or not self.json.is_dir(),
+            f"json={self.json} is a folder; give a file",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgeConfig(WorkersConfig):
+    """Make labelled forgeries from the real clips of a corpus, and re-encode the real clips.
 
     Every forgery shares identity, scene and codec with the real clip it was made from.
     """
@@ -232,7 +232,7 @@ class ForgeConfig:
     methods: tuple[str, ...] | None = None
     """Forgery methods; unset = all."""
     split: Literal["train", "val", "test"] | None = None
-    """Forge only this side; unset = all."""
+    """Forge only this split; unset = all."""
     clips_per_identity: int | None = None
     """At most so many real clips of each person; unset = all."""
     min_strength: float = 0.5
@@ -240,24 +240,18 @@ class ForgeConfig:
     max_strength: float = 1.0
     """Strongest forgery, in 0..1."""
     crf: int = 20
-    """H.264 constant rate factor of reals and fakes alike; lower is better quality."""
+    """H.264 constant rate factor of real and forged clips alike; lower is better quality."""
     seed: int = 0
     """Same seed, same files."""
-    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """Processes that work at once."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             0.0 <= self.min_strength <= self.max_strength <= 1.0,
             "want 0 <= min_strength <= max_strength <= 1",
         )
-        _require(self.seed >= 0, "seed must not be negative")
-        _require(
-            self.clips_per_identity is None or self.clips_per_identity >= 1,
-            "clips_per_identity must be at least 1",
-        )
-        _require(0 <= self.crf <= 51, "crf must be in 0..51")
-        _require(self.workers >= 1, "workers must be at least 1")
+        at_least(self, 0, "seed")
+        at_least(self, 1, "clips_per_identity", "workers")
+        require(0 <= self.crf <= 51, "crf must be in 0..51")
 
 
 def check_detection(
@@ -269,14 +263,7 @@ def check_detection(
         ValueError: out of range, or without effect on this detector.
     """
     if detect_every_frames is not None:
-        _require(detect_every_frames >= 1, "detect_every_frames must be at least 1")
-        _require(
-            detector == "mtcnn",
-            f"detect_every_frames has no effect with detector {detector}; remove it",
-        )
-    _require(max_seconds is None or max_seconds > 0, "max_seconds must be positive")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
+        require(detect_every_frames >= 1, "detect_every_frames must be at least 1")
+        sentence = f"detect_every_frames has no effect with detector {detector}; remove it"
+        require(detector == "mtcnn", sentence)
+    require(max_seconds is None or max_seconds > 0, "max_seconds must be positive")

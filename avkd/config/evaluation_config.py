@@ -1,20 +1,22 @@
-"""Knobs of the verbs of a trained detector: `avkd evaluate`, `report`, `calibrate`, `predict`.
-
-Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
-"""
-
-from __future__ import annotations
+"""Settings of the verbs of a trained model: evaluate, probe, report, calibrate, predict."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from avkd.config.data_config import check_detection
+from avkd.config.shared import (
+    BootstrapConfig,
+    ComputeConfig,
+    at_least,
+    check_resamples,
+    require_data,
+)
 from avkd.config.training_config import CalibrationKind
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
+class EvaluateConfig(BootstrapConfig, ComputeConfig):
     """Score prepared corpora with a detector and write the cross-dataset table."""
 
     model: Path
@@ -24,76 +26,59 @@ class EvaluateConfig:
     out: Path
     """Folder for scores, report.md, report.csv and the figures."""
     scorer: Literal["detector", "av_agreement"] = "detector"
-    """detector: a trained detector's logits; av_agreement: how far picture and sound disagree by
-    stage one alone, without any fake seen (also writes frames/)."""
+    """detector: logits of a trained detector; av_agreement: how far video and sound disagree
+    for stage one alone, trained without any forgery (also writes frames/)."""
     protocol: Path | None = None
     """Protocol file (see configs/protocols): which files, windows and pooling; unset = those of
     split and methods, the model's own windows, mean logits."""
     split: Literal["train", "val", "test"] = "test"
-    """Side of the split to score."""
+    """Split to score."""
     methods: tuple[str, ...] | None = None
-    """Score only these forgery methods (and the reals); unset = all."""
+    """Score only these forgery methods (and the real videos); unset = all."""
     mixed_preprocessing: bool = False
     """Let corpora with differently made crops stand in one table, with a note."""
     tables_only: bool = False
     """Write report.md and report.csv, but no figures, no page and no shortcut audit."""
-    bootstrap_resamples: int = 2000
-    """Resamples of the files behind each 95 % interval."""
-    batch_size: int = 8
-    """Clips scored at once."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; unset = all cores."""
-    seed: int = 0
-    """Of the bootstrap."""
 
     def __post_init__(self) -> None:
-        if not self.data:
-            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        require_data(self.data)
         if self.protocol is not None and (self.split != "test" or self.methods is not None):
             raise ValueError(
                 f"split and methods are said by the protocol {self.protocol}; leave them out"
             )
-        if self.bootstrap_resamples < 100:
-            raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
-        if self.batch_size < 1 or self.seed < 0:
-            raise ValueError("batch_size must be at least 1 and seed not negative")
+        check_resamples(self.bootstrap_resamples)
+        at_least(self, 1, "batch_size")
+        at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeConfig:
-    """Measure what stage one has learnt on held-out clips, beside a linear baseline."""
+class ProbeConfig(ComputeConfig):
+    """Measure what stage one has learned on held-out clips, beside a linear baseline."""
 
     model: Path
     """Model file of `avkd pretrain`."""
     data: tuple[Path, ...]
-    """Prepared corpora; real clips with sound of their ``split`` side are looked at, those of their
-    train side fit the linear baseline."""
+    """Prepared corpora; the real clips with sound of `split` are measured, those of the training
+    split fit the linear baseline."""
     out: Path
     """Folder for probe.json and probe.md."""
     split: Literal["val", "test"] = "test"
-    """Side of the split to measure on."""
+    """Split to measure on."""
     clips: int = 256
     """At most so many clips, evenly over the list; chance is 1 / clips."""
     starts: int = 8
-    """Seeded random places in each of them at which the meters look."""
+    """Seeded random windows of each of them that are measured."""
     batch_size: int = 32
-    """Clips looked at once."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; unset = all cores."""
+    """Clips measured at once."""
 
     def __post_init__(self) -> None:
-        if not self.data:
-            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        require_data(self.data)
         if self.clips < 8 or self.starts < 1 or self.batch_size < 1:
             raise ValueError("probe: want clips >= 8, starts >= 1, batch_size >= 1")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(BootstrapConfig):
     """Make reports again from score files, without a model, and compare models file by file."""
 
     scores: tuple[Path, ...]
@@ -105,67 +90,53 @@ class ReportConfig:
     page of all of them."""
     mixed_preprocessing: bool = False
     """Let scores of differently made crops stand in one table or comparison, with a note."""
-    bootstrap_resamples: int = 2000
-    """Resamples of the files behind each 95 % interval."""
-    seed: int = 0
-    """Of the bootstrap."""
 
     def __post_init__(self) -> None:
         if not self.scores:
             raise ValueError("scores is empty: give the --out folder of at least one avkd evaluate")
         if self.out in self.scores:
             raise ValueError(f"out {self.out} is one of the score folders: give another")
-        if self.bootstrap_resamples < 100:
-            raise ValueError("bootstrap_resamples: fewer than 100 give no interval worth printing")
-        if self.seed < 0:
-            raise ValueError("seed must not be negative")
+        check_resamples(self.bootstrap_resamples)
+        at_least(self, 0, "seed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateConfig:
-    """Fit a detector's probabilities and threshold anew, e.g. to the footage it is to judge."""
+class CalibrateConfig(ComputeConfig):
+    """Fit a detector's probabilities and threshold again, e.g. to the videos it is used on."""
 
     model: Path
-    """Model file of `avkd finetune` or `avkd distill`; it stays as it is."""
+    """Model file of `avkd finetune` or `avkd distill`; it is not changed."""
     data: tuple[Path, ...]
-    """Prepared corpora; their val sides choose, nothing else of them is looked at."""
+    """Prepared corpora; only their validation splits are used."""
     out: Path
     """Model file to write: the same weights with another decision rule."""
     calibration: CalibrationKind = "platt"
-    """How logits become probabilities: platt (slope and offset), temperature (slope), isotonic (a
-    free rising curve, for 100 files and more), none."""
+    """How logits become probabilities: platt (slope and offset), temperature (slope), isotonic (any
+    increasing curve, for 100 files and more), none."""
     pooling: Literal["mean_logit", "mean_probability", "confident"] = "mean_logit"
     """How a file's score is made of its windows'; predict and evaluate then pool alike."""
-    batch_size: int = 8
-    """Clips scored at once."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; unset = all cores."""
 
     def __post_init__(self) -> None:
-        if not self.data:
-            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        require_data(self.data)
         if self.out.resolve() == self.model.resolve():
             raise ValueError(f"out {self.out} is the model itself: give another file")
         if self.out.suffix != ".safetensors":
             raise ValueError(f"out {self.out}: a model file ends in .safetensors")
-        if self.batch_size < 1:
-            raise ValueError("batch_size must be at least 1")
+        at_least(self, 1, "batch_size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig:
-    """Judge videos and pictures: faces, clips of frames, a probability of forgery for each."""
+class PredictConfig(ComputeConfig):
+    """Predict whether videos and pictures are forged: faces, windows, one probability each."""
 
     files: tuple[Path, ...]
-    """Videos and pictures to judge; a folder stands for all that lie in it."""
+    """Videos and pictures; a folder stands for all files in it."""
     model: Path | None = None
     """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures); or `starter`
     (unset) or `starter-fast`, which ship with avkd."""
     out: Path | None = None
-    """Also write the verdicts to this file: all of them as JSON lines, or a table if it ends in
-    .csv (file, P(fake), label, status)."""
+    """Also write the verdicts to this file, as JSON lines, or as a table (file, P(fake), label,
+    status) if its name ends in .csv."""
     json: bool = False
     """Print JSON lines instead of text."""
     detector: Literal["mtcnn", "boxes", "none"] | None = None
@@ -174,17 +145,10 @@ class PredictConfig:
     detect_every_frames: int | None = None
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
     max_seconds: float | None = None
-    """Judge only so much of each file, and say so; unset = all of it."""
-    batch_size: int = 8
-    """Windows scored at once."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
-    threads: int | None = None
-    """Threads on a CPU; unset = all cores."""
+    """Read only so much of each file, and say so; unset = all of it."""
 
     def __post_init__(self) -> None:
         if not self.files:
-            raise ValueError("no file to judge: avkd predict FILE...")
+            raise ValueError("no file given: avkd predict FILE...")
         check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
-        if self.batch_size < 1:
-            raise ValueError("batch_size must be at least 1")
+        at_least(self, 1, "batch_size")

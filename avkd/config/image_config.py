@@ -1,23 +1,15 @@
-"""Knobs of the image branch: `avkd distill`, which trains an image detector.
+"""Settings of `avkd distill`, which trains an image detector.
 
-Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
 Defaults are those of the published distillation of EfficientNet-B7 into a ResNet8 (T = 4,
 alpha = 0.4, Adam 1e-4, batch 32, at most 20 epochs, resize 256, crop 224, no augmentation).
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.online_config import (
-    Fakes,
-    OnlineConfig,
-    check_false_alarms,
-    check_online,
-)
-from avkd.config.training_config import CalibrationKind, LoopConfig
+from avkd.config.shared import require, require_data, shares
+from avkd.config.training_config import DetectorConfig, LoopConfig
 
 MOST_CACHED_VIEWS = 1000
 
@@ -37,7 +29,7 @@ class ImageModelConfig:
     blocks: int | None = None
     """resnet8: residual blocks a stage; unset = 1."""
     frames: int | None = None
-    """addnet3d: consecutive frames it judges together; unset = 8."""
+    """addnet3d: consecutive frames it takes together; unset = 8."""
     head_dim: int | None = None
     """timm networks: hidden units of a two-layer head; unset = one linear layer."""
     head_dropout: float | None = None
@@ -93,9 +85,7 @@ class ImageViewConfig:
     """Probability that a picture loses resolution, down to a quarter."""
 
     def __post_init__(self) -> None:
-        for name in ("flip", "grayscale", "erasing", "tone", "shrink"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"views.{name}: want 0..1")
+        shares(self, "flip", "grayscale", "erasing", "tone", "shrink", group="views.")
 
     @property
     def is_fixed(self) -> bool:
@@ -142,7 +132,7 @@ class ImageOptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionConfig:
-    """Which of the training and validation samples are used; test sides are never thinned."""
+    """Which of the training and validation samples are used; test splits are always whole."""
 
     ratio: str | None = None
     """real:fake, e.g. 1:1 or 1:2, reached by leaving out; unset = as they come."""
@@ -168,18 +158,9 @@ class SelectionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig:
-    """Train an image detector from labels, or from labels and a teacher.
+class ImageRecipeConfig:
+    """Network, teacher and optimiser."""
 
-    loss = alpha x soft (agreement with the teacher) + (1 - alpha) x hard (the labels).
-    """
-
-    data: tuple[Path, ...]
-    """Prepared corpora of pictures or videos; train side learnt from, val side selects."""
-    run: Path
-    """Run folder: config, logs, checkpoints, validation scores and the model file."""
-    teacher: Path | None = None
-    """Model file of an image detector (`distill`) or a video detector (`finetune`)."""
     alpha: float | None = None
     """Weight of the soft loss, 0..1; unset = 0.4 with a teacher."""
     soft: Literal["kl", "mse"] | None = None
@@ -189,71 +170,80 @@ class DistillConfig:
     cached_views: int | None = None
     """Ask the teacher once for so many views of every sample; unset = 1 where every epoch shows the
     same, else ask it at every step. A video teacher is always asked once, for every frame."""
-    teacher_outputs: Path | None = None
-    """Folder of the computed answers, to share them between runs; unset = in the run folder."""
     model: ImageModelConfig = field(default_factory=ImageModelConfig)
     """The network that is trained."""
-    select: SelectionConfig = field(default_factory=SelectionConfig)
-    """Under-sampling of the training samples."""
-    fakes: Fakes = "stored"
-    """stored: those of the corpora; online: made of the reals while training, differently every
-    time; both: see online.stored_share. Made ones stand on the val side too, always the same."""
-    online: OnlineConfig = field(default_factory=OnlineConfig)
-    """What fakes made while training are like."""
-    degradation: float = 0.0
-    """Probability that a clip, real or fake alike, is dimmed, blurred, resized, re-encoded..."""
     views: ImageViewConfig = field(default_factory=ImageViewConfig)
     """Augmentation."""
     optim: ImageOptimConfig = field(default_factory=ImageOptimConfig)
     """Optimiser and schedule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig(ImageRecipeConfig, DetectorConfig):
+    """Train an image detector from labels, or from labels and a teacher.
+
+    loss = alpha x soft (agreement with the teacher) + (1 - alpha) x hard (the labels).
+    """
+
+    data: tuple[Path, ...]
+    """Prepared corpora of pictures or videos; the training split trains, the validation split
+    selects."""
+    run: Path
+    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    teacher: Path | None = None
+    """Model file of an image detector (`distill`) or a video detector (`finetune`)."""
+    teacher_outputs: Path | None = None
+    """Folder of the computed answers, to share them between runs; unset = in the run folder."""
+    select: SelectionConfig = field(default_factory=SelectionConfig)
+    """Under-sampling of the training samples."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=20, batch_size=32))
     """Length, batch, device, seed."""
     view_share: float = 0.875
     """Side of what the network sees as a share of a stored crop's: 224 of 256 as published."""
     frames_per_file: int = 32
-    """Frames spread over a video that are judged, for the threshold and later."""
+    """Frames spread over a video that are scored, for the threshold and later."""
     validation_frames: int | None = None
     """Fewer of them in the validations while training, to save time; unset = as many."""
-    calibration: CalibrationKind = "platt"
-    """How logits become probabilities, fitted on the val side: platt (slope and offset),
-    temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
-    max_false_alarms: float | None = None
-    """Choose the threshold so that at most this share of the val side's reals is called fake, e.g.
-    0.03; unset = best balanced accuracy."""
     stored_precision: Literal["single", "half"] = "single"
-    """Of the weights in the model file; half takes half the room, and is what is measured then."""
+    """Of the weights in the model file; half needs half the space and is then validated as such."""
     resume: bool = False
     """Continue the run in this folder."""
 
     def __post_init__(self) -> None:
-        check_online(self.fakes, self.online, self.degradation)
-        check_false_alarms(self.max_false_alarms)
-        if self.fakes != "stored" and (self.select.parts, self.select.size) != (None, None):
-            raise ValueError("select.ratio and select.size have no effect on fakes made online")
-        if self.fakes != "stored" and self.cached_views is not None:
-            raise ValueError("cached_views has no effect on fakes made online: no view comes twice")
-        if not self.data:
-            raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")
+        self.check_detector()
+        require_data(self.data)
+        if self.fakes != "stored":
+            is_whole = (self.select.parts, self.select.size) == (None, None)
+            require(is_whole, "select.ratio and select.size have no effect on fakes made online")
+            require(
+                self.cached_views is None,
+                "cached_views has no effect on fakes made online: no view comes twice",
+            )
         if self.teacher is None:
             for name in ("alpha", "soft", "temperature", "cached_views", "teacher_outputs"):
-                if getattr(self, name) is not None:
-                    raise ValueError(f"{name} has no effect without a teacher: give --teacher")
-        if self.alpha is not None and not 0.0 < self.alpha <= 1.0:
-            raise ValueError(f"alpha {self.alpha}: want 0..1, not 0: then leave out teacher")
-        if self.soft == "mse" and self.temperature is not None:
-            raise ValueError("temperature has no effect on soft=mse; remove it")
-        if self.temperature is not None and self.temperature <= 0:
-            raise ValueError("temperature must be positive")
-        if self.cached_views is not None and not 1 <= self.cached_views <= MOST_CACHED_VIEWS:
-            raise ValueError(f"cached_views: want 1..{MOST_CACHED_VIEWS}")
-        if self.loop.batch_size < 2:
-            raise ValueError("loop.batch_size: batch normalisation needs 2 or more")
-        if not 0.3 <= self.view_share <= 1.0:
-            raise ValueError("view_share: want 0.3..1")
-        if not 1 <= (self.validation_frames or 1) <= self.frames_per_file:
-            raise ValueError("validation_frames: want 1 to frames_per_file")
-        if self.frames_per_file < 1:
-            raise ValueError("frames_per_file must be at least 1")
+                unset = getattr(self, name) is None
+                require(unset, f"{name} has no effect without a teacher: give --teacher")
+        require(
+            self.alpha is None or 0.0 < self.alpha <= 1.0,
+            f"alpha {self.alpha}: want 0..1, not 0: then leave out teacher",
+        )
+        require(
+            self.soft != "mse" or self.temperature is None,
+            "temperature has no effect on soft=mse; remove it",
+        )
+        require(self.temperature is None or self.temperature > 0, "temperature must be positive")
+        require(
+            self.cached_views is None or 1 <= self.cached_views <= MOST_CACHED_VIEWS,
+            f"cached_views: want 1..{MOST_CACHED_VIEWS}",
+        )
+        enough = self.loop.batch_size >= 2
+        require(enough, "loop.batch_size: batch normalisation needs 2 or more")
+        require(0.3 <= self.view_share <= 1.0, "view_share: want 0.3..1")
+        require(self.frames_per_file >= 1, "frames_per_file must be at least 1")
+        require(
+            1 <= (self.validation_frames or 1) <= self.frames_per_file,
+            "validation_frames: want 1 to frames_per_file",
+        )
 
     @property
     def soft_weight(self) -> float:

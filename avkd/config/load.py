@@ -1,14 +1,17 @@
-"""Turns a command line (flags and YAML files) into one frozen config, or one line saying why not.
+"""Command line (flags and YAML files) -> one frozen config, or one line saying why not; and back.
 
-Knows dataclasses and jsonargparse; knows no verb and no knob. ``--data a b`` may list several
-values, ``--resume`` alone means true, and a misspelt key is answered with the likely one.
+``--data a b`` may list several values, ``--resume`` alone means true, and a misspelt key is
+answered with the likely one.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
+import inspect
 import re
+import shlex
 import typing
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -66,25 +69,155 @@ def parse(
 def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
     """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    required = [f.name for f in dataclasses.fields(config_class) if _is_required(f)]
+    flags = [f"--{name} {name.upper()}" for name in required if f"[{name} ...]" not in verb]
     parser = jsonargparse.ArgumentParser(
-        prog=f"avkd {verb}",
-        description=config_class.__doc__,
+        prog=f"avkd {verb.partition(' ')[0]}",
+        usage=" ".join(["avkd", verb, *flags, "[--config FILE.yaml] [--setting VALUE ...]"]),
+        description=inspect.getdoc(config_class),
         exit_on_error=False,
         allow_abbrev=False,  # an abbreviation is a misspelling that happens to be accepted
+        formatter_class=_HelpFormatter,
     )
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     parser.add_class_arguments(config_class)
+    _group(parser, config_class, required)
     return parser
 
 
+class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
+    """Paragraphs of the description as they are, and types as a user would write the value."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        fill = super()._fill_text
+        return "\n\n".join(fill(part, width, indent) for part in text.split("\n\n"))
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        found = super()._format_args(action, default_metavar)
+        if found.startswith("[ITEM"):
+            return f"{default_metavar} ..."
+        return default_metavar if len(found) > _LONGEST_CHOICE else found
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        text, bracket, facts = re.split(_FACTS, super()._expand_help(action) + " ", maxsplit=1)
+        if "{" in self._format_args(action, ""):
+            facts = re.sub("type: .*?, (?=default: )|, type: .*(?=\\))", "", facts)
+        for pattern, plain in _PLAIN_FACTS:
+            facts = re.sub(pattern, plain, facts)
+        return f"{text}{bracket}{facts}".strip()
+
+
+_LONGEST_CHOICE = 60  # characters
+_FACTS = r"(\((?=required|type: |default: )|$)"
+_PLAIN_FACTS = (
+    (r"<class '(\w+)'>", r"\1"),
+    (r"Optional\[(.*?\]?)\](?=,|\))", r"\1"),
+    (r"Literal\[(.*?)\]", lambda found: found[1].replace("'", "").replace(", ", " | ")),
+    (r"tuple\[(.*?), \.\.\.\]", r"list of \1"),
+    (r" \| null", ""),
+    ("default: (null|\\(\\))", "default: unset"),
+)
+
+
+def _group(
+    parser: jsonargparse.ArgumentParser, config_class: type, required: Sequence[str]
+) -> None:
+    """Sections of the help: what must be given and the verb's own, each group, then the rest."""
+    options, main, *nested = (group for group in parser._action_groups if group._group_actions)
+    main.title = "settings"
+    own = {*inspect.get_annotations(config_class), *required}
+    sections = []
+    for base in config_class.__mro__[1:-1]:
+        names = {*inspect.get_annotations(base)} - own
+        section = parser.add_argument_group((inspect.getdoc(base) or "").rstrip(".").lower())
+        section._group_actions += [a for a in main._group_actions if a.dest in names]
+        main._group_actions[:] = [a for a in main._group_actions if a.dest not in names]
+        sections.append(section)
+    order = [*required, *(name for name, _ in _leaf_types(config_class))]
+    for group in (main, *sections, *nested):
+        group.title = re.split("[;:.]", group.title or "")[0]
+        group._group_actions.sort(key=lambda a: order.index(a.dest) if a.dest in order else -1)
+        for action in group._group_actions:
+            if action.help == "Path to a configuration file.":
+                action.help = argparse.SUPPRESS
+    for action in options._group_actions:
+        if action.dest == "print_config":
+            action.help = "Print every setting as YAML, for a --config file, and exit."
+    shown = [group for group in (main, *sections, *nested, options) if group._group_actions]
+    vars(parser)["_action_groups"][:] = shown
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
+
+
 def to_yaml(config: Any) -> str:
-    """Flat and complete YAML of a config; `parse` with ``--config`` gives back an equal object."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False, allow_unicode=True)
+    """Complete YAML of a config; `parse` with ``--config`` gives back an equal object."""
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+
+
+def stored_settings(path: Path, config_class: type) -> dict[str, Any]:
+    """What a ``config.yaml`` of this or an earlier version says, as `settings_of` names it.
+
+    A setting that it does not hold is missing and not at its default: there was none then.
+
+    Raises:
+        ConfigError: it is damaged, or holds a setting that there is no longer.
+    """
+    read = settings_of(parse(str(path), config_class, ["--config", str(path)]))
+    written = dict(_dotted(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    return {name: value for name, value in read.items() if name in written}
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """Plain values by dotted name."""
+    return dict(_dotted(_plain(config)))
+
+
+def _dotted(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def command_of(verb: str, config: Any) -> str:
+    """The shell-quoted command of a flat config; settings at their default are left out.
+
+    Made from the config and not from what was typed, so it is whole where a file of settings was
+    given, and true where no command was typed at all.
+    """
+    words = ["avkd", verb]
+    for field in _ordered_fields(type(config)):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words += _flag(field.name, value)
+    return shlex.join(words)
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if isinstance(value, tuple):
+        texts = [str(item) for item in value]
+        # What begins like a flag or a list is said in a form of which that is no beginning.
+        if any(text.startswith(("-", "[")) for text in texts):
+            return [f"--{name}={_yaml_list(texts)}"]
+        return [f"--{name}", *texts]
+    if value is None or isinstance(value, bool):
+        return [f"--{name}", {None: "null", True: "true", False: "false"}[value]]
+    return [f"--{name}={value}"] if str(value).startswith("-") else [f"--{name}", str(value)]
+
+
+def _ordered_fields(config_class: type) -> list[dataclasses.Field[Any]]:
+    """The class's own first, then those of the groups it inherits."""
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    names = (name for base in config_class.__mro__[:-1] for name in inspect.get_annotations(base))
+    return [fields[name] for name in dict.fromkeys(names) if name in fields]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in _ordered_fields(type(value))}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
@@ -93,7 +226,7 @@ def _plain(value: Any) -> Any:
 def _leaf_types(config_class: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every setting as (dotted name, type); sections are descended into and listed as well."""
     hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
+    for field in _ordered_fields(config_class):
         hint = hints[field.name]
         yield prefix + field.name, hint
         for option in (hint, *typing.get_args(hint)):
@@ -185,7 +318,7 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
         return message
     if unknown in _WITHDRAWN:
         return f"setting {unknown!r}: {_WITHDRAWN[unknown]}"
-    # Judge by the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
+    # Compare the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
     close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.6)
     if not close:
         by_last_word = {name.rpartition(".")[2]: name for name in fields}

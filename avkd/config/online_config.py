@@ -1,9 +1,4 @@
-"""Knobs of fakes that are made while training; part of `avkd finetune` and `avkd distill`.
-
-Plain frozen dataclass: nothing heavy is imported, and every check happens when one is built.
-"""
-
-from __future__ import annotations
+"""Settings of fakes made while training; part of `avkd finetune` and `avkd distill`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +11,7 @@ BlenderName = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class OnlineConfig:
-    """What fakes made while training are like."""
+    """Fakes made while training."""
 
     exclude_blenders: tuple[BlenderName, ...] = ()
     """Ways of blending that are never used, to be tested as unseen."""
@@ -64,10 +59,10 @@ def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None
 
 
 def check_false_alarms(share: float | None) -> None:
-    """Refuse a share of reals that is none.
+    """Refuse what is no share of the real videos.
 
     Raises:
         ValueError: it is not between 0 and 0.5.
     """
     if share is not None and not 0.0 < share < 0.5:
-        raise ValueError("max_false_alarms: want a share of the reals above 0 and below 0.5")
+        raise ValueError("max_false_alarms: want a share of the real videos above 0 and below 0.5")

@@ -1,9 +1,4 @@
-"""A test protocol as data: which files, against which reals, which windows, which pooling.
-
-Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
-"""
-
-from __future__ import annotations
+"""A test protocol as data: which files, which real videos, which windows, which pooling."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,7 +11,7 @@ class OfficialCount:
     dataset: str
     """Dataset name."""
     method: str
-    """Forgery method; real = the reals."""
+    """Forgery method; real = the real videos."""
     files: int
     """Files of it."""
 
@@ -34,11 +29,11 @@ class ProtocolConfig:
     source: str
     """Where it is defined, and where avkd's reading of it departs, in sentences."""
     split: Literal["train", "val", "test"] = "test"
-    """Side of the split to score."""
+    """Split to score."""
     methods: tuple[str, ...] | None = None
-    """Forgery methods to score (and the reals); unset = all."""
+    """Forgery methods to score (and the real videos); unset = all."""
     reals_from: str | None = None
-    """Dataset, one of --data, whose reals all forgeries are set against; unset = its own each."""
+    """Dataset, one of --data, whose real videos serve all forgeries; unset = each its own."""
     windows: Literal["model", "covering", "whole", "spread"] = "model"
     """model = as the model was trained; covering = end to end and one at the very end; whole = end
     to end, what is left over is not looked at; spread = most_windows over the whole file."""

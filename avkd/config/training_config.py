@@ -1,9 +1,4 @@
-"""Knobs of the two training stages: `avkd pretrain` and `avkd finetune`.
-
-Plain frozen dataclasses: nothing heavy is imported, and every check happens when one is built.
-"""
-
-from __future__ import annotations
+"""Settings of the two training stages: `avkd pretrain` and `avkd finetune`."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,6 +11,7 @@ from avkd.config.online_config import (
     check_false_alarms,
     check_online,
 )
+from avkd.config.shared import ComputeConfig, at_least, require_data, shares
 from avkd.models.registry import NETWORKS, canonical_name
 
 Region = Literal["face", "mouth", "mixed"]
@@ -92,9 +88,7 @@ class ViewConfig:
     """Widest masked band of the mel spectrogram, of 80; pretraining only."""
 
     def __post_init__(self) -> None:
-        for name in ("grayscale", "erasing", "time_mask"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"views.{name} is a probability: want 0..1")
+        shares(self, "grayscale", "erasing", "time_mask", group="views.")
         if not 0 <= self.frequency_mask_max <= 80:
             raise ValueError("views.frequency_mask_max: want 0..80 mel bins")
 
@@ -138,7 +132,7 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoopConfig:
+class LoopConfig(ComputeConfig):
     """How long, on what, and with which randomness."""
 
     epochs: int | None = 150
@@ -152,12 +146,8 @@ class LoopConfig:
     """Loader processes; any number gives the same stream of batches."""
     cache_gigabytes: float = 0.0
     """Decoded crops kept in memory, at most; for small corpora on few cores, with workers 0."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1 ...; auto = a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto = bf16 where a start-up probe finds it fast and right."""
-    threads: int | None = None
-    """Threads of one process on a CPU; unset = all cores."""
     seed: int = 0
     """Of weights, sampling and augmentation."""
     validate_every_epochs: int | None = 1
@@ -179,16 +169,9 @@ class LoopConfig:
                     f"loop.{unit} {getattr(self, unit)} and loop.validate_every_{unit} {every} do "
                     "not go together: give both or neither"
                 )
-        for name in (
-            *("epochs", "steps", "batch_size"),
-            *("validate_every_epochs", "validate_every_steps"),
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"loop.{name} must be at least 1")
-        if self.workers < 0 or self.cache_gigabytes < 0:
-            raise ValueError("loop.workers and loop.cache_gigabytes must not be negative")
-        if self.seed < 0:
-            raise ValueError("loop.seed must not be negative")
+        every = ("validate_every_epochs", "validate_every_steps")
+        at_least(self, 1, "epochs", "steps", "batch_size", *every, group="loop.")
+        at_least(self, 0, "workers", "cache_gigabytes", "seed", group="loop.")
 
     def num_epochs(self, steps_per_epoch: int) -> int:
         """Length of the run in epochs of so many steps."""
@@ -210,7 +193,7 @@ class PretrainConfig:
     """Stage one: cross-modal students and teachers on real talking faces with sound; no labels."""
 
     data: tuple[Path, ...]
-    """Prepared corpora; their train side is learnt from, their val side only measured."""
+    """Prepared corpora; the training split trains, the validation split is only measured."""
     run: Path
     """Run folder: config, logs, checkpoints and the model file."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
@@ -225,10 +208,10 @@ class PretrainConfig:
     """mouth: half of the face's window around the mouth, enlarged; face: all of the window; mixed:
     any scale between them in training, the mouth when measured. What stage two's teacher sees."""
     motion_only: bool = False
-    """Subtract each clip's mean picture: a control of what the still face gives away."""
+    """Subtract each clip's mean frame: a control of what the static face gives away."""
     target_center: TargetCenter = "whitened"
-    """What is taken from the targets: per_step, the batch mean of each frame (a code of the frame
-    index); double, the clip's mean too (who speaks); whitened, then all directions count alike."""
+    """Subtracted from the targets: per_step, the batch mean of each frame index; double, the clip's
+    mean too (the speaker); whitened, as double, then all directions get equal variance."""
     momentum_start: float | None = None
     """Teacher momentum at the start; unset = 1 - 10 / steps of the run, at least 0.9."""
     momentum_end: float | None = None
@@ -241,16 +224,16 @@ class PretrainConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, batch, device, seed."""
     validation_clips: int = 256
-    """At most so many held-out clips enter the meters."""
+    """At most so many held-out clips are measured."""
     validation_starts: int = 8
-    """Seeded random places in each of them at which the meters look."""
+    """Seeded random windows of each of them that are measured."""
     resume: bool = False
     """Continue the run in this folder."""
     force: bool = False
     """Write the model file even if held-out retrieval is at chance."""
 
     def __post_init__(self) -> None:
-        _require_data(self.data)
+        require_data(self.data)
         for momentum in (self.momentum_start, self.momentum_end):
             if momentum is not None and not 0.0 <= momentum <= 1.0:
                 raise ValueError(f"teacher momentum {momentum}: want 0..1")
@@ -273,11 +256,36 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class DetectorConfig:
+    """Fakes and decision rule."""
+
+    fakes: Fakes = "stored"
+    """stored: those of the corpora; online: made from real clips while training, new ones every
+    time; both: see online.stored_share. Validation uses made ones too, always the same."""
+    online: OnlineConfig = field(default_factory=OnlineConfig)
+    """Fakes made while training."""
+    degradation: float = 0.0
+    """Probability that a clip, real or fake alike, is dimmed, blurred, resized, re-encoded..."""
+    calibration: CalibrationKind = "platt"
+    """How logits become probabilities, fitted on the validation split: platt (slope and
+    offset), temperature (slope), isotonic (any increasing curve, for 100 files or more), none."""
+    max_false_alarms: float | None = None
+    """Choose the threshold so that at most this share of the real validation videos is called fake,
+    e.g. 0.03; unset = best balanced accuracy."""
+
+    def check_detector(self) -> None:
+        """Refuse what is out of range or without effect."""
+        check_online(self.fakes, self.online, self.degradation)
+        check_false_alarms(self.max_false_alarms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(DetectorConfig):
     """Stage two: real/fake classification + ssl_weight x agreement with the stage-one teacher."""
 
     data: tuple[Path, ...]
-    """Prepared corpora with reals and fakes; train side learnt from, val side selects."""
+    """Prepared corpora of real and fake videos; the training split trains, the validation split
+    selects."""
     run: Path
     """Run folder: config, logs, checkpoints, validation scores and the model file."""
     pretrained: Path | None = None
@@ -296,13 +304,6 @@ class FinetuneConfig:
     """Clips of real_data for each clip of data in a batch."""
     exclude_methods: tuple[str, ...] = ()
     """Forgery methods never trained or selected on, to be tested as unseen."""
-    fakes: Fakes = "stored"
-    """stored: those of the corpora; online: made of the reals while training, differently every
-    time; both: see online.stored_share. Made ones stand on the val side too, always the same."""
-    online: OnlineConfig = field(default_factory=OnlineConfig)
-    """What fakes made while training are like."""
-    degradation: float = 0.0
-    """Probability that a clip, real or fake alike, is dimmed, blurred, resized, re-encoded..."""
     class_balance: Literal["paired", "balanced", "natural"] = "paired"
     """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
     real; natural: as many as there are files."""
@@ -321,19 +322,12 @@ class FinetuneConfig:
     """Optimiser and schedule; the batch counted is that of the forgery clips."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=60, batch_size=32))
     """Length, batch, device, seed."""
-    calibration: CalibrationKind = "platt"
-    """How logits become probabilities, fitted on the val side: platt (slope and offset),
-    temperature (slope), isotonic (a free rising curve, for 100 files and more), none."""
-    max_false_alarms: float | None = None
-    """Choose the threshold so that at most this share of the val side's reals is called fake, e.g.
-    0.03; unset = best balanced accuracy."""
     resume: bool = False
     """Continue the run in this folder."""
 
     def __post_init__(self) -> None:
-        _require_data(self.data)
-        check_online(self.fakes, self.online, self.degradation)
-        check_false_alarms(self.max_false_alarms)
+        require_data(self.data)
+        self.check_detector()
         if self.fakes != "stored" and self.class_balance != "paired":
             raise ValueError(f"fakes {self.fakes}: they come in pairs; want class_balance paired")
         if self.ssl_weight < 0:
@@ -359,7 +353,7 @@ class FinetuneConfig:
         if self.classifier_scale <= 0:
             raise ValueError("classifier_scale must be positive")
         if self.views.frequency_mask_max:
-            raise ValueError("views.frequency_mask_max has no effect in finetune: it hears nothing")
+            raise ValueError("views.frequency_mask_max has no effect in finetune: it is video-only")
         if self.real_ratio < 1:
             raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
         if self.real_ratio != 1 and not self.real_data:
@@ -369,8 +363,3 @@ class FinetuneConfig:
     def teacher_file(self) -> Path | None:
         """The stage-one file whose teacher is agreed with; None where that has no weight."""
         return (self.teacher or self.pretrained) if self.ssl_weight > 0 else None
-
-
-def _require_data(data: tuple[Path, ...]) -> None:
-    if not data:
-        raise ValueError("data is empty: give at least one prepared corpus (see avkd prepare)")

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.config.doctor_config import DoctorConfig
+from avkd.config.data_config import DoctorConfig
 from avkd.data import worker_pool
 from avkd.data.layouts import LAYOUTS, options_of, read_tree
 from avkd.data.manifest import Manifest
 from avkd.doctor.examination import Examined
-from avkd.doctor.file_facts import FileFacts, FileJob, digest, examine
+from avkd.doctor.file_facts import FileJob, MediaFacts, digest, examine
 from avkd.doctor.report import Report
 from avkd.doctor.soundness import check
 from avkd.outcome import ExitCode, Outcome
@@ -144,17 +144,17 @@ def _recognised(
     raise AssertionError("every layout is in a group")
 
 
-def _examined(jobs: Sequence[FileJob], config: DoctorConfig) -> dict[str, FileFacts]:
+def _examined(jobs: Sequence[FileJob], config: DoctorConfig) -> dict[str, MediaFacts]:
     """Look at every file, in workers."""
     return {
         outcome.item.sample_id: outcome.result
-        or FileFacts(problem=_POOL_CODES.get(outcome.status, outcome.status))
+        or MediaFacts(problem=_POOL_CODES.get(outcome.status, outcome.status))
         for outcome in _isolated(examine, jobs, config, "look at")
     }
 
 
 def _digests(
-    jobs: Sequence[FileJob], facts: Mapping[str, FileFacts], config: DoctorConfig
+    jobs: Sequence[FileJob], facts: Mapping[str, MediaFacts], config: DoctorConfig
 ) -> dict[str, str]:
     """SHA-256 of the files that may have an equal; of a terabyte those are few."""
     counts = Counter(found.signature for found in facts.values() if not found.problem)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
-from avkd.doctor.file_facts import FileFacts
+from avkd.doctor.file_facts import MediaFacts
 
 Level = Literal["error", "warning", "note", "ok"]
 
@@ -35,7 +35,7 @@ class Examined:
 
     layout: str
     manifest: Manifest
-    facts: Mapping[str, FileFacts]
+    facts: Mapping[str, MediaFacts]
     """By sample id; files that were not opened are absent."""
     digests: Mapping[str, str]
     """Of files that may have an equal, by sample id."""
@@ -49,9 +49,9 @@ class Examined:
             if sample.sample_id not in self.facts or not self.facts[sample.sample_id].problem
         ]
 
-    def facts_by_class(self) -> dict[tuple[Split | None, int], list[FileFacts]]:
+    def facts_by_class(self) -> dict[tuple[Split | None, int], list[MediaFacts]]:
         """Of the usable files that were opened, by side and label."""
-        groups: dict[tuple[Split | None, int], list[FileFacts]] = defaultdict(list)
+        groups: dict[tuple[Split | None, int], list[MediaFacts]] = defaultdict(list)
         for sample in self.usable:
             if sample.sample_id in self.facts:
                 groups[sample.split, sample.label].append(self.facts[sample.sample_id])

@@ -35,7 +35,7 @@ class FileJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileFacts:
+class MediaFacts:
     """What a file is; where there is a ``problem``, nothing else is known."""
 
     problem: str = ""
@@ -60,16 +60,16 @@ class FileFacts:
     """What the decoder had to leave out; known only if all was read."""
 
 
-def examine(job: FileJob) -> FileFacts:
+def examine(job: FileJob) -> MediaFacts:
     """Look at one file; a file that cannot be used is an answer, not an exception."""
     try:
         if job.kind == "video":
             return _of_video(job)
         return _of_picture(job) if job.kind == "image" else _of_folder(job)
     except MediaError as error:
-        return FileFacts(problem=error.code)
+        return MediaFacts(problem=error.code)
     except OSError:
-        return FileFacts(problem="io_error")
+        return MediaFacts(problem="io_error")
 
 
 def digest(job: FileJob) -> str:
@@ -84,7 +84,7 @@ def digest(job: FileJob) -> str:
     return hashlib.sha256("".join(image_files.picture_digests(job.path)).encode()).hexdigest()
 
 
-def _of_video(job: FileJob) -> FileFacts:
+def _of_video(job: FileJob) -> MediaFacts:
     info = media.probe(job.path)
     num_bytes = job.path.stat().st_size
     seconds, has_audio = info.duration_seconds, info.has_audio
@@ -95,7 +95,7 @@ def _of_video(job: FileJob) -> FileFacts:
         if has_audio:  # a stream may be announced and hold nothing
             has_audio = media.read_waveform(job.path, counts=counts) is not None
     rate = info.average_frames_per_second
-    return FileFacts(
+    return MediaFacts(
         width=info.width,
         height=info.height,
         codec=info.codec,
@@ -112,10 +112,10 @@ def _of_video(job: FileJob) -> FileFacts:
     )
 
 
-def _of_picture(job: FileJob) -> FileFacts:
+def _of_picture(job: FileJob) -> MediaFacts:
     image = image_files.read_image(job.path)
     num_bytes = job.path.stat().st_size
-    return FileFacts(
+    return MediaFacts(
         width=image.shape[1],
         height=image.shape[0],
         codec=image_files.format_of_name(job.path.name),
@@ -124,14 +124,14 @@ def _of_picture(job: FileJob) -> FileFacts:
     )
 
 
-def _of_folder(job: FileJob) -> FileFacts:
+def _of_folder(job: FileJob) -> MediaFacts:
     images = image_files.iter_images(job.path)
     first = next(images)
     if job.read == "all":
         for _ in images:
             pass
     names, num_bytes = _first_of_folder(job.path)
-    return FileFacts(
+    return MediaFacts(
         width=first.width,
         height=first.height,
         codec=image_files.format_of_name(names[0]),

@@ -1,7 +1,4 @@
-"""What `avkd doctor` found: a table for a screen of 100 columns, and JSON with all names.
-
-Knows nothing of how it was found.
-"""
+"""What `avkd doctor` found: a table for a screen of 100 columns, and JSON with all names."""
 
 from __future__ import annotations
 

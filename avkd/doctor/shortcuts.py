@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from avkd.doctor.file_facts import FileFacts
+from avkd.doctor.file_facts import MediaFacts
 from avkd.metrics import ranking
 
 Value = TypeVar("Value")
@@ -30,17 +30,17 @@ class Property:
     """One property of a file; either way to read it may be absent."""
 
     name: str
-    category: Callable[[FileFacts], str | None] | None
+    category: Callable[[MediaFacts], str | None] | None
     """As one of some values, for what is not ordered or not monotone."""
-    number: Callable[[FileFacts], float | None] | None
+    number: Callable[[MediaFacts], float | None] | None
     """As more or less of something."""
 
 
-def _rate(facts: FileFacts) -> str | None:
+def _rate(facts: MediaFacts) -> str | None:
     return None if facts.frames_per_second is None else f"{facts.frames_per_second:.4g}"
 
 
-def _sound(facts: FileFacts) -> str | None:
+def _sound(facts: MediaFacts) -> str | None:
     return None if facts.has_audio is None else ("yes" if facts.has_audio else "no")
 
 
@@ -69,7 +69,7 @@ class Separation:
 
 
 def separation(
-    kind: Property, reals: Sequence[FileFacts], fakes: Sequence[FileFacts]
+    kind: Property, reals: Sequence[MediaFacts], fakes: Sequence[MediaFacts]
 ) -> Separation | None:
     """Separate the classes by one property; None where it is not known of a file of each class.
 
@@ -94,7 +94,7 @@ def separation(
     return Separation(area, area > WORTH_A_WARNING and area >= 0.5 + _STANDARD_ERRORS * chance)
 
 
-def summary(kind: Property, files: Sequence[FileFacts]) -> str:
+def summary(kind: Property, files: Sequence[MediaFacts]) -> str:
     """The usual value for a table: the commonest one with its share, or the median."""
     if kind.category is not None:
         values = Counter(_known(kind.category, files))
@@ -108,7 +108,7 @@ def summary(kind: Property, files: Sequence[FileFacts]) -> str:
     return f"{np.median(numbers):.3g}" if numbers else "-"
 
 
-def distribution(kind: Property, files: Sequence[FileFacts]) -> dict[str, Any]:
+def distribution(kind: Property, files: Sequence[MediaFacts]) -> dict[str, Any]:
     """The commonest values with their counts, and the 5th, 50th and 95th percentile."""
     told: dict[str, Any] = {}
     if kind.category is not None:
@@ -123,7 +123,7 @@ def distribution(kind: Property, files: Sequence[FileFacts]) -> dict[str, Any]:
     return told
 
 
-def _known(read: Callable[[FileFacts], Value | None], files: Sequence[FileFacts]) -> list[Value]:
+def _known(read: Callable[[MediaFacts], Value | None], files: Sequence[MediaFacts]) -> list[Value]:
     return [value for value in map(read, files) if value is not None]
 
 

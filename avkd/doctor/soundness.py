@@ -84,35 +84,39 @@ def _labels(corpus: Examined) -> Iterable[Finding]:
 
 
 def _classes(corpus: Examined) -> Iterable[Finding]:
-    """Both classes on every side that is there, and the sides that training needs."""
+    """Both classes in every split that is there, and the splits that training needs."""
     counts = Counter((sample.split, sample.label) for sample in corpus.usable)
     if not counts:
         yield Finding("error", "class_missing", "no usable file at all", cure="see the rows below")
         return
     if corpus.layout in _REAL_ONLY_LAYOUTS:
-        yield Finding("note", "reals_only", "only reals: for avkd pretrain, not for real or fake")
+        yield Finding(
+            "note", "reals_only", "only real videos: for avkd pretrain, not for a detector"
+        )
         return
     there = [side for side in SIDES if counts[side, REAL] or counts[side, FAKE]]
     missing = [
-        f"no {CLASS_NAMES[label]} on the {side} side"
+        f"no {CLASS_NAMES[label]} in the {side} split"
         for side in there
         for label in (REAL, FAKE)
         if not counts[side, label]
     ]
     if missing:
-        cure = "add files of that class to that side, or deal the files out anew"
-        message = "a side of the split holds one class only"
+        cure = "add files of that class to that split, or split the files again"
+        message = "a split holds one class only"
         yield Finding("error", "class_missing", message, tuple(missing), cure, len(missing))
     else:
         sides = ", ".join(f"{side} {counts[side, REAL]} + {counts[side, FAKE]}" for side in there)
-        yield Finding("ok", "classes", f"real + fake: {sides or 'on no side'}")
+        yield Finding("ok", "classes", f"real + fake: {sides or 'in no split'}")
     if "train" not in there:
         yield Finding("note", "no_train_side", "nothing to train on: a corpus to evaluate on")
     elif "val" not in there:
         cure = "hold people out, e.g. --options.val_fraction, where the layout has it"
-        yield Finding("warning", "no_val_side", "no val side to select on", cure=cure, count=1)
+        yield Finding(
+            "warning", "no_val_side", "no validation split to select on", cure=cure, count=1
+        )
     if no_side := [repr(s.path) for s in corpus.usable if s.split is None]:
-        message = "on no side of the split, so not used"
+        message = "in no split, so not used"
         yield Finding("note", "no_side", message, tuple(no_side), count=len(no_side))
 
 
@@ -194,8 +198,8 @@ def _duplicates(corpus: Examined) -> Iterable[Finding]:
         (
             "error",
             "same_bytes_two_sides",
-            "the same content on two sides of the split",
-            "keep the one of the side that is held out more",
+            "the same content in two splits",
+            "keep it in one of them, test before val before train",
         ),
         ("warning", "same_bytes", "the same content more than once", "remove the copies"),
     )
@@ -207,7 +211,7 @@ def _duplicates(corpus: Examined) -> Iterable[Finding]:
 
 
 def _identities(corpus: Examined) -> Iterable[Finding]:
-    """Nobody on two sides of the split."""
+    """Nobody in two splits."""
     seen: dict[str, dict[Split, str]] = defaultdict(dict)
     unknown = []
     for sample in corpus.manifest.samples:
@@ -222,19 +226,21 @@ def _identities(corpus: Examined) -> Iterable[Finding]:
         if len(sides) > 1
     ]
     if twice:
-        message = "people on two sides of the split"
-        cure = "split by identity, or leave their files out of the side that is held out less"
+        message = "people in two splits"
+        cure = (
+            "split by identity, or remove their files from one split, train before val before test"
+        )
         yield Finding("error", "identity_two_sides", message, tuple(twice), cure, len(twice))
     elif seen:
-        yield Finding("ok", "identities", "nobody on two sides of the split", count=len(seen))
+        yield Finding("ok", "identities", "nobody in two splits", count=len(seen))
     if unknown:
-        message = "nobody known in them: whether the sides share people cannot be told"
+        message = "identities unknown: whether splits share people is not checked"
         cure = "give --options.identity_pattern if the paths tell, where the layout has it"
         yield Finding("note", "no_identity", message, tuple(unknown), cure, len(unknown))
 
 
 def _pairs(corpus: Examined) -> Iterable[Finding]:
-    """A forgery on the side of the real it was made from."""
+    """A forgery in the split of the real video it was made from."""
     by_id = {sample.sample_id: sample for sample in corpus.manifest.samples}
     paired = [
         (sample, by_id[sample.source_id])
@@ -247,11 +253,11 @@ def _pairs(corpus: Examined) -> Iterable[Finding]:
         if fake.split and real.split and fake.split != real.split
     ]
     if parted:
-        message = "forgeries on another side than the real they were made from"
-        cure = "put each forgery on the side of its source"
+        message = "forgeries in another split than the real video they were made from"
+        cure = "put each forgery into the split of its source"
         yield Finding("error", "source_other_side", message, tuple(parted), cure, len(parted))
     elif paired:
-        message = "every forgery is on the side of its source"
+        message = "every forgery is in the split of its source"
         yield Finding("ok", "sources", message, count=len(paired))
 
 
@@ -282,7 +288,7 @@ _CURES_OF_SHORTCUTS = {
     "picture size": "bring both classes to one size and codec; crops keep traces of scaling",
     "frame rate": "encode both classes at one rate; repeated frames stay visible",
     "codec": _ENCODE_ALIKE,
-    "sound": "give or take the sound of both classes; do not let a model know of its absence",
-    "seconds": "judge windows of one length; do not let the number of windows into the score",
+    "sound": "keep or remove the sound of both classes alike",
+    "seconds": "score windows of one length; do not let their number affect the score",
     "bits per pixel": _ENCODE_ALIKE,
 }

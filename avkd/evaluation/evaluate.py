@@ -19,8 +19,8 @@ from torch import nn
 from tqdm import tqdm
 
 from avkd import runtime
-from avkd.config.command_line import command_of
 from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.load import command_of
 from avkd.config.protocol_config import ProtocolConfig
 from avkd.data.clip_items import ClipItem
 from avkd.data.crops.crop_provenance import CropProvenance

@@ -38,6 +38,10 @@ class Result:
     """Forgery method the training went without for leave-one-out; empty = none."""
     seed: int | None
     """Of the run; None = a model that was given."""
+    trained_on: str = ""
+    """Name of the training set, where a study has several."""
+    ratio: str = ""
+    """real:fake of the training samples, where a study has several."""
     model_fingerprint: str
     """Digest of its file."""
     training_methods: frozenset[str] | None

@@ -1,1 +1,1 @@
-"""One file per training: what is learnt, from what, how it is judged. No stage knows another."""
+"""One file per training stage, and the runner they share."""

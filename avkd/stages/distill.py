@@ -8,44 +8,31 @@ loaded without a check and ran at every step, ours is strict and may be asked on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
-import numpy as np
 import torch
 from torch import nn
 
-from avkd import durable, runtime
+from avkd import durable
 from avkd.config.image_config import DistillConfig
-from avkd.config.load import to_yaml
-from avkd.data import build, transforms, view_strip
-from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data import build
+from avkd.data.datasets import TrainingClips
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches, RecurringBatches
-from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
-from avkd.evaluation.validation import Validation, export_detector
 from avkd.losses.classification import prior_corrected_cross_entropy
 from avkd.losses.distillation import logit_mean_squares, softened_divergence
-from avkd.metrics import ranking
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
-from avkd.models.model_file import round_to_half
 from avkd.outcome import Outcome
-from avkd.reporting.figures.results import roc_image
-from avkd.runtime import Runtime
+from avkd.stages.runner import start_machine, train_detector
 from avkd.teachers.output_cache import OutputCache
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
 from avkd.training import optim
 from avkd.training.loop import Plan, StepOutput
 from avkd.training.optim import PlateauSchedule, WarmupSchedule
-from avkd.training.run import train
-from avkd.training.run_log import RunLog
 
 _TEMPERATURE = 4.0
 _WARMUP_SHARE = 0.05
-_PICTURES = 4
 
 
 class DistillStep(nn.Module):
@@ -113,14 +100,11 @@ def distill(config: DistillConfig) -> Outcome:
 
     Raises:
         ModelFileError: the teacher's file is no detector, or damaged.
-        ValueError: one class only, an identity on two sides, a teacher for other inputs, answers
+        ValueError: one class only, an identity in two splits, a teacher for other inputs, answers
             of another teacher, ...
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
-    machine = runtime.start(
-        device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
-    )
-    runtime.seed_everything(config.loop.seed)
+    machine = start_machine(config.loop)
     student = _student(config).to(machine.device)
     data = build.distill_data(config, clip_frames=student.frames, landmarks=student.uses_landmarks)
     require_enough_files(config.calibration, [item.sample.label for item in data.validation])
@@ -135,61 +119,27 @@ def distill(config: DistillConfig) -> Outcome:
         fake_fraction=fake_fraction,
         model_input=data.training.model_input,
     )
-
-    loader = training_loader(
-        data.training,
-        batches,
-        workers=config.loop.workers,
-        pin_memory=machine.device.type == "cuda",
-    )
-    audit = None if config.fakes == "stored" else loader_audit.audit(loader)
-
-    def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        validation = _validation(step, data, config, machine, config.validation_frames)
-        roc = ranking.roc_curve(*validation.labels_and_logits)
-        log.image(steps - 1, "views/student", _picture(data.training, machine))
-        log.image(steps - 1, "validation/roc", roc_image(*roc))
-        values = validation.values()
-        return {**values, "selection": -values["cross_entropy"]}
-
-    progress = train(
+    return train_detector(
+        config,
         step,
-        _plan(config, len(batches)),
-        folder=config.run,
-        config_yaml=to_yaml(config),
-        continued=config.resume,
-        machine=machine,
-        batches=loader,
-        validate=validate,
-    )
-    provenance = {
-        **data.provenance,
-        "teacher": None if teacher_file is None else teacher_file.fingerprint,
-        "alpha": config.soft_weight,
-        "soft": None if teacher_file is None else config.soft or "kl",
-        "temperature": None if teacher_file is None else step.temperature,
-        "weights": config.model.weights,
-        "fakes": config.fakes,
-        "corners_auc": None if audit is None else round(audit.auc, 4),
-        "fake_fraction": step.fake_fraction,
-        "seed": config.loop.seed,
-        "best_step": progress.best_step,
-    }
-    is_half = config.stored_precision == "half"
-    if is_half:
-        round_to_half(step.student)
-    return export_detector(
-        _validation(step, data, config, machine, None),
         step.student,
-        folder=config.run,
-        verb="distill",
+        _plan(config, len(batches)),
+        data,
+        batches,
+        machine,
         kind="image_detector",
         arguments=config.model.arguments(),
-        model_input=step.model_input,
-        provenance=provenance,
-        calibration=config.calibration,
-        max_false_alarms=config.max_false_alarms,
-        half_precision=is_half,
+        provenance={
+            "teacher": None if teacher_file is None else teacher_file.fingerprint,
+            "alpha": config.soft_weight,
+            "soft": None if teacher_file is None else config.soft or "kl",
+            "temperature": None if teacher_file is None else step.temperature,
+            "weights": config.model.weights,
+        },
+        selection=lambda values: -values["cross_entropy"],
+        validation_frames=config.validation_frames,
+        batch_size=config.loop.batch_size,
+        half_precision=config.stored_precision == "half",
     )
 
 
@@ -311,29 +261,3 @@ def _teacher(
     if teacher.is_video:
         return ask_every_frame(teacher, clips.items, cache, clips.model_input.clip_frames)
     return ask_every_view(teacher, clips, cache, config.loop.batch_size)
-
-
-def _validation(
-    step: DistillStep,
-    data: build.DistillData,
-    config: DistillConfig,
-    machine: Runtime,
-    frames: int | None,
-) -> Validation:
-    """Scores of the val side, of ``frames`` of every video (None = of as many as later)."""
-    seen = step.model_input
-    return Validation.of(
-        step.student,
-        data.validation,
-        seen if frames is None else replace(seen, windows_per_file=frames),
-        machine,
-        batch_size=config.loop.batch_size,
-    )
-
-
-def _picture(clips: TrainingClips, machine: Runtime) -> np.ndarray:
-    """What the student sees of a few training samples."""
-    batch = clips.first_clips(_PICTURES).to(machine.device)
-    seen = clips.model_input.see(batch, batch.student)[0]
-    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
-    return view_strip.draw_strip(seen, masks, None)

@@ -12,23 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avkd import runtime
-from avkd.config.load import to_yaml
 from avkd.config.training_config import FinetuneConfig, VideoModelConfig
-from avkd.data import build, transforms, view_strip
-from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data import build
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches
-from avkd.evaluation import loader_audit
 from avkd.evaluation.calibration import require_enough_files
-from avkd.evaluation.validation import Validation, export_detector
 from avkd.losses.agreement import negative_cosine
 from avkd.losses.classification import prior_corrected_cross_entropy
-from avkd.metrics import ranking
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
@@ -41,19 +34,16 @@ from avkd.models.model_file import (
     read_header,
 )
 from avkd.outcome import Outcome
-from avkd.reporting.figures.results import roc_image
-from avkd.runtime import Runtime
+from avkd.stages.runner import start_machine, train_detector
 from avkd.training import optim
 from avkd.training.loop import StepOutput
-from avkd.training.run import plan_of, train
-from avkd.training.run_log import RunLog
+from avkd.training.run import plan_of
 
 logger = logging.getLogger(__name__)
 
 # Equal AUCs (small validation sets) are told apart by the cross-entropy, which this keeps below
 # one step of AUC: FF++'s 140 real and 560 fake validation files step by 1.3e-5.
 _TIE_BREAK = 1e-6
-_CLIPS_IN_PICTURE = 4
 
 
 class FinetuneStep(nn.Module):
@@ -120,15 +110,12 @@ def finetune(config: FinetuneConfig) -> Outcome:
 
     Raises:
         ModelFileError: the stage-one file is not one, is damaged or partial; names the tensor.
-        ValueError: the data hold one class only, an identity is on two sides, ...
+        ValueError: the data hold one class only, an identity is in two splits, ...
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
     parent = _stage_one_header(config.pretrained)
     teacher = _stage_one_header(config.teacher_file)
-    machine = runtime.start(
-        device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
-    )
-    runtime.seed_everything(config.loop.seed)
+    machine = start_machine(config.loop)
     arguments = _arguments(config, parent, teacher)
     teacher_input = None
     if teacher is not None and config.teacher_file is not None:
@@ -156,58 +143,29 @@ def finetune(config: FinetuneConfig) -> Outcome:
         fake_fraction=batches.fake_fraction,
     ).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
-
-    loader = training_loader(
-        data.training,
-        batches,
-        workers=config.loop.workers,
-        pin_memory=machine.device.type == "cuda",
-    )
-    audit = None if config.fakes == "stored" else loader_audit.audit(loader)
-
-    def validate(log: RunLog, steps: int) -> Mapping[str, float]:
-        validation = _validation(step, data, machine)
-        roc = ranking.roc_curve(*validation.labels_and_logits)
-        log.image(steps - 1, "views/detector", _picture(step, data.training, machine))
-        log.image(steps - 1, "validation/roc", roc_image(*roc))
-        values = validation.values()
-        selection = values["video_auc"] - _TIE_BREAK * min(values["cross_entropy"], 1.0)
-        return {**values, "selection": selection}
-
-    progress = train(
+    return train_detector(
+        config,
         step,
-        plan,
-        folder=config.run,
-        config_yaml=to_yaml(config),
-        continued=config.resume,
-        machine=machine,
-        batches=loader,
-        validate=validate,
-    )
-    provenance = {
-        **data.provenance,
-        "pretrained": None if parent is None else parent.sha256,
-        "teacher": None if teacher is None else teacher.sha256,
-        "start": "scratch" if parent is None else config.start,
-        "ssl_weight": config.ssl_weight,
-        "fakes": config.fakes,
-        "corners_auc": None if audit is None else round(audit.auc, 4),
-        "fake_fraction": batches.fake_fraction,
-        "seed": config.loop.seed,
-        "best_step": progress.best_step,
-    }
-    return export_detector(
-        _validation(step, data, machine, show_progress=True),
         step.detector,
-        folder=config.run,
-        verb="finetune",
+        plan,
+        data,
+        batches,
+        machine,
         kind="detector",
         arguments=arguments,
-        model_input=step.model_input,
-        provenance=provenance,
-        calibration=config.calibration,
-        max_false_alarms=config.max_false_alarms,
+        provenance={
+            "pretrained": None if parent is None else parent.sha256,
+            "teacher": None if teacher is None else teacher.sha256,
+            "start": "scratch" if parent is None else config.start,
+            "ssl_weight": config.ssl_weight,
+        },
+        selection=_selection,
+        importance=lambda seen: step.detector(seen).importance,
     )
+
+
+def _selection(values: Mapping[str, float]) -> float:
+    return values["video_auc"] - _TIE_BREAK * min(values["cross_entropy"], 1.0)
 
 
 def _stage_one_header(path: Path | None) -> ModelHeader | None:
@@ -282,23 +240,7 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
     )
 
 
-def _validation(
-    step: FinetuneStep, data: build.FinetuneData, machine: Runtime, *, show_progress: bool = False
-) -> Validation:
-    return Validation.of(
-        step.detector, data.validation, step.model_input, machine, show_progress=show_progress
-    )
-
-
 def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Mean logit of each class that is in the batch."""
     named = {"logit/real": labels == 0, "logit/fake": labels == 1}
     return {name: logit[of_class].mean() for name, of_class in named.items() if of_class.any()}
-
-
-def _picture(step: FinetuneStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
-    """What the detector sees of a few training clips of epoch 0."""
-    batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
-    (seen,) = step.model_input.see(batch, batch.student)
-    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
-    return view_strip.draw_strip(seen, masks, step.detector(seen).importance)

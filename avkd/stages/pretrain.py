@@ -11,16 +11,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from avkd import runtime
-from avkd.config.load import to_yaml
 from avkd.config.training_config import PretrainConfig
-from avkd.data import audio_features, build, transforms, view_strip
-from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data import audio_features, build, transforms
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ShuffledBatches
 from avkd.evaluation.cross_modal_meters import Places, measure, random_places
@@ -31,16 +27,15 @@ from avkd.models.build import build_cross_modal_network
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
 from avkd.outcome import ExitCode, Outcome
-from avkd.runtime import Runtime
+from avkd.stages.runner import picture, start_machine, train_stage
 from avkd.training import optim, run_folder
 from avkd.training.loop import Plan, StepOutput
-from avkd.training.run import plan_of, train
+from avkd.training.run import plan_of
 from avkd.training.run_log import RunLog
 
 logger = logging.getLogger(__name__)
 
 _ALARMING_POSITION_SHARE = 0.5
-_CLIPS_IN_PICTURE = 4
 _CHARTS = {
     "held-out retrieval@1 with interval, linear baseline, chance": (
         *("retrieval_at_1", "retrieval_low", "retrieval_high"),
@@ -112,18 +107,15 @@ class PretrainStep(nn.Module):
 
 
 def pretrain(config: PretrainConfig) -> Outcome:
-    """Run stage one; leaves the run folder with ``model.safetensors`` if it learnt something.
+    """Run stage one; leaves the run folder with ``model.safetensors`` if it learned something.
 
     Raises:
         ValueError: the data hold no usable clip with sound, or settings do not fit.
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
-    machine = runtime.start(
-        device=config.loop.device, precision=config.loop.precision, threads=config.loop.threads
-    )
-    runtime.seed_everything(config.loop.seed)
+    machine = start_machine(config.loop)
     data = build.pretrain_data(config)
-    run_folder.check(config.run, to_yaml(config), resume=config.resume)
+    run_folder.check(config.run, config, resume=config.resume)
     model_input = data.training.model_input
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
     plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
@@ -137,13 +129,6 @@ def pretrain(config: PretrainConfig) -> Outcome:
     places = random_places(data.validation, config.validation_starts)
     baseline = _baseline(data, places)
 
-    loader = training_loader(
-        data.training,
-        batches,
-        workers=config.loop.workers,
-        pin_memory=machine.device.type == "cuda",
-    )
-
     def meters() -> dict[str, float]:
         values = measure(
             step.network,
@@ -155,24 +140,19 @@ def pretrain(config: PretrainConfig) -> Outcome:
         )
         return {**values, "linear_baseline": baseline}
 
+    def importance(seen: Tensor) -> Tensor | None:
+        return step.network.video_student.encoder(seen).importance
+
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         values = meters()
-        log.image(steps - 1, "views/student", _picture(step, data.training, machine))
+        log.image(steps - 1, "views/student", picture(data.training, machine, importance))
         is_code = values["position_only_share"] > _ALARMING_POSITION_SHARE
         if config.target_center == "none" and is_code and _at_chance(values, 1):
             log.say("the targets encode the frame index, not content: --target_center whitened")
         return values
 
-    train(
-        step,
-        plan,
-        folder=config.run,
-        config_yaml=to_yaml(config),
-        continued=config.resume,
-        machine=machine,
-        batches=loader,
-        validate=validate,
-        charts=_CHARTS,
+    train_stage(
+        config, step, plan, data.training, batches, machine, validate=validate, charts=_CHARTS
     )
     return _export(config, plan, step, arguments, data, meters())
 
@@ -211,7 +191,7 @@ def _export(
     data: build.PretrainData,
     values: dict[str, float],
 ) -> Outcome:
-    """Write the model file, unless the meters say that nothing was learnt."""
+    """Write the model file, unless the meters say that nothing was learned."""
     interval = ""
     if "retrieval_low" in values:
         interval = f" [{values['retrieval_low']:.3f}, {values['retrieval_high']:.3f}]"
@@ -251,12 +231,3 @@ def _export(
 def _at_chance(values: Mapping[str, float], num_looks: int) -> bool:
     bound = health.retrieval_chance_bound(round(values["num_clips"]), num_looks)
     return values["retrieval_at_1"] <= bound
-
-
-def _picture(step: PretrainStep, clips: TrainingClips, machine: Runtime) -> np.ndarray:
-    """What the student sees of a few training clips of epoch 0."""
-    batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
-    (seen,) = clips.model_input.see(batch, batch.student)
-    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
-    importance = step.network.video_student.encoder(seen).importance
-    return view_strip.draw_strip(seen, masks, importance)

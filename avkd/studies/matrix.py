@@ -1,16 +1,13 @@
-"""Trains every row of a list, tests it on every column of another, and puts all into one table.
+"""`avkd matrix`: every training of a list on every test of another, and leave-one-method-out.
 
-Leave-one-out repeats a training without a method. Every run is a run folder of `avkd finetune` or
-`avkd distill`, every number comes from an `avkd evaluate` folder; what is finished is kept. Refused
-before anything is trained: people whom a training and a test both show.
+Refused before anything is trained: people that a training and a test have in common.
 """
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,42 +16,18 @@ from avkd.blending.blenders import BLENDER_OF_METHOD
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import parse
-from avkd.config.matrix_config import ALL_METHODS, MatrixConfig, MatrixTest, MatrixTraining
+from avkd.config.study_config import ALL_METHODS, MatrixConfig, MatrixTest, MatrixTraining
 from avkd.config.training_config import FinetuneConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD
-from avkd.models.model_file import ModelHeader, read_header
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import matrix_table
 from avkd.reporting.figures.canvas import save
-from avkd.reporting.matrix_table import Overlap, Result, to_csv
+from avkd.reporting.matrix_table import Result, to_csv
 from avkd.reporting.page import to_markdown, write_page
-from avkd.stages.distill import distill
-from avkd.stages.finetune import finetune
 from avkd.studies import matrix_checks
-from avkd.studies.finished_runs import corpora_of, model_of, score_once, train_once
-from avkd.studies.matrix_checks import Judged
-
-logger = logging.getLogger(__name__)
-
-Recipe = FinetuneConfig | DistillConfig
-Corpora = Mapping[Path, Corpus]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One model of the matrix: to be trained, or given."""
-
-    training: MatrixTraining
-    recipe: Recipe | None
-    """The command that trains it; None = it is given."""
-    left_out: str
-    """The method it goes without for leave-one-out; empty = none."""
-    seed: int | None
-    model: Path
-    """Its file."""
-    scores: Path
-    """Folder for the scores, one for each test in it."""
+from avkd.studies.grid import Corpora, GridRun, Recipe, known_data, model_of, run_grid
+from avkd.studies.matrix_checks import TestFiles
 
 
 def matrix(config: MatrixConfig) -> Outcome:
@@ -66,13 +39,13 @@ def matrix(config: MatrixConfig) -> Outcome:
             to leave out is not there, a run or scores there were made with other settings.
     """
     recipes = {training.name: _recipe(training, config) for training in config.trainings}
-    folders = [folder for t in config.trainings for folder in known_data(t, recipes[t.name])]
+    folders = [folder for t in config.trainings for folder in _known_data(t, recipes[t.name])]
     folders += [folder for test in config.tests for folder in test.data]
     corpora = {folder: Corpus.open(folder) for folder in dict.fromkeys(folders)}
-    tests = [Judged.of(test, corpora) for test in config.tests]
+    tests = [TestFiles.of(test, corpora) for test in config.tests]
     warnings = matrix_checks.check(
         tests,
-        {t.name: known_data(t, recipes[t.name]) for t in config.trainings},
+        {t.name: _known_data(t, recipes[t.name]) for t in config.trainings},
         corpora,
         mixed_preprocessing=config.mixed_preprocessing,
     )
@@ -86,21 +59,31 @@ def matrix(config: MatrixConfig) -> Outcome:
             _left_out(training, recipes[training.name], tests, corpora),
         )
     ]
-    for number, run in enumerate(runs, 1):
-        logger.info("model %d of %d: %s", number, len(runs), run.model)
-        if isinstance(run.recipe, FinetuneConfig):
-            train_once(run.recipe, finetune)
-        elif run.recipe is not None:
-            train_once(run.recipe, distill)
-    results = [r for run in runs for judged in tests for r in _test(run, judged, config, corpora)]
-    return _write(config.out, results, warnings)
+    methods = {files.test: files.methods for files in tests}
+
+    def evaluation(run: GridRun, test: MatrixTest) -> EvaluateConfig | None:
+        if run.left_out and run.left_out not in methods[test]:
+            return None
+        return EvaluateConfig(
+            model=run.model,
+            data=test.data,
+            out=run.scores / test.name,
+            methods=test.methods,
+            protocol=test.protocol,
+            mixed_preprocessing=config.mixed_preprocessing,
+            tables_only=True,
+            bootstrap_resamples=config.bootstrap_resamples,
+            batch_size=config.batch_size,
+            device=config.device or ("auto" if run.recipe is None else run.recipe.loop.device),
+            threads=config.threads or (None if run.recipe is None else run.recipe.loop.threads),
+        )
+
+    return _write(config.out, run_grid(runs, config.tests, corpora, evaluation), warnings)
 
 
-def known_data(training: MatrixTraining, recipe: Recipe | None) -> tuple[Path, ...]:
-    """The corpora a training learns from, those of further reals last; none if it does not say."""
-    if recipe is None:
-        return training.data or ()
-    return (*recipe.data, *(recipe.real_data if isinstance(recipe, FinetuneConfig) else ()))
+def _known_data(training: MatrixTraining, recipe: Recipe | None) -> tuple[Path, ...]:
+    """The corpora a training uses; none if it does not say."""
+    return (training.data or ()) if recipe is None else known_data(recipe)
 
 
 def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
@@ -151,18 +134,18 @@ def _runs(
     recipe: Recipe | None,
     config: MatrixConfig,
     methods: tuple[str, ...],
-) -> Iterator[Run]:
+) -> Iterator[GridRun]:
     """The training itself and without each method to leave out, at every seed."""
+    known = _known_data(training, recipe)
     if recipe is None:
         assert training.model is not None
-        scores = config.out / "scores" / training.name / "given"
-        yield Run(
-            training=training,
+        yield GridRun(
+            training=training.name,
             recipe=None,
-            left_out="",
-            seed=None,
             model=training.model,
-            scores=scores,
+            scores=config.out / "scores" / training.name / "given",
+            seed=None,
+            known_data=known,
         )
         return
     for left_out in ("", *methods):
@@ -170,18 +153,19 @@ def _runs(
         for seed in config.seeds:
             place = Path(training.name, _folder_name(left_out), f"seed-{seed}")
             folder = config.out / "runs" / place
-            yield Run(
-                training=training,
+            yield GridRun(
+                training=training.name,
                 recipe=replace(wanted, run=folder, loop=replace(wanted.loop, seed=seed)),
-                left_out=left_out,
-                seed=seed,
                 model=model_of(folder),
                 scores=config.out / "scores" / place,
+                seed=seed,
+                known_data=known,
+                left_out=left_out,
             )
 
 
 def _left_out(
-    training: MatrixTraining, recipe: Recipe | None, tests: Sequence[Judged], corpora: Corpora
+    training: MatrixTraining, recipe: Recipe | None, tests: Sequence[TestFiles], corpora: Corpora
 ) -> tuple[str, ...]:
     """The methods to leave out, each of which must be trained on and tested.
 
@@ -200,7 +184,7 @@ def _left_out(
     left_out = training.leave_out
     if left_out == (ALL_METHODS,):
         left_out = tuple(sorted(trained_on))
-    tested = {method for judged in tests for method in judged.methods}
+    tested = {method for files in tests for method in files.methods}
     for method in left_out:
         if method not in trained_on:
             raise ValueError(
@@ -223,60 +207,6 @@ def _folder_name(left_out: str) -> str:
         return "all_methods"
     plain = re.fullmatch(r"[\w.-]{1,64}", left_out, re.ASCII)
     return f"without_{left_out if plain else durable.fingerprint(left_out)}"
-
-
-def _test(run: Run, judged: Judged, config: MatrixConfig, corpora: Corpora) -> Iterator[Result]:
-    """The rows of one test; none where the method that was left out is not in it."""
-    test = judged.test
-    if run.left_out and run.left_out not in judged.methods:
-        return
-    header = read_header(run.model)
-    settings = EvaluateConfig(
-        model=run.model,
-        data=test.data,
-        out=run.scores / test.name,
-        methods=test.methods,
-        protocol=test.protocol,
-        mixed_preprocessing=config.mixed_preprocessing,
-        tables_only=True,
-        bootstrap_resamples=config.bootstrap_resamples,
-        batch_size=config.batch_size,
-        device=config.device or ("auto" if run.recipe is None else run.recipe.loop.device),
-        threads=config.threads or (None if run.recipe is None else run.recipe.loop.threads),
-    )
-    for row in score_once(settings, name=test.name):
-        yield Result(
-            training=run.training.name,
-            left_out=run.left_out,
-            seed=run.seed,
-            model_fingerprint=header.fingerprint,
-            training_methods=_training_methods(header),
-            test=test.name,
-            overlap=_overlap(run, header, test, corpora),
-            row=row,
-        )
-
-
-def _training_methods(header: ModelHeader) -> frozenset[str] | None:
-    methods = header.provenance.get("training_methods")
-    if not isinstance(methods, list):
-        return None
-    return frozenset(map(str, methods)) - {REAL_METHOD}
-
-
-def _overlap(run: Run, header: ModelHeader, test: MatrixTest, corpora: Corpora) -> Overlap:
-    """How many of the tested corpora are those trained on, by content or by dataset name."""
-    contents = set(corpora_of(header))
-    trained_on = [corpora[folder] for folder in known_data(run.training, run.recipe)]
-    datasets = {s.dataset for corpus in trained_on for s in corpus.expected}
-    known = [
-        corpora[folder].manifest.fingerprint in contents
-        or not datasets.isdisjoint(s.dataset for s in corpora[folder].expected)
-        for folder in test.data
-    ]
-    if all(known):
-        return "same"
-    return "shared" if any(known) else "none"
 
 
 def _write(out: Path, results: list[Result], warnings: tuple[str, ...]) -> Outcome:

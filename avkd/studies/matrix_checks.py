@@ -1,7 +1,4 @@
-"""Whether the tests of a matrix may judge its trainings; asked before anything is trained.
-
-Knows prepared corpora and names, no model and no scores.
-"""
+"""Whether the tests of a matrix are held out from its trainings; asked before any training."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from avkd.config.evaluation_config import EvaluateConfig
-from avkd.config.matrix_config import MatrixTest
+from avkd.config.study_config import MatrixTest
 from avkd.data.crops.crop_provenance import CropProvenance
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD, Sample, check_identities
@@ -19,7 +16,7 @@ from avkd.evaluation.protocol import check_datasets, protocol_of, wants
 
 
 @dataclass(frozen=True)
-class Judged:
+class TestFiles:
     """The files of one test."""
 
     test: MatrixTest
@@ -27,13 +24,13 @@ class Judged:
     """By corpus, prepared or not."""
 
     @classmethod
-    def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> Judged:
+    def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> TestFiles:
         """Look at what `avkd evaluate` would refuse only after hours of training.
 
         Raises:
             FileNotFoundError: there is no such protocol file.
-            ValueError: its protocol is none or not of a test side, a corpus has nothing to score,
-                two bear one name, or a method is not there.
+            ValueError: its protocol is none or not of a test split, a corpus has nothing to score,
+                two have one name, or a method is not there.
         """
         # The model is not looked at: only what its files are is asked for.
         settings = EvaluateConfig(
@@ -42,15 +39,15 @@ class Judged:
         protocol = protocol_of(settings)
         if protocol.split != "test":
             raise ValueError(
-                f"test {test.name}: {test.protocol} scores {protocol.split} sides, where models "
-                "are trained or selected; a matrix tests on test sides"
+                f"test {test.name}: {test.protocol} scores {protocol.split} splits, where models "
+                "are trained or selected; a matrix tests on test splits"
             )
         samples = {f: [s for s in corpora[f].expected if wants(protocol, s)] for f in test.data}
         datasets: dict[str, Path] = {}
         for folder, wanted in samples.items():
             if not wanted:
                 raise ValueError(
-                    f"test {test.name}: {folder} has nothing to score on its test side"
+                    f"test {test.name}: {folder} has nothing to score in its test split"
                 )
             if wanted[0].dataset in datasets:
                 raise ValueError(
@@ -59,10 +56,10 @@ class Judged:
                 )
             datasets[wanted[0].dataset] = folder
         check_datasets(protocol, datasets)
-        judged = cls(test, samples)
-        if unknown := sorted(set(test.methods or ()) - judged.methods):
-            raise ValueError(f"test {test.name}: methods: no {unknown[0]!r} on the test side")
-        return judged
+        files = cls(test, samples)
+        if unknown := sorted(set(test.methods or ()) - files.methods):
+            raise ValueError(f"test {test.name}: methods: no {unknown[0]!r} in the test split")
+        return files
 
     @property
     def methods(self) -> set[str]:
@@ -71,7 +68,7 @@ class Judged:
 
 
 def check(
-    tests: Sequence[Judged],
+    tests: Sequence[TestFiles],
     trained_on: Mapping[str, tuple[Path, ...]],
     corpora: Mapping[Path, Corpus],
     *,
@@ -98,8 +95,8 @@ def check(
                 f"Whether {training} was trained on people of the tests is not checked: its data "
                 "are not given."
             )
-        for judged in tests:
-            _check_people(training, [corpora[folder] for folder in folders], judged)
+        for files in tests:
+            _check_people(training, [corpora[folder] for folder in folders], files)
     # Each corpus once, however many trainings and tests share it.
     for folder, corpus in corpora.items():
         if unknown := sum(not s.identities for s in corpus.expected if s.split is not None):
@@ -127,12 +124,12 @@ def _check_crops(corpora: Mapping[Path, Corpus], mixed_preprocessing: bool) -> l
     return [f"{sentence}: some of the differences may come from the crops." for sentence in mixed]
 
 
-def _check_people(training: str, learnt: Sequence[Corpus], judged: Judged) -> None:
-    sides = [s for corpus in learnt for s in corpus.expected if s.split in ("train", "val")]
+def _check_people(training: str, trained_on: Sequence[Corpus], files: TestFiles) -> None:
+    held = [s for corpus in trained_on for s in corpus.expected if s.split in ("train", "val")]
     try:
-        check_identities(chain(sides, *judged.samples.values()))
+        check_identities(chain(held, *files.samples.values()))
     except ValueError as error:
         raise ValueError(
-            f"training {training}, test {judged.test.name}: {error}; prepare one of them so that "
-            "their people stand on the same sides, or take one out"
+            f"training {training}, test {files.test.name}: {error}; prepare one of them so that "
+            "their people are in the same splits, or take one out"
         ) from error

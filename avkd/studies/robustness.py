@@ -1,4 +1,4 @@
-"""Scores models on clean and on distorted files, cell by cell, and puts them in one table.
+"""Scores models on clean and on perturbed files, cell by cell, and puts them in one table.
 
 Every cell is made by the preparation and the evaluation that everything else is made by. Finished
 cells are kept and the crops of the others resumed, so a stopped study goes on where it was.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from avkd import __version__, durable
 from avkd.config.load import to_yaml
-from avkd.config.robustness_config import RobustnessConfig
+from avkd.config.study_config import RobustnessConfig
 from avkd.data.build import prepare_files, read_layout
 from avkd.data.manifest import REAL_METHOD, Manifest
 from avkd.data.splits import seeded_rank
@@ -50,7 +50,7 @@ def robustness(config: RobustnessConfig) -> Outcome:
     """`avkd robustness`: scores of every cell, robustness.md, robustness.csv, robustness.png.
 
     Raises:
-        ValueError: there is no file on that side, the folder holds another study or is in use, or
+        ValueError: there is no file in that split, the folder holds another study or is in use, or
             a cell's preparation or evaluation refuses it.
         ModelFileError: a model file is not a detector, or is damaged.
     """
@@ -69,19 +69,19 @@ def robustness(config: RobustnessConfig) -> Outcome:
 
 
 def _files(config: RobustnessConfig) -> Manifest:
-    """The files of every cell: all of the side, or as many of each method as were asked for."""
+    """The files of every cell: all of the split, or as many of each method as were asked for."""
     manifest = read_layout(config.prepare_config(None, None, config.out)).of_split(config.split)
     methods = {sample.method for sample in manifest.samples}
     if unknown := sorted({*(config.methods or ())} - methods):
         raise ValueError(
-            f"methods: {unknown[0]!r} is not on the {config.split} side of {config.source}; there "
+            f"methods: {unknown[0]!r} is not in the {config.split} split of {config.source}; there "
             f"are {', '.join(sorted(methods)) or 'no files'}"
         )
     if config.methods is not None:
         wanted = {REAL_METHOD, *config.methods}
         manifest = manifest.where(lambda sample: sample.method in wanted)
     if not manifest.samples:
-        raise ValueError(f"{config.source}: no file on its {config.split} side")
+        raise ValueError(f"{config.source}: no file in its {config.split} split")
     room = Counter(sample.method for sample in manifest.samples)
     if config.files_per_method is not None:
         room = Counter(dict.fromkeys(room, config.files_per_method))
@@ -167,7 +167,7 @@ def _notes(
     drawn = "all there are"
     if config.files_per_method is not None:
         drawn = f"up to {config.files_per_method} of each, drawn with seed {config.seed}"
-    notes = [f"Files of every cell, {config.split} side of {config.layout}: {files} ({drawn})."]
+    notes = [f"Files of every cell, {config.split} split of {config.layout}: {files} ({drawn})."]
     if config.detector == "mtcnn":
         notes.append(f"Faces are searched on the {config.faces or 'perturbed'} frames.")
     notes += [f"{name}: {path}, model file {fingerprints[name]}." for name, path in models.items()]

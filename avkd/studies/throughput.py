@@ -29,13 +29,14 @@ from avkd.models.cost import multiply_accumulates, num_parameters
 from avkd.models.image_detector import ImageDetector
 from avkd.models.model_file import load_model
 from avkd.outcome import Outcome
+from avkd.reporting.tables import Table
 from avkd.runtime import Runtime
 
 _SHORTEST_TURN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Contestant:
+class BenchmarkModel:
     """A model in eval mode on the device, and what it looks at."""
 
     name: str
@@ -65,10 +66,10 @@ def bench(config: BenchConfig) -> Outcome:
         ModelFileError: a file is no image detector, or damaged.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
-    contestants = [_contestant(name, config, machine) for name in config.models]
+    models = [_benchmark_model(name, config, machine) for name in config.models]
     corpus = None if config.data is None else Corpus.open(config.data)
     speeds = measure(
-        contestants,
+        models,
         corpus,
         batch_size=config.batch_size,
         rounds=config.rounds,
@@ -82,7 +83,7 @@ def bench(config: BenchConfig) -> Outcome:
 
 
 def measure(
-    contestants: Sequence[Contestant],
+    models: Sequence[BenchmarkModel],
     corpus: Corpus | None,
     *,
     batch_size: int,
@@ -93,7 +94,7 @@ def measure(
     """Let the models take turns.
 
     Args:
-        contestants: On the device, in eval mode.
+        models: On the device, in eval mode.
         corpus: Pictures to read for the end-to-end rates; None = network alone.
         batch_size: Pictures at once.
         rounds: Turns of each.
@@ -101,7 +102,7 @@ def measure(
         show_progress: A bar over the turns.
     """
     turns: dict[tuple[int, bool], Callable[[], int]] = {}
-    for index, one in enumerate(contestants):
+    for index, one in enumerate(models):
         turns[index, False] = _model_turn(one, batch_size, machine)
         if corpus is not None:
             turns[index, True] = _whole_turn(one, corpus, batch_size, machine)
@@ -123,37 +124,41 @@ def measure(
             model_rates=tuple(rates[index, False]),
             whole_rates=tuple(rates.get((index, True), ())),
         )
-        for index, one in enumerate(contestants)
+        for index, one in enumerate(models)
     ]
 
 
 def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -> str:
     """A table: medians, and the ratio to the first model as median [least, most] of the rounds."""
-    facts = machine.describe()
-    lines = [
+    facts, first = machine.describe(), speeds[0]
+    table = Table.of(
+        speeds,
+        {
+            "model": lambda one: one.name,
+            "parameters": lambda one: f"{one.parameters:,}",
+            "GMAC": lambda one: f"{one.multiply_accumulates / 1e9:.3f}",
+            "frames/s, network": lambda one: _median(one.model_rates),
+            "ratio": lambda one: _ratio(one.model_rates, first.model_rates),
+            "frames/s, end to end": lambda one: _median(one.whole_rates),
+            "ratio, end to end": lambda one: _ratio(one.whole_rates, first.whole_rates),
+        },
+    )
+    return (
         f"Measured on {facts['device_name']} ({facts['threads']} threads), fp32, batches of "
-        f"{batch_size}, {len(speeds[0].model_rates)} rounds in turn; frames/s are medians of this "
-        "run, ratios are medians [least, most] over rounds, each model against the first.",
-        "",
-        "| model | parameters | GMAC | frames/s, network | ratio | frames/s, end to end | ratio |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    first = speeds[0]
-    for speed in speeds:
-        lines.append(
-            f"| {speed.name} | {speed.parameters:,} | {speed.multiply_accumulates / 1e9:.3f} | "
-            f"{_median(speed.model_rates)} | {_ratio(speed.model_rates, first.model_rates)} | "
-            f"{_median(speed.whole_rates)} | {_ratio(speed.whole_rates, first.whole_rates)} |"
-        )
-    return "\n".join(lines) + "\n"
+        f"{batch_size}, {len(first.model_rates)} rounds in turn; frames/s are medians of this run, "
+        "ratios are medians [least, most] over rounds, each model relative to the first.\n\n"
+        f"{table.to_markdown()}\n"
+    )
 
 
-def _contestant(name: str, config: BenchConfig, machine: Runtime) -> Contestant:
+def _benchmark_model(name: str, config: BenchConfig, machine: Runtime) -> BenchmarkModel:
     path = Path(name)
     if path.suffix == ".safetensors" or path.is_file():
         model, header = load_model(path, kind="image_detector")
         label = f"{path.parent.name}" if path.name == "model.safetensors" else path.stem
-        return Contestant(label, model.to(machine.device), header.input_of(ModelInput.read, path))
+        return BenchmarkModel(
+            label, model.to(machine.device), header.input_of(ModelInput.read, path)
+        )
     arguments = ImageModelConfig(name=name, image_size=config.image_size).arguments()
     detector = build_image_detector(**arguments).to(machine.device).eval()
     seen = ModelInput(
@@ -164,10 +169,10 @@ def _contestant(name: str, config: BenchConfig, machine: Runtime) -> Contestant:
         windows_per_file=FRAMES_PER_FILE,
         landmarks=detector.uses_landmarks,
     )
-    return Contestant(name, detector, seen)
+    return BenchmarkModel(name, detector, seen)
 
 
-def _inputs(one: Contestant, count: int, machine: Runtime) -> tuple[Tensor, ...]:
+def _inputs(one: BenchmarkModel, count: int, machine: Runtime) -> tuple[Tensor, ...]:
     seen, size = one.input, one.input.image_size
     generator = torch.Generator().manual_seed(0)
     # The colours come last in memory, as in every view of a stored crop.
@@ -181,7 +186,7 @@ def _inputs(one: Contestant, count: int, machine: Runtime) -> tuple[Tensor, ...]
     return clip.to(machine.device), landmarks.to(machine.device)
 
 
-def _model_turn(one: Contestant, batch_size: int, machine: Runtime) -> Callable[[], int]:
+def _model_turn(one: BenchmarkModel, batch_size: int, machine: Runtime) -> Callable[[], int]:
     inputs = _inputs(one, batch_size, machine)
 
     def turn() -> int:
@@ -193,9 +198,9 @@ def _model_turn(one: Contestant, batch_size: int, machine: Runtime) -> Callable[
 
 
 def _whole_turn(
-    one: Contestant, corpus: Corpus, batch_size: int, machine: Runtime
+    one: BenchmarkModel, corpus: Corpus, batch_size: int, machine: Runtime
 ) -> Callable[[], int]:
-    """Read and judge the next batch of the corpus, over and over."""
+    """Read and score the next batch of the corpus, over and over."""
     clips = WindowClips(corpus.items(corpus.manifest.samples), one.input)
 
     def batches() -> Iterator[ClipBatch]:

@@ -1,7 +1,7 @@
 """Teachers of an image student: an image detector, or the video detector of stage two.
 
 Both are frozen, in eval mode and given their own input. An image teacher sees the student's very
-view, now or when its answers were computed. A video teacher judges whole clips; each of its frames
+view, now or when its answers were computed. A video teacher scores whole clips; each of its frames
 inherits the clip's logit and counts as much as the clip's attention to it.
 """
 
@@ -64,7 +64,7 @@ class TeacherModel:
         """Refuse a teacher that cannot look at what the student sees.
 
         Raises:
-            ValueError: it knows other crops, or judges clips of another length.
+            ValueError: it knows other crops, or scores clips of another length.
         """
         if self.input.faces != student.faces:
             raise ValueError(
@@ -82,7 +82,7 @@ class TeacherModel:
             )
         if not self.is_video and self.input.clip_frames != student.clip_frames:
             raise ValueError(
-                f"{path}: judges {self.input.clip_frames} frame(s) at once, the student "
+                f"{path}: takes {self.input.clip_frames} frame(s) at once, the student "
                 f"{student.clip_frames}; they must see the same clip"
             )
 

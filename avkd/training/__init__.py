@@ -1,1 +1,1 @@
-"""How any stage is optimised: loop, optimiser, resuming, logging. Knows a step, not a task."""
+"""How any stage is optimised: loop, optimiser, resuming, logging."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from avkd import runtime
 from avkd.config.training_config import LoopConfig, OptimConfig
@@ -49,7 +50,7 @@ def train(
     plan: Plan,
     *,
     folder: Path,
-    config_yaml: str,
+    config: Any,
     continued: bool,
     machine: Runtime,
     batches: Callable[[int, int], Iterable[Batch]],
@@ -62,7 +63,7 @@ def train(
         step: On the device.
         plan: Length, schedule, selection.
         folder: Run folder, new or (if ``continued``) holding the very same run.
-        config_yaml: What the run is, to be written or compared.
+        config: What the run is, to be written or compared.
         continued: Go on from the last checkpoint.
         machine: Device and precision.
         batches: As in `loop.fit`.
@@ -74,7 +75,7 @@ def train(
         ValueError: the run there is another one.
     """
     runtime.keep_freed_memory()
-    run_folder.start(folder, config_yaml, resume=continued)
+    run_folder.start(folder, config, resume=continued)
     run_folder.write_environment(folder, machine.describe())
     checkpoints = resume.Checkpoints(folder / "checkpoints")
     resumed = resume.load_state(checkpoints.last) if continued else None

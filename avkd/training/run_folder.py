@@ -11,25 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from avkd import __version__, durable
+from avkd.config.load import settings_of, stored_settings, to_yaml
 
 # What a resumed run may change: how it is called and where it computes, never what it computes.
-_MAY_CHANGE = ("resume:", "force:", "workers:", "cache_gigabytes:", "device:", "threads:")
+_MAY_CHANGE = ("resume", "force", "workers", "cache_gigabytes", "device", "threads")
 
 
-def start(folder: Path, config_yaml: str, *, resume: bool) -> None:
+def start(folder: Path, config: Any, *, resume: bool) -> None:
     """Create a run folder with its config, or go on in one; raises as `check`."""
-    check(folder, config_yaml, resume=resume)
+    check(folder, config, resume=resume)
     if not resume:
-        durable.write_text(folder / "config.yaml", config_yaml)
+        durable.write_text(folder / "config.yaml", to_yaml(config))
 
 
-def check(folder: Path, config_yaml: str, *, resume: bool) -> None:
+def check(folder: Path, config: Any, *, resume: bool) -> None:
     """Refuse a folder that cannot take the run, before anything long is done for it.
 
     Raises:
         FileExistsError: the folder holds a run and ``resume`` was not asked for.
         FileNotFoundError: ``resume`` was asked for and there is no run.
-        ValueError: the run there has another config; names the first line that differs.
+        ValueError: the run there has another config; names the first setting that differs.
     """
     path = folder / "config.yaml"
     if not resume:
@@ -42,18 +43,14 @@ def check(folder: Path, config_yaml: str, *, resume: bool) -> None:
     for needed in (path, folder / "checkpoints"):
         if not needed.exists():
             raise FileNotFoundError(f"{folder}: no run there to resume (no {needed.name})")
-    before, now = (
-        [line for line in text.splitlines() if not line.strip().startswith(_MAY_CHANGE)]
-        for text in (path.read_text(encoding="utf-8"), config_yaml)
-    )
-    if before != now:
-        old, new = next(
-            ((a, b) for a, b in zip(before, now, strict=False) if a != b), ("fewer lines", "more")
-        )
-        raise ValueError(
-            f"{folder}: the run there was started with {old.strip()!r}, not {new.strip()!r}; "
-            "resume it with the same settings or start a new --run"
-        )
+    before, now = stored_settings(path, type(config)), settings_of(config)
+    for name in now:
+        old, new = (f"{name}: {found.get(name, 'nothing')}" for found in (before, now))
+        if old != new and name.rpartition(".")[2] not in _MAY_CHANGE:
+            raise ValueError(
+                f"{folder}: the run there was started with {old!r}, not {new!r}; "
+                "resume it with the same settings or start a new --run"
+            )
 
 
 def write_environment(folder: Path, description: Mapping[str, Any]) -> None:

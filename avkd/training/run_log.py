@@ -1,6 +1,6 @@
 """What a run tells: console progress with ETA, JSON lines, TensorBoard.
 
-The only file that imports TensorBoard. Knows names and numbers, no task.
+The only file that imports TensorBoard.
 """
 
 from __future__ import annotations

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from avkd.config.command_line import command_of
 from avkd.config.evaluation_config import EvaluateConfig, PredictConfig
-from avkd.config.load import parse
+from avkd.config.load import command_of, parse
 
 
 @pytest.mark.parametrize(

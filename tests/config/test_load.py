@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from avkd.config.data_config import ForgeConfig, LayoutConfig, PrepareConfig, SynthConfig
-from avkd.config.doctor_config import DoctorConfig
+from avkd.config.data_config import (
+    DoctorConfig,
+    ForgeConfig,
+    LayoutConfig,
+    PrepareConfig,
+    SynthConfig,
+)
 from avkd.config.evaluation_config import EvaluateConfig, PredictConfig, ReportConfig
+from avkd.config.image_config import DistillConfig
 from avkd.config.load import ConfigError, parse, to_yaml
+from avkd.config.online_config import OnlineConfig
+from avkd.config.study_config import RobustnessConfig
 from avkd.config.training_config import (
     FinetuneConfig,
     LoopConfig,
@@ -154,7 +162,7 @@ def test_a_yaml_value_of_the_wrong_type_names_its_key(tmp_path):
     [
         (PretrainConfig, (*REQUIRED, "--loop.epochs", "0"), "loop.epochs must be at least 1"),
         (PretrainConfig, (*REQUIRED, "--optim.lr", "-1"), "optim: want lr > 0"),
-        (PretrainConfig, (*REQUIRED, "--views.erasing", "1.5"), "views.erasing is a probability"),
+        (PretrainConfig, (*REQUIRED, "--views.erasing", "1.5"), "views.erasing: want 0..1"),
         (FinetuneConfig, REQUIRED, "--ssl_weight 0 to train without it"),
         (
             PrepareConfig,
@@ -303,6 +311,12 @@ EXAMPLES = {
     ForgeConfig: ForgeConfig(data=Path("d"), out=Path("o"), methods=("a", "b"), workers=1),
     EvaluateConfig: EvaluateConfig(model=Path("m"), data=(Path("a"), Path("b, c")), out=Path("o")),
     ReportConfig: ReportConfig(scores=(Path("a"), Path("b c")), out=Path("o"), seed=3),
+    DistillConfig: DistillConfig(
+        data=(Path("a"),), run=Path("r"), fakes="both", online=OnlineConfig(parts=0.1), alpha=None
+    ),
+    RobustnessConfig: RobustnessConfig(
+        models=(Path("m"),), source=Path("s"), layout="lrw", out=Path("o"), detector="boxes"
+    ),
     PredictConfig: PredictConfig(files=(Path("é"),), model=Path("m"), json=True, threads=2),
     PretrainConfig: PretrainConfig(
         data=(Path("a"),),

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from avkd import config as config_package
-from avkd.config import data_config, evaluation_config, training_config
+from avkd.config import (
+    data_config,
+    evaluation_config,
+    image_config,
+    shared,
+    study_config,
+    training_config,
+)
 from avkd.config.data_config import PrepareConfig
 from avkd.config.training_config import (
     FinetuneConfig,
@@ -17,7 +24,7 @@ from avkd.config.training_config import (
     VideoModelConfig,
 )
 
-MODULES = (data_config, evaluation_config, training_config)
+MODULES = (data_config, evaluation_config, image_config, shared, study_config, training_config)
 CLASSES = [
     value
     for module in MODULES

@@ -12,15 +12,14 @@ import pytest
 from PIL import Image
 
 from avkd import cli, durable
-from avkd.config.data_config import LayoutConfig, PrepareConfig
-from avkd.config.doctor_config import DoctorConfig
+from avkd.config.data_config import DoctorConfig, LayoutConfig, PrepareConfig
 from avkd.data import worker_pool
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import image_files, media
 from avkd.doctor.doctor import recognise, run_doctor
 from avkd.doctor.examination import Examined, Finding
-from avkd.doctor.file_facts import FileFacts, FileJob, digest, examine
+from avkd.doctor.file_facts import FileJob, MediaFacts, digest, examine
 from avkd.doctor.report import Report
 from avkd.doctor.shortcuts import PROPERTIES, distribution, separation, summary
 from avkd.doctor.soundness import check
@@ -46,7 +45,7 @@ def sample(side: str | None, name: str, number: int, **other) -> Sample:
     return Sample(**(told | other))
 
 
-FACTS = FileFacts(
+FACTS = MediaFacts(
     width=640,
     height=480,
     codec="h264",
@@ -131,11 +130,11 @@ def test_a_clean_corpus_passes_every_check():
         (with_sample(10, path="original/1.mp4"), "error", "label_against_name", 1, "original/1"),
         (
             only(lambda s: s.split != "val" or s.label == 1),
-            *("error", "class_missing", 1, "no real on the val side"),
+            *("error", "class_missing", 1, "no real in the val split"),
         ),
         (
             with_facts("val/real", problem="not_media"),
-            *("error", "class_missing", 1, "no real on the val side"),
+            *("error", "class_missing", 1, "no real in the val split"),
         ),
         (with_facts("toy", problem="not_media"), "error", "class_missing", 0, ""),
         (only(lambda s: s.split == "test"), "note", "no_train_side", 0, ""),
@@ -242,7 +241,7 @@ def test_a_property_that_tells_the_class_is_a_warning_with_its_number(name, chan
     assert "AUC val 1.00" in one_side.message and "train" not in one_side.message
 
 
-def sizes(*widths: int) -> list[FileFacts]:
+def sizes(*widths: int) -> list[MediaFacts]:
     return [dataclasses.replace(FACTS, width=width, height=width) for width in widths]
 
 

@@ -18,7 +18,7 @@ from avkd import cli
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
 from avkd.models.model_file import read_header
-from avkd.studies import matrix
+from avkd.studies import grid
 
 FILES = {"train": 12, "val": 6, "test": 6}
 METHODS_OF_ONE = ("dots", "grid")
@@ -343,9 +343,9 @@ def test_what_cannot_be_left_out_or_tested_is_refused(
             {"trainings": [one], "tests": study.config["tests"][2:]},
             "no test holds 'dots'",
         ),
-        ({"tests": [{"name": "x", "data": [str(study.one)], "methods": ["no"]}]}, "no 'no' on"),
+        ({"tests": [{"name": "x", "data": [str(study.one)], "methods": ["no"]}]}, "no 'no' in"),
         ({"tests": [{"name": "x", "data": [str(study.one), str(twin)]}]}, "both named 'one'"),
-        ({"tests": [{**given, "protocol": str(selecting)}]}, "scores val sides"),
+        ({"tests": [{**given, "protocol": str(selecting)}]}, "scores val splits"),
     ]
     for settings, sentence in cases:
         path = changed(study, tmp_path, **settings)
@@ -395,7 +395,7 @@ def test_a_recipe_of_videos_is_trained_by_finetune(
         taken.append(config)
         raise ValueError("stopped here")
 
-    monkeypatch.setattr(matrix, "finetune", stop)
+    monkeypatch.setattr(grid, "finetune", stop)
     values = {"data": [str(study.one)], "run": "unused", "ssl_weight": 0, "loop": {"seed": 9}}
     recipe = write_yaml(tmp_path / "recipe.yaml", values)
     training = {"name": "video", "finetune": str(recipe), "exclude_methods": ["dots"]}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from avkd import cli, durable
 from avkd.config.load import ConfigError, parse
-from avkd.config.robustness_config import RobustnessConfig
+from avkd.config.study_config import RobustnessConfig
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.perturbations.perturbations import DEEPERFORENSICS
@@ -227,7 +227,7 @@ def test_which_files_are_drawn_depends_on_the_seed_alone(
     assert {*drawn("--files_per_method", 3)} < {*drawn()}
     one_method = drawn("--methods", "swap")
     assert {*one_method} < {*drawn()} and not any("dots" in name for name in one_method)
-    with pytest.raises(ValueError, match=r"'fog' is not on the test side .* there are dots, real"):
+    with pytest.raises(ValueError, match=r"'fog' is not in the test split .* there are dots, real"):
         drawn("--methods", "fog")
 
 

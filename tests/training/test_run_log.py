@@ -1,12 +1,16 @@
 """What a run tells and keeps: rows once each, TensorBoard curves, and which folder may be used."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from avkd.config.load import to_yaml
+from avkd.config.training_config import LoopConfig, PretrainConfig
 from avkd.training import run_folder
 from avkd.training.run_log import RunLog
 
@@ -98,7 +102,8 @@ def test_a_message_and_the_bar_go_to_standard_error(tmp_path, capsys):
 
 # Run folders
 
-CONFIG = "data:\n- a\nloop:\n  epochs: 3\n  seed: 0\nresume: false\nforce: false\n"
+CONFIG = PretrainConfig(data=(Path("a"),), run=Path("r"), loop=LoopConfig(epochs=3))
+LONGER = replace(CONFIG, loop=LoopConfig(epochs=4))
 
 
 def started(folder: Path) -> Path:
@@ -109,37 +114,48 @@ def started(folder: Path) -> Path:
 
 def test_a_new_run_leaves_its_config(tmp_path):
     run_folder.start(tmp_path / "deep" / "run", CONFIG, resume=False)
-    assert (tmp_path / "deep" / "run" / "config.yaml").read_text() == CONFIG
+    assert (tmp_path / "deep" / "run" / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     """Hours of training would be gone for a repeated command."""
     folder = started(tmp_path)
     with pytest.raises(FileExistsError, match="--resume continues it"):
-        run_folder.start(folder, CONFIG.replace("3", "4"), resume=False)
-    assert (folder / "config.yaml").read_text() == CONFIG
+        run_folder.start(folder, LONGER, resume=False)
+    assert (folder / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
 def test_a_run_that_never_reached_a_checkpoint_may_be_started_again(tmp_path):
     run_folder.start(tmp_path, CONFIG, resume=False)
-    run_folder.start(tmp_path, CONFIG.replace("3", "4"), resume=False)
+    run_folder.start(tmp_path, LONGER, resume=False)
     assert "epochs: 4" in (tmp_path / "config.yaml").read_text()
 
 
 def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):
     """A finished run at chance is told to be written with `--resume --force`."""
     folder = started(tmp_path)
-    again = CONFIG.replace("resume: false", "resume: true").replace("force: false", "force: true")
-    run_folder.start(folder, again, resume=True)
-    assert (folder / "config.yaml").read_text() == CONFIG
+    run_folder.start(folder, replace(CONFIG, resume=True, force=True), resume=True)
+    assert (folder / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
 def test_other_settings_do_not_resume_and_the_difference_is_named(tmp_path):
     folder = started(tmp_path)
-    with pytest.raises(ValueError, match=r"'epochs: 3', not 'epochs: 4'"):
-        run_folder.start(folder, CONFIG.replace("epochs: 3", "epochs: 4"), resume=True)
-    with pytest.raises(ValueError, match="same settings"):
-        run_folder.start(folder, CONFIG + "more: 1\n", resume=True)
+    with pytest.raises(ValueError, match=r"'loop.epochs: 3', not 'loop.epochs: 4'"):
+        run_folder.start(folder, LONGER, resume=True)
+
+
+def test_a_config_of_an_older_version_is_read_but_never_completed_by_new_defaults(tmp_path):
+    """Its keys may stand in another order; a setting that came later may have changed the run."""
+    path = started(tmp_path) / "config.yaml"
+    text = yaml.safe_dump(yaml.safe_load(to_yaml(CONFIG)), sort_keys=True)
+    path.write_text(text)
+    run_folder.start(tmp_path, CONFIG, resume=True)
+    path.write_text(text.replace("motion_only: false\n", ""))
+    with pytest.raises(ValueError, match=r"'motion_only: nothing', not 'motion_only: False'"):
+        run_folder.start(tmp_path, CONFIG, resume=True)
+    path.write_text(text + "of_old: 1\n")
+    with pytest.raises(ValueError, match=r"config\.yaml: unknown setting 'of_old'"):
+        run_folder.start(tmp_path, CONFIG, resume=True)
 
 
 def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path):

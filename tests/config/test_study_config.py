@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from avkd.config.load import parse, to_yaml
-from avkd.config.matrix_config import MatrixConfig, MatrixTest, MatrixTraining
+from avkd.config.study_config import MatrixConfig, MatrixTest, MatrixTraining
 
 RECIPE = Path("recipe.yaml")
 
@@ -52,7 +52,7 @@ def test_a_row_that_contradicts_itself_is_refused(settings: dict[str, Any], sent
     ("settings", "sentence"),
     [
         ({"trainings": ()}, "trainings is empty"),
-        ({"trainings": (training(), training(name="A"))}, "two bear the same name"),
+        ({"trainings": (training(), training(name="A"))}, "two have the same name"),
         ({"trainings": (training(name="a/b"),)}, "without a slash"),
         ({"trainings": (training(name=".."),)}, "it names a folder"),
         ({"tests": ()}, "tests is empty"),

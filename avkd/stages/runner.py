@@ -1,0 +1,174 @@
+"""What all stages share around their step: machine, loader, loop, validation, model file.
+
+A stage makes a step, the data and a plan; `train_stage` trains, `train_detector` also selects on
+the validation split and exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from avkd import runtime
+from avkd.config.image_config import DistillConfig
+from avkd.config.training_config import FinetuneConfig, LoopConfig, PretrainConfig
+from avkd.data import transforms, view_strip
+from avkd.data.build import DistillData, FinetuneData
+from avkd.data.datasets import TrainingClips, training_loader
+from avkd.data.sampling import EpochBatches
+from avkd.evaluation import loader_audit
+from avkd.evaluation.loader_audit import LoaderAudit
+from avkd.evaluation.validation import Validation, export_detector
+from avkd.metrics import ranking
+from avkd.models.model_file import round_to_half
+from avkd.outcome import Outcome
+from avkd.reporting.figures.results import roc_image
+from avkd.runtime import Runtime
+from avkd.training.loop import Plan, Progress, TrainingStep
+from avkd.training.run import train
+from avkd.training.run_log import RunLog
+
+_CLIPS_IN_PICTURE = 4
+
+
+class DetectorStep(TrainingStep, Protocol):
+    """The step of a stage that trains a detector."""
+
+    fake_fraction: float
+    """Expected share of fakes in a batch."""
+
+
+def start_machine(loop: LoopConfig) -> Runtime:
+    """Choose device and precision, and seed the weights."""
+    machine = runtime.start(device=loop.device, precision=loop.precision, threads=loop.threads)
+    runtime.seed_everything(loop.seed)
+    return machine
+
+
+def train_stage(
+    config: PretrainConfig | FinetuneConfig | DistillConfig,
+    step: TrainingStep,
+    plan: Plan,
+    clips: TrainingClips,
+    batches: EpochBatches,
+    machine: Runtime,
+    *,
+    validate: Callable[[RunLog, int], Mapping[str, float]],
+    audited: bool = False,
+    charts: Mapping[str, Sequence[str]] | None = None,
+) -> tuple[Progress, LoaderAudit | None]:
+    """Train ``step`` in the run folder; it ends in eval mode with its best weights.
+
+    ``audited`` asks first whether the loader's clips tell their label by the corners; ``validate``
+    and ``charts`` as in `training.run.train`.
+
+    Raises:
+        FileExistsError: the run folder holds a run and ``config.resume`` is not set.
+    """
+    pinned = machine.device.type == "cuda"
+    loader = training_loader(clips, batches, workers=config.loop.workers, pin_memory=pinned)
+    audit = loader_audit.audit(loader) if audited else None
+    progress = train(
+        step,
+        plan,
+        folder=config.run,
+        config=config,
+        continued=config.resume,
+        machine=machine,
+        batches=loader,
+        validate=validate,
+        charts=charts,
+    )
+    return progress, audit
+
+
+def train_detector(
+    config: FinetuneConfig | DistillConfig,
+    step: DetectorStep,
+    detector: nn.Module,
+    plan: Plan,
+    data: FinetuneData | DistillData,
+    batches: EpochBatches,
+    machine: Runtime,
+    *,
+    kind: str,
+    arguments: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    selection: Callable[[Mapping[str, float]], float],
+    importance: Callable[[Tensor], Tensor | None] | None = None,
+    validation_frames: int | None = None,
+    batch_size: int = 8,
+    half_precision: bool = False,
+) -> Outcome:
+    """Train, select on the validation split, and leave ``model.safetensors`` and its scores.
+
+    ``plan`` keeps the maximum of ``selection`` of the validation values; ``importance`` gives that
+    of the frames of input clips, for the picture of the views; ``validation_frames`` are those of
+    each video in the validations while training, None = all that the exported detector looks at.
+
+    Raises:
+        FileExistsError: the run folder holds a run and ``config.resume`` is not set.
+    """
+    seen = data.training.model_input
+
+    def validation(frames: int | None, show_progress: bool = False) -> Validation:
+        return Validation.of(
+            detector,
+            data.validation,
+            seen if frames is None else replace(seen, windows_per_file=frames),
+            machine,
+            batch_size=batch_size,
+            show_progress=show_progress,
+        )
+
+    def validate(log: RunLog, steps: int) -> Mapping[str, float]:
+        found = validation(validation_frames)
+        roc = ranking.roc_curve(*found.labels_and_logits)
+        log.image(steps - 1, "views/student", picture(data.training, machine, importance))
+        log.image(steps - 1, "validation/roc", roc_image(*roc))
+        values = found.values()
+        return {**values, "selection": selection(values)}
+
+    audited = config.fakes != "stored"
+    progress, audit = train_stage(
+        config, step, plan, data.training, batches, machine, validate=validate, audited=audited
+    )
+    if half_precision:
+        round_to_half(detector)
+    return export_detector(
+        validation(None, show_progress=True),
+        detector,
+        folder=config.run,
+        verb="finetune" if isinstance(config, FinetuneConfig) else "distill",
+        kind=kind,
+        arguments=arguments,
+        model_input=seen,
+        provenance={
+            **data.provenance,
+            **provenance,
+            "fakes": config.fakes,
+            "corners_auc": None if audit is None else round(audit.auc, 4),
+            "fake_fraction": step.fake_fraction,
+            "seed": config.loop.seed,
+            "best_step": progress.best_step,
+        },
+        calibration=config.calibration,
+        max_false_alarms=config.max_false_alarms,
+        half_precision=half_precision,
+    )
+
+
+def picture(
+    clips: TrainingClips,
+    machine: Runtime,
+    importance: Callable[[Tensor], Tensor | None] | None = None,
+) -> np.ndarray:
+    """What the student sees of a few training clips of epoch 0, as (H, W, 3) uint8."""
+    batch = clips.first_clips(_CLIPS_IN_PICTURE).to(machine.device)
+    seen = clips.model_input.see(batch, batch.student)[0]
+    masks = transforms.run_mask(batch.student.time_mask, seen.shape[2])
+    return view_strip.draw_strip(seen, masks, None if importance is None else importance(seen))

@@ -1,0 +1,219 @@
+"""Trainings x tests, as `avkd compare` and `avkd matrix` run them; what is finished is kept.
+
+Every run is a run folder of `avkd finetune` or `avkd distill`, every number comes from a folder of
+`avkd evaluate`. A stopped study goes on; what was made with other settings is never taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from avkd import durable
+from avkd.config.evaluation_config import EvaluateConfig
+from avkd.config.image_config import DistillConfig
+from avkd.config.load import settings_of, stored_settings
+from avkd.config.study_config import MatrixTest
+from avkd.config.training_config import FinetuneConfig
+from avkd.data.datasets import Corpus
+from avkd.data.manifest import REAL_METHOD, Manifest
+from avkd.evaluation.evaluate import evaluate
+from avkd.evaluation.protocol import fingerprint_of, protocol_of
+from avkd.models.model_file import ModelHeader, read_header
+from avkd.reporting.matrix_table import Overlap, Result
+from avkd.reporting.model_scores import read_report_folder
+from avkd.reporting.summary import SummaryRow, summarise
+from avkd.stages.distill import distill
+from avkd.stages.finetune import finetune
+
+logger = logging.getLogger(__name__)
+
+_RECORD = "made_from.json"
+# Where and how fast it is computed, never what.
+_MACHINE_SETTINGS = ("out", "batch_size", "device", "threads")
+
+Recipe = FinetuneConfig | DistillConfig
+Corpora = Mapping[Path, Corpus]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridRun:
+    """One model of a grid: to be trained, or given."""
+
+    training: str
+    """Row of the tables."""
+    recipe: Recipe | None
+    """The command that trains it; None = the model is given."""
+    model: Path
+    """Its file."""
+    scores: Path
+    """Folder for the scores, one for each test in it."""
+    seed: int | None
+    known_data: tuple[Path, ...]
+    """Corpora it was trained on, as far as they are known."""
+    left_out: str = ""
+    """The method it goes without for leave-one-out; empty = none."""
+    trained_on: str = ""
+    """Name of its training set, where a grid has several."""
+    ratio: str = ""
+    """real:fake of its training samples, where a grid has several."""
+
+
+def run_grid(
+    runs: Sequence[GridRun],
+    tests: Sequence[MatrixTest],
+    corpora: Corpora,
+    evaluation: Callable[[GridRun, MatrixTest], EvaluateConfig | None],
+) -> list[Result]:
+    """Train every run and score it on every test.
+
+    Args:
+        runs: In the order they are trained; a teacher before its students.
+        tests: Columns of the tables.
+        corpora: All corpora of trainings and tests, opened.
+        evaluation: The `avkd evaluate` command of a run and a test; None = it is not tested there.
+
+    Raises:
+        ValueError: a run or scores there were made with other settings, or on other content of
+            the corpora.
+    """
+    for number, run in enumerate(runs, 1):
+        logger.info("model %d of %d: %s", number, len(runs), run.model)
+        if run.recipe is not None:
+            _train_once(run.recipe)
+    results = []
+    for run in runs:
+        header = read_header(run.model)
+        for test in tests:
+            settings = evaluation(run, test)
+            if settings is None:
+                continue
+            results += [
+                Result(
+                    training=run.training,
+                    left_out=run.left_out,
+                    seed=run.seed,
+                    trained_on=run.trained_on,
+                    ratio=run.ratio,
+                    model_fingerprint=header.fingerprint,
+                    training_methods=_training_methods(header),
+                    test=test.name,
+                    overlap=_overlap(run, header, test, corpora),
+                    row=row,
+                )
+                for row in _score_once(settings, name=test.name)
+            ]
+    return results
+
+
+def _training_methods(header: ModelHeader) -> frozenset[str] | None:
+    methods = header.provenance.get("training_methods")
+    if not isinstance(methods, list):
+        return None
+    return frozenset(map(str, methods)) - {REAL_METHOD}
+
+
+def _overlap(run: GridRun, header: ModelHeader, test: MatrixTest, corpora: Corpora) -> Overlap:
+    """How many of the tested corpora are those trained on, by content or by dataset name."""
+    contents = set(_corpora_of(header))
+    datasets = {s.dataset for folder in run.known_data for s in corpora[folder].expected}
+    known = [
+        corpora[folder].manifest.fingerprint in contents
+        or not datasets.isdisjoint(s.dataset for s in corpora[folder].expected)
+        for folder in test.data
+    ]
+    if all(known):
+        return "same"
+    return "shared" if any(known) else "none"
+
+
+def model_of(run: Path) -> Path:
+    """The model file of a run folder."""
+    return run / "model.safetensors"
+
+
+def _corpora_of(header: ModelHeader) -> list[str]:
+    """Fingerprints of the corpora a model says it was trained on; untrusted like all it says."""
+    data = header.provenance.get("data")
+    corpora = data if isinstance(data, list) else []
+    return [str(corpus.get("fingerprint")) for corpus in corpora if isinstance(corpus, dict)]
+
+
+def known_data(recipe: Recipe) -> tuple[Path, ...]:
+    """The corpora a training uses, those of further real clips last."""
+    return (*recipe.data, *(recipe.real_data if isinstance(recipe, FinetuneConfig) else ()))
+
+
+def _train_once(settings: Recipe) -> None:
+    """Train, go on with a run that was stopped, or keep the finished one."""
+    if model_of(settings.run).exists():
+        # A finished run counts only if it is the very run that is wanted now.
+        found = stored_settings(settings.run / "config.yaml", type(settings))
+        if {**found, "resume": False} != settings_of(replace(settings, resume=False)):
+            raise ValueError(
+                f"{settings.run}: holds a finished run with other settings; remove it, or give "
+                "the study another --out"
+            )
+        data = [_fingerprint(folder) for folder in known_data(settings)]
+        if _corpora_of(read_header(model_of(settings.run))) != data:
+            raise ValueError(
+                f"{settings.run}: holds a finished run on other content of its corpora; remove it, "
+                "or give the study another --out"
+            )
+        return
+    if (settings.run / "checkpoints" / "last.safetensors").exists():
+        settings = replace(settings, resume=True)
+    if isinstance(settings, FinetuneConfig):
+        finetune(settings)
+    else:
+        distill(settings)
+
+
+def _score_once(settings: EvaluateConfig, *, name: str) -> tuple[SummaryRow, ...]:
+    """Evaluate, or keep what was scored; the rows, its corpora taken as one dataset ``name``."""
+    path = settings.out / _RECORD
+    wanted = _made_from(settings)
+    if not path.exists():
+        evaluate(settings)
+        durable.write_json(path, wanted)
+    elif _recorded(path) != wanted:
+        raise ValueError(
+            f"{settings.out}: holds scores of another model, other data or other settings; remove "
+            "it, or give the study another --out"
+        )
+    scored = read_report_folder(settings.out, mixed_preprocessing=settings.mixed_preprocessing)
+    return summarise(
+        # Under one name, so that all forgeries are compared with all real videos of the protocol.
+        scored.files.assign(dataset=name),
+        threshold=scored.provenance.threshold,
+        pooling=scored.head.pooling,
+        resamples=settings.bootstrap_resamples,
+        seed=settings.seed,
+    )
+
+
+def _made_from(settings: EvaluateConfig) -> dict[str, Any]:
+    values = {name: v for name, v in asdict(settings).items() if name not in _MACHINE_SETTINGS}
+    made_from = {
+        "settings": values,
+        "protocol": fingerprint_of(protocol_of(settings)),
+        "model": read_header(settings.model).sha256,
+        "data": [_fingerprint(folder) for folder in settings.data],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(made_from, default=str))
+    return plain
+
+
+def _recorded(path: Path) -> Any:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(record, dict) and isinstance(record.get("settings"), dict):
+        record["settings"].pop("flat_memory", None)  # a setting of earlier versions; never used
+    return record
+
+
+def _fingerprint(folder: Path) -> str:
+    return Manifest.load(folder / "manifest.jsonl").fingerprint
