@@ -82,7 +82,7 @@ DOORS = {
         *("avkd/metrics/", "avkd/reporting/shortcut_probe.py"),
         "avkd/evaluation/linear_baseline.py",
     ),
-    "pandas": ("avkd/metrics/", "avkd/reporting/"),
+    "pandas": ("avkd/reporting/",),
     "onnx": ("avkd/inference/export_onnx.py",),
     "onnxruntime": ("avkd/inference/export_onnx.py",),
     "torch.onnx": ("avkd/inference/export_onnx.py",),
