@@ -78,7 +78,7 @@ def test_help_imports_nothing_heavy():
     [
         ("avkd.inference.predict", "tensorboard librosa matplotlib sklearn timm transformers"),
         ("avkd.data.build", "tensorboard librosa matplotlib sklearn timm"),
-        ("avkd.doctor.doctor", "torch tensorboard librosa matplotlib sklearn"),
+        ("avkd.doctor.doctor", "torch tensorboard librosa matplotlib timm"),
         ("avkd.stages.finetune", "librosa timm"),
     ],
 )
