@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "training": {"runtime", "config", "metrics"},
     "reporting": {"metrics"},  # a report needs no torch, no model and no media
     "evaluation": {"runtime", "config", "data", "models", "losses", "metrics", "reporting"},
-    "inference": {"runtime", "config", "data", "models", "metrics"},
+    "inference": {"runtime", "config", "data", "models", "metrics", "reporting"},
     "teachers": {"runtime", "data", "models"},
     "stages": {
         *("runtime", "config", "losses", "data", "models", "teachers", "training"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -253,18 +254,22 @@ def _movement(rng: np.random.Generator, size: int, *, still: bool) -> Change:
     if still and rng.random() < 0.5:
         return lambda image, _: image
     unit = size / 100
-    x, y = np.meshgrid(*2 * (np.arange(size, dtype=np.float32),))
-    middle = (size - 1) / 2
     turn, zoom = rng.uniform(-0.04, 0.04), 1 + rng.uniform(-0.04, 0.04)
     shift = rng.uniform(-1.5, 1.5, 2) * unit
     warp = rng.uniform(0, 0.8) * unit
-    bumps = int(rng.integers(3, 8))
-    u, v = (x - middle) * zoom, (y - middle) * zoom
-    from_x = middle + u * np.cos(turn) - v * np.sin(turn) + warp * smooth_noise(rng, size, bumps)
-    from_y = middle + u * np.sin(turn) + v * np.cos(turn) + warp * smooth_noise(rng, size, bumps)
+    bumps, noise_seed = int(rng.integers(3, 8)), int(rng.integers(2**32))
+
+    @cache  # the real of a pair never asks
+    def origins() -> tuple[np.ndarray, np.ndarray]:
+        middle, noise = (size - 1) / 2, np.random.default_rng(noise_seed)
+        x, y = np.meshgrid(*2 * ((np.arange(size, dtype=np.float32) - middle) * zoom,))
+        return (
+            middle + x * np.cos(turn) - y * np.sin(turn) + warp * smooth_noise(noise, size, bumps),
+            middle + x * np.sin(turn) + y * np.cos(turn) + warp * smooth_noise(noise, size, bumps),
+        )
 
     def move(image: np.ndarray, place: float) -> np.ndarray:
-        along = 1 + place
+        along, (from_x, from_y) = 1 + place, origins()
         return sample_bilinear(image, from_x + shift[0] * along, from_y + shift[1] * along)
 
     return move

@@ -137,6 +137,8 @@ class PredictConfig(ComputeConfig):
     out: Path | None = None
     """Also write the verdicts to this file, as JSON lines, or as a table (file, P(fake), label,
     status) if its name ends in .csv."""
+    page: Path | None = None
+    """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
     json: bool = False
     """Print JSON lines instead of text."""
     detector: Literal["mtcnn", "boxes", "none"] | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -39,6 +39,7 @@ from avkd.data.inventory import is_picture_name
 from avkd.data.media.media import MediaError
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
+from avkd.inference.evidence import Evidence
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
@@ -172,6 +173,7 @@ class FilePredictor:
         detect_every_frames: int | None = None,
         max_seconds: float | None = None,
         batch_size: int = 8,
+        evidence: Evidence | None = None,
     ) -> Verdict:
         """Judge a video or a picture; whatever is wrong with it becomes the verdict's reason.
 
@@ -183,6 +185,7 @@ class FilePredictor:
             detect_every_frames: ``mtcnn``: detect on every n-th frame; None = 5.
             max_seconds: Judge only so much of it, and say so; None = all.
             batch_size: Windows scored at once.
+            evidence: Takes the frames that told most.
         """
         path = Path(file)
         detector = face_detector or self.face_detector
@@ -191,16 +194,10 @@ class FilePredictor:
         except ValueError as error:  # also what is wrong with a sidecar
             return _cannot_tell(path, error, self)
         try:
-            windows = [
-                (window, float(logit))
-                for batch, output in self._outputs(path, kind, plan, max_seconds, batch_size)
-                for window, logit in zip(batch, output.logit, strict=True)
-            ]
+            windows = list(self._scores(path, kind, plan, max_seconds, batch_size, evidence))
         except MediaError as error:
             return _cannot_tell(path, error, self)
-        scores = [
-            _scored(window, logit, self.rule) for window, logit in windows if math.isfinite(logit)
-        ]
+        scores = [score for score in windows if score is not None]
         return judge(
             str(file),
             scores,
@@ -238,8 +235,8 @@ class FilePredictor:
         found = list(self._outputs(path, kind, plan, max_seconds, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
-        windows = [window for batch, _ in found for window in batch]
-        outputs = [output for _, output in found]
+        windows = [window for batch, _, _ in found for window in batch]
+        outputs = [output for _, _, output in found]
         has_importance = outputs[0].importance is not None
         return FileFeatures(
             tracks=torch.tensor([window.track for window in windows]),
@@ -298,12 +295,29 @@ class FilePredictor:
         plan: FilePlan,
         max_seconds: float | None,
         batch_size: int,
-    ) -> Iterator[tuple[list[_FileWindow], Any]]:
-        """All windows of a file, batch by batch, with what the network makes of them."""
+    ) -> Iterator[tuple[list[_FileWindow], Sequence[np.ndarray], Any]]:
+        """Windows of a file, batch by batch, their crops, and what the network makes of them."""
         clips = _clips(path, kind, plan, self.input, max_seconds)
         while batch := list(islice(clips, batch_size)):
             windows, crops, points = zip(*batch, strict=True)
-            yield list(windows), self._output(np.stack(crops), np.stack(points))
+            yield list(windows), crops, self._output(np.stack(crops), np.stack(points))
+
+    def _scores(
+        self,
+        path: Path,
+        kind: FileKind,
+        plan: FilePlan,
+        max_seconds: float | None,
+        batch_size: int,
+        evidence: Evidence | None,
+    ) -> Iterator[WindowScore | None]:
+        """Every window with its score; None where the network gave no finite number."""
+        for windows, crops, output in self._outputs(path, kind, plan, max_seconds, batch_size):
+            for window, shown, logit in zip(windows, crops, output.logit.tolist(), strict=True):
+                score = _scored(window, logit, self.rule) if math.isfinite(logit) else None
+                if score is not None and evidence is not None:
+                    evidence.add(score, shown)
+                yield score
 
 
 def load_model(
@@ -386,6 +400,7 @@ def _cannot_tell(path: Path, error: ValueError, predictor: FilePredictor) -> Ver
         reason=note.message,
         skipped=(note,),
         model_fingerprint=predictor.fingerprint,
+        warnings=_starter_note(predictor),
     )
 
 

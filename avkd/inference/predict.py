@@ -11,17 +11,20 @@ from avkd.config.evaluation_config import PredictConfig
 from avkd.data import inventory
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from avkd.inference.evidence import Evidence
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.verdict import to_csv
 from avkd.models import starter
 from avkd.outcome import ExitCode, Outcome
+
+_MOST_FILES_ON_A_PAGE = 200
 
 
 def predict(config: PredictConfig) -> Outcome:
     """One verdict for each file, in order.
 
     Raises:
-        ValueError: a folder holds no video and no picture.
+        ValueError: a folder holds no video and no picture, or a page would hold too many files.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
     predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
@@ -29,16 +32,29 @@ def predict(config: PredictConfig) -> Outcome:
     if face_detector == "mtcnn":
         load_face_detector(face_detector)  # fails here, once, if its weights are missing
     paths = [path for named in config.files for path in _files_of(named)]
-    verdicts = [
-        predictor.predict(
-            path,
-            face_detector=face_detector,
-            detect_every_frames=config.detect_every_frames,
-            max_seconds=config.max_seconds,
-            batch_size=config.batch_size,
+    if config.page is not None and len(paths) > _MOST_FILES_ON_A_PAGE:
+        raise ValueError(
+            f"{config.page}: a page holds {_MOST_FILES_ON_A_PAGE} files at most, these are "
+            f"{len(paths)}; leave out --page and read the table of --out"
         )
-        for path in tqdm(paths, desc="predict", unit="file", disable=len(paths) < 2)
-    ]
+    verdicts, evidence = [], []
+    for path in tqdm(paths, desc="predict", unit="file", disable=len(paths) < 2):
+        evidence.append(Evidence())
+        verdicts.append(
+            predictor.predict(
+                path,
+                face_detector=face_detector,
+                detect_every_frames=config.detect_every_frames,
+                max_seconds=config.max_seconds,
+                batch_size=config.batch_size,
+                evidence=None if config.page is None else evidence[-1],
+            )
+        )
+    if config.page is not None:
+        from avkd.inference.verdict_page import JudgedFile, write_verdict_page  # heavy: matplotlib
+
+        judged = [JudgedFile(*pair) for pair in zip(verdicts, evidence, strict=True)]
+        write_verdict_page(config.page, judged, predictor.rule)
     lines = [verdict.to_json() for verdict in verdicts]
     if config.out is not None:
         is_table = config.out.suffix.lower() == ".csv"

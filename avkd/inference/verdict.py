@@ -171,7 +171,12 @@ class Verdict:
 
 
 def cannot_tell(
-    file: str, *, reason: str, skipped: Sequence[Note], model_fingerprint: str
+    file: str,
+    *,
+    reason: str,
+    skipped: Sequence[Note],
+    model_fingerprint: str,
+    warnings: Sequence[Note] = (),
 ) -> Verdict:
     """The verdict on a file that could not be judged.
 
@@ -180,6 +185,7 @@ def cannot_tell(
         reason: one sentence, with the cure where there is one.
         skipped: what was tried and left out.
         model_fingerprint: digest of the model file.
+        warnings: what the caller knows of the model.
     """
     return Verdict(
         file=file,
@@ -190,6 +196,7 @@ def cannot_tell(
         threshold_origin="",
         model_fingerprint=model_fingerprint,
         skipped=tuple(skipped),
+        warnings=tuple(warnings),
     )
 
 
@@ -230,7 +237,11 @@ def judge(
     if not windows:
         reason = "; ".join(note.message for note in skipped) or "no face was found to judge"
         return cannot_tell(
-            file, reason=reason, skipped=skipped, model_fingerprint=model_fingerprint
+            file,
+            reason=reason,
+            skipped=skipped,
+            model_fingerprint=model_fingerprint,
+            warnings=warnings,
         )
     tracks = _pool_tracks(windows, pooling, probability_of)
     return Verdict(
