@@ -6,10 +6,8 @@ rows are marked and warnings stand with the table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
-from avkd.metrics.bootstrap import Interval
 from avkd.reporting.page import Section
 from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
@@ -76,9 +74,10 @@ def section(audits: Sequence[RowAudit]) -> Section:
     """The audit as a part of the page; plain text, escaped by whoever prints it."""
     audited = [audit for audit in audits if not audit.reason]
     found = [(audit, probe) for audit in audited for probe in audit.found]
-    tables = [Table.of(audited, _ROW, num_texts=2)] if audited else []
+    tables = [Table.of_lines(map(_row, audited), num_texts=2)] if audited else []
     if found:
-        tables.append(Table.of(found, _FOUND, num_texts=5, caption="Every shortcut found"))
+        lines = [_found_row(audit, probe) for audit, probe in found]
+        tables.append(Table.of_lines(lines, num_texts=5, caption="Every shortcut found"))
     clean = "In no row do facts beside the face tell fakes from reals."
     return Section(
         title=TITLE,
@@ -91,8 +90,8 @@ def section(audits: Sequence[RowAudit]) -> Section:
 
 def to_csv(audits: Sequence[RowAudit]) -> str:
     """One line per probe, with what holds for its whole row; what is not defined is empty."""
-    lines = [(audit, probe) for audit in audits for probe in audit.probes or (None,)]
-    return Table.of(lines, _CSV).to_csv()
+    lines = [_csv_line(audit, p) for audit in audits for p in audit.probes or (None,)]
+    return Table.of_lines(lines).to_csv()
 
 
 _NOTES = (
@@ -175,111 +174,77 @@ def _without(matched: Matched) -> str:
     return f"On {matched.num_pairs} pairs that agree on {on} it is {figure} %."
 
 
-def _best_single(audit: RowAudit) -> Probe | None:
+def _row(audit: RowAudit) -> dict[str, Cell]:
     single = [p for p in audit.probes if len(p.facts) == 1 and p.auc.value is not None]
-    return max(single, key=lambda probe: probe.auc.value or 0.0, default=None)
-
-
-def _all_facts(audit: RowAudit) -> Probe | None:
-    return max(audit.probes, key=lambda probe: len(probe.facts), default=None)
-
-
-def _auc(probe: Probe | None) -> str:
-    return "-" if probe is None else percent(probe.auc)
-
-
-def _files(audit: RowAudit) -> str:
+    best = max(single, key=lambda probe: probe.auc.value or 0.0, default=None)
+    whole = max(audit.probes, key=lambda probe: len(probe.facts), default=None)
+    matched = audit.matched
+    pairs: tuple[str, ...] = ("no shortcut found", "-", "-")
+    if matched is not None:
+        pairs = (str(matched.num_pairs), NOT_DEFINED, NOT_DEFINED)
+        if matched.detector_interval is not None:
+            figure = with_interval(matched.detector_auc, matched.detector_interval)
+            told = "still differ" if matched.still_differ else figure
+            pairs = (str(matched.num_pairs), percent(matched.probe_auc), told)
     unknown = f" ({audit.num_without_facts} without facts)" if audit.num_without_facts else ""
-    return f"{audit.num_real} reals, {audit.num_fake} fakes{unknown}"
+    return {
+        "Dataset": audit.dataset_title,
+        "Forgery": f"{audit.method} {MARK}" if audit.found else audit.method,
+        "Files looked at": f"{audit.num_real} reals, {audit.num_fake} fakes{unknown}",
+        "Best single fact": "-" if best is None else _words(best.name),
+        "its AUC %": "-" if best is None else percent(best.auc),
+        "AUC % of all facts": "-" if whole is None else percent(whole.auc),
+        "Detector AUC %": percent(audit.detector_auc),
+        "Matched pairs": pairs[0],
+        "AUC % of a probe of the pairs": pairs[1],
+        "Detector AUC % on the pairs [95 % interval]": pairs[2],
+        "Detector follows the facts: reals": plain(audit.follows[0]),
+        "fakes": plain(audit.follows[1]),
+    }
 
 
-def _pairs_probe(audit: RowAudit) -> str:
-    matched = audit.matched
-    if matched is None or matched.detector_interval is None:
-        return "-" if matched is None else NOT_DEFINED
-    return percent(matched.probe_auc)
+def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
+    assert probe.interval is not None and probe.holm_p_value is not None
+    return {
+        "Dataset": audit.dataset_title,
+        "Forgery": audit.method,
+        "Shortcut": _words(probe.name),
+        "Usual of reals": probe.usual_real or "-",
+        "Usual of fakes": probe.usual_fake or "-",
+        "AUC % [95 % interval]": with_interval(probe.auc, probe.interval),
+        "p (Holm)": f"{probe.holm_p_value:.2g}",
+    }
 
 
-def _pairs_detector(audit: RowAudit) -> str:
-    matched = audit.matched
-    if matched is None or matched.detector_interval is None:
-        return "-" if matched is None else NOT_DEFINED
-    if matched.still_differ:
-        return "still differ"
-    return with_interval(matched.detector_auc, matched.detector_interval)
-
-
-_ROW: dict[str, Callable[[RowAudit], str]] = {
-    "Dataset": lambda audit: audit.dataset_title,
-    "Forgery": lambda audit: f"{audit.method} {MARK}" if audit.found else audit.method,
-    "Files looked at": _files,
-    "Best single fact": lambda audit: _words(best.name) if (best := _best_single(audit)) else "-",
-    "its AUC %": lambda audit: _auc(_best_single(audit)),
-    "AUC % of all facts": lambda audit: _auc(_all_facts(audit)),
-    "Detector AUC %": lambda audit: percent(audit.detector_auc),
-    "Matched pairs": lambda audit: (
-        str(audit.matched.num_pairs) if audit.matched else "no shortcut found"
-    ),
-    "AUC % of a probe of the pairs": _pairs_probe,
-    "Detector AUC % on the pairs [95 % interval]": _pairs_detector,
-    "Detector follows the facts: reals": lambda audit: plain(audit.follows[0]),
-    "fakes": lambda audit: plain(audit.follows[1]),
-}
-_FOUND: dict[str, Callable[[tuple[RowAudit, Probe]], str]] = {
-    "Dataset": lambda of: of[0].dataset_title,
-    "Forgery": lambda of: of[0].method,
-    "Shortcut": lambda of: _words(of[1].name),
-    "Usual of reals": lambda of: of[1].usual_real or "-",
-    "Usual of fakes": lambda of: of[1].usual_fake or "-",
-    "AUC % [95 % interval]": lambda of: (
-        with_interval(of[1].auc, of[1].interval) if of[1].interval else NOT_DEFINED
-    ),
-    "p (Holm)": lambda of: f"{of[1].holm_p_value:.2g}",
-}
-_CsvLine = tuple[RowAudit, Probe | None]
-
-
-def _of_probe(cell: Callable[[Probe], Cell]) -> Callable[[_CsvLine], Cell]:
-    return lambda line: None if line[1] is None else cell(line[1])
-
-
-def _of_pairs(cell: Callable[[Matched], Cell]) -> Callable[[_CsvLine], Cell]:
-    return lambda line: None if line[0].matched is None else cell(line[0].matched)
-
-
-def _end(interval: Interval | None, end: Literal["low", "high"]) -> float | None:
-    if interval is None:
-        return None
-    return interval.low if end == "low" else interval.high
-
-
-_CSV: dict[str, Callable[[_CsvLine], Cell]] = {
-    "dataset": lambda line: line[0].dataset,
-    "split": lambda line: line[0].split,
-    "method": lambda line: line[0].method,
-    "is_pooled": lambda line: line[0].is_pooled,
-    "num_real": lambda line: line[0].num_real,
-    "num_fake": lambda line: line[0].num_fake,
-    "num_without_facts": lambda line: line[0].num_without_facts,
-    "num_left_out": lambda line: line[0].num_left_out,
-    "reason": lambda line: line[0].reason,
-    "probe": _of_probe(lambda probe: probe.name),
-    "facts": _of_probe(lambda probe: " ".join(probe.facts)),
-    "auc": _of_probe(lambda probe: probe.auc.value),
-    "auc_low": _of_probe(lambda probe: _end(probe.interval, "low")),
-    "auc_high": _of_probe(lambda probe: _end(probe.interval, "high")),
-    "holm_p_value": _of_probe(lambda probe: probe.holm_p_value),
-    "is_shortcut": _of_probe(lambda probe: probe.is_shortcut),
-    "usual_real": _of_probe(lambda probe: probe.usual_real),
-    "usual_fake": _of_probe(lambda probe: probe.usual_fake),
-    "detector_auc": lambda line: line[0].detector_auc.value,
-    "follows_real": lambda line: line[0].follows[0].value,
-    "follows_fake": lambda line: line[0].follows[1].value,
-    "matched_on": _of_pairs(lambda pairs: " ".join(pairs.on)),
-    "num_pairs": _of_pairs(lambda pairs: pairs.num_pairs),
-    "pairs_probe_auc": _of_pairs(lambda pairs: pairs.probe_auc.value),
-    "pairs_detector_auc": _of_pairs(lambda pairs: pairs.detector_auc.value),
-    "pairs_detector_auc_low": _of_pairs(lambda pairs: _end(pairs.detector_interval, "low")),
-    "pairs_detector_auc_high": _of_pairs(lambda pairs: _end(pairs.detector_interval, "high")),
-}
-CSV_COLUMNS = tuple(_CSV)
+def _csv_line(audit: RowAudit, probe: Probe | None) -> dict[str, Cell]:
+    p, pairs = probe or Probe(name="", facts=()), audit.matched
+    interval = None if pairs is None else pairs.detector_interval
+    return {
+        "dataset": audit.dataset,
+        "split": audit.split,
+        "method": audit.method,
+        "is_pooled": audit.is_pooled,
+        "num_real": audit.num_real,
+        "num_fake": audit.num_fake,
+        "num_without_facts": audit.num_without_facts,
+        "num_left_out": audit.num_left_out,
+        "reason": audit.reason,
+        "probe": p.name,
+        "facts": " ".join(p.facts),
+        "auc": p.auc.value,
+        "auc_low": None if p.interval is None else p.interval.low,
+        "auc_high": None if p.interval is None else p.interval.high,
+        "holm_p_value": p.holm_p_value,
+        "is_shortcut": None if probe is None else probe.is_shortcut,
+        "usual_real": p.usual_real,
+        "usual_fake": p.usual_fake,
+        "detector_auc": audit.detector_auc.value,
+        "follows_real": audit.follows[0].value,
+        "follows_fake": audit.follows[1].value,
+        "matched_on": None if pairs is None else " ".join(pairs.on),
+        "num_pairs": None if pairs is None else pairs.num_pairs,
+        "pairs_probe_auc": None if pairs is None else pairs.probe_auc.value,
+        "pairs_detector_auc": None if pairs is None else pairs.detector_auc.value,
+        "pairs_detector_auc_low": None if interval is None else interval.low,
+        "pairs_detector_auc_high": None if interval is None else interval.high,
+    }

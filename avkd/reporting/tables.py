@@ -70,12 +70,27 @@ class Table:
         )
 
     @classmethod
-    def of_lines(cls, lines: Iterable[Mapping[str, Cell]], columns: Sequence[str]) -> Table:
-        """One row for each line; a column that a line lacks is not defined there."""
+    def of_lines(
+        cls,
+        lines: Iterable[Mapping[str, Cell]],
+        columns: Sequence[str] | None = None,
+        *,
+        num_texts: int = 1,
+        caption: str = "",
+    ) -> Table:
+        """One row for each line.
+
+        Args:
+            lines: cells by column; what a line lacks is not defined there.
+            columns: in order; None = those of the first line.
+            num_texts: as the field.
+            caption: as the field.
+        """
         lines = list(lines)
+        columns = tuple(lines[0] if columns is None else columns)
         assert all(line.keys() <= {*columns} for line in lines), columns
         rows = tuple(tuple(line.get(column) for column in columns) for line in lines)
-        return cls(columns=tuple(columns), rows=rows)
+        return cls(columns=columns, rows=rows, num_texts=num_texts, caption=caption)
 
     def to_csv(self) -> str:
         """For programs: every bit of a number, truth values as 0 and 1; see `csv_cell`."""
