@@ -66,8 +66,8 @@ class LayoutConfig:
     speaker_pattern: str | None = None
     """talking_faces: regular expression with a group `speaker`; unset = the first folder."""
     identity_pattern: str | None = None
-    """real_fake, real_fake_images: regular expression with a group `identity`; unset = the file's
-    stem."""
+    """real_fake, real_fake_images, redface: regular expression with a group `identity`; unset =
+    the file's stem."""
     label_pattern: str | None = None
     """real_fake, real_fake_images, redface: regular expression with a group `label` (a name), and
     `method`, `platform`, `identity`, `split` where paths tell them; unset = by folder names."""

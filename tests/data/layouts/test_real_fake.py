@@ -205,7 +205,7 @@ def test_tree_with_the_class_in_a_longer_folder_name_is_read_by_pattern(plant):
     assert samples["fake_videos/dfl/004_005.mp4"].identities == ("real_fake/004", "real_fake/005")
     assert samples["original_videos/004/004_clip.mp4"].identities == ("real_fake/004",)
     assert manifest.check_identities() == 0
-    assert any("1, first 'documents/readme.mp4'" in note for note in manifest.notes)
+    assert any("1: 'documents/readme.mp4'" in note for note in manifest.notes)
 
 
 def test_class_name_that_is_not_known_is_refused_with_those_that_are(plant):
