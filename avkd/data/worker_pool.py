@@ -162,8 +162,11 @@ class _Child:
         self._launch()
 
     def _launch(self) -> None:
-        # Started fresh: forking a process that holds threads of torch may deadlock.
-        context = multiprocessing.get_context("spawn")
+        # Not forked from this process, which may hold threads of torch and would deadlock, but from
+        # a server that was started fresh and has imported the function once for all children.
+        context = multiprocessing.get_context("forkserver")
+        named = getattr(self._function, "func", self._function)  # of a partial
+        context.set_forkserver_preload([named.__module__])
         self.connection: Connection
         self.connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(
