@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from avkd.metrics import ranking
 from avkd.models.model_file import read_header
 from avkd.models.starter import STARTERS
-from avkd.reporting import metrics
-from avkd.reporting.pooled_files import VideoScore, pool_videos
+from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import read_scores
 
 RUNS = {"starter": "teacher", "starter-fast": "student"}
@@ -69,8 +69,12 @@ def _model(name: str, out: Path) -> str:
     rule = header.decision
     assert rule is not None
     scores = {
-        corpus.name: pool_videos(
-            row for file in sorted((corpus / "scores").glob("*.csv")) for row in read_scores(file)
+        corpus.name: records(
+            pool(
+                row
+                for file in sorted((corpus / "scores").glob("*.csv"))
+                for row in read_scores(file)
+            )
         )
         for corpus in sorted((out / "evaluation" / RUNS[name]).iterdir())
     }
@@ -113,22 +117,22 @@ def _model(name: str, out: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _auc(reals: list[VideoScore], fakes: list[VideoScore]) -> str:
+def _auc(reals: list[PooledFile], fakes: list[PooledFile]) -> str:
     if not reals or not fakes:
         return ""
     both = [*reals, *fakes]
     labels = np.array([v.label for v in both])
     logits = np.array([v.logit for v in both])
     groups = np.array([v.group or v.sample_id for v in both])
-    value = metrics.auc(labels, logits).value
-    interval = metrics.auc_interval(labels, logits, groups=groups)
+    value = ranking.auc(labels, logits).value
+    interval = ranking.auc_interval(labels, logits, groups=groups)
     assert value is not None
     if interval.low is None or interval.high is None:
         return f"{100 * value:.1f}"
     return f"{100 * value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def _share(videos: list[VideoScore], rule, decision: str) -> str:
+def _share(videos: list[PooledFile], rule, decision: str) -> str:
     count = sum(rule.decide(v.logit) == decision for v in videos)
     return f"{count} ({100 * count / max(1, len(videos)):.0f} %)"
 

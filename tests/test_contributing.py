@@ -50,6 +50,7 @@ def do(root: Path, text: str, code: str) -> str:
 def test_the_guide_tells_how_to_add_what_people_add() -> None:
     titles = {
         "A video backbone",
+        "A dataset layout",
         "A loss",
         "A forgery",
         "A metric",

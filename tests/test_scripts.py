@@ -3,6 +3,8 @@
 The scripts run with a stand-in for `avkd` that writes down what it was called with.
 """
 
+import ast
+import importlib
 import os
 import re
 import shlex
@@ -317,3 +319,16 @@ def test_every_file_the_readme_names_exists() -> None:
     named = re.findall(r"\b((?:configs|scripts|tests|avkd)/[\w./-]+\.(?:yaml|sh|py))\b", text)
     missing = sorted({name for name in named if not (REPOSITORY / name).is_file()})
     assert named and not missing, missing
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "scripts").glob("*.py")), ids=lambda p: p.name
+)
+def test_what_a_script_imports_is_there(path: Path) -> None:
+    """They run for hours before their last step, and nothing else imports them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("avkd"):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
