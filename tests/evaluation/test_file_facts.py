@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import make_head, window_score
 from test_nuisance import speech, write_clip
-from test_scores import make_head
-from test_summary import window_score
 
 from avkd.data import nuisance
 from avkd.data.crops.journal import append_journal

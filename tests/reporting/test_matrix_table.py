@@ -5,7 +5,7 @@ import io
 import math
 
 import pytest
-from test_summary import summarise
+from factories import summarise
 
 from avkd.reporting import matrix_table
 from avkd.reporting.matrix_table import CSV_COLUMNS, Overlap, Result, SeedSpread, to_csv

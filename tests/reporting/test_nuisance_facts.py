@@ -4,23 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from factories import facts
 
-from avkd.reporting.nuisance_facts import COLUMNS, NAMES, FileFacts, read_facts, write_facts
-
-
-def facts(sample_id: str = "d/swap/0", **changes: object) -> FileFacts:
-    fields: dict = {
-        "sample_id": sample_id,
-        "label": 1,
-        "dataset": "d",
-        "method": "swap",
-        "split": "test",
-        "codec": "h264",
-        "has_sound": True,
-        "leading_silence_seconds": 0.1 + 0.2,
-        "width": 640.0,
-    }
-    return FileFacts(**{**fields, **changes})
+from avkd.reporting.nuisance_facts import COLUMNS, NAMES, read_facts, write_facts
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from factories import contents, made_up_scores, write_folder
 from sklearn import metrics as reference
-from test_recompute import contents, write_folder
-from test_summary import made_up_scores
 
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.paired import delong_p_value

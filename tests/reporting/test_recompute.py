@@ -8,55 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_scores import make_head
-from test_summary import made_up_scores, missing, summarise, window_score
+from factories import (
+    RULE,
+    contents,
+    made_up_scores,
+    make_head,
+    missing,
+    summarise,
+    window_score,
+    write_folder,
+)
 
-from avkd.config.evaluation_config import EvaluateConfig, ReportConfig
-from avkd.evaluation import evaluate
-from avkd.evaluation.protocol import protocol_of
+from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.models.decision import DecisionRule
-from avkd.models.model_header import ModelHeader
 from avkd.reporting import report_csv
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
-from avkd.reporting.scores import ClipScore, write_scores
-
-RULE = DecisionRule(threshold_logit=0.4, source="val")
-
-
-def write_folder(
-    folder: Path, rows: list[ClipScore], *, rule: DecisionRule | None = RULE, **changes: object
-) -> Path:
-    """What `avkd evaluate` leaves, with a second dataset whose name sorts before the first."""
-    other = [dataclasses.replace(row, dataset="a") for row in rows]
-    model = Path(f"runs/{folder.name}/model.safetensors")
-    head = make_head(model=str(model), **changes)
-    paths = [folder / "scores" / f"{name}.csv" for name in ("d", "a")]
-    for path, of_dataset in zip(paths, (rows, other), strict=True):
-        write_scores(path, head, of_dataset)
-    config = EvaluateConfig(
-        model=model,
-        data=(Path("d"),),
-        out=folder,
-        bootstrap_resamples=100,
-    )
-    trained_on = {"training_methods": ["real", "swap"]}
-    header = ModelHeader(
-        kind="detector", arguments={}, preprocessing={}, provenance=trained_on, decision=rule
-    )
-    notes = ['A note with, "quotes" and | signs.']
-    evaluate._report(config, header, paths, protocol_of(config), notes=notes)
-    return folder
+from avkd.reporting.scores import write_scores
 
 
 def remake(out: Path, *folders: Path) -> str:
     return recompute(ReportConfig(scores=folders, out=out, bootstrap_resamples=100)).text
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 @pytest.mark.parametrize("rule", [RULE, None])

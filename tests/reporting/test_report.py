@@ -7,64 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
+from factories import PROVENANCE, make_rows
 
 from avkd.reporting import report, report_csv
-from avkd.reporting.report_csv import Provenance
-from avkd.reporting.score_frame import pool
-from avkd.reporting.scores import ClipScore
-from avkd.reporting.summary import SummaryRow, Threshold, summarise
 from avkd.reporting.tables import percent_down
-
-PROVENANCE = Provenance(
-    model="lgt-s, ssl 0.3",
-    model_fingerprint="0123456789abcdef",
-    date="2026-11-21",
-    threshold=Threshold(logit=0.4, origin="best balanced accuracy on ff++ val"),
-    notes=("Leading silence is trimmed.",),
-)
-
-
-def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRow, ...]:
-    random = np.random.default_rng(0)
-    scores = [
-        ClipScore(
-            sample_id=f"{name}/{k}",
-            label=int(name != "real"),
-            dataset=dataset,
-            method=name,
-            split="test",
-            window=0,
-            start_frame=0,
-            num_frames=25,
-            logit=float(random.standard_normal() + (name != "real")),
-            probability=0.5,
-        )
-        for name in ("real", method, "reenact")
-        for k in range(30)
-    ]
-    lost = ClipScore(
-        sample_id="lost",
-        label=1,
-        dataset=dataset,
-        method=method,
-        split="test",
-        status="no_face",
-        message="",
-    )
-    lone = ClipScore(
-        sample_id="lone",
-        label=1,
-        dataset="lonely",
-        method=method,
-        split="",
-        status="too_large",
-        message="",
-    )
-    return summarise(
-        pool([*scores, lost, lone]), threshold=PROVENANCE.threshold, resamples=200, seed=11
-    )
 
 
 def test_markdown_states_what_made_the_numbers() -> None:

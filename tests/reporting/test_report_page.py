@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_recompute import write_folder
-from test_summary import made_up_scores
+from factories import made_up_scores, write_folder
 
 from avkd.config.evaluation_config import ReportConfig
 from avkd.reporting import report_page

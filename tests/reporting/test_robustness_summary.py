@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_summary import missing, summarise, window_score
+from factories import GRID, Cells, made_up_cells, missing, summarise
 
 from avkd.metrics import ranking
 from avkd.metrics.bootstrap import Resampling
@@ -17,32 +17,6 @@ from avkd.reporting.robustness_summary import (
     summarise_robustness,
 )
 from avkd.reporting.score_frame import pool
-from avkd.reporting.scores import ClipScore
-
-Cells = dict[Cell, list[ClipScore]]
-SHIFT = {"real": 0.0, "swap": 1.5, "reenact": 0.8}
-GRID = [Cell(name, severity) for name in ("blur", "jpeg") for severity in (1, 3)]
-
-
-def made_up_cells(num_files: int = 14, lost: int = 0, group_size: int = 0) -> Cells:
-    """Scores that a cell blurs the more the severer it is; blur 3 loses some files of each kind."""
-    random = np.random.default_rng(1)
-    names = [(method, number) for method in SHIFT for number in range(num_files)]
-    clean = {key: float(random.standard_normal() + SHIFT[key[0]]) for key in names}
-    cells: Cells = {}
-    for place, cell in enumerate([CLEAN_CELL, *GRID]):
-        rows = []
-        for method, number in names:
-            noise = 0.4 * place * random.standard_normal()
-            sample_id = f"d/{method}/{number}"
-            group = f"person{number // group_size}" if group_size else ""
-            if cell == Cell("blur", 3) and number < lost:
-                rows.append(missing(sample_id, method))
-            else:
-                rows.append(window_score(sample_id, method, clean[method, number] + noise))
-            rows[-1] = dataclasses.replace(rows[-1], group=group)
-        cells[cell] = rows
-    return cells
 
 
 def table_of(cells: Cells, method: str = "all", resamples: int = 200) -> Robustness:

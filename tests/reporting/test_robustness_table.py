@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from test_robustness_summary import GRID, made_up_cells
+from factories import GRID, made_up_cells, pooled, tables
 
 from avkd.reporting import page, robustness_table
 from avkd.reporting.robustness_summary import (
@@ -15,16 +15,6 @@ from avkd.reporting.robustness_summary import (
 )
 from avkd.reporting.score_frame import pool
 from avkd.reporting.tables import with_interval
-
-
-def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
-    cells = made_up_cells(lost=lost)
-    frames = {cell: pool(rows) for cell, rows in cells.items()}
-    return [t for m in models for t in summarise_robustness(frames, model=m, resamples=100)]
-
-
-def pooled(found: list[Robustness]) -> Robustness:
-    return next(table for table in found if table.is_pooled)
 
 
 def markdown(found: list[Robustness], notes: tuple[str, ...] = ()) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import make_head
 
 from avkd.reporting import scores
 from avkd.reporting.scores import (
@@ -15,7 +16,6 @@ from avkd.reporting.scores import (
     read_scores,
     write_scores,
 )
-from avkd.reporting.scores_head import ScoresHead
 
 ODD_NAMES = [
     'quote " and , comma',
@@ -29,22 +29,6 @@ ODD_NAMES = [
     "nan",
     "1e5",
 ]
-
-
-def make_head(**changes: object) -> ScoresHead:
-    fields: dict = {
-        "model": "runs/one/model.safetensors",
-        "model_fingerprint": "0123456789abcdef",
-        "scorer": "detector",
-        "preprocessing": "fedcba9876543210",
-        "preprocessing_text": "detector mtcnn, crop_size 224",
-        "windows": "windows of 25 frames",
-        "pooling": "mean_logit",
-        "avkd_version": "0.1.0",
-        "command": "avkd evaluate --model m --data d --out o",
-        "date": "2026-01-01",
-    }
-    return ScoresHead(**{**fields, **changes})
 
 
 def vars_of(row: ClipScore) -> dict:

@@ -1,82 +1,13 @@
 """The shortcut audit: a planted shortcut is found, a clean set stays quiet, pairs take it away."""
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import pytest
+from factories import Plant, codec, made_up, nothing, perfect_codec, silence
 
 from avkd.reporting import shortcut_audit
-from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.score_frame import PooledFile, frame_of
 from avkd.reporting.shortcut_audit import RowAudit, audit
-
-Plant = Callable[[dict, int, np.random.Generator], None]
-
-
-def nothing(fields: dict, label: int, random: np.random.Generator) -> None:
-    """Reals and fakes alike."""
-
-
-def silence(fields: dict, label: int, random: np.random.Generator) -> None:
-    longer = max(0.0, random.normal(0.12, 0.05)) if label else 0.0
-    fields["leading_silence_seconds"] = round(float(random.exponential(0.1) + longer), 2)
-
-
-def codec(fields: dict, label: int, random: np.random.Generator) -> None:
-    fields["codec"] = str(random.choice(["h264", "vp9"], p=[0.2, 0.8] if label else [0.8, 0.2]))
-
-
-def perfect_codec(fields: dict, label: int, random: np.random.Generator) -> None:
-    fields["codec"] = "vp9" if label else "h264"
-
-
-def made_up(
-    plant: Plant, *, seed: int = 0, num_files: int = 200, grouped: bool = True
-) -> tuple[pd.DataFrame, list[FileFacts]]:
-    """Files of people with a camera, a codec and a room each; scores of an honest detector."""
-    random = np.random.default_rng(seed)
-    people = [
-        {
-            "width": float(random.choice([640, 1280, 1920])),
-            "frames_per_second": float(random.choice([25, 29.97, 30])),
-            "codec": str(random.choice(["h264", "hevc"])),
-            "first_frame_brightness": random.normal(110, 30),
-            "face_side_pixels": random.normal(200, 40),
-            "face_center_x": random.normal(0.5, 0.1),
-        }
-        for _ in range(num_files // 4)
-    ]
-    videos, facts = [], []
-    for number in range(num_files):
-        label, person = number % 2, int(random.integers(len(people)))
-        seconds, num_bytes = float(random.gamma(4, 2)), float(random.lognormal(15, 0.5))
-        fields: dict = people[person] | {
-            "height": people[person]["width"] * 9 / 16,
-            "duration_seconds": seconds,
-            "file_bytes": num_bytes,
-            "bit_rate": 8 * num_bytes / seconds,
-            "has_sound": True,
-            "leading_silence_seconds": round(float(random.exponential(0.1)), 2),
-            "sound_level_db": random.normal(-25, 5),
-            "face_center_y": random.normal(0.45, 0.05),
-        }
-        plant(fields, label, random)
-        named = {
-            "sample_id": f"d/{number}",
-            "label": label,
-            "dataset": "d",
-            "method": "swap" if label else "real",
-            "split": "test",
-            "group": f"person {person}" if grouped else "",
-        }
-        facts.append(FileFacts(**named, **fields))
-        logit = float(random.normal(1.2 * label, 1))
-        videos.append(
-            PooledFile(**named, logit=logit, probability=0.5, reason="", windows=np.zeros((0, 3)))  # type: ignore[arg-type]
-        )
-    return frame_of(videos), facts
 
 
 def audited(plant: Plant, **options: object) -> RowAudit:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_nuisance_facts import facts
+from factories import facts
 
 from avkd.metrics import ranking
 from avkd.reporting.shortcut_probe import (

@@ -6,9 +6,16 @@ import io
 from pathlib import Path
 
 import pytest
-from test_scores import make_head
-from test_shortcut_audit import codec, made_up, nothing, perfect_codec, silence
-from test_summary import summarise, window_score
+from factories import (
+    codec,
+    made_up,
+    make_head,
+    nothing,
+    perfect_codec,
+    silence,
+    summarise,
+    window_score,
+)
 
 from avkd.reporting import report, shortcut_table
 from avkd.reporting.model_scores import read_report_folder

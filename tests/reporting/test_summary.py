@@ -5,67 +5,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from factories import made_up_scores, missing, summarise, window_score
 
 from avkd.metrics import probability, ranking
 from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
 from avkd.metrics.verdicts import Confusion
-from avkd.reporting import summary
 from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SummaryRow, Threshold
-
-
-def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
-    fields: dict = {
-        "sample_id": sample_id,
-        "label": int(method != "real"),
-        "dataset": "d",
-        "method": method,
-        "split": "test",
-        "window": 0,
-        "start_frame": 0,
-        "num_frames": 25,
-        "logit": logit,
-        "probability": float(1 / (1 + np.exp(-logit))),
-    }
-    return ClipScore(**{**fields, **changes})
-
-
-def missing(sample_id: str, method: str, status: str = "no_face") -> ClipScore:
-    return ClipScore(
-        sample_id=sample_id,
-        label=int(method != "real"),
-        dataset="d",
-        method=method,
-        split="test",
-        status=status,
-        message="",
-    )
-
-
-def made_up_scores(seed: int = 0, num_videos: int = 12) -> list[ClipScore]:
-    random = np.random.default_rng(seed)
-    rows = []
-    for method, shift in (("real", 0.0), ("swap", 1.0), ("reenact", 0.3)):
-        for video in range(num_videos):
-            centre = random.standard_normal() + shift
-            rows += [
-                window_score(
-                    f"d/{method}/{video}",
-                    method,
-                    float(centre + random.standard_normal()),
-                    window=window,
-                    start_frame=25 * window,
-                )
-                for window in range(1 + video % 3)
-            ]
-    return rows
-
-
-def summarise(
-    rows: Iterable[ClipScore], *, pooling: Pooling = MEAN_LOGIT, **options: object
-) -> tuple[SummaryRow, ...]:
-    return summary.summarise(pool(rows, pooling), pooling=pooling, **options)  # type: ignore[arg-type]
 
 
 def pool_videos(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> list[PooledFile]:

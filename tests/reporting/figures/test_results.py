@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from factories import make_rows
 from matplotlib.figure import Figure
-from test_report import make_rows
 
 from avkd.metrics.probability import reliability
 from avkd.metrics.verdicts import Confusion

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from test_robustness_table import pooled, tables
+from factories import pooled, tables
 
 from avkd.reporting.figures.canvas import picture, save
 from avkd.reporting.figures.robustness_curves import MODELS_PER_FIGURE, robustness_figures

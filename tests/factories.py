@@ -1,0 +1,295 @@
+"""Makers of made-up corpora, scores and facts that more than one test file uses."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from avkd.config.evaluation_config import EvaluateConfig
+from avkd.evaluation import evaluate
+from avkd.evaluation.protocol import protocol_of
+from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.models.decision import DecisionRule
+from avkd.models.model_header import ModelHeader
+from avkd.reporting import summary
+from avkd.reporting.nuisance_facts import FileFacts
+from avkd.reporting.report_csv import Provenance
+from avkd.reporting.robustness_summary import CLEAN_CELL, Cell, Robustness, summarise_robustness
+from avkd.reporting.score_frame import PooledFile, frame_of, pool
+from avkd.reporting.scores import ClipScore, write_scores
+from avkd.reporting.scores_head import ScoresHead
+from avkd.reporting.summary import SummaryRow, Threshold
+
+
+def facts(sample_id: str = "d/swap/0", **changes: object) -> FileFacts:
+    fields: dict = {
+        "sample_id": sample_id,
+        "label": 1,
+        "dataset": "d",
+        "method": "swap",
+        "split": "test",
+        "codec": "h264",
+        "has_sound": True,
+        "leading_silence_seconds": 0.1 + 0.2,
+        "width": 640.0,
+    }
+    return FileFacts(**{**fields, **changes})
+
+
+PROVENANCE = Provenance(
+    model="lgt-s, ssl 0.3",
+    model_fingerprint="0123456789abcdef",
+    date="2026-11-21",
+    threshold=Threshold(logit=0.4, origin="best balanced accuracy on ff++ val"),
+    notes=("Leading silence is trimmed.",),
+)
+
+
+def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRow, ...]:
+    random = np.random.default_rng(0)
+    scores = [
+        ClipScore(
+            sample_id=f"{name}/{k}",
+            label=int(name != "real"),
+            dataset=dataset,
+            method=name,
+            split="test",
+            window=0,
+            start_frame=0,
+            num_frames=25,
+            logit=float(random.standard_normal() + (name != "real")),
+            probability=0.5,
+        )
+        for name in ("real", method, "reenact")
+        for k in range(30)
+    ]
+    lost = ClipScore(
+        sample_id="lost",
+        label=1,
+        dataset=dataset,
+        method=method,
+        split="test",
+        status="no_face",
+        message="",
+    )
+    lone = ClipScore(
+        sample_id="lone",
+        label=1,
+        dataset="lonely",
+        method=method,
+        split="",
+        status="too_large",
+        message="",
+    )
+    return summary.summarise(
+        pool([*scores, lost, lone]), threshold=PROVENANCE.threshold, resamples=200, seed=11
+    )
+
+
+def make_head(**changes: object) -> ScoresHead:
+    fields: dict = {
+        "model": "runs/one/model.safetensors",
+        "model_fingerprint": "0123456789abcdef",
+        "scorer": "detector",
+        "preprocessing": "fedcba9876543210",
+        "preprocessing_text": "detector mtcnn, crop_size 224",
+        "windows": "windows of 25 frames",
+        "pooling": "mean_logit",
+        "avkd_version": "0.1.0",
+        "command": "avkd evaluate --model m --data d --out o",
+        "date": "2026-01-01",
+    }
+    return ScoresHead(**{**fields, **changes})
+
+
+Plant = Callable[[dict, int, np.random.Generator], None]
+
+
+def nothing(fields: dict, label: int, random: np.random.Generator) -> None:
+    """Reals and fakes alike."""
+
+
+def silence(fields: dict, label: int, random: np.random.Generator) -> None:
+    longer = max(0.0, random.normal(0.12, 0.05)) if label else 0.0
+    fields["leading_silence_seconds"] = round(float(random.exponential(0.1) + longer), 2)
+
+
+def codec(fields: dict, label: int, random: np.random.Generator) -> None:
+    fields["codec"] = str(random.choice(["h264", "vp9"], p=[0.2, 0.8] if label else [0.8, 0.2]))
+
+
+def perfect_codec(fields: dict, label: int, random: np.random.Generator) -> None:
+    fields["codec"] = "vp9" if label else "h264"
+
+
+def made_up(
+    plant: Plant, *, seed: int = 0, num_files: int = 200, grouped: bool = True
+) -> tuple[pd.DataFrame, list[FileFacts]]:
+    """Files of people with a camera, a codec and a room each; scores of an honest detector."""
+    random = np.random.default_rng(seed)
+    people = [
+        {
+            "width": float(random.choice([640, 1280, 1920])),
+            "frames_per_second": float(random.choice([25, 29.97, 30])),
+            "codec": str(random.choice(["h264", "hevc"])),
+            "first_frame_brightness": random.normal(110, 30),
+            "face_side_pixels": random.normal(200, 40),
+            "face_center_x": random.normal(0.5, 0.1),
+        }
+        for _ in range(num_files // 4)
+    ]
+    videos, facts = [], []
+    for number in range(num_files):
+        label, person = number % 2, int(random.integers(len(people)))
+        seconds, num_bytes = float(random.gamma(4, 2)), float(random.lognormal(15, 0.5))
+        fields: dict = people[person] | {
+            "height": people[person]["width"] * 9 / 16,
+            "duration_seconds": seconds,
+            "file_bytes": num_bytes,
+            "bit_rate": 8 * num_bytes / seconds,
+            "has_sound": True,
+            "leading_silence_seconds": round(float(random.exponential(0.1)), 2),
+            "sound_level_db": random.normal(-25, 5),
+            "face_center_y": random.normal(0.45, 0.05),
+        }
+        plant(fields, label, random)
+        named = {
+            "sample_id": f"d/{number}",
+            "label": label,
+            "dataset": "d",
+            "method": "swap" if label else "real",
+            "split": "test",
+            "group": f"person {person}" if grouped else "",
+        }
+        facts.append(FileFacts(**named, **fields))
+        logit = float(random.normal(1.2 * label, 1))
+        videos.append(
+            PooledFile(**named, logit=logit, probability=0.5, reason="", windows=np.zeros((0, 3)))  # type: ignore[arg-type]
+        )
+    return frame_of(videos), facts
+
+
+def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
+    fields: dict = {
+        "sample_id": sample_id,
+        "label": int(method != "real"),
+        "dataset": "d",
+        "method": method,
+        "split": "test",
+        "window": 0,
+        "start_frame": 0,
+        "num_frames": 25,
+        "logit": logit,
+        "probability": float(1 / (1 + np.exp(-logit))),
+    }
+    return ClipScore(**{**fields, **changes})
+
+
+def missing(sample_id: str, method: str, status: str = "no_face") -> ClipScore:
+    return ClipScore(
+        sample_id=sample_id,
+        label=int(method != "real"),
+        dataset="d",
+        method=method,
+        split="test",
+        status=status,
+        message="",
+    )
+
+
+def made_up_scores(seed: int = 0, num_videos: int = 12) -> list[ClipScore]:
+    random = np.random.default_rng(seed)
+    rows = []
+    for method, shift in (("real", 0.0), ("swap", 1.0), ("reenact", 0.3)):
+        for video in range(num_videos):
+            centre = random.standard_normal() + shift
+            rows += [
+                window_score(
+                    f"d/{method}/{video}",
+                    method,
+                    float(centre + random.standard_normal()),
+                    window=window,
+                    start_frame=25 * window,
+                )
+                for window in range(1 + video % 3)
+            ]
+    return rows
+
+
+def summarise(
+    rows: Iterable[ClipScore], *, pooling: Pooling = MEAN_LOGIT, **options: object
+) -> tuple[SummaryRow, ...]:
+    return summary.summarise(pool(rows, pooling), pooling=pooling, **options)  # type: ignore[arg-type]
+
+
+RULE = DecisionRule(threshold_logit=0.4, source="val")
+
+
+def write_folder(
+    folder: Path, rows: list[ClipScore], *, rule: DecisionRule | None = RULE, **changes: object
+) -> Path:
+    """What `avkd evaluate` leaves, with a second dataset whose name sorts before the first."""
+    other = [dataclasses.replace(row, dataset="a") for row in rows]
+    model = Path(f"runs/{folder.name}/model.safetensors")
+    head = make_head(model=str(model), **changes)
+    paths = [folder / "scores" / f"{name}.csv" for name in ("d", "a")]
+    for path, of_dataset in zip(paths, (rows, other), strict=True):
+        write_scores(path, head, of_dataset)
+    config = EvaluateConfig(
+        model=model,
+        data=(Path("d"),),
+        out=folder,
+        bootstrap_resamples=100,
+    )
+    trained_on = {"training_methods": ["real", "swap"]}
+    header = ModelHeader(
+        kind="detector", arguments={}, preprocessing={}, provenance=trained_on, decision=rule
+    )
+    notes = ['A note with, "quotes" and | signs.']
+    evaluate._report(config, header, paths, protocol_of(config), notes=notes)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+Cells = dict[Cell, list[ClipScore]]
+
+SHIFT = {"real": 0.0, "swap": 1.5, "reenact": 0.8}
+
+GRID = [Cell(name, severity) for name in ("blur", "jpeg") for severity in (1, 3)]
+
+
+def made_up_cells(num_files: int = 14, lost: int = 0, group_size: int = 0) -> Cells:
+    """Scores that a cell blurs the more the severer it is; blur 3 loses some files of each kind."""
+    random = np.random.default_rng(1)
+    names = [(method, number) for method in SHIFT for number in range(num_files)]
+    clean = {key: float(random.standard_normal() + SHIFT[key[0]]) for key in names}
+    cells: Cells = {}
+    for place, cell in enumerate([CLEAN_CELL, *GRID]):
+        rows = []
+        for method, number in names:
+            noise = 0.4 * place * random.standard_normal()
+            sample_id = f"d/{method}/{number}"
+            group = f"person{number // group_size}" if group_size else ""
+            if cell == Cell("blur", 3) and number < lost:
+                rows.append(missing(sample_id, method))
+            else:
+                rows.append(window_score(sample_id, method, clean[method, number] + noise))
+            rows[-1] = dataclasses.replace(rows[-1], group=group)
+        cells[cell] = rows
+    return cells
+
+
+def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
+    cells = made_up_cells(lost=lost)
+    frames = {cell: pool(rows) for cell, rows in cells.items()}
+    return [t for m in models for t in summarise_robustness(frames, model=m, resamples=100)]
+
+
+def pooled(found: list[Robustness]) -> Robustness:
+    return next(table for table in found if table.is_pooled)
