@@ -16,6 +16,7 @@ from PIL import Image
 
 from avkd.blending import picture_changes as change
 from avkd.data.faces.track_extraction import plan_tracks
+from avkd.data.media.source_file import SourceFile
 from avkd.synthesis import forgery_methods
 from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
@@ -30,7 +31,7 @@ def main(out: Path) -> None:
     portrait = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     with Image.open(portrait) as opened:
         picture = np.asarray(opened.convert("RGB"))
-    landmarks = plan_tracks(portrait, kind="image").tracks[0].landmarks
+    landmarks = plan_tracks(SourceFile(portrait, "image")).tracks[0].landmarks
     image = picture.astype(np.float32)
     copies = {
         "as_it_is": image,

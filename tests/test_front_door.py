@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 import avkd
 from avkd import cli
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
+from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
 
 SIZE = 192  # the crops of the shipped models
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     samples = []
     for number, (name, count) in enumerate(FRAMES.items()):
         video = [np.full((64, 64, 3), 4 * frame, np.uint8) for frame in range(count)]
-        media.write_video(root / f"{name}.mp4", video, crf=1)
+        write_video(root / f"{name}.mp4", video, crf=1)
         samples.append(made_up(f"{name}.mp4", "video", label=number % 2))
     samples.append(made_up("picture.png", "image", label=0))
     manifest = Manifest(root, tuple(samples))

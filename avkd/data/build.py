@@ -10,26 +10,28 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from avkd.blending.blenders import BLENDERS
 from avkd.blending.online_forgery import OnlineForgery
 from avkd.config.data_config import PrepareConfig
-from avkd.config.image_config import DistillConfig
+from avkd.config.image_config import DistillConfig, ImageViewConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
 from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import Corpus, TrainingClips
-from avkd.data.faces.track_extraction import DETECT_EVERY_FRAMES
+from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, Split, check_identities
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, shown_for_validation
 from avkd.data.perturbations.perturbations import Perturbation
-from avkd.data.prepare import PrepareReport, prepare
 from avkd.data.selection import evenly_spread, undersample
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.outcome import ExitCode, Outcome
+
+if TYPE_CHECKING:
+    from avkd.data.prepare import PrepareReport
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +113,8 @@ def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
     Raises:
         ValueError: as `prepare.prepare`.
     """
+    from avkd.data.prepare import prepare  # late: training reads no media and needs no PyAV
+
     return prepare(
         manifest,
         config.out,
@@ -328,7 +332,7 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
                 crop_margin=corpora[0].crop_margin,
             ),
             seed=config.loop.seed,
-            augmentation=Augmentation(**vars(config.views)),
+            augmentation=_augmentation(config.views),
             with_sound=False,
             online=online,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
@@ -450,13 +454,9 @@ def _by_method(items: Sequence[ClipItem]) -> str:
     return inventory.name_counts(item.sample.method for item in items)
 
 
-def _augmentation(views: ViewConfig) -> Augmentation:
-    return Augmentation(
-        grayscale=views.grayscale,
-        erasing=views.erasing,
-        time_mask=views.time_mask,
-        frequency_mask_max=views.frequency_mask_max,
-    )
+def _augmentation(views: ViewConfig | ImageViewConfig) -> Augmentation:
+    names = {"tone": "color_jitter", "shrink": "downscale"}  # what old configs call them
+    return Augmentation(**{names.get(name, name): value for name, value in vars(views).items()})
 
 
 def _provenance(corpora: Sequence[Corpus], num_training_clips: int) -> dict[str, Any]:

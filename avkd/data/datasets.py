@@ -18,10 +18,15 @@ from torch.utils.data import DataLoader, Dataset
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.prepared_corpus import (
+    INPUTS_NAME,
+    face_detector,
+    read_failures,
+    read_settings,
+)
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, Role
-from avkd.data.prepare import INPUTS_NAME, face_detector, read_failures, read_settings
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule

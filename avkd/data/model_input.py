@@ -1,7 +1,7 @@
 """What a detector looks at: how many frames, which window of the crop, at which size.
 
 Written into the model file by the stage that trained it, read back by whoever uses the model, so
-that both see the same pixels. Knows no network.
+that both see the same pixels.
 """
 
 from __future__ import annotations

@@ -2,24 +2,24 @@
 
 How long it is, how it is packed, how loud it begins, where the face stands: a detector can learn
 any of them instead of the forgery. `prepare` writes them into its report while it has the file open
-anyway. Knows neither labels nor what is made of the facts.
+anyway.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avkd.data import silence
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.faces.track_extraction import FileKind, FilePlan, TrackPlan
-from avkd.data.media import image_files, media, picture_archive
-from avkd.data.media.media import MediaError
-from avkd.data.perturbations.perturbed_frames import Frame
+from avkd.data.media import image_files, picture_archive
+from avkd.data.media.media_file import MediaError
+
+if TYPE_CHECKING:  # who only reads the facts needs no PyAV
+    from avkd.data.faces.track_extraction import FilePlan, TrackPlan
+    from avkd.data.media.source_file import SourceFile
 
 Fact = float | str | bool | None
 """None = not known, or this kind of file has no such thing."""
@@ -49,26 +49,15 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 _QUIETEST_DB = -100.0  # what digital silence is given; one step of 16 bits is -90
 
 
-def peeked(frames: Iterator[Frame]) -> tuple[Frame | None, Iterator[Frame]]:
-    """The first of some frames, and all of them."""
-    first = next(frames, None)
-    return first, frames if first is None else chain((first,), frames)
-
-
-def facts_of_file(
-    path: Path, kind: FileKind, *, plan: FilePlan, first: Frame | None, sound: np.ndarray | None
-) -> dict[str, Fact]:
+def facts_of_file(source: SourceFile, plan: FilePlan) -> dict[str, Fact]:
     """What is known of a file beside its face; what cannot be found out is None, never an error.
 
     The facts are those of the file as it lies on the disk, whatever is done to it afterwards. Only
     the faces are where they were cut out: with a perturbation, on the perturbed frames.
 
     Args:
-        path: The file, or the folder of frames.
-        kind: What it is; a picture has no length, no rate and no sound.
+        source: The file, after a pass with sound; a picture has no length, no rate and no sound.
         plan: Its tracks, the primary one first.
-        first: Its first whole frame, not perturbed.
-        sound: int16 (S,) at 16 kHz for as long as there are frames, not perturbed; None = without.
 
     Returns:
         A value for each of `FACTS`: seconds, pixels, bits a second, bytes; level in decibels
@@ -76,17 +65,17 @@ def facts_of_file(
         to the frame.
     """
     facts: dict[str, Fact] = dict.fromkeys(FACTS)
-    facts |= _encoding(path, kind)
-    if kind != "image" and "stopped_by_limit" not in plan.flags:  # counted, not claimed
+    facts |= _encoding(source)
+    if source.kind != "image" and "stopped_by_limit" not in plan.flags:  # counted, not claimed
         facts["duration_seconds"] = plan.num_frames / FRAMES_PER_SECOND
-    if kind == "video":
-        facts |= _sound(sound)
-    if first is not None:
+    if source.kind == "video":
+        facts |= _sound(source.sound)
+    if (first := source.first) is not None:
         facts |= {"width": first.width, "height": first.height}
         facts["first_frame_brightness"] = brightness(first.image)
         facts |= _geometry(plan.tracks[0], first.width, first.height)
     seconds, num_bytes = facts["duration_seconds"], facts["file_bytes"]
-    if kind == "video" and seconds and num_bytes:
+    if source.kind == "video" and seconds and num_bytes:
         facts["bit_rate"] = 8 * float(num_bytes) / float(seconds)
     return {name: _plain(value) for name, value in facts.items()}
 
@@ -96,31 +85,25 @@ def brightness(image: np.ndarray) -> float:
     return float(image.reshape(-1, 3).mean(axis=0) @ np.array(LUMA))
 
 
-def _encoding(path: Path, kind: FileKind) -> dict[str, Fact]:
-    try:
-        if kind != "video":
-            return _encoding_of_picture(path)
-        info = media.probe(path)
-        return {
-            "duration_seconds": info.duration_seconds,
-            "frames_per_second": info.average_frames_per_second or None,
-            "codec": info.codec,
-            "sound_codec": info.sound_codec,
-            "file_bytes": path.stat().st_size,
-        }
-    except (MediaError, OSError):
-        return {}
-
-
-def _encoding_of_picture(path: Path) -> dict[str, Fact]:
+def _encoding(source: SourceFile) -> dict[str, Fact]:
     """Of a folder, its first picture's; an archive is not unpacked once more for it."""
-    if picture_archive.split_path(path) is not None:
-        return {}
-    picture = image_files.picture_files(path)[0]
-    return {
-        "codec": image_files.format_of_name(picture.name),
-        "file_bytes": picture.stat().st_size,
-    }
+    facts: dict[str, Fact] = {}
+    try:
+        if (info := source.info) is not None:
+            facts = {
+                "duration_seconds": info.duration_seconds,
+                "frames_per_second": info.average_frames_per_second or None,
+                "codec": info.codec,
+                "sound_codec": info.sound_codec,
+            }
+            facts["file_bytes"] = source.path.stat().st_size
+        elif picture_archive.split_path(source.path) is None:
+            picture = image_files.picture_files(source.path)[0]
+            facts["codec"] = image_files.format_of_name(picture.name)
+            facts["file_bytes"] = picture.stat().st_size
+    except (MediaError, OSError):  # gone meanwhile
+        return facts
+    return facts
 
 
 def _sound(sound: np.ndarray | None) -> dict[str, Fact]:

@@ -2,7 +2,7 @@
 
 Forged speech often starts with a short silence that the real recordings lack, and a reader of that
 alone scores near-perfectly on some benchmarks (AVH-Align, arXiv 2412.00175). So the silence is
-measured on its own, and cut off before anything else is. Knows no files and no pictures.
+measured on its own, and cut off before anything else is.
 """
 
 from __future__ import annotations

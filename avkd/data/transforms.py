@@ -37,7 +37,7 @@ _MOUTH_CENTRE_Y = 0.73
 
 _ERASED_AREA = (0.02, 0.33)
 _ERASED_ASPECT = (0.3, 3.3)
-_SMALLEST_SHRINK = 0.25
+_SMALLEST_SCALE = 0.25
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class Views:
     """(B, 2) int: first masked video frame and number of masked frames."""
     mel_mask: Tensor
     """(B, 2) int: first masked mel bin and number of masked bins."""
-    tone: Tensor
+    color_jitter: Tensor
     """(B, 2) float: contrast factor about mid grey, then brightness added, in 0..1; 1, 0 = none."""
-    shrink: Tensor
+    downscale: Tensor
     """(B,) float: share of the resolution that is kept, in (0, 1]; 1 = all."""
     zoom: Tensor
     """(B,) float: how far the window closes in on the mouth, 0 = all of it, 1 = the mouth alone."""
@@ -91,9 +91,9 @@ class Augmentation:
     erasing: float = 0.0
     time_mask: float = 0.0
     frequency_mask_max: int = 0
-    tone: float = 0.0
+    color_jitter: float = 0.0
     """Largest change of contrast (as a factor) and of brightness (in 0..1)."""
-    shrink: float = 0.0
+    downscale: float = 0.0
     """Probability that the view loses resolution, down to a quarter."""
     zoom: tuple[float, float] = (0.0, 0.0)
     """Least and most that the window closes in on the mouth, see `Views.zoom`."""
@@ -128,9 +128,9 @@ def draw_view(
     time_mask = masking.draw_run(rng, masking.MAX_TIME_MASK_FRAMES, CLIP_FRAMES) if mask else (0, 0)
     mel_mask = masking.draw_run(rng, augmentation.frequency_mask_max, MEL_BINS)
     erased = _draw_rectangle(rng) if erase else (0.0, 0.0, 0.0, 0.0)
-    contrast, brightness = augmentation.tone * rng.uniform(-1.0, 1.0, size=2)
-    shrinks, kept = rng.random(2)
-    shrink = _SMALLEST_SHRINK**kept if shrinks < augmentation.shrink else 1.0
+    contrast, brightness = augmentation.color_jitter * rng.uniform(-1.0, 1.0, size=2)
+    chance, kept = rng.random(2)
+    downscale = _SMALLEST_SCALE**kept if chance < augmentation.downscale else 1.0
     zoom = rng.uniform(*augmentation.zoom)
     return Views(
         crop=torch.from_numpy(crop)[None],
@@ -139,8 +139,8 @@ def draw_view(
         erased=torch.tensor([erased]),
         time_mask=torch.tensor([time_mask]),
         mel_mask=torch.tensor([mel_mask]),
-        tone=torch.tensor([(1.0 + contrast, brightness)], dtype=torch.float32),
-        shrink=torch.tensor([shrink], dtype=torch.float32),
+        color_jitter=torch.tensor([(1.0 + contrast, brightness)], dtype=torch.float32),
+        downscale=torch.tensor([downscale], dtype=torch.float32),
         zoom=torch.tensor([zoom], dtype=torch.float32),
     )
 
@@ -157,8 +157,8 @@ def center_views(
         erased=torch.zeros(num_clips, 4),
         time_mask=torch.zeros(num_clips, 2, dtype=torch.long),
         mel_mask=torch.zeros(num_clips, 2, dtype=torch.long),
-        tone=torch.tensor([[1.0, 0.0]]).repeat(num_clips, 1),
-        shrink=torch.ones(num_clips),
+        color_jitter=torch.tensor([[1.0, 0.0]]).repeat(num_clips, 1),
+        downscale=torch.ones(num_clips),
         zoom=torch.full((num_clips,), zoom),
     )
 
@@ -171,7 +171,7 @@ def apply_video(
     *,
     motion_only: bool = False,
 ) -> Tensor:
-    """Crop, flip, shrink, decolour, change the tone, normalise, erase and mask, in this order.
+    """Crop, flip, downscale, grayscale, color jitter, normalise, erase and mask, in this order.
 
     Args:
         frames: (B, T, S, S, 3) uint8 RGB, stored crops.
@@ -186,14 +186,15 @@ def apply_video(
     """
     assert frames.dtype == torch.uint8
     clip = _cropped(frames, views, image_size, round(frames.shape[2] * view_share))
-    for index in (views.shrink < 1).nonzero().flatten().tolist():
-        clip[index] = _shrunk(clip[index], float(views.shrink[index]))
+    for index in (views.downscale < 1).nonzero().flatten().tolist():
+        clip[index] = _downscaled(clip[index], float(views.downscale[index]))
     luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
     std = rearrange(torch.tensor(CHANNEL_STD, device=clip.device), "c -> 1 c 1 1 1")
     for index in views.grayscale.nonzero().flatten().tolist():
         clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
-    for index in (views.tone != views.tone.new_tensor([1.0, 0.0])).any(1).nonzero().flatten():
-        contrast, brightness = views.tone[index]
+    unchanged = views.color_jitter.new_tensor([1.0, 0.0])
+    for index in (views.color_jitter != unchanged).any(1).nonzero().flatten():
+        contrast, brightness = views.color_jitter[index]
         clip[index] = ((clip[index] - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
     if motion_only:
         mean = clip.mean(dim=2, keepdim=True)
@@ -293,7 +294,7 @@ def _resized(clips: Tensor, image_size: int) -> Tensor:
     return rearrange(resized.float() / 255.0, "(b t) c h w -> b c t h w", b=clips.shape[0])
 
 
-def _shrunk(clip: Tensor, share: float) -> Tensor:
+def _downscaled(clip: Tensor, share: float) -> Tensor:
     """(3, T, s, s) brought down to a share of its resolution and back up."""
     size = max(1, round(clip.shape[-1] * share))
     small = functional.interpolate(clip, size=(size, size), mode="bilinear", antialias=True)

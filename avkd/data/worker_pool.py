@@ -1,8 +1,7 @@
 """A pool that outlives its workers: one item in flight per child, so a bad item costs only itself.
 
 A child that crashes, is killed or runs out of time is replaced; its item is tried again, then set
-aside. Knows nothing of what the items are. (concurrent.futures loses every queued item to one
-crash; Ray retries a killer item for ever.)
+aside. (concurrent.futures loses all queued items to one crash; Ray retries a killer for ever.)
 """
 
 from __future__ import annotations
@@ -76,7 +75,8 @@ def run_isolated(
     queue = iter(items)
     again: deque[tuple[Item, int]] = deque()
     children = [_Child(function) for _ in range(workers)]
-    tally = _BugTally()
+    num_items = num_bugs = 0
+    first_bug = ""
     try:
         exhausted = False
         while True:
@@ -93,34 +93,19 @@ def run_isolated(
             busy = [child for child in children if child.busy]
             if not busy:
                 break
-            yield from map(tally.counted, _collect(busy, again, timeout_seconds, tries))
+            for outcome in _collect(busy, again, timeout_seconds, tries):
+                num_items += 1
+                num_bugs += bool(outcome.traceback)
+                first_bug = first_bug or outcome.traceback
+                yield outcome
     finally:
         for child in children:
             child.stop()
-    if not some_worked:
-        tally.complain()
-
-
-class _BugTally:
-    """Whether all items ended in a traceback, and the first one."""
-
-    def __init__(self) -> None:
-        self._items = self._bugs = 0
-        self._first = ""
-
-    def counted(self, outcome: Outcome[Any, Any]) -> Outcome[Any, Any]:
-        self._items += 1
-        self._bugs += bool(outcome.traceback)
-        self._first = self._first or outcome.traceback
-        return outcome
-
-    def complain(self) -> None:
-        if self._bugs and self._bugs == self._items:
-            raise Bug(
-                f"all {self._items} item(s) failed in our own code, so it is not the files; please "
-                f"report this, with the versions of python, torch and av. The first one:\n"
-                f"{self._first}"
-            )
+    if num_bugs and num_bugs == num_items and not some_worked:
+        raise Bug(
+            f"all {num_items} item(s) failed in our own code, so it is not the files; please "
+            f"report this, with the versions of python, torch and av. The first one:\n{first_bug}"
+        )
 
 
 def _collect(

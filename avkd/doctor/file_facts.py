@@ -16,8 +16,9 @@ from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.manifest import Kind
-from avkd.data.media import image_files, media, picture_archive
-from avkd.data.media.media import MediaError
+from avkd.data.media import image_files, picture_archive
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.video import iter_frames, probe, read_waveform
 
 # What the decoder met and went on from; frames are missing or wrong there.
 _DAMAGE = ("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames")
@@ -85,15 +86,15 @@ def digest(job: FileJob) -> str:
 
 
 def _of_video(job: FileJob) -> MediaFacts:
-    info = media.probe(job.path)
+    info = probe(job.path)
     num_bytes = job.path.stat().st_size
     seconds, has_audio = info.duration_seconds, info.has_audio
     counts: Counter[str] = Counter()
     if job.read == "all":
-        num_frames = sum(1 for _ in media.iter_frames(job.path, counts=counts))
+        num_frames = sum(1 for _ in iter_frames(job.path, counts=counts))
         seconds = num_frames / FRAMES_PER_SECOND
         if has_audio:  # a stream may be announced and hold nothing
-            has_audio = media.read_waveform(job.path, counts=counts) is not None
+            has_audio = read_waveform(job.path, counts=counts) is not None
     rate = info.average_frames_per_second
     return MediaFacts(
         width=info.width,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from avkd.data import nuisance
+from avkd.data.crops.prepared_corpus import read_nuisance
 from avkd.data.manifest import Sample
-from avkd.data.prepare import read_nuisance
 from avkd.evaluation.score_rows import group_of
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 

@@ -25,18 +25,17 @@ from avkd import runtime
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.crops.crop_store import as_stored
 from avkd.data.faces import face_crop
+from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.faces.track_extraction import (
-    DETECT_EVERY_FRAMES,
     MIN_FRAMES,
-    FileKind,
     FilePlan,
     TrackPlan,
     cut_crops,
-    iter_file,
     plan_tracks,
 )
 from avkd.data.inventory import is_picture_name
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.source_file import SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.inference.evidence import Evidence
@@ -190,11 +189,11 @@ class FilePredictor:
         path = Path(file)
         detector = face_detector or self.face_detector
         try:
-            kind, plan = self._plan(path, detector, detect_every_frames, max_seconds)
+            source, plan = self._plan(path, detector, detect_every_frames, max_seconds)
         except ValueError as error:  # also what is wrong with a sidecar
             return _cannot_tell(path, error, self)
         try:
-            windows = list(self._scores(path, kind, plan, max_seconds, batch_size, evidence))
+            windows = list(self._scores(source, plan, batch_size, evidence))
         except MediaError as error:
             return _cannot_tell(path, error, self)
         scores = [score for score in windows if score is not None]
@@ -231,8 +230,8 @@ class FilePredictor:
             ValueError: the file cannot be read, or shows no face; names it.
         """
         path = Path(file)
-        kind, plan = self._plan(path, face_detector or self.face_detector, None, max_seconds)
-        found = list(self._outputs(path, kind, plan, max_seconds, batch_size))
+        source, plan = self._plan(path, face_detector or self.face_detector, None, max_seconds)
+        found = list(self._outputs(source, plan, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
         windows = [window for batch, _, _ in found for window in batch]
@@ -266,53 +265,47 @@ class FilePredictor:
         face_detector: FaceDetector,
         detect_every_frames: int | None,
         max_seconds: float | None,
-    ) -> tuple[FileKind, FilePlan]:
+    ) -> tuple[SourceFile, FilePlan]:
         """Where the faces of a file are.
 
         Raises:
             ValueError: it cannot be judged; says why.
         """
-        kind: FileKind = "image" if is_picture_name(path.name) else "video"
-        if kind == "image" and self.input.clip_frames > 1:
+        source = SourceFile(path, "image" if is_picture_name(path.name) else "video", max_seconds)
+        if source.kind == "image" and self.input.clip_frames > 1:
             detail = "a picture, but this model judges videos; give one of `avkd distill`"
             raise MediaError("single_picture", path, detail)
-        return kind, plan_tracks(
-            path,
-            kind=kind,
+        return source, plan_tracks(
+            source,
             detector=face_detector,
             detect_every_frames=detect_every_frames or DETECT_EVERY_FRAMES,
             # An image detector has no use for a face that stays: every glimpse is judged.
             min_frames=MIN_FRAMES if self.input.clip_frames > 1 else 1,
-            max_seconds=max_seconds,
             crop_pixels=self.input.crop_pixels,
             crop_margin=self.input.crop_margin,
         )
 
     def _outputs(
         self,
-        path: Path,
-        kind: FileKind,
+        source: SourceFile,
         plan: FilePlan,
-        max_seconds: float | None,
         batch_size: int,
     ) -> Iterator[tuple[list[_FileWindow], Sequence[np.ndarray], Any]]:
         """Windows of a file, batch by batch, their crops, and what the network makes of them."""
-        clips = _clips(path, kind, plan, self.input, max_seconds)
+        clips = _clips(source, plan, self.input)
         while batch := list(islice(clips, batch_size)):
             windows, crops, points = zip(*batch, strict=True)
             yield list(windows), crops, self._output(np.stack(crops), np.stack(points))
 
     def _scores(
         self,
-        path: Path,
-        kind: FileKind,
+        source: SourceFile,
         plan: FilePlan,
-        max_seconds: float | None,
         batch_size: int,
         evidence: Evidence | None,
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
-        for windows, crops, output in self._outputs(path, kind, plan, max_seconds, batch_size):
+        for windows, crops, output in self._outputs(source, plan, batch_size):
             for window, shown, logit in zip(windows, crops, output.logit.tolist(), strict=True):
                 score = _scored(window, logit, self.rule) if math.isfinite(logit) else None
                 if score is not None and evidence is not None:
@@ -419,15 +412,14 @@ def _scored(window: _FileWindow, logit: float, rule: DecisionRule) -> WindowScor
 
 
 def _clips(
-    path: Path, kind: FileKind, plan: FilePlan, seen: ModelInput, max_seconds: float | None
+    source: SourceFile, plan: FilePlan, seen: ModelInput
 ) -> Iterator[tuple[_FileWindow, np.ndarray, np.ndarray]]:
     """Window, (L, S, S, 3) crops and (L, 5, 2) points as soon as its last frame has come."""
     pending = [deque(seen.windows(len(track))) for track in plan.tracks]
     wanted = [{frame for window in of_track for frame in _frames(window)} for of_track in pending]
     recent: list[deque[np.ndarray]] = [deque(maxlen=seen.clip_frames) for _ in plan.tracks]
     passed = Counter[int]()
-    frames = iter_file(path, kind, max_seconds=max_seconds, counts=Counter())
-    for track, _, crop in cut_crops(frames, plan.tracks):
+    for track, _, crop in cut_crops(source.frames(), plan.tracks):
         if passed[track] in wanted[track]:
             # Training and evaluation saw compressed crops; sharper ones move the logits.
             recent[track].append(as_stored(crop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from avkd.config.data_config import ForgeConfig, SynthConfig
-from avkd.data.prepare import source_root
+from avkd.data.crops.prepared_corpus import source_root
 from avkd.outcome import ExitCode, Outcome
 from avkd.synthesis import forgery, synthetic
 from avkd.synthesis.forgery_methods import FORGERIES

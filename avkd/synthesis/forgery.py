@@ -27,7 +27,8 @@ from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import append_journal, read_journal
 from avkd.data.faces import face_tracks
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
-from avkd.data.media import media
+from avkd.data.media.video import iter_frames, probe
+from avkd.data.media.writing import write_video
 from avkd.synthesis import forgery_methods
 from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
@@ -279,7 +280,7 @@ def _make(
         )
         frames, waveform = source.images(window, forged.frames), forged.waveform
     path = out / job.made.path
-    media.write_video(path, frames, waveform=waveform, crf=crf)
+    write_video(path, frames, waveform=waveform, crf=crf)
     boxes = forgery_methods.boxes_around(source.landmarks)
     size = (source.width, source.height)
     face_tracks.write_face_sidecar(path, boxes, source.landmarks, size)
@@ -306,21 +307,21 @@ class _Source:
 
     @classmethod
     def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> _Source:
-        record = store.record(sample.path)
-        num_frames = min(record.num_frames, int(max_seconds * FRAMES_PER_SECOND))
-        path = sources / record.source_path
-        if not np.isfinite(record.landmarks).all():
+        row, landmarks = store.row(sample.path), store.geometry(sample.path, "landmarks")
+        num_frames = min(row.num_frames, int(max_seconds * FRAMES_PER_SECOND))
+        path = sources / row.source_path
+        if not np.isfinite(landmarks).all():
             raise ValueError(f"{path}: has no landmarks (input came cropped); prepare the videos")
-        info = media.probe(path)
+        info = probe(path)
         return cls(
             path=path,
             track=sample.path,
-            start_frame=record.source_start_frame,
-            landmarks=record.landmarks[:num_frames],
+            start_frame=row.source_start_frame,
+            landmarks=landmarks[:num_frames],
             # H.264 with halved colour planes holds even sizes only.
             width=info.width - info.width % 2,
             height=info.height - info.height % 2,
-            has_audio=record.has_audio,
+            has_audio=row.has_audio,
         )
 
     @property
@@ -352,7 +353,7 @@ class _Source:
     ) -> Iterator[np.ndarray]:
         """Whole frames one by one, with ``changed`` (T, h, w, 3) put where ``window`` says."""
         stop = self.start_frame + self.num_frames
-        frames = media.iter_frames(self.path, max_seconds=stop / FRAMES_PER_SECOND)
+        frames = iter_frames(self.path, max_seconds=stop / FRAMES_PER_SECOND)
         for index, frame in enumerate(itertools.islice(frames, self.start_frame, stop)):
             image = frame.image[: self.height, : self.width].copy()
             if window is not None and changed is not None:

@@ -21,7 +21,7 @@ from avkd import durable
 from avkd.data import worker_pool
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.faces import face_tracks
-from avkd.data.media import media
+from avkd.data.media.writing import write_video
 from avkd.synthesis import forgery_methods, speech_synthesis, talking_face
 from avkd.synthesis.forgery_methods import Clip
 
@@ -228,7 +228,7 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
         frames = forgery_methods.apply(job.forgery, clip, donor, strength=strength, rng=rng).frames
     path = out / job.path
     waveform = clip.waveform if job.has_sound else None
-    media.write_video(path, frames, waveform=waveform, crf=crf)
+    write_video(path, frames, waveform=waveform, crf=crf)
     if job.take.word is not None:
         voice = _voice(seed, job.take.person)
         duration = speech_synthesis.script_seconds(

@@ -1,6 +1,8 @@
 """Prepared corpora as clips: every draw repeatable, every frame looked at, every failure told."""
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from avkd.data.datasets import Corpus, TrainingClips, WindowClips, training_load
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
+from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.sampling import ClipBatch, ClipKey
@@ -31,9 +33,7 @@ def write_counting_video(path: Path, frames: int) -> None:
     """Frame n is grey of level 40 + 3 n; the sound is a ramp."""
     images = (np.full((160, 200, 3), 40 + 3 * n, np.uint8) for n in range(frames))
     waveform = None if path.stem == "short" else np.linspace(-0.5, 0.5, frames * 640)
-    media.write_video(
-        path, images, waveform=None if waveform is None else waveform.astype(np.float32)
-    )
+    write_video(path, images, waveform=None if waveform is None else waveform.astype(np.float32))
     boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
     landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
     face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
@@ -392,3 +392,9 @@ def test_whole_pictures_and_aligned_faces_are_not_taken_for_each_other(
         pictures.require_faces("aligned", "model", margin=1.0)
     with pytest.raises(ValueError, match="--detector none"):
         corpus.require_faces("whole", "model", margin=1.0)
+
+
+def test_training_on_prepared_crops_imports_no_media_library() -> None:
+    """Machines that train need not be able to decode video."""
+    code = "import sys, avkd.stages.finetune, avkd.stages.pretrain; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

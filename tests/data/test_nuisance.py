@@ -1,7 +1,6 @@
 """Facts beside the face: what `prepare` finds of a file, and that nothing unknown is an error."""
 
 import math
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,14 @@ import pytest
 from PIL import Image
 
 from avkd.data import nuisance
+from avkd.data.crops.prepared_corpus import read_nuisance
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
-from avkd.data.faces.track_extraction import iter_file, plan_tracks, read_sound
+from avkd.data.faces.track_extraction import plan_tracks
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
-from avkd.data.prepare import prepare, read_nuisance
+from avkd.data.media.source_file import SourceFile
+from avkd.data.media.writing import write_video
+from avkd.data.prepare import prepare
 
 FRAMES = 30
 
@@ -29,20 +30,15 @@ def speech(silence_seconds: float, *, frames: int = FRAMES, amplitude: float = 0
 def write_clip(path: Path, *, sound: np.ndarray | None = None, left: int = 20) -> None:
     """Grey frames, the first one darker, with one known face."""
     images = (np.full((160, 200, 3), 50 if n == 0 else 120, np.uint8) for n in range(FRAMES))
-    media.write_video(path, images, waveform=sound)
+    write_video(path, images, waveform=sound)
     boxes = np.tile([30.0, 10, 150, 150], (FRAMES, 1))
     landmarks = np.repeat((TEMPLATE + np.array([left, 5]))[None], FRAMES, axis=0)
     face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
 
 
 def facts_of(path: Path, kind: str = "video", detector: str = "boxes", **limits: float) -> dict:
-    plan = plan_tracks(path, kind=kind, detector=detector, **limits)
-    first, frames = nuisance.peeked(
-        iter_file(path, kind, max_seconds=limits.get("max_seconds"), counts=Counter())
-    )
-    assert sum(1 for _ in frames) == plan.num_frames, "looking at the first frame took it away"
-    sound = read_sound(path, kind, plan.num_frames)
-    return nuisance.facts_of_file(path, kind, plan=plan, first=first, sound=sound)
+    source = SourceFile(path, kind, with_sound=True, **limits)
+    return nuisance.facts_of_file(source, plan_tracks(source, detector=detector))
 
 
 def test_the_facts_of_a_video_are_what_it_was_made_of(tmp_path: Path) -> None:
@@ -95,17 +91,13 @@ def test_a_file_that_was_cut_has_the_length_its_header_claims(tmp_path: Path) ->
     assert facts["duration_seconds"] == pytest.approx(FRAMES / 25, abs=0.1)
 
 
-def test_a_header_that_cannot_be_read_costs_its_facts_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_gone_meanwhile_costs_its_size_only(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", sound=speech(0.0))
-
-    def broken(path: Path) -> media.MediaInfo:
-        raise media.MediaError("not_media", path, "gone meanwhile")
-
-    monkeypatch.setattr(media, "probe", broken)
-    facts = facts_of(tmp_path / "a.mp4")
-    assert facts["codec"] is None and facts["bit_rate"] is None
+    source = SourceFile(tmp_path / "a.mp4", "video", with_sound=True)
+    plan = plan_tracks(source, detector="boxes")
+    source.path.unlink()
+    facts = nuisance.facts_of_file(source, plan)
+    assert facts["file_bytes"] is None and facts["bit_rate"] is None
     assert facts["duration_seconds"] == FRAMES / 25 and facts["has_sound"] is True
 
 

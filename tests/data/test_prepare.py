@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,11 +21,15 @@ from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import read_journal
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
-from avkd.data.faces.track_extraction import extract_tracks, iter_file
+from avkd.data.faces.track_extraction import plan_tracks
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
-from avkd.data.media.media import MediaError
+from avkd.data.media import video
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.source_file import SourceFile
+from avkd.data.media.writing import write_video
+from avkd.data.perturbations.perturbations import Perturbation
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
 from avkd.data.worker_pool import Outcome
 from avkd.outcome import Bug
 
@@ -47,7 +52,7 @@ def write_toy(path: Path, frames: int, *, sound: bool = True) -> None:
     """A video with its faces known: grey, with the frame's number as brightness."""
     images = (np.full((160, 200, 3), 40 + 2 * n, np.uint8) for n in range(frames))
     waveform = np.full(frames * 640, 0.25, np.float32) if sound else None
-    media.write_video(path, images, waveform=waveform)
+    write_video(path, images, waveform=waveform)
     boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
     landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
     face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
@@ -60,7 +65,7 @@ def toys(tmp_path: Path) -> Manifest:
     write_toy(root / "b.mp4", 12, sound=False)
     write_toy(root / "silent.mp4", 30, sound=False)
     (root / "text.mp4").write_text("not a video")
-    media.write_video(root / "nosidecar.mp4", [np.zeros((16, 16, 3), np.uint8)] * 3)
+    write_video(root / "nosidecar.mp4", [np.zeros((16, 16, 3), np.uint8)] * 3)
     names = ["a.mp4", "b.mp4", "silent.mp4", "text.mp4", "nosidecar.mp4", "absent.mp4"]
     return Manifest(root=root, samples=tuple(map(sample, names)))
 
@@ -80,8 +85,8 @@ def test_every_file_is_a_row_and_the_run_goes_on(toys: Manifest, tmp_path: Path)
     np.testing.assert_allclose(brightness, 40 + 2 * np.arange(40), atol=3)
     sound = store.waveform(manifest.samples[0].path, 10, 640)
     assert sound is not None and abs(sound.mean() / 32767 - 0.25) < 0.01
-    record = store.record(manifest.samples[0].path)
-    assert record.source_frame_indices.tolist() == list(range(40))
+    indices = store.geometry(manifest.samples[0].path, "source_frame_indices")
+    assert indices.tolist() == list(range(40))
     rows = [json.loads(line) for line in (out / "report.jsonl").read_text().splitlines()]
     assert {row["sample_id"] for row in rows} == {s.sample_id for s in toys.samples}
     assert all(row["message"] for row in rows if row["status"] != "ok")
@@ -211,18 +216,21 @@ def test_prepared_corpora_and_unknown_detectors_are_refused(tmp_path: Path) -> N
         prepare(Manifest(tmp_path, (sample("a"),)), tmp_path / "out", detector="haar")
 
 
-def test_a_real_talking_face_is_cut_out_aligned_with_its_sound() -> None:
+def test_a_real_talking_face_is_cut_out_aligned_with_its_sound(tmp_path: Path) -> None:
     pytest.importorskip("lz4.frame", reason="needs avkd[face]")
     path = SHARED / "grid" / "s1" / "bbaf2n.mpg"
     if not path.exists():
         pytest.skip("needs the real clips in ../shared/data")
-    (track,) = extract_tracks(path)
-    assert track.crops.shape == (75, 150, 150, 3) and track.score > 0.95
-    assert track.waveform is not None and track.waveform.shape == (75 * 640,)
-    assert np.abs(track.waveform).max() > 3000
-    placed = np.einsum("tij,tpj->tpi", track.transforms[..., :2], track.landmarks)
-    placed += track.transforms[:, None, :, 2]
-    assert np.abs(placed.mean(axis=0) - TEMPLATE).max() < 4
+    (plan,) = plan_tracks(SourceFile(path, "video")).tracks
+    assert plan.score > 0.95
+    prepare(Manifest(path.parent, (sample(path.name),)), tmp_path / "out", workers=1)
+    store = CropStore(tmp_path / "out")
+    (track,) = store.paths()
+    assert store.frames(track, 0, 75).shape == (75, 150, 150, 3)
+    assert store.row(track).num_samples == 75 * 640
+    sound = store.waveform(track, 0, 75 * 640)
+    assert sound is not None and np.abs(sound).max() > 3000
+    assert np.abs(store.landmarks(track).mean(axis=0) - TEMPLATE).max() < 4
 
 
 def test_a_video_without_a_face_says_so() -> None:
@@ -231,7 +239,7 @@ def test_a_video_without_a_face_says_so() -> None:
     if not path.exists():
         pytest.skip("needs the real clips in ../shared/data")
     with pytest.raises(MediaError) as caught:
-        extract_tracks(path, max_seconds=4.0)
+        plan_tracks(SourceFile(path, "video", max_seconds=4.0))
     assert caught.value.code == "no_face"
 
 
@@ -267,17 +275,115 @@ def test_a_file_whose_names_are_no_text_is_read_all_the_same(tmp_path: Path) -> 
     content = path.read_bytes()
     assert b"TITLEXX" in content
     path.write_bytes(content.replace(b"TITLEXX", b"TITLE\xff\xfe"))
-    assert len(list(iter_file(path, "video", max_seconds=None, counts=Counter()))) == 1
+    assert len(list(SourceFile(path, "video").frames())) == 1
 
 
 def test_a_wreck_is_refused_and_a_scratch_is_not(tmp_path: Path) -> None:
-    from collections import Counter
-
     from avkd.data.faces import track_extraction
 
     scratched = Counter(source_frames=50, corrupt_frames=9, bad_packets=0)
-    track_extraction._refuse_wreck(tmp_path / "a.mp4", scratched)
+    track_extraction._check_damage(tmp_path / "a.mp4", scratched)
     wreck = Counter(source_frames=1, bad_packets=41)
     with pytest.raises(MediaError, match="41 of 42 frames are damaged or encrypted") as caught:
-        track_extraction._refuse_wreck(tmp_path / "a.mp4", wreck)
+        track_extraction._check_damage(tmp_path / "a.mp4", wreck)
     assert caught.value.code == "too_damaged"
+
+
+@pytest.mark.parametrize(
+    ("detector", "perturbation", "times"),
+    [
+        ("boxes", None, 1),
+        ("none", None, 1),
+        ("boxes", Perturbation(name="blur", severity=1), 1),
+        ("boxes", Perturbation(name="h264", severity=1), 1),
+        ("boxes", Perturbation(name="cropping", severity=1), 2),
+        ("finder", None, 2),
+        ("finder", Perturbation(name="h264", severity=1), 1),
+        ("finder", Perturbation(name="h264", severity=1, faces="clean"), 2),
+    ],
+)
+def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
+    detector: str,
+    perturbation: Perturbation | None,
+    times: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Frames, sound, header and first frame all come from one pass; encoded copies do not count."""
+    write_toy(tmp_path / "a.mp4", 30)
+    faces = face_tracks.Faces(
+        np.array([[30.0, 10, 150, 150]]),
+        np.ones(1),
+        np.add(TEMPLATE, [20, 5])[None],
+        np.zeros(1, int),
+    )
+    name = f"{detector} of one pass"  # detectors are kept by name
+    if detector == "finder":
+        detector = name
+        finder = {name: lambda min_face_fraction: lambda frames: faces}
+        monkeypatch.setattr(face_tracks, "DETECTORS", finder)
+    opened: list[Path] = []
+    real_open = video.open_container
+    monkeypatch.setattr(video, "open_container", lambda p: (opened.append(p), real_open(p))[1])
+    settings = PrepareSettings(
+        detector=detector,
+        detect_every_frames=5,
+        min_frames=25,
+        max_seconds=None,
+        crop_size=150,
+        perturbation=perturbation,
+    )
+    done = prepare_file(
+        PrepareJob(
+            sample=sample("a.mp4"),
+            source=tmp_path / "a.mp4",
+            work=tmp_path / "work",
+            settings=settings,
+        )
+    )
+    assert done.row["status"] == "ok" and done.row["has_audio"], done.row["message"]
+    assert opened.count(tmp_path / "a.mp4") == times
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("a.mp4", "a.mp4.faces.json", "work-0.track")
+    }
+
+
+def test_tracks_of_a_sidecar_end_with_their_file_and_brief_ones_leave_nothing(
+    tmp_path: Path,
+) -> None:
+    """Known faces are cut out before anybody knows how long the file is."""
+    write_toy(tmp_path / "a.mp4", 40)
+    sidecar = tmp_path / "a.mp4.faces.json"
+    content = json.loads(sidecar.read_text())
+    face = content["faces"][0]
+    away = [value + 400 for value in face["box"]]
+    content["faces"] = [{**face, "frame": n} for n in range(-3, 60)]
+    content["faces"] += [{**face, "frame": n, "box": away} for n in (*range(30, 60), 90)]
+    sidecar.write_text(json.dumps(content))
+    report = prepare(Manifest(tmp_path, (sample("a.mp4"),)), tmp_path / "out", detector="boxes")
+    (row,) = read_journal(tmp_path / "out" / "report.jsonl")
+    assert (row["tracks"], row["tracks_dropped"], row["file_frames"]) == (1, 1, 40)
+    store = CropStore(tmp_path / "out")
+    (track,) = store.paths()
+    assert report.num_ok == 1 and store.row(track).num_frames == 40
+    assert store.geometry(track, "source_frame_indices").tolist() == list(range(40))
+    assert store.row(track).source_start_frame == 0 and store.verify(track)
+
+
+def test_a_thousand_brief_tracks_open_no_thousand_files(tmp_path: Path) -> None:
+    write_toy(tmp_path / "a.mp4", 40)
+    sidecar = tmp_path / "a.mp4.faces.json"
+    content = json.loads(sidecar.read_text())
+    face = content["faces"][0]
+    for number in range(1500):
+        box = [value + 200 * (number + 1) for value in face["box"]]
+        content["faces"].append({**face, "frame": 30, "box": box})
+    sidecar.write_text(json.dumps(content))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limit[1]))
+    try:
+        report = prepare(Manifest(tmp_path, (sample("a.mp4"),)), tmp_path / "out", detector="boxes")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    (row,) = read_journal(tmp_path / "out" / "report.jsonl")
+    assert report.num_ok == 1 and (row["tracks"], row["tracks_dropped"]) == (1, 1500)

@@ -76,8 +76,8 @@ def test_a_views_fields_have_their_shapes_and_types():
         "erased": (40, 4),
         "time_mask": (40, 2),
         "mel_mask": (40, 2),
-        "tone": (40, 2),
-        "shrink": (40,),
+        "color_jitter": (40, 2),
+        "downscale": (40,),
         "zoom": (40,),
     }
     assert views.flip.dtype == views.grayscale.dtype == torch.bool
@@ -320,20 +320,20 @@ def test_a_fixed_view_is_the_centre_whatever_is_drawn():
 
 
 def test_tone_and_resolution_change_only_where_drawn_and_stay_in_range():
-    views = draw_many(Augmentation(tone=0.3, shrink=0.5), 400)
-    contrast, brightness = views.tone.unbind(1)
+    views = draw_many(Augmentation(color_jitter=0.3, downscale=0.5), 400)
+    contrast, brightness = views.color_jitter.unbind(1)
     assert 0.7 <= contrast.min() < 0.75 and 1.25 < contrast.max() <= 1.3
     assert -0.3 <= brightness.min() < -0.25 and 0.25 < brightness.max() <= 0.3
-    assert 0.4 < (views.shrink < 1).float().mean() < 0.6 and views.shrink.min() >= 0.25
+    assert 0.4 < (views.downscale < 1).float().mean() < 0.6 and views.downscale.min() >= 0.25
     plain = draw_many(STUDENT, 40)
-    assert torch.equal(plain.tone, torch.tensor([[1.0, 0.0]]).repeat(40, 1))
-    assert torch.equal(plain.shrink, torch.ones(40))
+    assert torch.equal(plain.color_jitter, torch.tensor([[1.0, 0.0]]).repeat(40, 1))
+    assert torch.equal(plain.downscale, torch.ones(40))
 
 
 def test_tone_is_applied_about_mid_grey_and_clamped():
     frames = torch.tensor([0, 64, 128, 255], dtype=torch.uint8).reshape(1, 4, 1, 1, 1)
     frames = frames.expand(1, 4, CROP_PIXELS, CROP_PIXELS, 3)
-    view = changed(center_views(1), tone=[[1.2, 0.1]])
+    view = changed(center_views(1), color_jitter=[[1.2, 0.1]])
     seen = in_pixels(apply_video(frames, view, 32))[0, 0, :, 16, 16]
     grey = torch.tensor([0, 64, 128, 255]) / 255
     torch.testing.assert_close(seen, ((grey - 0.5) * 1.2 + 0.6).clamp(0, 1), atol=1e-5, rtol=0)
@@ -341,7 +341,7 @@ def test_tone_is_applied_about_mid_grey_and_clamped():
 
 def test_a_shrunk_view_loses_detail_and_keeps_its_mean():
     fine = torch.randint(0, 256, (2, 1, 150, 150, 3), generator=torch.Generator().manual_seed(0))
-    views = changed(center_views(2), shrink=[1.0, 0.25])
+    views = changed(center_views(2), downscale=[1.0, 0.25])
     sharp, soft = in_pixels(apply_video(fine.to(torch.uint8), views, 112))
     torch.testing.assert_close(soft.mean(), sharp.mean(), atol=0.02, rtol=0)
     assert soft.std() < 0.5 * sharp.std()

@@ -16,7 +16,7 @@ from avkd.config.data_config import DoctorConfig, LayoutConfig, PrepareConfig
 from avkd.data import worker_pool
 from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import image_files, media
+from avkd.data.media import image_files, video, writing
 from avkd.doctor.doctor import recognise, run_doctor
 from avkd.doctor.examination import Examined, Finding
 from avkd.doctor.file_facts import FileJob, MediaFacts, digest, examine
@@ -298,7 +298,7 @@ def write_video(path: Path, seed: int, frames: int = 30, *, sound: bool = True) 
     noise = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     images = (np.roll(noise, number, axis=0) for number in range(frames))
     waveform = np.full(frames * 640, 0.2, np.float32) if sound else None
-    media.write_video(path, images, waveform=waveform, preset="ultrafast")
+    writing.write_video(path, images, waveform=waveform, preset="ultrafast")
     return path
 
 
@@ -419,7 +419,7 @@ def test_a_double_is_an_error_and_no_file_is_opened_in_this_process(tmp_path, mo
     twice = root / "val/real/copy.png"
     twice.write_bytes((root / "train/fake/swap/train6.png").read_bytes())
     for module, name in (
-        (media, "probe"),
+        (video, "open_container"),
         (image_files, "read_image"),
         (durable, "sha256_of_file"),
     ):

@@ -22,7 +22,7 @@ from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
+from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
@@ -354,7 +354,7 @@ def film(path: Path, *, with_sound: bool) -> None:
     rng = np.random.default_rng(len(path.stem))
     images = (rng.integers(0, 256, (160, 200, 3)).astype(np.uint8) for _ in range(36))
     sound = heard(codes(36)).astype(np.float32) / 32768 if with_sound else None
-    media.write_video(path, images, waveform=sound)
+    write_video(path, images, waveform=sound)
     landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], 36, axis=0)
     boxes = np.tile([30.0, 10, 150, 150], (36, 1))
     face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))

@@ -17,7 +17,7 @@ from avkd.data.crops.crop_store import CropStore
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
+from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
@@ -89,7 +89,7 @@ def write_faces(path: Path, frames: int, *, left: range, right: range = range(0)
         image[:, :200] = left_level(number)
         image[:, 200:] = right_level(number)
         images.append(image)
-    media.write_video(path, images, crf=1)
+    write_video(path, images, crf=1)
     faces = []
     for x, there in ((10, left), (220, right)):
         points = (TEMPLATE + np.array([x, 10])).tolist()
@@ -167,7 +167,7 @@ def test_what_is_judged_is_what_a_prepared_corpus_holds(
     path = tmp_path / "noise.mp4"
     write_faces(path, 25, left=range(25))
     noise = np.random.default_rng(0).integers(0, 256, (25, *SIZE, 3), dtype=np.uint8)
-    media.write_video(path, list(noise), crf=1)
+    write_video(path, list(noise), crf=1)
     sample = Sample(
         sample_id="a/b", path="noise.mp4", kind="video", label=0, dataset="a", method="real"
     )
@@ -229,7 +229,7 @@ def test_a_limit_is_kept_and_told(judge, reader: NumberReader, tmp_path: Path) -
 def test_a_damaged_file_is_judged_as_far_as_it_can_be_read(judge, tmp_path: Path) -> None:
     path = tmp_path / "whole.mp4"
     noise = np.random.default_rng(0).integers(0, 256, (50, 64, 64, 3), dtype=np.uint8)
-    media.write_video(path, list(noise))
+    write_video(path, list(noise))
     damaged = tmp_path / "damaged.mp4"
 
     def judged(num_flips: int) -> Verdict:
@@ -278,7 +278,7 @@ def folder(path: Path) -> None:
 
 
 def without_sidecar(path: Path) -> None:
-    media.write_video(path, [np.zeros((64, 64, 3), np.uint8)] * 30)
+    write_video(path, [np.zeros((64, 64, 3), np.uint8)] * 30)
 
 
 def broken_sidecar(path: Path) -> None:

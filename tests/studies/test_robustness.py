@@ -21,7 +21,7 @@ from avkd.config.load import ConfigError, parse
 from avkd.config.study_config import RobustnessConfig
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
-from avkd.data.perturbations.perturbations import DEEPERFORENSICS
+from avkd.data.perturbations.perturbations import KINDS
 from avkd.models.build import build_image_detector
 from avkd.models.model_file import save_model
 from avkd.reporting.scores import ClipScore, read_scores
@@ -327,4 +327,5 @@ def test_the_seven_of_deeperforensics_are_the_default() -> None:
     config = RobustnessConfig(
         models=(Path("m"),), source=Path("s"), layout="manifest", out=Path("o")
     )
-    assert config.perturbations == DEEPERFORENSICS and config.severities == (1, 2, 3, 4, 5)
+    published = tuple(name for name, kind in KINDS.items() if kind.group == "deeperforensics")
+    assert config.perturbations == published and config.severities == (1, 2, 3, 4, 5)

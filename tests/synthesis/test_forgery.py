@@ -7,7 +7,8 @@ import pytest
 
 from avkd.data.faces import face_tracks
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
-from avkd.data.media import media
+from avkd.data.media.video import iter_frames, read_waveform
+from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
 from avkd.synthesis import forgery, speech_synthesis, talking_face
 from avkd.synthesis.forgery_methods import FORGERIES, boxes_around
@@ -37,7 +38,7 @@ def prepared(tmp_path_factory):
             )
             path = root / person / f"{clip}.mp4"
             waveform = None if person == MUTE else said.waveform
-            media.write_video(path, frames, waveform=waveform)
+            write_video(path, frames, waveform=waveform)
             face_tracks.write_face_sidecar(path, boxes_around(points), points, (160, 160))
             samples.append(
                 Sample(
@@ -105,7 +106,7 @@ def test_manifest_on_disk_equals_the_returned_one_and_keeps_splits_apart(forged)
 def _frames(manifest, sample_id):
     (sample,) = (s for s in manifest.samples if s.sample_id == sample_id)
     path = manifest.absolute_path(sample)
-    return path, np.stack([frame.image for frame in media.iter_frames(path)])
+    return path, np.stack([frame.image for frame in iter_frames(path)])
 
 
 def test_a_visible_fake_differs_from_its_real_in_the_face(forged):
@@ -121,7 +122,7 @@ def test_a_sound_forgery_shows_the_very_same_picture(forged):
     real_path, real = _frames(forged.manifest, "made_forged/real/anna__0")
     path, fake = _frames(forged.manifest, "made_forged/sound_swapped/anna__0")
     assert np.array_equal(real, fake)
-    own, other = media.read_waveform(real_path), media.read_waveform(path)
+    own, other = read_waveform(real_path), read_waveform(path)
     length = min(len(own), len(other))
     assert np.corrcoef(own[:length], other[:length])[0, 1] < 0.9
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avkd.data.faces import face_tracks
-from avkd.data.media import media
+from avkd.data.media.video import iter_frames, probe, read_waveform
 from avkd.synthesis import synthetic
 
 SIZES = {
@@ -30,7 +30,7 @@ def test_every_video_has_a_face_in_every_frame(corpus):
     videos = sorted(corpus.rglob("*.mp4"))
     for video in videos[::9]:
         faces = face_tracks.read_face_sidecar(video)
-        frames = [frame.image for frame in media.iter_frames(video)]
+        frames = [frame.image for frame in iter_frames(video)]
         assert faces.frame.tolist() == list(range(len(frames)))
         height, width, _ = frames[0].shape
         assert (faces.landmarks >= 0).all() and (faces.landmarks < (width, height)).all()
@@ -43,8 +43,8 @@ def test_lrw_like_clips_have_29_frames_and_sound(corpus):
     assert {clip.parent.name for clip in clips} == {"train", "val", "test"}
     word = clips[0].parents[1].name
     assert clips[0].name == f"{word}_00001.mp4"
-    assert len(list(media.iter_frames(clips[0]))) == synthetic.LRW_FRAMES
-    waveform = media.read_waveform(clips[0])
+    assert len(list(iter_frames(clips[0]))) == synthetic.LRW_FRAMES
+    waveform = read_waveform(clips[0])
     assert waveform is not None and np.abs(waveform).max() > 0.1
     lines = clips[0].with_suffix(".txt").read_text().splitlines()
     assert lines[4].startswith("Duration: ") and lines[4].endswith(" seconds")
@@ -62,7 +62,7 @@ def test_faceforensics_like_tree_pairs_what_its_lists_say(corpus):
             for method in synthetic.FACEFORENSICS_METHODS:
                 fake = f"manipulated_sequences/{method}/c23/videos/{target}_{source}.mp4"
                 assert (root / fake).exists()
-    assert not media.probe(next(root.rglob("000.mp4"))).has_audio
+    assert not probe(next(root.rglob("000.mp4"))).has_audio
 
 
 SPLITS = ("train", "val", "test")
@@ -115,4 +115,4 @@ def test_impossible_sizes_are_refused(tmp_path):
 
 
 def _frames(path):
-    return np.stack([frame.image for frame in media.iter_frames(path)])
+    return np.stack([frame.image for frame in iter_frames(path)])

@@ -1,6 +1,6 @@
 """What made the crops of prepared corpora, as it stands at the head of their scores.
 
-Reads ``prepare.json`` only. A perturbation stands apart from the other settings: a perturbed corpus
+A perturbation stands apart from the other settings: a perturbed corpus
 is cropped like its clean twin.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avkd import durable
-from avkd.data.prepare import read_settings
+from avkd.data.crops.prepared_corpus import read_settings
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,12 @@ class CropProvenance:
         Raises:
             FileNotFoundError: a folder is no prepared corpus.
         """
-        found = [cls._of_settings(read_settings(folder)) for folder in folders]
+        found = [read_settings(folder) for folder in folders]
+        perturbations = [settings.pop("perturbation", None) or {} for settings in found]
         return cls(
-            fingerprint=_once(one.fingerprint for one in found),
-            text=_once(one.text for one in found),
-            perturbation=_once(one.perturbation for one in found),
-        )
-
-    @classmethod
-    def _of_settings(cls, settings: Mapping[str, Any]) -> CropProvenance:
-        crops = {name: value for name, value in settings.items() if name != "perturbation"}
-        return cls(
-            fingerprint=durable.fingerprint(crops),
-            text=_in_words(crops),
-            perturbation=_in_words(settings.get("perturbation") or {}),
+            fingerprint=_once(map(durable.fingerprint, found)),
+            text=_once(map(_in_words, found)),
+            perturbation=_once(map(_in_words, perturbations)),
         )
 
 
@@ -56,7 +48,5 @@ def _once(texts: Iterable[str]) -> str:
     return "; ".join(text or "none" for text in every) if len(every) > 1 else "".join(every)
 
 
-def _in_words(settings: Any) -> str:
-    if not isinstance(settings, Mapping):
-        return str(settings)
+def _in_words(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -2,7 +2,7 @@
 
 A record is one face track: JPEG frames (quality 95, 4:4:4), int16 sound at 16 kHz, and per-frame
 geometry, laid end to end. Its index line is written only after its bytes are on the disk, so what
-the index names is whole. Knows nothing of videos, detectors, labels or models.
+the index names is whole.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from avkd.data.crops.journal import read_journal
 
 JPEG_QUALITY = 95
 
-# After the JPEG frames and the sound: per-frame arrays, in this order.
-GEOMETRY: tuple[tuple[str, str, tuple[int, ...]], ...] = (
-    ("frame_bytes", "<u4", ()),
-    ("source_frame_indices", "<i4", ()),
-    ("source_times_seconds", "<f8", ()),
-    ("landmarks", "<f4", (5, 2)),
-    ("transforms", "<f4", (2, 3)),
-)
+# After the JPEG frames and the sound: per-frame arrays of these types and shapes, in this order.
+GEOMETRY: dict[str, tuple[str, tuple[int, ...]]] = {
+    "frame_bytes": ("<u4", ()),
+    "source_frame_indices": ("<i4", ()),  # which decoded frame of the source
+    "source_times_seconds": ("<f8", ()),  # its own time, from the first frame of the source
+    "landmarks": ("<f4", (5, 2)),  # smoothed, in source pixels; NaN where none were searched
+    "transforms": ("<f4", (2, 3)),  # from source pixels to crop pixels
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRow:
-    """One line of the index: where a record lies and what it is."""
+    """One line of the index: what a record is, and where it lies once it is in a shard."""
 
     path: str
     """Name of the track; `Sample.path` of a ``crops`` sample."""
-    shard: str
-    offset: int
+    shard: str = ""
+    offset: int = 0
     jpeg_bytes: int
     num_frames: int
     num_samples: int
@@ -57,34 +57,28 @@ class IndexRow:
     settings_fingerprint: str
 
     @property
+    def has_audio(self) -> bool:
+        """Whether there is sound."""
+        return self.num_samples > 0
+
+    @property
     def num_bytes(self) -> int:
-        """Length of the record in the shard."""
-        return self.jpeg_bytes + 2 * self.num_samples + self.num_frames * _geometry_bytes()
+        """Length of the record."""
+        return self._geometry_start + sum(map(self._geometry_bytes, GEOMETRY))
 
+    def place_of(self, name: str) -> tuple[int, int]:
+        """Where an array of `GEOMETRY` begins in the record, and its length, in bytes."""
+        before = itertools.takewhile(lambda other: other != name, GEOMETRY)
+        start = self._geometry_start + sum(map(self._geometry_bytes, before))
+        return start, self._geometry_bytes(name)
 
-@dataclass(frozen=True, kw_only=True)
-class CropRecord:
-    """All that is known of one stored track but its pixels and sound."""
+    @property
+    def _geometry_start(self) -> int:
+        return self.jpeg_bytes + 2 * self.num_samples
 
-    num_frames: int
-    has_audio: bool
-    source_path: str
-    source_sha256: str
-    source_start_frame: int
-    settings_fingerprint: str
-    source_frame_indices: np.ndarray
-    """(T,) which decoded frame of the source each crop was made from."""
-    source_times_seconds: np.ndarray
-    """(T,) that frame's own time, from the first frame of the source."""
-    landmarks: np.ndarray
-    """(T, 5, 2) smoothed, in source pixels; NaN where the input came already cropped."""
-    transforms: np.ndarray
-    """(T, 2, 3) from source pixels to crop pixels."""
-
-
-def _geometry_bytes() -> int:
-    """Bytes of per-frame arrays for one frame."""
-    return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for _, kind, shape in GEOMETRY)
+    def _geometry_bytes(self, name: str) -> int:
+        kind, shape = GEOMETRY[name]
+        return self.num_frames * np.dtype(kind).itemsize * int(np.prod(shape))
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:
@@ -121,7 +115,7 @@ class CropStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         indexes = sorted(root.glob("*index.jsonl"))
         if not indexes:
             raise FileNotFoundError(f"{root}: no prepared corpus here; run `avkd prepare` first")
@@ -129,11 +123,6 @@ class CropStore:
         self._rows = {
             row["path"]: IndexRow(**row) for index in indexes for row in read_journal(index)
         }
-
-    @property
-    def root(self) -> Path:
-        """The corpus folder."""
-        return self._root
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -145,19 +134,31 @@ class CropStore:
         """Names of all stored tracks, those that are no sample's primary track included."""
         return list(self._rows)
 
-    def crop_pixels(self, path: str) -> int:
-        """Side of a track's crops in pixels.
+    def row(self, path: str) -> IndexRow:
+        """What a track is.
 
         Raises:
             ValueError: the track is not stored.
         """
-        return self._row(path).crop_size
+        try:
+            return self._rows[path]
+        except KeyError:
+            raise ValueError(f"{path}: no such track in the corpus {self.root}") from None
+
+    def crop_pixels(self, path: str) -> int:
+        """Side of a track's crops in pixels."""
+        return self.row(path).crop_size
+
+    def geometry(self, path: str, name: str) -> np.ndarray:
+        """An array of `GEOMETRY`, (T, ...)."""
+        row = self.row(path)
+        kind, shape = GEOMETRY[name]
+        values: np.ndarray = np.frombuffer(self._read(row, *row.place_of(name)), kind)
+        return values.reshape(row.num_frames, *shape)
 
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32, x and y in pixels of the crops; NaN where they are not known."""
-        row = self._row(path)
-        points = self._geometry(row, "landmarks")
-        matrices = self._geometry(row, "transforms")
+        points, matrices = self.geometry(path, "landmarks"), self.geometry(path, "transforms")
         return np.einsum("tij,tpj->tpi", matrices[:, :, :2], points) + matrices[:, None, :, 2]
 
     def frames(self, path: str, start: int, count: int) -> np.ndarray:
@@ -166,11 +167,11 @@ class CropStore:
         Raises:
             ValueError: the track is not stored or shorter.
         """
-        row = self._row(path)
+        row = self.row(path)
         if start < 0 or count < 1 or start + count > row.num_frames:
             detail = f"frames {start}..{start + count} of {row.num_frames}"
             raise ValueError(f"{path}: {detail}: outside the track")
-        sizes = self._geometry(row, "frame_bytes")
+        sizes = self.geometry(path, "frame_bytes")
         ends = np.cumsum(sizes, dtype=np.int64)
         begin = int(ends[start] - sizes[start])
         content = self._read(row, begin, int(ends[start + count - 1]) - begin)
@@ -183,55 +184,21 @@ class CropStore:
 
         Zeros follow where the sound ends; None when the track has no sound at all.
         """
-        row = self._row(path)
-        if not row.num_samples:
+        row = self.row(path)
+        if not row.has_audio:
             return None
         start = min(start_frame * SAMPLES_PER_FRAME, row.num_samples)
         count = min(num_samples, row.num_samples - start)
         content = self._read(row, row.jpeg_bytes + 2 * start, 2 * count)
         return np.pad(np.frombuffer(content, "<i2"), (0, num_samples - count)).astype(np.int16)
 
-    def record(self, path: str) -> CropRecord:
-        """All that is known of one track but pixels and sound."""
-        row = self._row(path)
-        return CropRecord(
-            num_frames=row.num_frames,
-            has_audio=row.num_samples > 0,
-            source_path=row.source_path,
-            source_sha256=row.source_sha256,
-            source_start_frame=row.source_start_frame,
-            settings_fingerprint=row.settings_fingerprint,
-            source_frame_indices=self._geometry(row, "source_frame_indices"),
-            source_times_seconds=self._geometry(row, "source_times_seconds"),
-            landmarks=self._geometry(row, "landmarks"),
-            transforms=self._geometry(row, "transforms"),
-        )
-
     def verify(self, path: str) -> bool:
         """Whether the stored bytes of a track still have the digest they were written with."""
-        row = self._row(path)
+        row = self.row(path)
         return hashlib.sha256(self._read(row, 0, row.num_bytes)).hexdigest() == row.sha256
 
-    def _row(self, path: str) -> IndexRow:
-        try:
-            return self._rows[path]
-        except KeyError:
-            raise ValueError(f"{path}: no such track in the corpus {self._root}") from None
-
-    def _geometry(self, row: IndexRow, wanted: str) -> np.ndarray:
-        start = row.jpeg_bytes + 2 * row.num_samples
-        for name, kind, shape in GEOMETRY:
-            length = row.num_frames * np.dtype(kind).itemsize * int(np.prod(shape))
-            if name == wanted:
-                flat = np.frombuffer(self._read(row, start, length), kind)
-                if len(shape) == 2:
-                    return rearrange(flat, "(T a b) -> T a b", a=shape[0], b=shape[1])
-                return flat
-            start += length
-        raise AssertionError(wanted)
-
     def _read(self, row: IndexRow, start: int, length: int) -> bytes:
-        shard = self._root / "shards" / row.shard
+        shard = self.root / "shards" / row.shard
         with shard.open("rb") as file:
             file.seek(row.offset + start)
             content = file.read(length)

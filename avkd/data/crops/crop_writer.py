@@ -1,94 +1,95 @@
 """Writing a prepared corpus: a record in a file of its own first, then appended to a shard.
 
 Bytes are on the disk before the index names them; a killed run is picked up where it stopped. The
-format is `crop_store`'s. Knows nothing of videos, detectors or labels.
+format is `crop_store`'s.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from avkd.data.crops.crop_store import GEOMETRY, IndexRow, encode_jpeg
 from avkd.data.crops.journal import append_journal, read_journal
 
 TRACKS_PER_SHARD = 256
-_COPY_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackedTrack:
-    """A record in a file of its own, ready to be appended to a shard.
-
-    Plain values only: it travels from a worker process to the one writer.
-    """
+class PackedTrack(NamedTuple):
+    """A record in a file of its own, ready to be appended to a shard."""
 
     file: Path
-    path: str
-    jpeg_bytes: int
-    num_frames: int
-    num_samples: int
-    crop_size: int
-    sha256: str
-    source_path: str
-    source_sha256: str
-    source_start_frame: int
+    row: IndexRow
 
 
 class TrackPacker:
-    """Writes one record to a file, frame by frame, so that no track has to fit in memory."""
+    """Writes one record to a file, frame by frame, so that no track has to fit in memory.
+
+    The file is written once more, into the shard: a worker may die in the middle of a record, and
+    several work at once. It costs little, as it rarely leaves the page cache.
+    """
 
     def __init__(self, file: Path) -> None:
         self._path = file
         self._file = file.open("wb")
         self._digest = hashlib.sha256()
-        self._frame_bytes: list[int] = []
+        self._frames: list[tuple[int, int, float]] = []
         self._crop_size = 0
 
-    def add_frame(self, crop: np.ndarray) -> None:
-        """Append one crop, uint8 RGB (S, S, 3)."""
+    def add_frame(self, crop: np.ndarray, source_index: int, source_seconds: float) -> None:
+        """Append one crop, uint8 RGB (S, S, 3), of a frame of the source."""
         self._crop_size = len(crop)
         content = encode_jpeg(crop)
-        self._frame_bytes.append(len(content))
+        self._frames.append((len(content), source_index, source_seconds))
         self._write(content)
 
     def finish(
         self,
         *,
-        path: str,
         waveform: np.ndarray | None,
-        source_path: str,
-        source_sha256: str,
-        source_start_frame: int,
-        geometry: Mapping[str, ArrayLike],
+        landmarks: np.ndarray,
+        transforms: np.ndarray,
+        **origin: Any,
     ) -> PackedTrack:
-        """Append sound (int16 (S,)) and geometry (see `CropRecord`) and close the file."""
+        """Append sound and geometry and close the file.
+
+        Args:
+            waveform: int16 (S,); None = no sound.
+            landmarks: (T, 5, 2) in source pixels.
+            transforms: (T, 2, 3) from source pixels to crop pixels.
+            origin: ``path``, ``source_...`` and ``settings_fingerprint`` of the `IndexRow`.
+        """
         sound = np.zeros(0, "<i2") if waveform is None else waveform.astype("<i2")
         self._write(sound.tobytes())
-        arrays = {**geometry, "frame_bytes": np.array(self._frame_bytes)}
-        for name, kind, shape in GEOMETRY:
-            values = np.asarray(arrays[name]).astype(kind)
-            assert values.shape == (len(self._frame_bytes), *shape), f"{name}: {values.shape}"
+        sizes, *places = zip(*self._frames, strict=True)
+        arrays = (sizes, *places, landmarks, transforms)
+        for (name, (kind, shape)), array in zip(GEOMETRY.items(), arrays, strict=True):
+            values = np.asarray(array).astype(kind)
+            assert values.shape == (len(self._frames), *shape), f"{name}: {values.shape}"
             self._write(values.tobytes())
         self._file.close()
-        return PackedTrack(
-            file=self._path,
-            path=path,
-            jpeg_bytes=sum(self._frame_bytes),
-            num_frames=len(self._frame_bytes),
+        row = IndexRow(
+            jpeg_bytes=sum(sizes),
+            num_frames=len(self._frames),
             num_samples=len(sound),
             crop_size=self._crop_size,
             sha256=self._digest.hexdigest(),
-            source_path=source_path,
-            source_sha256=source_sha256,
-            source_start_frame=source_start_frame,
+            **origin,
         )
+        return PackedTrack(self._path, row)
+
+    def discard(self) -> None:
+        """Remove the file unless it is finished."""
+        if not self._file.closed:
+            self._file.close()
+            self._path.unlink()
 
     def _write(self, content: bytes) -> None:
         self._file.write(content)
@@ -100,15 +101,13 @@ class CropWriter:
 
     Args:
         root: The corpus folder.
-        settings_fingerprint: Of the settings the crops are made with.
         part: Prefix of this writer's files; one writer per part at a time.
     """
 
-    def __init__(self, root: Path, *, settings_fingerprint: str, part: str = "") -> None:
-        self._root = root
-        self._fingerprint = settings_fingerprint
+    def __init__(self, root: Path, part: str = "") -> None:
+        self._shards = root / "shards"
         self._part = part
-        (root / "shards").mkdir(parents=True, exist_ok=True)
+        self._shards.mkdir(parents=True, exist_ok=True)
         self._index = root / f"{part}index.jsonl"
         rows = [IndexRow(**row) for row in read_journal(self._index, repair=True)]
         self._cut_unindexed_bytes(rows)
@@ -134,17 +133,13 @@ class CropWriter:
             track.file.unlink()
 
     def _copy_into_shard(self, track: PackedTrack) -> IndexRow:
-        shard = self._root / "shards" / self._shard_name()
+        shard = self._shards / self._shard_name()
         with shard.open("ab") as target, track.file.open("rb") as source:
             offset = target.tell()
-            while block := source.read(_COPY_BYTES):
-                target.write(block)
+            shutil.copyfileobj(source, target, 1 << 20)
             target.flush()
             os.fsync(target.fileno())
-        values = {name: value for name, value in asdict(track).items() if name != "file"}
-        return IndexRow(
-            shard=shard.name, offset=offset, settings_fingerprint=self._fingerprint, **values
-        )
+        return replace(track.row, shard=shard.name, offset=offset)
 
     def _shard_name(self) -> str:
         return f"{self._part}{self._shard_number:05d}.bin"
@@ -154,7 +149,7 @@ class CropWriter:
         ends: dict[str, int] = {}
         for row in rows:
             ends[row.shard] = max(ends.get(row.shard, 0), row.offset + row.num_bytes)
-        for shard in (self._root / "shards").glob(f"{self._part}[0-9]*.bin"):
+        for shard in self._shards.glob(f"{self._part}[0-9]*.bin"):
             if not shard.name.removeprefix(self._part).removesuffix(".bin").isdigit():
                 continue  # another part's
             end = ends.get(shard.name, 0)

@@ -1,7 +1,4 @@
-"""Journals: files of JSON lines that only grow, and lose at most their last line to a kill.
-
-Knows nothing of what the rows mean.
-"""
+"""Journals: files of JSON lines that only grow, and lose at most their last line to a kill."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The aligned face crop: where five landmarks belong in it, and one warp from frame to crop.
 
-Pure geometry on arrays: knows nothing of video files, detectors or storage. Positions are
-continuous pixels, x to the right, y down: pixel (0, 0) covers the square from 0 to 1.
+Positions are continuous pixels, x to the right, y down: pixel (0, 0) covers the square from 0 to 1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """MTCNN: finds faces and five landmarks with three small cascaded networks.
 
 After Zhang, Zhang, Li, Qiao, "Joint Face Detection and Alignment using Multi-task Cascaded
-Convolutional Networks", 2016, Figure 2 and Section II, with the weights of `mtcnn_weights`. Knows
-nothing of video, tracks or files. Legend: B patches, C channels, H W pixels.
+Convolutional Networks", 2016, Figure 2 and Section II, with the weights of `mtcnn_weights`.
+Legend: B patches, C channels, H W pixels.
 """
 
 from __future__ import annotations

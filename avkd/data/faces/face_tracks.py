@@ -1,7 +1,6 @@
 """Faces through time: detect every few frames, link by overlap, fill short gaps, smooth.
 
-The only door to face detectors (`DETECTORS`). Knows frames as arrays; nothing of files on disk but
-the sidecar of known boxes, and nothing of crops or labels.
+The only door to face detectors (`DETECTORS`); known boxes come from a sidecar file.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ import numpy as np
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
 
+DETECT_EVERY_FRAMES = 5
+"""Frames from one search for faces to the next; the face is followed between."""
 MAX_GAP_FRAMES = 10
 """Longest run of frames without a face that is filled in; a longer one splits the track."""
 MIN_TRACK_SCORE = 0.9
@@ -110,8 +111,8 @@ class _Sighting:
 
 
 def find_tracks(
-    frames: Iterable[Any], detector: FaceDetector, *, detect_every_frames: int = 5
-) -> tuple[list[FaceTrack], int]:
+    frames: Iterable[Any], detector: FaceDetector, *, detect_every_frames: int = DETECT_EVERY_FRAMES
+) -> list[FaceTrack]:
     """Detect and follow every face of a video, holding one frame at a time.
 
     The first and the last frame are always searched, so that tracks reach both ends.
@@ -123,7 +124,7 @@ def find_tracks(
         detect_every_frames: Frames from one search to the next.
 
     Returns:
-        Tracks, the largest times longest first, and the number of frames seen.
+        Tracks, the largest times longest first.
     """
     chains: list[list[_Sighting]] = []
     number, last = -1, None
@@ -133,7 +134,7 @@ def find_tracks(
             _link(chains, _sightings(detector, frame.image, number), detect_every_frames)
     if last is not None and number % detect_every_frames:
         _link(chains, _sightings(detector, last.image, number), detect_every_frames)
-    return _ranked(chains), number + 1
+    return _ranked(chains)
 
 
 def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
@@ -239,9 +240,9 @@ def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return smoothed
 
 
-def shifted_track(track: FaceTrack, *, start: int, stop: int) -> FaceTrack:
-    """The part of a track that lies in frames ``start`` to ``stop`` (exclusive)."""
-    kept = (track.frame_indices >= start) & (track.frame_indices < stop)
+def from_first_frame(track: FaceTrack) -> FaceTrack:
+    """A track without what a sidecar places before the beginning of the file."""
+    kept = track.frame_indices >= 0
     return dataclasses.replace(
         track,
         frame_indices=track.frame_indices[kept],

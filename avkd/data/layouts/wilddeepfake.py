@@ -16,7 +16,7 @@ from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts import builder
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split, label_or_none
 from avkd.data.media import picture_archive
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
 from avkd.data.splits import split_connected
 
 METHOD = "wild"

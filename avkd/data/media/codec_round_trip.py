@@ -10,7 +10,6 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
-import av
 import numpy as np
 from PIL import Image
 
@@ -33,6 +32,8 @@ def through_codec(
     Returns:
         (T, S, S, 3) uint8.
     """
+    import av  # late: training without fakes made online needs no PyAV
+
     size = frames.shape[1]
     side = max(_LEAST_PIXELS, 2 * round(size * share / 2))
     encoder = av.CodecContext.create("libx264" if codec == "h264" else "mpeg4", "w")

@@ -1,14 +1,12 @@
 """Pictures on disk as frames: one image, or a folder of numbered frames at 25 per second.
 
-The folder may lie in an archive (`picture_archive`). Knows pixels and file names only; nothing of
-video, faces or labels.
+The folder may lie in an archive (`picture_archive`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -19,33 +17,10 @@ from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.media import picture_archive
-from avkd.data.media.media import MAX_PIXELS, MediaError
+from avkd.data.media.frame import Frame
+from avkd.data.media.media_file import MAX_PIXELS, MediaError
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
-
-
-@dataclass(frozen=True)
-class ImageFrame:
-    """A picture with the interface of `media.VideoFrame`."""
-
-    source_index: int
-    time_seconds: float
-    image: np.ndarray
-    """uint8 RGB (H, W, 3)."""
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.image.shape[0]
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.image.shape[1]
-
-    def region(self, left: int, top: int, right: int, bottom: int) -> np.ndarray:
-        """A window of `image`."""
-        return np.ascontiguousarray(self.image[top:bottom, left:right])
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -61,21 +36,21 @@ def read_image(path: Path) -> np.ndarray:
     return _decode(path, path)
 
 
-def iter_images(path: Path) -> Iterator[ImageFrame]:
+def iter_images(path: Path, digests: list[str] | None = None) -> Iterator[Frame]:
     """One picture, or the pictures of a folder in the natural order of their names.
+
+    Args:
+        path: A picture, a folder, or a folder in an archive.
+        digests: Filled with the SHA-256 of each file whose picture was read.
 
     Raises:
         MediaError: a picture cannot be read, the folder holds none (``no_frames``), or it lies in
             an archive that cannot be read.
     """
-    inside = picture_archive.split_path(path)
-    if inside is None:
-        images = (read_image(file) for file in picture_files(path))
-    else:
-        pictures = picture_archive.iter_pictures(*inside)
-        images = (_decode(BytesIO(content), path / name) for name, content in pictures)
-    for number, image in enumerate(images):
-        yield ImageFrame(number, number / FRAMES_PER_SECOND, image)
+    for number, (image, digest) in enumerate(_images(path, digests is not None)):
+        if digests is not None:
+            digests.append(digest)
+        yield Frame.of_image(number, number / FRAMES_PER_SECOND, image)
 
 
 def picture_digests(path: Path) -> list[str]:
@@ -89,6 +64,17 @@ def picture_digests(path: Path) -> list[str]:
         return [durable.sha256_of_file(file) for file in picture_files(path)]
     pictures = picture_archive.iter_pictures(*inside)
     return [hashlib.sha256(content).hexdigest() for _, content in pictures]
+
+
+def _images(path: Path, with_digest: bool) -> Iterator[tuple[np.ndarray, str]]:
+    inside = picture_archive.split_path(path)
+    if inside is None:
+        for file in picture_files(path):
+            yield read_image(file), durable.sha256_of_file(file) if with_digest else ""
+        return
+    for name, content in picture_archive.iter_pictures(*inside):
+        digest = hashlib.sha256(content).hexdigest() if with_digest else ""
+        yield _decode(BytesIO(content), path / name), digest
 
 
 def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:

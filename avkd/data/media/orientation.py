@@ -1,6 +1,6 @@
 """How stored pixels become the picture as it is shown: display matrix and shape of the pixels.
 
-Knows arrays, nothing of files. The eight orientations are those of a matrix whose entries are all
+The eight orientations are those of a matrix whose entries are all
 but zero in one row and column: turns by quarters, with or without a mirror.
 """
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from avkd.data import inventory
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
 
 SUFFIX = ".tar.gz"
 

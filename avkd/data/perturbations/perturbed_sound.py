@@ -1,7 +1,4 @@
-"""The sound of a file as a perturbation leaves it: encoded again, under noise, or shifted in time.
-
-Knows samples and a place for one temporary file; nothing of pictures, labels or corpora.
-"""
+"""The sound of a file as a perturbation leaves it: encoded again, under noise, or shifted."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
-from avkd.data.media import media
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.sound import read_sound_file
+from avkd.data.media.writing import check_encoder, write_sound
 from avkd.data.perturbations.perturbations import SOUND, Perturbation
 
 NO_SOUND_FLAG = "no_sound_to_perturb"
@@ -63,7 +61,7 @@ def check_available(perturbation: Perturbation) -> None:
     """
     if perturbation.name == "sound_reencoding":
         for encoder in SOUND_ENCODERS:
-            media.check_encoder(encoder)
+            check_encoder(encoder)
 
 
 def _shifted(
@@ -92,10 +90,8 @@ def _reencoded(
 ) -> np.ndarray:
     """Encoded at 16 kHz and decoded, in step with the original."""
     try:
-        media.write_sound(scratch, waveform, encoder=encoder, bits_per_second=bits_per_second)
-        decoded = media.read_sound_file(
-            scratch, sample_rate_hz=SAMPLE_RATE_HZ, num_samples=len(waveform)
-        )
+        write_sound(scratch, waveform, encoder=encoder, bits_per_second=bits_per_second)
+        decoded = read_sound_file(scratch, sample_rate_hz=SAMPLE_RATE_HZ, num_samples=len(waveform))
     finally:
         scratch.unlink(missing_ok=True)
     return np.zeros_like(waveform) if decoded is None else decoded

@@ -1,9 +1,8 @@
 """Clips encoded again as social networks do, by one encoder or by a chain of them.
 
-Pictures in, as many pictures of the same size out. Every encoder runs in one thread and at a
-constant quality. On one machine the same pictures come out the same (measured: 16 of 16 runs or
-more of each); another processor, whose assembly is other code, may give others. Knows pictures,
-encoders and a place for temporary files; nothing of faces, labels or corpora.
+Every encoder runs in one thread and at a constant quality. On one machine the same pictures come
+out the same (measured: 16 of 16 runs or more of each); another processor, whose assembly is other
+code, may give others.
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from avkd.data.media import media
+from avkd.data.media.video import iter_frames
+from avkd.data.media.writing import check_encoder, write_pictures
 
 VideoCodec = Literal["h264", "hevc", "av1", "vp9"]
 
 _ENCODERS: dict[VideoCodec, tuple[str, dict[str, str]]] = {
-    # Without mbtree: its AVX-512 code does not repeat (`media.write_video`).
+    # Without mbtree: its AVX-512 code does not repeat (`writing.write_video`).
     "h264": ("libx264", {"preset": "veryfast", "x264-params": "mbtree=0"}),
     "hevc": (
         "libx265",
@@ -64,20 +64,16 @@ CHAINS = (
 """Uploaded, then shared, perhaps to a third site: severities 1 to 5 of the chain."""
 
 
-def encodings_of(name: str, amount: float) -> tuple[Encoding, ...] | None:
-    """What is done one after another.
+def encodings_of(name: str, amount: float) -> tuple[Encoding, ...]:
+    """What a perturbation does one after another; empty where it encodes nothing.
 
     Args:
         name: A perturbation.
         amount: A codec's rate factor, or the number of a chain, from 1.
-
-    Returns:
-        None when this perturbation encodes nothing (or as DeeperForensics does).
     """
     if name == "chain":
         return CHAINS[int(amount) - 1]
-    codec = next((codec for codec in _ENCODERS if codec == name), None)
-    return None if codec is None else (Encoding(codec, int(amount)),)
+    return tuple(Encoding(codec, int(amount)) for codec in _ENCODERS if codec == name)
 
 
 def check_encoders(encodings: tuple[Encoding, ...]) -> None:
@@ -87,7 +83,7 @@ def check_encoders(encodings: tuple[Encoding, ...]) -> None:
         ModuleNotFoundError: an encoder is not there; the message says what to do.
     """
     for encoding in encodings:
-        media.check_encoder(_ENCODERS[encoding.codec][0])
+        check_encoder(_ENCODERS[encoding.codec][0])
 
 
 @contextmanager
@@ -131,7 +127,7 @@ def _encode(
 ) -> None:
     encoder, options = _ENCODERS[encoding.codec]
     os.environ.setdefault("SVT_LOG", "1")  # errors only: it tells its settings on every start
-    media.write_pictures(
+    write_pictures(
         video,
         (_padded(_resized(picture, size)) for picture in pictures),
         encoder=encoder,
@@ -166,5 +162,5 @@ def _padded(picture: np.ndarray) -> np.ndarray:
 
 def _decoded(video: Path, size: tuple[int, int]) -> Iterator[np.ndarray]:
     height, width = size
-    for frame in media.iter_frames(video, frames_per_second=None):
+    for frame in iter_frames(video, frames_per_second=None):
         yield frame.region(0, 0, width, height)

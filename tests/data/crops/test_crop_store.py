@@ -29,22 +29,26 @@ def geometry(count: int) -> dict[str, np.ndarray]:
 
 def packed(folder: Path, name: str, crops: np.ndarray, sound: np.ndarray | None) -> PackedTrack:
     packer = TrackPacker(folder / f"{name.replace('/', '_')}.track")
-    for crop in crops:
-        packer.add_frame(crop)
+    known = geometry(len(crops))
+    places = known["source_frame_indices"], known["source_times_seconds"]
+    for crop, index, seconds in zip(crops, *places, strict=True):
+        packer.add_frame(crop, int(index), float(seconds))
     return packer.finish(
         path=name,
         waveform=sound,
+        landmarks=known["landmarks"],
+        transforms=known["transforms"],
         source_path="v.mp4",
         source_sha256="s",
         source_start_frame=7,
-        geometry=geometry(len(crops)),
+        settings_fingerprint="f",
     )
 
 
 def test_a_track_comes_back_as_it_went_in(tmp_path: Path) -> None:
     crops = smooth_crops(30, 0)
     sound = np.random.default_rng(0).integers(-32768, 32768, 30 * 640).astype(np.int16)
-    writer = CropWriter(tmp_path, settings_fingerprint="f")
+    writer = CropWriter(tmp_path)
     writer.append([packed(tmp_path, "a/0", crops, sound), packed(tmp_path, "b/0", crops[:9], None)])
     store = CropStore(tmp_path)
     assert sorted(store.paths()) == ["a/0", "b/0"] and not list(tmp_path.glob("*.track"))
@@ -55,17 +59,15 @@ def test_a_track_comes_back_as_it_went_in(tmp_path: Path) -> None:
     tail = store.waveform("a/0", 29, 1000)
     assert tail is not None and (tail[640:] == 0).all() and (tail[:640] == sound[-640:]).all()
     assert store.waveform("b/0", 0, 100) is None
-    record = store.record("a/0")
-    assert (record.num_frames, record.has_audio, record.source_start_frame) == (30, True, 7)
+    row = store.row("a/0")
+    assert (row.num_frames, row.has_audio, row.source_start_frame) == (30, True, 7)
     for name, values in geometry(30).items():
-        np.testing.assert_allclose(getattr(record, name), values, rtol=1e-6)
+        np.testing.assert_allclose(store.geometry("a/0", name), values, rtol=1e-6)
     assert store.verify("a/0") and store.verify("b/0")
 
 
 def test_reading_outside_a_track_is_refused(tmp_path: Path) -> None:
-    CropWriter(tmp_path, settings_fingerprint="f").append(
-        [packed(tmp_path, "a/0", smooth_crops(4, 0), None)]
-    )
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", smooth_crops(4, 0), None)])
     store = CropStore(tmp_path)
     for start, count in ((-1, 2), (3, 2), (0, 0)):
         with pytest.raises(ValueError, match="outside the track"):
@@ -79,7 +81,7 @@ def test_reading_outside_a_track_is_refused(tmp_path: Path) -> None:
 def test_half_written_ends_are_dropped_and_writing_goes_on(tmp_path: Path) -> None:
     """What kill -9 leaves: bytes without an index line, or half an index line."""
     crops = smooth_crops(5, 0)
-    CropWriter(tmp_path, settings_fingerprint="f").append([packed(tmp_path, "a/0", crops, None)])
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", crops, None)])
     shard = tmp_path / "shards" / "00000.bin"
     size = shard.stat().st_size
     with shard.open("ab") as file:
@@ -87,7 +89,7 @@ def test_half_written_ends_are_dropped_and_writing_goes_on(tmp_path: Path) -> No
     with (tmp_path / "index.jsonl").open("ab") as file:
         file.write(b'{"path": "b/0", "sha')
     assert CropStore(tmp_path).paths() == ["a/0"]
-    writer = CropWriter(tmp_path, settings_fingerprint="f")
+    writer = CropWriter(tmp_path)
     assert shard.stat().st_size == size
     writer.append([packed(tmp_path, "b/0", crops[:2], None)])
     store = CropStore(tmp_path)
@@ -95,9 +97,7 @@ def test_half_written_ends_are_dropped_and_writing_goes_on(tmp_path: Path) -> No
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    CropWriter(tmp_path, settings_fingerprint="f").append(
-        [packed(tmp_path, "a/0", smooth_crops(3, 0), None)]
-    )
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", smooth_crops(3, 0), None)])
     shard = tmp_path / "shards" / "00000.bin"
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
@@ -110,13 +110,22 @@ def test_shards_are_closed_when_full_and_the_later_of_two_records_counts(
 ) -> None:
     monkeypatch.setattr(crop_writer, "TRACKS_PER_SHARD", 2)
     for name, count in (("a/0", 1), ("b/0", 1), ("c/0", 1), ("a/0", 3)):
-        writer = CropWriter(tmp_path, settings_fingerprint="f")
+        writer = CropWriter(tmp_path)
         writer.append([packed(tmp_path, name, smooth_crops(count, 0), None)])
     assert len(list((tmp_path / "shards").iterdir())) == 2
-    assert CropStore(tmp_path).record("a/0").num_frames == 3
+    assert CropStore(tmp_path).row("a/0").num_frames == 3
 
 
 def test_a_broken_line_in_the_middle_names_file_and_line(tmp_path: Path) -> None:
     (tmp_path / "index.jsonl").write_text('{"a": 1}\nnonsense\n{"b": 2}\n')
     with pytest.raises(ValueError, match=r"index\.jsonl, line 2"):
         CropStore(tmp_path)
+
+
+def test_a_track_that_is_given_up_leaves_no_file_and_a_finished_one_stays(tmp_path: Path) -> None:
+    given_up = TrackPacker(tmp_path / "x.track")
+    given_up.add_frame(smooth_crops(1, 0)[0], 0, 0.0)
+    given_up.discard()
+    assert not list(tmp_path.iterdir())
+    finished = packed(tmp_path, "a/0", smooth_crops(1, 0), None)
+    assert finished.file.stat().st_size == finished.row.num_bytes

@@ -10,7 +10,8 @@ from PIL import Image
 from avkd.data.faces import face_detector_mtcnn, face_tracks, mtcnn_weights, track_extraction
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.faces.face_tracks import Faces
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.source_file import SourceFile
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
@@ -44,8 +45,8 @@ class Scripted:
 
 def test_a_steady_face_becomes_one_track_over_all_frames() -> None:
     detector = Scripted({number: [2.0 * number] for number in range(33)})
-    tracks, count = face_tracks.find_tracks(stream(33), detector, detect_every_frames=5)
-    assert count == 33 and detector.asked == [0, 5, 10, 15, 20, 25, 30, 32]
+    tracks = face_tracks.find_tracks(stream(33), detector, detect_every_frames=5)
+    assert detector.asked == [0, 5, 10, 15, 20, 25, 30, 32]
     (track,) = tracks
     assert track.frame_indices.tolist() == list(range(33))
     assert np.flatnonzero(track.detected).tolist() == detector.asked
@@ -57,7 +58,7 @@ def test_a_steady_face_becomes_one_track_over_all_frames() -> None:
 def test_gaps_up_to_ten_frames_are_filled_and_longer_ones_split(missing: int, pieces: int) -> None:
     seen = [n for n in range(60) if not 20 <= n < 20 + missing]
     detector = Scripted({number: [5.0] for number in seen})
-    tracks, _ = face_tracks.find_tracks(stream(60), detector, detect_every_frames=1)
+    tracks = face_tracks.find_tracks(stream(60), detector, detect_every_frames=1)
     assert len(tracks) == pieces
     frames = sorted(n for track in tracks for n in track.frame_indices.tolist())
     assert frames == (list(range(60)) if pieces == 1 else seen)
@@ -66,26 +67,26 @@ def test_gaps_up_to_ten_frames_are_filled_and_longer_ones_split(missing: int, pi
 
 def test_two_faces_are_two_tracks_and_the_longer_comes_first() -> None:
     where = {n: [10.0, 200.0] if n >= 20 else [200.0] for n in range(50)}
-    tracks, _ = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
+    tracks = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
     assert [len(track) for track in tracks] == [50, 30]
     assert tracks[0].boxes[0, 0] == 200 and tracks[1].boxes[0, 0] == 10
 
 
 def test_a_jump_across_the_picture_is_another_face() -> None:
     where = {n: [10.0] if n < 25 else [200.0] for n in range(50)}
-    tracks, _ = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
+    tracks = face_tracks.find_tracks(stream(50), Scripted(where), detect_every_frames=5)
     assert len(tracks) == 2
 
 
 def test_unsure_tracks_are_left_out() -> None:
     """A nape that looks like a face scores 0.85 for seconds."""
     detector = Scripted({n: [10.0] for n in range(50)}, score=0.85)
-    assert face_tracks.find_tracks(stream(50), detector)[0] == []
+    assert face_tracks.find_tracks(stream(50), detector) == []
 
 
 def test_no_frames_and_no_faces_give_no_tracks() -> None:
-    assert face_tracks.find_tracks([], Scripted({})) == ([], 0)
-    assert face_tracks.find_tracks(stream(7), Scripted({})) == ([], 7)
+    assert face_tracks.find_tracks([], Scripted({})) == []
+    assert face_tracks.find_tracks(stream(7), Scripted({})) == []
 
 
 def test_smoothing_steadies_jitter_and_keeps_steady_motion() -> None:
@@ -171,12 +172,11 @@ def test_small_faces_of_a_single_picture_are_found_too(
     detector: face_detector_mtcnn.MtcnnDetector,
 ) -> None:
     """Faces below a tenth of the picture are searched where nothing larger is, in pictures only."""
-    plan = track_extraction.plan_tracks(
-        SHARED / "photos" / "solvay1927_29faces.jpg", kind="image", crop_pixels=64
-    )
+    crowd = SourceFile(SHARED / "photos" / "solvay1927_29faces.jpg", "image")
+    plan = track_extraction.plan_tracks(crowd, crop_pixels=64)
     assert len(plan.tracks) >= 20 and plan.num_frames == 1
     with pytest.raises(MediaError, match="no face"):
-        track_extraction.plan_tracks(SHARED / "photos" / "coffee.png", kind="image")
+        track_extraction.plan_tracks(SourceFile(SHARED / "photos" / "coffee.png", "image"))
 
 
 @pytest.mark.parametrize("size", [(2, 2), (12, 500), (500, 13), (25, 31)])

@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from avkd.data.media import media
 from avkd.data.media.image_files import read_image
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
 from avkd.data.media.orientation import PLAIN, Orientation
+from avkd.data.media.video import iter_frames, probe, read_waveform
 
 ONE = 1 << 16
 STORED = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)
@@ -67,8 +67,8 @@ def test_a_video_with_wide_pixels_comes_out_as_it_is_shown(tmp_path: Path) -> No
             picture[:, 32:] = 200
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode(None))
-    assert (media.probe(path).width, media.probe(path).height) == (128, 96)
-    frame = next(media.iter_frames(path))
+    assert (probe(path).width, probe(path).height) == (128, 96)
+    frame = next(iter_frames(path))
     assert frame.image.shape == (96, 128, 3)
     whole = frame.image
     assert np.array_equal(frame.region(40, 10, 90, 60), whole[10:60, 40:90])
@@ -84,7 +84,7 @@ def test_frames_of_an_avi_with_b_frames_all_come_in_order(tmp_path: Path) -> Non
             picture = np.full((64, 64, 3), 20 + 7 * number, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode(None))
-    levels = [float(frame.image.mean()) for frame in media.iter_frames(path)]
+    levels = [float(frame.image.mean()) for frame in iter_frames(path)]
     assert len(levels) == 30
     assert np.all(np.diff(levels) > 3)
 
@@ -106,7 +106,7 @@ def test_the_default_sound_is_heard_not_the_first(tmp_path: Path) -> None:
             sound.sample_rate, sound.pts = 16000, 0
             container.mux(track.encode(sound))
             container.mux(track.encode(None))
-    waveform = media.read_waveform(path)
+    waveform = read_waveform(path)
     assert waveform is not None
     assert np.abs(waveform[2000:10000]).mean() == pytest.approx(8000 / 32768, rel=0.05)
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from avkd.data.media import picture_archive
 from avkd.data.media.image_files import iter_images, picture_digests
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
 
 MEGABYTE = 1 << 20
 

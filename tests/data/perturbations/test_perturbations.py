@@ -19,20 +19,21 @@ from PIL import Image
 
 from avkd import cli, durable
 from avkd.config.data_config import PrepareConfig
-from avkd.data import prepare as prepare_file
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.crop_writer import CropWriter
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.faces.face_tracks import Faces
-from avkd.data.faces.track_extraction import extract_tracks, plan_tracks
+from avkd.data.faces.track_extraction import plan_tracks
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import media
-from avkd.data.media.image_files import ImageFrame
-from avkd.data.media.media import MediaError
-from avkd.data.perturbations.perturbations import COMPRESSION, NAMES, PERTURBATIONS, Perturbation
-from avkd.data.perturbations.perturbed_frames import Frame, perturbing
-from avkd.data.prepare import PrepareSettings, prepare
+from avkd.data.media.frame import Frame
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.source_file import SourceFile
+from avkd.data.media.writing import write_video
+from avkd.data.perturbations.perturbations import COMPRESSION, KINDS, Perturbation
+from avkd.data.perturbations.perturbed_frames import perturbing
+from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
 
 SEVERITIES = (1, 2, 3, 4, 5)
 PICTURE = Sample(
@@ -62,8 +63,9 @@ def landscape(height: int = 262, width: int = 302) -> np.ndarray:
 def distorted(
     name: str, severity: int, image: np.ndarray, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    levels, function = PERTURBATIONS[name]
-    return function(image, levels[severity - 1], rng or np.random.default_rng(0))
+    kind = KINDS[name]
+    assert kind.change is not None
+    return kind.change(image, kind.amounts[severity - 1], rng or np.random.default_rng(0))
 
 
 def to_ycbcr(rgb: np.ndarray) -> list[float]:
@@ -233,7 +235,7 @@ def psnr(image: np.ndarray, other: np.ndarray) -> float:
     return 10 * math.log10(255**2 / np.square(image.astype(float) - other).mean())
 
 
-@pytest.mark.parametrize("name", PERTURBATIONS)
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.change])
 def test_each_severity_is_worse_than_the_one_before(name: str) -> None:
     image = landscape()
     kept = image.copy()
@@ -263,7 +265,7 @@ def test_unknown_names_and_severities_are_refused_where_they_are_given() -> None
     with pytest.raises(ValueError, match="severity 6"):
         Perturbation(name="blur", severity=6)
     (literal, _) = get_args(get_type_hints(PrepareConfig)["perturbation"])
-    assert set(get_args(literal)) == {*NAMES}
+    assert set(get_args(literal)) == {*KINDS}
 
     def config(**more: Any) -> PrepareConfig:
         return PrepareConfig(source=Path("s"), layout="real_fake", out=Path("o"), **more)
@@ -282,20 +284,20 @@ def test_unknown_names_and_severities_are_refused_where_they_are_given() -> None
             config(faces="clean", **more)
 
 
-def frames_of(pictures: list[np.ndarray]) -> list[ImageFrame]:
+def frames_of(pictures: list[np.ndarray]) -> list[Frame]:
     """Pictures as every second frame of a file."""
-    return [ImageFrame(2 * n, 2 * n / 25, picture) for n, picture in enumerate(pictures)]
+    return [Frame.of_image(2 * n, 2 * n / 25, picture) for n, picture in enumerate(pictures)]
 
 
-def compressed(severity: int, frames: list[ImageFrame], scratch: Path) -> list[Frame]:
+def compressed(severity: int, frames: list[Frame], scratch: Path) -> list[Frame]:
     with perturbing(
         Perturbation(name=COMPRESSION, severity=severity),
         lambda: iter(frames),
         sample_id="a",
         scratch=scratch,
-    ) as alteration:
+    ) as open_frames:
         assert scratch.stat().st_size > 0
-        once, twice = list(alteration(iter(frames))), list(alteration(iter(frames)))
+        once, twice = list(open_frames()), list(open_frames())
     assert not scratch.exists()
     assert all((a.image == b.image).all() for a, b in zip(once, twice, strict=True))
     return once
@@ -334,7 +336,7 @@ def test_a_file_that_cannot_be_read_stays_that_file_s_fault(tmp_path: Path) -> N
 
 def test_faces_are_searched_on_altered_frames_and_only_where_needed(tmp_path: Path) -> None:
     """Both the first search of a file and its pixels see what was made of the frame."""
-    media.write_video(tmp_path / "a.mp4", [np.full((64, 64, 3), 200, np.uint8)] * 12)
+    write_video(tmp_path / "a.mp4", [np.full((64, 64, 3), 200, np.uint8)] * 12)
     seen: list[float] = []
     made = Counter[int]()
 
@@ -345,16 +347,15 @@ def test_faces_are_searched_on_altered_frames_and_only_where_needed(tmp_path: Pa
         return Faces(face, np.ones(1), points, np.zeros(1, int))
 
     contrast = Perturbation(name="contrast", severity=5)
-    with perturbing(
-        contrast, lambda: iter(()), sample_id="a", scratch=tmp_path / "x"
-    ) as alteration:
+    source = SourceFile(tmp_path / "a.mp4", "video")
+    with perturbing(contrast, source.frames, sample_id="a", scratch=tmp_path / "x") as open_frames:
 
-        def counted(frames: Iterator[Frame]) -> Iterator[Frame]:
-            for frame in alteration(frames):
+        def counted() -> Iterator[Frame]:
+            for frame in open_frames():
                 yield frame
                 made[frame.source_index] += "image" in vars(frame)
 
-        plan_tracks(tmp_path / "a.mp4", detector=finder, alteration=counted)
+        plan_tracks(source, detector=finder, open_frames=counted)
     assert len(seen) == 4 and all(abs(level - 0.35 * 200) < 2 for level in seen)
     assert [index for index, count in sorted(made.items()) if count] == [0, 5, 10]
 
@@ -394,18 +395,17 @@ def test_faces_may_be_those_of_the_clean_file_but_crops_never_are(
         crop_size=150,
         perturbation=Perturbation(name="contrast", severity=5, faces=faces),
     )
-    job = prepare_file._Job(
+    job = PrepareJob(
         sample=PICTURE,
         source=tmp_path / "a.png",
         work=tmp_path / "work",
         settings=settings,
     )
-    done = prepare_file._prepare_file(job)
+    done = prepare_file(job)
     assert done.row["status"] == "ok" and np.round(seen).tolist() == [level] * 2
     (track,) = done.tracks
-    writer = CropWriter(tmp_path / "out", settings_fingerprint="x", part="")
-    writer.append([track])
-    assert abs(CropStore(tmp_path / "out").frames(track.path, 0, 1).mean() - 70) < 2
+    CropWriter(tmp_path / "out").append([track])
+    assert abs(CropStore(tmp_path / "out").frames(track.row.path, 0, 1).mean() - 70) < 2
 
 
 def tree_of_pictures(root: Path) -> Path:
@@ -457,22 +457,22 @@ def test_a_compressed_video_through_the_command_line(tmp_path: Path) -> None:
         frames = (np.roll(landscape(64, 64), 2 * n, axis=0) for n in range(36))
         waveform = np.sin(np.arange(19_200) / 5).astype(np.float32) / 2
         path = tmp_path / "tree" / "test" / label / f"{label}.mp4"
-        media.write_video(path, frames, frames_per_second=30, waveform=waveform)
+        write_video(path, frames, frames_per_second=30, waveform=waveform)
     out = tmp_path / "poor"
     poor = ("--perturbation", "compression", "--severity", 5, "--crop_pixels", 150)
     found = prepared("real_fake", tmp_path / "tree", out, *poor)
-    store = CropStore(out)
+    prepared("real_fake", tmp_path / "tree", tmp_path / "clean", "--crop_pixels", 150)
+    store, clean = CropStore(out), CropStore(tmp_path / "clean")
     for made in found.samples:
         assert made.num_frames == 30 and made.has_audio
-        source = tmp_path / "tree/test" / made.method / f"{made.method}.mp4"
-        (clean,) = extract_tracks(source, detector="none")
-        assert 18 < psnr(clean.crops, store.frames(made.path, 0, 30)) < 33
-        record = store.record(made.path)
-        for field in ("source_frame_indices", "source_times_seconds"):
-            np.testing.assert_array_equal(getattr(record, field), getattr(clean, field))
-        sound = store.waveform(made.path, 0, 30 * 640)
-        assert sound is not None and clean.waveform is not None
-        np.testing.assert_array_equal(sound, clean.waveform)
+        crops = [one.frames(made.path, 0, 30) for one in (clean, store)]
+        assert 18 < psnr(*crops) < 33
+        for name in ("source_frame_indices", "source_times_seconds"):
+            values = [one.geometry(made.path, name) for one in (clean, store)]
+            np.testing.assert_array_equal(*values)
+        sounds = [one.waveform(made.path, 0, 30 * 640) for one in (clean, store)]
+        assert sounds[0] is not None
+        np.testing.assert_array_equal(*sounds)
     assert not [path for path in out.iterdir() if "work" in path.name]
 
 

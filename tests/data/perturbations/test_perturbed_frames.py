@@ -1,6 +1,7 @@
 """Frame rate, cropping and captions against their definitions; faces stay where faces are."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -17,21 +18,12 @@ from avkd.data.faces import face_crop, face_tracks
 from avkd.data.faces.face_tracks import Faces
 from avkd.data.faces.track_extraction import TrackPlan
 from avkd.data.manifest import Sample
-from avkd.data.media import media
-from avkd.data.media.image_files import ImageFrame
-from avkd.data.perturbations import overlay_text
-from avkd.data.perturbations.perturbations import (
-    DEEPERFORENSICS,
-    NAMES,
-    OF_WHOLE_FILES,
-    PERTURBATIONS,
-    PICTURE,
-    SOUND,
-    VIDEO,
-    Perturbation,
-)
-from avkd.data.perturbations.perturbed_frames import Frame, perturbing
-from avkd.data.prepare import PrepareSettings, _Job, _prepare_file
+from avkd.data.media.frame import Frame
+from avkd.data.media.writing import write_video
+from avkd.data.perturbations import picture_perturbations
+from avkd.data.perturbations.perturbations import KINDS, Perturbation
+from avkd.data.perturbations.perturbed_frames import perturbing
+from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
 
 SEVERITIES = (1, 2, 3, 4, 5)
 SHARES = (0.05, 0.1, 0.15, 0.2, 0.25)
@@ -41,7 +33,7 @@ NOTHING = ("sound_reencoding", "sound_noise", "sound_shift")
 def numbered(count: int) -> list[Frame]:
     """Frames of one grey level each, as every third of a file."""
     picture = np.ones((4, 6, 3), np.uint8)
-    return [ImageFrame(3 * n, 3 * n / 25, picture * n) for n in range(count)]
+    return [Frame.of_image(3 * n, 3 * n / 25, picture * n) for n in range(count)]
 
 
 def altered(name: str, severity: int, frames: list[Frame], scratch: Path) -> list[Frame]:
@@ -50,28 +42,27 @@ def altered(name: str, severity: int, frames: list[Frame], scratch: Path) -> lis
         lambda: iter(frames),
         sample_id="a",
         scratch=scratch,
-    ) as alteration:
-        found = list(alteration(iter(frames)))
+    ) as open_frames:
+        found = list(open_frames())
     assert len(found) == len(frames)
     return found
 
 
-def test_every_name_belongs_to_one_group_and_one_table() -> None:
-    groups = (DEEPERFORENSICS, PICTURE, VIDEO, SOUND)
-    assert sum(groups, ()) == NAMES and len({*NAMES}) == len(NAMES) == 21
-    assert {*PERTURBATIONS, *OF_WHOLE_FILES} == {*NAMES}
-    assert not {*PERTURBATIONS} & {*OF_WHOLE_FILES}
-    assert {*PICTURE} < {*PERTURBATIONS} and {*VIDEO, *SOUND} < {*OF_WHOLE_FILES}
-    assert len(DEEPERFORENSICS) == 7
-    amounts = [Perturbation(name=n, severity=s).amount for n in NAMES for s in SEVERITIES]
-    assert len(amounts) == 105
+def test_every_kind_is_in_the_table_once_with_five_amounts() -> None:
+    groups = Counter(kind.group for kind in KINDS.values())
+    assert groups == {"deeperforensics": 7, "picture": 5, "video": 6, "sound": 3}
+    of_pixels = [name for name, kind in KINDS.items() if kind.change is not None]
+    assert len(of_pixels) == 11 and "compression" not in of_pixels
+    assert {KINDS[name].group for name in of_pixels} == {"deeperforensics", "picture"}
+    amounts = [Perturbation(name=n, severity=s).amount for n in KINDS for s in SEVERITIES]
+    assert len(amounts) == 105 and {len(kind.amounts) for kind in KINDS.values()} == {5}
 
 
 def test_no_two_perturbed_corpora_have_one_fingerprint() -> None:
     fixed = PrepareSettings(
         detector="none", detect_every_frames=5, min_frames=25, max_seconds=None, crop_size=150
     )
-    every = [Perturbation(name=name, severity=s) for name in NAMES for s in SEVERITIES]
+    every = [Perturbation(name=name, severity=s) for name in KINDS for s in SEVERITIES]
     prints = [replace(fixed, perturbation=one).fingerprint for one in every]
     assert len({fixed.fingerprint, *prints}) == 106
 
@@ -193,7 +184,7 @@ def prepared(
         perturbation=perturbation,
     )
     work = file.parent / "work"
-    done = _prepare_file(_Job(sample=sample, source=file, work=work, settings=settings))
+    done = prepare_file(PrepareJob(sample=sample, source=file, work=work, settings=settings))
     assert done.row["status"] == "ok", done.row["message"]
     (track,) = done.tracks
     return done.row, track
@@ -203,7 +194,7 @@ def corpus_of(file: Path, detector: str, perturbation: Perturbation | None) -> C
     """With the one track `TRACK`."""
     _, track = prepared(file, detector, perturbation)
     out = file.parent / f"out-{len(list(file.parent.iterdir()))}"
-    CropWriter(out, settings_fingerprint="x", part="").append([track])
+    CropWriter(out).append([track])
     return CropStore(out)
 
 
@@ -214,7 +205,7 @@ def first_crop(file: Path, detector: str, perturbation: Perturbation | None) -> 
 def test_known_faces_are_found_again_in_a_cropped_picture(tmp_path: Path) -> None:
     """With the sidecar's boxes left where they were, the crop would show another part."""
     video = tmp_path / "a.mp4"
-    media.write_video(video, [portrait()] * 3, crf=4)
+    write_video(video, [portrait()] * 3, crf=4)
     boxes, points = np.tile(BOX, (3, 1)), np.tile(POINTS, (3, 1, 1))
     face_tracks.write_face_sidecar(video, boxes, points, (260, 200))
     clean = first_crop(video, "boxes", None)
@@ -252,9 +243,9 @@ def test_faces_found_before_cropping_move_along(
 
     name = f"finder before cropping, {faces}"  # detectors are kept by name
     monkeypatch.setattr(face_tracks, "DETECTORS", {name: finder})
-    record = corpus_of(tmp_path / "a.png", name, cropping).record(TRACK)
+    landmarks = corpus_of(tmp_path / "a.png", name, cropping).geometry(TRACK, "landmarks")
     expected = face_crop.apply_transform(cropping.moves(260, 200), POINTS)
-    np.testing.assert_allclose(record.landmarks[0], expected, atol=1e-3)
+    np.testing.assert_allclose(landmarks[0], expected, atol=1e-3)
 
 
 def test_a_caption_is_what_pillow_writes(tmp_path: Path) -> None:
@@ -263,9 +254,9 @@ def test_a_caption_is_what_pillow_writes(tmp_path: Path) -> None:
     overlay = Perturbation(name="overlay_text", severity=1)
     rng = overlay.drawing_of_file("a")
     font = ImageFont.load_default(10)  # 0.8 * 12, rounded
-    words = [str(rng.choice(overlay_text._WORDS))]
+    words = [str(rng.choice(picture_perturbations._WORDS))]
     while True:
-        words.append(str(rng.choice(overlay_text._WORDS)))
+        words.append(str(rng.choice(picture_perturbations._WORDS)))
         if font.getlength(" ".join(words)) > 360:
             words.pop()
             break
@@ -312,7 +303,7 @@ def test_small_pictures_survive(name: str, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["frame_rate", "av1", "chain", "cropping"])
 def test_videos_of_any_rate_keep_their_number_of_frames(name: str, tmp_path: Path) -> None:
     """30 a second are 25 before anything is done to them."""
-    media.write_video(tmp_path / "a.mp4", [portrait()] * 36, frames_per_second=30)
+    write_video(tmp_path / "a.mp4", [portrait()] * 36, frames_per_second=30)
     row, _ = prepared(tmp_path / "a.mp4", "none", Perturbation(name=name, severity=5))
     assert row["num_frames"] == row["file_frames"] == 30
     assert {path.name for path in tmp_path.iterdir()} == {"a.mp4", "work-0.track"}

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from avkd import cli
-from avkd.data.media import media
-from avkd.data.media.media import MediaError
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.writing import check_encoder, write_pictures, write_video
 from avkd.data.perturbations import reencoding
-from avkd.data.perturbations.perturbations import OF_WHOLE_FILES
+from avkd.data.perturbations.perturbations import KINDS
 from avkd.data.perturbations.reencoding import Encoding, check_encoders, encodings_of, reencoded
 
 CODECS = ("h264", "hevc", "av1", "vp9")
@@ -34,7 +34,7 @@ BY_HAND = {
 def all_encoders() -> None:
     try:
         for encoder, _ in BY_HAND.values():
-            media.check_encoder(encoder)
+            check_encoder(encoder)
     except ModuleNotFoundError as error:
         pytest.skip(str(error))
 
@@ -92,8 +92,8 @@ def quality(clean: list[np.ndarray], found: np.ndarray) -> float:
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_codec_equals_its_encoder_by_hand(codec: str, tmp_path: Path) -> None:
     pictures = clip(80, 96, 6)
-    factor = OF_WHOLE_FILES[codec][2]
-    found = result(pictures, encodings_of(codec, factor) or (), tmp_path / "scratch")
+    factor = KINDS[codec].amounts[2]
+    found = result(pictures, encodings_of(codec, factor), tmp_path / "scratch")
     expected = by_hand(np.stack(pictures), codec, int(factor), (80, 96), tmp_path / "a.mp4")
     np.testing.assert_array_equal(found, expected)
 
@@ -105,7 +105,7 @@ def test_a_chain_shrinks_encodes_and_goes_on_from_what_came_out(tmp_path: Path) 
     for codec, factor, size in steps:
         expected = by_hand(expected, codec, factor, size, tmp_path / "a.mp4")
     enlarged = [np.array(Image.fromarray(p).resize((120, 96), 3)) for p in expected]
-    found = result(pictures, encodings_of("chain", 3) or (), tmp_path / "scratch")
+    found = result(pictures, encodings_of("chain", 3), tmp_path / "scratch")
     np.testing.assert_array_equal(found, np.stack(enlarged))
 
 
@@ -113,19 +113,19 @@ def test_a_chain_shrinks_encodes_and_goes_on_from_what_came_out(tmp_path: Path) 
 def test_each_severity_is_worse_than_the_one_before(name: str, tmp_path: Path) -> None:
     """Of an odd size, which encoders do not take."""
     pictures = clip(121, 135, 8)
-    levels = (encodings_of(name, amount) for amount in OF_WHOLE_FILES[name])
-    found = [quality(pictures, result(pictures, level or (), tmp_path / "x")) for level in levels]
+    levels = (encodings_of(name, amount) for amount in KINDS[name].amounts)
+    found = [quality(pictures, result(pictures, level, tmp_path / "x")) for level in levels]
     assert all(left > right + 0.1 for left, right in pairwise(found)), found
     assert found[-1] > 12 and found[0] < 45
 
 
 def test_chains_grow_longer_and_smaller() -> None:
-    chains = [encodings_of("chain", severity) or () for severity in SEVERITIES]
+    chains = [encodings_of("chain", severity) for severity in SEVERITIES]
     assert [len(steps) for steps in chains] == [2, 2, 3, 3, 3]
     assert all(steps[0].codec == steps[-1].codec == "h264" for steps in chains[2:])
     smallest = [min(step.share for step in steps) for steps in chains]
     assert smallest == sorted(smallest, reverse=True) and len({*smallest}) == 5
-    assert encodings_of("compression", 30) is None and encodings_of("blur", 7) is None
+    assert encodings_of("compression", 30) == () == encodings_of("blur", 7)
 
 
 @pytest.mark.parametrize("name", [*CODECS, "chain"])
@@ -134,14 +134,14 @@ def test_single_frames_of_any_size_come_out_at_that_size(
     name: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     """Some encoders refuse less than 16 or 4 pixels."""
-    amount = OF_WHOLE_FILES[name][0]
+    amount = KINDS[name].amounts[0]
     grey = [np.full((*size, 3), 120, np.uint8)]
-    found = result(grey, encodings_of(name, amount) or (), tmp_path / "x")
+    found = result(grey, encodings_of(name, amount), tmp_path / "x")
     assert found.shape == (1, *size, 3) and abs(int(found.mean()) - 120) < 12
 
 
 def test_what_cannot_be_encoded_is_said_and_leaves_nothing(tmp_path: Path) -> None:
-    chain = encodings_of("chain", 5) or ()
+    chain = encodings_of("chain", 5)
 
     def broken() -> Iterator[np.ndarray]:
         yield from clip(64, 64, 2)
@@ -158,7 +158,7 @@ def test_what_cannot_be_encoded_is_said_and_leaves_nothing(tmp_path: Path) -> No
         ):
             pytest.fail("nothing to read back")
     with pytest.raises(ValueError, match="libx265 refuses these pictures"):
-        media.write_pictures(tmp_path / "x.mp4", clip(2, 2, 1), encoder="libx265", options={})
+        write_pictures(tmp_path / "x.mp4", clip(2, 2, 1), encoder="libx265", options={})
     assert not list(tmp_path.iterdir())
 
 
@@ -173,7 +173,7 @@ def test_a_missing_encoder_ends_the_run_with_the_cure(
     (tmp_path / "tree/test/real").mkdir(parents=True)
     (tmp_path / "tree/test/fake").mkdir()
     for label in ("real", "fake"):
-        media.write_video(tmp_path / f"tree/test/{label}/{label}.mp4", clip(64, 64, 2))
+        write_video(tmp_path / f"tree/test/{label}/{label}.mp4", clip(64, 64, 2))
     place = ("--source", tmp_path / "tree", "--out", tmp_path / "out", "--layout", "real_fake")
     asked = ("--detector", "none", "--perturbation", "av1", "--severity", 1, "--workers", 1)
     assert cli.main(["prepare", *map(str, (*place, *asked))]) == 2

@@ -1,0 +1,104 @@
+"""A file that faces are cut out of: a video, a folder of pictures, or a picture.
+
+One pass over it gives its frames and, on the way, all else that is to be known of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from avkd import durable
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avkd.data.media.frame import Frame
+from avkd.data.media.image_files import iter_images, picture_digests
+from avkd.data.media.video import MediaInfo, open_video
+
+FileKind = Literal["video", "frames", "image"]
+
+
+@dataclass
+class SourceFile:
+    """What is known of a file after a pass over its frames; before, the fields are empty."""
+
+    path: Path
+    kind: FileKind
+    max_seconds: float | None = None
+    """Frames from here on are left out."""
+    with_sound: bool = False
+    """Read the sound as well, in the first pass."""
+    counts: Counter[str] = field(default_factory=Counter, init=False)
+    """What decoding met in the last pass; see `video.iter_frames`."""
+    sizes: list[tuple[int, int]] = field(default_factory=list, init=False)
+    """Width and height of every frame."""
+    first: Frame | None = field(default=None, init=False)
+    """The first frame."""
+    info: MediaInfo | None = field(default=None, init=False)
+    """Of a video: what its header claims."""
+    sound: np.ndarray | None = field(default=None, init=False)
+    """int16 (640 * frames,) at 16 kHz from the first frame on; None when there is none."""
+    _digests: list[str] | None = field(default=None, init=False)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the last pass, at 25 per second."""
+        return len(self.sizes)
+
+    def frames(self) -> Iterator[Frame]:
+        """One pass, at 25 frames per second, holding one frame at a time.
+
+        Raises:
+            MediaError: the file cannot be read, or not one frame can be decoded.
+        """
+        is_first_pass = self.first is None
+        self.counts, self.sizes = Counter(), []
+        frames = self._video(is_first_pass) if self.kind == "video" else self._pictures()
+        for frame in frames:
+            self.first = self.first or frame
+            self.sizes.append((frame.width, frame.height))
+            yield frame
+
+    def sha256(self) -> str:
+        """Of a file's bytes; of a folder, of its pictures' digests in order.
+
+        A video is read once more for it: FFmpeg reads an index at the end first, and is given a
+        path, not our bytes, because its whitelist of protocols holds for paths only.
+        """
+        if self.path.is_file():
+            return durable.sha256_of_file(self.path)
+        whole = self._digests is not None and not self.counts["stopped_by_limit"]
+        digests = self._digests if whole else picture_digests(self.path)
+        return hashlib.sha256("".join(digests or ()).encode()).hexdigest()
+
+    def _video(self, is_first_pass: bool) -> Iterator[Frame]:
+        wants_sound = self.with_sound and is_first_pass
+        with open_video(self.path, with_sound=wants_sound) as video:
+            for frame in video.frames(FRAMES_PER_SECOND, self.max_seconds, self.counts):
+                self.info = self.info or video.info(frame)
+                yield frame
+            if wants_sound:
+                waveform = video.waveform(
+                    sample_rate_hz=SAMPLE_RATE_HZ,
+                    num_samples=self.num_frames * SAMPLES_PER_FRAME,
+                    counts=Counter(),
+                )
+                if waveform is not None:
+                    largest = np.iinfo(np.int16).max
+                    self.sound = np.round(waveform * largest).astype(np.int16)
+
+    def _pictures(self) -> Iterator[Frame]:
+        if self.kind == "image" and self.first is not None:
+            yield self.first
+            return
+        self._digests = []
+        for frame in iter_images(self.path, self._digests):
+            if self.max_seconds is not None and frame.time_seconds >= self.max_seconds:
+                self.counts["stopped_by_limit"] += 1
+                return
+            yield frame

@@ -1,0 +1,306 @@
+"""Videos: header, frames by timestamp and aligned sound, all from one pass over the file.
+
+Hostile files are expected (`container`): nothing is sized from metadata, time comes from
+timestamps, damaged packets are skipped and counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
+from avkd.data.media.container import (
+    decoded_frames,
+    open_container,
+    packets_of,
+    sound_stream,
+    video_stream,
+)
+from avkd.data.media.frame import Frame
+from avkd.data.media.media_file import MediaError
+from avkd.data.media.orientation import Orientation
+from avkd.data.media.sound import read_sound_file, waveform_of
+from avkd.data.media.video_frame import orientation_of, video_frame
+
+MAX_HOLD_SECONDS = 10.0
+"""Longest time one frame may stand still; a longer jump of the timestamps ends the video."""
+MAX_WAITING_BYTES = 128 << 20
+"""Packed sound held back while the pictures are read; of more, the file is opened again."""
+_TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaInfo:
+    """What the header claims; for reports and size checks, never for allocating."""
+
+    width: int
+    """Pixels, as shown (after rotation)."""
+    height: int
+    """Pixels, as shown (after rotation)."""
+    rotation_degrees: int
+    """Clockwise turn that brings the stored picture upright: 0, 90, 180 or 270, after a mirror."""
+    average_frames_per_second: float
+    """0 when the header does not say."""
+    codec: str
+    """What the picture is packed with, e.g. ``h264``."""
+    duration_seconds: float | None
+    sound_codec: str | None
+    """What the sound is packed with, e.g. ``aac``; None without sound."""
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether a sound stream is announced; it may hold nothing."""
+        return self.sound_codec is not None
+
+
+class OpenVideo:
+    """An open video, read from the beginning to the end once: `frames`, then `waveform`."""
+
+    def __init__(self, container: Any, path: Path, *, with_sound: bool) -> None:
+        self.path = path
+        self._container = container
+        self._stream = video_stream(container, path)
+        self._sound = sound_stream(container)
+        wanted = [self._stream, *([self._sound] if with_sound and self._sound is not None else [])]
+        self._packets = packets_of(container, wanted)
+        self._waiting: deque[Any] = deque()
+        self._waiting_bytes = 0
+        self._start_seconds: float | None = None
+        self._orientation: Orientation | None = None
+
+    def info(self, first: Frame) -> MediaInfo:
+        """What the header and the first frame say."""
+        rate, duration = self._stream.average_rate, self._container.duration
+        return MediaInfo(
+            width=first.width,
+            height=first.height,
+            rotation_degrees=self._orientation.clockwise_degrees if self._orientation else 0,
+            average_frames_per_second=float(rate or 0),
+            codec=self._stream.codec_context.name,
+            duration_seconds=duration / av.time_base if duration else None,
+            sound_codec=None if self._sound is None else self._sound.codec_context.name,
+        )
+
+    def source_frames(self, counts: Counter[str]) -> Iterator[Frame]:
+        """Frames in order of time, counted from the first one; backward jumps are dropped."""
+        step = 1.0 / float(self._stream.average_rate or FRAMES_PER_SECOND)
+        origin, previous = None, -step
+        # AVI knows when a frame is decoded, not when it is shown; its pts are out of order.
+        has_no_pts = self._container.format.name == "avi"
+        for index, decoded in enumerate(self._decoded(counts)):
+            pts = decoded.dts if has_no_pts or decoded.pts is None else decoded.pts
+            if pts is None or decoded.time_base is None:
+                time = previous + step
+            else:
+                absolute = float(pts * decoded.time_base)
+                origin = absolute if origin is None else origin
+                time = absolute - origin
+            if time <= previous:
+                counts["unordered_frames"] += 1
+                continue
+            if time - previous > MAX_HOLD_SECONDS + step:
+                counts["time_jump"] += 1
+                return
+            previous = time
+            counts["source_frames"] += 1
+            orientation = orientation_of(self._stream, decoded)
+            self._orientation = self._orientation or orientation
+            yield video_frame(index, time, decoded, orientation)
+
+    def frames(
+        self, frames_per_second: float | None, max_seconds: float | None, counts: Counter[str]
+    ) -> Iterator[Frame]:
+        """As `iter_frames`."""
+        frames = self.source_frames(counts)
+        if frames_per_second is not None:
+            step = 1.0 / float(self._stream.average_rate or frames_per_second)
+            frames = _resampled(frames, frames_per_second, step)
+        for number, frame in enumerate(frames):
+            rate = frames_per_second
+            time = frame.time_seconds if rate is None else number / rate
+            if max_seconds is not None and time >= max_seconds:
+                counts["stopped_by_limit"] += 1
+                break
+            yield frame
+        else:
+            announced = self._stream.frames  # 0 = the header does not say
+            missing = announced - counts["source_frames"]
+            if missing > max(1, _TOLERATED_MISSING * announced) and not counts["time_jump"]:
+                counts["missing_frames"] = missing
+        if not counts["source_frames"]:
+            raise MediaError("no_frames", self.path, "not one frame can be decoded; copy it again")
+
+    def waveform(
+        self, *, sample_rate_hz: int, num_samples: int | None, counts: Counter[str]
+    ) -> np.ndarray | None:
+        """As `read_waveform`; after at least one frame, and only if opened with sound."""
+        if self._sound is None:
+            return None
+        assert self._start_seconds is not None, "sound is placed by the first frame"
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            return read_sound_file(
+                self.path,
+                start_seconds=self._start_seconds,
+                sample_rate_hz=sample_rate_hz,
+                num_samples=num_samples,
+                counts=counts,
+            )
+        return waveform_of(
+            decoded_frames(self._sound_packets(), self._sound, self.path, counts),
+            self._start_seconds,
+            sample_rate_hz=sample_rate_hz,
+            num_samples=num_samples,
+        )
+
+    def _decoded(self, counts: Counter[str]) -> Iterator[Any]:
+        """Every decodable picture."""
+        for frame in decoded_frames(self._picture_packets(), self._stream, self.path, counts):
+            if self._start_seconds is None:
+                pts = frame.pts if frame.pts is not None else frame.dts
+                self._start_seconds = float(pts * frame.time_base) if pts is not None else 0.0
+            yield frame
+
+    def _picture_packets(self) -> Iterator[Any]:
+        for packet in self._packets:
+            if packet is None or not self._is_picture(packet):
+                self._hold_back(packet)
+            if packet is None or self._is_picture(packet):
+                yield packet
+
+    def _is_picture(self, packet: Any) -> bool:
+        # Not `packet.stream_index`, which the packets that flush a decoder do not have.
+        return bool(packet.stream.index == self._stream.index)
+
+    def _hold_back(self, packet: Any) -> None:
+        self._waiting_bytes += 0 if packet is None else packet.size
+        if self._waiting_bytes <= MAX_WAITING_BYTES:
+            self._waiting.append(packet)
+        else:
+            self._waiting.clear()
+
+    def _sound_packets(self) -> Iterator[Any]:
+        while self._waiting:
+            yield self._waiting.popleft()
+        for packet in self._packets:
+            if packet is None or not self._is_picture(packet):
+                yield packet
+
+
+@contextmanager
+def open_video(path: Path, *, with_sound: bool = False) -> Iterator[OpenVideo]:
+    """Open a video for one pass.
+
+    Args:
+        path: A video file.
+        with_sound: Keep the sound that comes along, for `OpenVideo.waveform`.
+
+    Raises:
+        MediaError: the file cannot be opened, or holds no video that can be decoded.
+    """
+    with open_container(path) as container:
+        yield OpenVideo(container, path, with_sound=with_sound)
+
+
+def probe(path: Path) -> MediaInfo:
+    """What the header and the first frame say about a video.
+
+    Raises:
+        MediaError: the file is not usable; ``code`` says why.
+    """
+    with open_video(path) as video:
+        return video.info(_first(video))
+
+
+def iter_frames(
+    path: Path,
+    *,
+    frames_per_second: float | None = FRAMES_PER_SECOND,
+    max_seconds: float | None = None,
+    counts: Counter[str] | None = None,
+) -> Iterator[Frame]:
+    """Decode a video frame by frame in constant memory, tolerating damage.
+
+    Args:
+        path: A video file.
+        frames_per_second: Output rate: output k is the source frame nearest to k / rate seconds
+            after the first one, so a slow source repeats frames and a fast one skips them. None
+            gives every source frame.
+        max_seconds: Stop after this much of the video.
+        counts: Filled with what was met: ``source_frames``, ``bad_packets``, ``corrupt_frames``,
+            ``unordered_frames``, ``time_jump``, ``cut_off``, ``stopped_by_limit``, and
+            ``missing_frames`` where the header announced more than 2 % more than there were.
+
+    Raises:
+        MediaError: the file cannot be opened, or not one frame can be decoded (``no_frames``).
+    """
+    with open_video(path) as video:
+        yield from video.frames(
+            frames_per_second, max_seconds, Counter() if counts is None else counts
+        )
+
+
+def read_waveform(
+    path: Path,
+    *,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
+    num_samples: int | None = None,
+    counts: Counter[str] | None = None,
+) -> np.ndarray | None:
+    """Mono sound whose sample 0 is heard when the first video frame is seen.
+
+    Placed by timestamps: sound before the first frame is cut, a late start or a hole is silence.
+
+    Args:
+        path: A video file.
+        sample_rate_hz: Output rate.
+        num_samples: Exact length wanted (cut or padded with zeros); None = to the end of the sound.
+        counts: As in `iter_frames`; here ``bad_packets`` and ``cut_off``.
+
+    Returns:
+        float32 in [-1, 1] (S,), or None when the file has no decodable sound.
+
+    Raises:
+        MediaError: the file cannot be opened or has no video.
+    """
+    with open_video(path, with_sound=True) as video:
+        _first(video)
+        return video.waveform(
+            sample_rate_hz=sample_rate_hz,
+            num_samples=num_samples,
+            counts=Counter() if counts is None else counts,
+        )
+
+
+def _first(video: OpenVideo) -> Frame:
+    first = next(video.source_frames(Counter()), None)
+    if first is None:
+        raise MediaError("no_frames", video.path, "not one frame can be decoded; copy it again")
+    return first
+
+
+def _resampled(
+    frames: Iterator[Frame], frames_per_second: float, last_step: float
+) -> Iterator[Frame]:
+    """For k = 0, 1, ... the frame nearest to k / rate; the last frame counts for its own length."""
+    tolerance = 1e-6  # timestamps are rounded to their time base
+    number = 0
+    current: Frame | None = None
+    for following in frames:
+        if current is not None:
+            middle = (current.time_seconds + following.time_seconds) / 2
+            while number / frames_per_second < middle - tolerance:
+                yield current
+                number += 1
+        current = following
+    if current is not None:
+        while number / frames_per_second < current.time_seconds + last_step / 2 - tolerance:
+            yield current
+            number += 1
