@@ -25,14 +25,16 @@ from avkd.data.crops.journal import read_journal
 
 JPEG_QUALITY = 95
 
-# After the JPEG frames and the sound: per-frame arrays of these types and shapes, in this order.
-GEOMETRY: dict[str, tuple[str, tuple[int, ...]]] = {
-    "frame_bytes": ("<u4", ()),
-    "source_frame_indices": ("<i4", ()),  # which decoded frame of the source
-    "source_times_seconds": ("<f8", ()),  # its own time, from the first frame of the source
-    "landmarks": ("<f4", (5, 2)),  # smoothed, in source pixels; NaN where none were searched
-    "transforms": ("<f4", (2, 3)),  # from source pixels to crop pixels
-}
+GEOMETRY = np.dtype(
+    [
+        ("frame_bytes", "<u4"),  # of the JPEG
+        ("source_frame_indices", "<i4"),  # which decoded frame of the source
+        ("source_times_seconds", "<f8"),  # its own time, from the first frame of the source
+        ("landmarks", "<f4", (5, 2)),  # smoothed, in source pixels; NaN = none were searched
+        ("transforms", "<f4", (2, 3)),  # from source pixels to crop pixels
+    ]
+)
+"""What is stored of each frame: one array of each field after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,23 +64,14 @@ class IndexRow:
         return self.num_samples > 0
 
     @property
-    def num_bytes(self) -> int:
-        """Length of the record."""
-        return self._geometry_start + sum(map(self._geometry_bytes, GEOMETRY))
-
-    def place_of(self, name: str) -> tuple[int, int]:
-        """Where an array of `GEOMETRY` begins in the record, and its length, in bytes."""
-        before = itertools.takewhile(lambda other: other != name, GEOMETRY)
-        start = self._geometry_start + sum(map(self._geometry_bytes, before))
-        return start, self._geometry_bytes(name)
-
-    @property
-    def _geometry_start(self) -> int:
+    def geometry_start(self) -> int:
+        """Where the arrays of `GEOMETRY` begin in the record: after the JPEGs and the sound."""
         return self.jpeg_bytes + 2 * self.num_samples
 
-    def _geometry_bytes(self, name: str) -> int:
-        kind, shape = GEOMETRY[name]
-        return self.num_frames * np.dtype(kind).itemsize * int(np.prod(shape))
+    @property
+    def num_bytes(self) -> int:
+        """Length of the record."""
+        return self.geometry_start + self.num_frames * GEOMETRY.itemsize
 
 
 def encode_jpeg(image: np.ndarray) -> bytes:
@@ -150,11 +143,12 @@ class CropStore:
         return self.row(path).crop_size
 
     def geometry(self, path: str, name: str) -> np.ndarray:
-        """An array of `GEOMETRY`, (T, ...)."""
+        """The array of a field of `GEOMETRY`, (T, ...)."""
         row = self.row(path)
-        kind, shape = GEOMETRY[name]
-        values: np.ndarray = np.frombuffer(self._read(row, *row.place_of(name)), kind)
-        return values.reshape(row.num_frames, *shape)
+        assert GEOMETRY.fields is not None
+        kind, place, *_ = GEOMETRY.fields[name]
+        start = row.geometry_start + row.num_frames * place
+        return np.frombuffer(self._read(row, start, row.num_frames * kind.itemsize), kind)
 
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32, x and y in pixels of the crops; NaN where they are not known."""

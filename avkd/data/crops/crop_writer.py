@@ -68,12 +68,13 @@ class TrackPacker:
         """
         sound = np.zeros(0, "<i2") if waveform is None else waveform.astype("<i2")
         self._write(sound.tobytes())
-        sizes, *places = zip(*self._frames, strict=True)
-        arrays = (sizes, *places, landmarks, transforms)
-        for (name, (kind, shape)), array in zip(GEOMETRY.items(), arrays, strict=True):
-            values = np.asarray(array).astype(kind)
-            assert values.shape == (len(self._frames), *shape), f"{name}: {values.shape}"
-            self._write(values.tobytes())
+        sizes, indices, seconds = zip(*self._frames, strict=True)
+        assert len(landmarks) == len(transforms) == len(self._frames)
+        table = np.empty(len(self._frames), GEOMETRY)
+        columns = (sizes, indices, seconds, landmarks, transforms)
+        for name, column in zip(GEOMETRY.names or (), columns, strict=True):
+            table[name] = column
+            self._write(table[name].tobytes())
         self._file.close()
         row = IndexRow(
             jpeg_bytes=sum(sizes),
