@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from avkd.metrics import ranking
+from avkd.models.decision import DecisionRule
 from avkd.models.model_file import read_header
 from avkd.models.starter import STARTERS
 from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import read_scores
 
 RUNS = {"starter": "teacher", "starter-fast": "student"}
-# Fakes of each corpus, and the corpora whose reals they are told from.
+# Fakes of each corpus, and the corpora whose real files they are told from.
 TESTS = {
     "pictures": ("pictures",),
     "tool_pictures": ("pictures",),
@@ -105,7 +106,7 @@ def _model(name: str, out: Path) -> str:
             )
     lines += [
         "",
-        "| reals, never trained on | files | called fake | uncertain |",
+        "| real, never trained on | files | called fake | uncertain |",
         "|---|---:|---:|---:|",
     ]
     for words, corpus in REALS.items():
@@ -132,7 +133,7 @@ def _auc(reals: list[PooledFile], fakes: list[PooledFile]) -> str:
     return f"{100 * value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def _share(videos: list[PooledFile], rule, decision: str) -> str:
+def _share(videos: list[PooledFile], rule: DecisionRule, decision: str) -> str:
     count = sum(rule.decide(v.logit) == decision for v in videos)
     return f"{count} ({100 * count / max(1, len(videos)):.0f} %)"
 
@@ -155,7 +156,7 @@ def _media(media: Path) -> str:
     lines = [
         "## Media",
         "",
-        f"{len(rows)} files, of which the val and test sides were not learnt from; SHA-256 over "
+        f"{len(rows)} files, those of the val and test splits not trained on; SHA-256 over "
         f"their sorted paths and git blob hashes: `{digest}`.",
         "",
         "| folder | label | files | licence |",
