@@ -57,7 +57,7 @@ def main() -> None:
 def _head() -> str:
     return f"""# The models that ship with avkd
 
-`avkd predict FILE` uses `starter`; `--model starter-fast` is its student. Made by
+`avkd predict FILE` uses `starter`; `--model starter-fast` is a student of 0.15 M parameters. Made by
 `scripts/make_starter.sh` on {date.today()} ({platform.machine()}, one seed), which wrote this card.
 Test people, tools and footage were neither trained nor selected on; intervals are 95 %, over people
 where they are known.
@@ -87,6 +87,7 @@ def _model(name: str, out: Path) -> str:
         f"`{path.name}`, {path.stat().st_size / 1e6:.2f} MB, SHA-256 `{digest}`.",
         f"Network `{header.arguments['name']}` at {header.arguments['image_size']} pixels; "
         f"validation AUC {100 * validation:.1f} (it was selected on these files).",
+        *_taught_by(header.provenance["teacher"]),
         f"Threshold: {rule.source}. `uncertain` within {rule.uncertain_half_width:.3f} of "
         f"P(fake) {rule.threshold:.3f}.",
         "",
@@ -116,6 +117,14 @@ def _model(name: str, out: Path) -> str:
             f"{_share(reals, rule, 'uncertain')} |"
         )
     return "\n".join([*lines, ""])
+
+
+def _taught_by(fingerprint: str | None) -> list[str]:
+    if fingerprint is None:
+        return []
+    if fingerprint == read_header(STARTERS["starter"]).fingerprint:
+        return ["Taught by the starter above."]
+    return [f"Taught by an earlier starter (`{fingerprint}`), not by the one above."]
 
 
 def _auc(reals: list[PooledFile], fakes: list[PooledFile]) -> str:

@@ -445,6 +445,6 @@ def test_speeds_are_ratios_against_the_first(
         *("--image_size", 32, "--batch_size", 2, "--rounds", 3, "--data", sets.one),
         *("--device", "cpu", "--threads", 1, "--out", out),
     )
-    lines = [line for line in out.read_text().splitlines() if line.startswith("| ")][1:]
+    lines = [line for line in out.read_text().splitlines() if line.startswith("| ")][2:]
     assert [line.split(" | ")[0] for line in lines] == ["| resnet8", "| resnet8_fast", "| student"]
     assert "| 145,839 |" in lines[0] and "1 [1, 1]" in lines[0]

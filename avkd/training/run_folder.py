@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
             raise FileNotFoundError(f"{folder}: no run there to resume (no {needed.name})")
     before, now = stored_settings(path, type(config)), settings_of(config)
     for name in now:
-        old, new = (f"{name}: {found.get(name, 'nothing')}" for found in (before, now))
+        old, new = (f"{name}: {_as_yaml(found.get(name, 'nothing'))}" for found in (before, now))
         if old != new and name.rpartition(".")[2] not in _MAY_CHANGE:
             raise ValueError(
                 f"{folder}: the run there was started with {old!r}, not {new!r}; "
@@ -75,3 +76,8 @@ def _git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None  # installed as a package, or no git
+
+
+def _as_yaml(value: Any) -> Any:
+    """As the setting is written in a config file."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else value

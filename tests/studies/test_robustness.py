@@ -163,7 +163,7 @@ def test_a_stopped_study_goes_on_and_leaves_its_tables_and_no_crops(finished: Pa
     assert list((finished / "corpora").iterdir()) == []
     assert (finished / "robustness.png").read_bytes().startswith(b"\x89PNG")
     text = (finished / "robustness.md").read_text()
-    assert "## a on grey (test): AUC %" in text and "## b on grey (test)" in text
+    assert all(f"\n{name} on grey (test): AUC %" in text for name in "ab")
     assert "4 dots, 4 real, 4 swap (up to 4 of each, drawn with seed 0)" in text
 
 

@@ -97,7 +97,7 @@ def test_a_frame_counts_as_much_as_the_clip_attends_to_it() -> None:
     ("teacher", "is_video", "message"),
     [
         (replace(IMAGE, faces="whole"), False, "knows whole faces, the data hold aligned"),
-        (replace(IMAGE, clip_frames=8), False, "judges 8 frame"),
+        (replace(IMAGE, clip_frames=8), False, "takes 8 frame"),
         (replace(IMAGE, image_size=224), False, None),  # the same view at another size
         (ModelInput.of_video(64), True, None),
         (ModelInput.of_video(64, "whole"), True, "knows whole faces"),
