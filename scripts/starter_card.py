@@ -57,10 +57,10 @@ def main() -> None:
 def _head() -> str:
     return f"""# The models that ship with avkd
 
-`avkd predict FILE` uses `starter`; `--model starter-fast` is a student of 0.15 M parameters. Made
-by `scripts/make_starter.sh` on {date.today()} ({platform.machine()}, one seed), which wrote this card.
-Test people, tools and footage were neither trained nor selected on; intervals are 95 %, over people
-where they are known.
+`avkd predict FILE` uses `starter`; `--model starter-fast` is a student of 0.15 M parameters.
+Made by `scripts/make_starter.sh` on {date.today()} ({platform.machine()}, one seed), which wrote
+this card. Test people, tools and footage were neither trained nor selected on; intervals are 95 %,
+over people where they are known.
 """
 
 
