@@ -151,7 +151,7 @@ def test_a_config_of_an_older_version_is_read_but_never_completed_by_new_default
     path.write_text(text)
     run_folder.start(tmp_path, CONFIG, resume=True)
     path.write_text(text.replace("motion_only: false\n", ""))
-    with pytest.raises(ValueError, match=r"'motion_only: nothing', not 'motion_only: False'"):
+    with pytest.raises(ValueError, match=r"'motion_only: nothing', not 'motion_only: false'"):
         run_folder.start(tmp_path, CONFIG, resume=True)
     path.write_text(text + "of_old: 1\n")
     with pytest.raises(ValueError, match=r"config\.yaml: unknown setting 'of_old'"):
