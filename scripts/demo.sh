@@ -15,10 +15,12 @@ step() { echo; echo "== $* =="; }
 step "1/8 a first look: the model that ships, on a real portrait and on forgeries of it"
 look="$demo/first_look"
 python scripts/first_look.py "$look/pictures"
-avkd predict "$look"/pictures/test/{real/as_it_is,fake/{self_blended,texture_resynthesis}/0}.png
+avkd predict "$look"/pictures/test/{real/as_it_is,fake/{self_blended,texture_resynthesis}/0}.png \
+  --page "$look/verdicts.html"
 avkd prepare --layout real_fake_images --source "$look/pictures" --out "$look/prepared" \
   --crop_pixels 192 --crop_margin 1.3
 avkd evaluate --model starter --data "$look/prepared" --out "$look/table" > /dev/null
+echo "verdict page: $look/verdicts.html"
 echo "report page (one person only, so a look and no test): $look/table/report.html"
 
 step "2/8 generate a talking-face corpus"
