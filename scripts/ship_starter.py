@@ -19,7 +19,7 @@ MOST_FALSE_ALARMS = 0.05
 
 
 def main(run: Path, shipped: Path) -> int:
-    """Copy ``run``/model.safetensors to ``shipped``, or say why not; 0 = copied."""
+    """Copy ``run``/model.safetensors to ``shipped``, or say why not; 0 = copied, 3 = refused."""
     model = run / "model.safetensors"
     rule = read_header(model).decision
     assert rule is not None, f"{model}: has no decision rule"
@@ -31,7 +31,7 @@ def main(run: Path, shipped: Path) -> int:
     said = ", ".join(f"{dataset} {100 * share:.1f} %" for dataset, share in shares.items())
     if max(shares.values()) > MOST_FALSE_ALARMS:
         print(f"{model}: NOT shipped; real validation files called fake: {said}; want at most 5 %")
-        return 1
+        return 3
     shutil.copyfile(model, shipped)
     print(f"{model}: shipped as {shipped.name}; real validation files called fake: {said}")
     return 0

@@ -22,7 +22,6 @@ from avkd.models.starter import STARTERS
 from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import read_scores
 
-RUNS = {"starter": "teacher", "starter-fast": "student"}
 # Fakes of each corpus, and the corpora whose real files they are told from.
 TESTS = {
     "pictures": ("pictures",),
@@ -49,7 +48,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
     given = parser.parse_args()
-    parts = [_head(), *(_model(name, given.out) for name in RUNS), _media(given.media), _limits()]
+    parts = [
+        _head(),
+        *(_model(name, given.out) for name in STARTERS),
+        _media(given.media),
+        _limits(),
+    ]
     given.card.write_text("\n".join(parts), encoding="utf-8")
     print(f"wrote {given.card}")
 
@@ -77,7 +81,7 @@ def _model(name: str, out: Path) -> str:
                 for row in read_scores(file)
             )
         )
-        for corpus in sorted((out / "evaluation" / RUNS[name]).iterdir())
+        for corpus in sorted((out / "evaluation" / name).iterdir())
     }
     validation = header.provenance["validation"]["video_auc"]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()

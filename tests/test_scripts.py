@@ -4,19 +4,23 @@ The scripts run with a stand-in for `avkd` that writes down what it was called w
 """
 
 import ast
-import importlib
+import importlib.util
 import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import make_head, window_score
 
 from avkd import cli
 from avkd.config.load import parse
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
+from avkd.models.starter import STARTERS
+from avkd.reporting.scores import write_scores
 from avkd.synthesis.forgery_methods import FORGERIES
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -326,9 +330,38 @@ def test_every_file_the_readme_names_exists() -> None:
 )
 def test_what_a_script_imports_is_there(path: Path) -> None:
     """They run for hours before their last step, and nothing else imports them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("avkd"):
-            module = importlib.import_module(node.module)
-            for alias in node.names:
-                if not hasattr(module, alias.name):
-                    importlib.import_module(f"{node.module}.{alias.name}")
+    names = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("avkd")
+        for alias in node.names
+    ]
+    missing = [
+        f"{module}.{name}"
+        for module, name in names
+        if not hasattr(importlib.import_module(module), name)
+        and importlib.util.find_spec(f"{module}.{name}") is None
+    ]
+    assert names and not missing, missing
+
+
+@pytest.mark.parametrize(("num_alarms", "is_shipped"), [(0, True), (1, True), (2, False)])
+def test_a_starter_that_accuses_one_kind_of_footage_is_not_shipped(
+    tmp_path: Path, num_alarms: int, is_shipped: bool
+) -> None:
+    """Of 20 + 60 real files two alarms are 2.5 %, but 10 % of the corpus that they are in."""
+    run = tmp_path / "run"
+    (run / "scores").mkdir(parents=True)
+    (run / "model.safetensors").write_bytes(STARTERS["starter-fast"].read_bytes())
+    rows = [
+        window_score(f"{name}/{n}", "real", 9.0 if n < alarms else -9.0, dataset=name)
+        for name, count, alarms in (("clips", 20, num_alarms), ("pictures", 60, 0))
+        for n in range(count)
+    ]
+    write_scores(run / "scores" / "validation.csv", make_head(), rows)
+    command = [sys.executable, REPOSITORY / "scripts/ship_starter.py", run, tmp_path / "shipped"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == (0 if is_shipped else 3), done.stderr
+    assert (tmp_path / "shipped").exists() == is_shipped
+    assert f"clips {5.0 * num_alarms} %" in done.stdout

@@ -54,6 +54,8 @@ def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None
         raise ValueError("online.stored_share has no effect with fakes=online; give --fakes both")
     if fakes == "online" and online.match_looks != OnlineConfig().match_looks:
         raise ValueError("online.match_looks has no effect with fakes=online; give --fakes both")
+    if not online.stored_share and online.match_looks != OnlineConfig().match_looks:
+        raise ValueError("online.match_looks has no effect without stored fakes: stored_share is 0")
     if not 0.0 <= degradation <= 1.0:
         raise ValueError("degradation: want 0..1, the probability that a clip is degraded")
 

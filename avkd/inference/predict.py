@@ -50,16 +50,16 @@ def predict(config: PredictConfig) -> Outcome:
                 evidence=None if config.page is None else evidence[-1],
             )
         )
-    if config.page is not None:
-        from avkd.inference.verdict_page import JudgedFile, write_verdict_page  # heavy: matplotlib
-
-        judged = [JudgedFile(*pair) for pair in zip(verdicts, evidence, strict=True)]
-        write_verdict_page(config.page, judged, predictor.rule)
     lines = [verdict.to_json() for verdict in verdicts]
     if config.out is not None:
         is_table = config.out.suffix.lower() == ".csv"
         text = to_csv(verdicts) if is_table else "".join(line + "\n" for line in lines)
         durable.write_text(config.out, text)
+    if config.page is not None:
+        from avkd.inference.verdict_page import JudgedFile, write_verdict_page  # heavy: matplotlib
+
+        judged = [JudgedFile(*pair) for pair in zip(verdicts, evidence, strict=True)]
+        write_verdict_page(config.page, judged, predictor.rule)
     text = "\n".join(lines if config.json else [verdict.to_text() for verdict in verdicts])
     unjudged = sum(verdict.decision == "cannot_tell" for verdict in verdicts)
     if unjudged == len(verdicts):

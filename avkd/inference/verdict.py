@@ -11,9 +11,7 @@ face makes a forged file) and every track is listed. A file that could not be ju
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 from collections import defaultdict
@@ -266,18 +264,18 @@ def to_csv(verdicts: Sequence[Verdict]) -> str:
     ``ok`` but the code of the reason, with the reason in ``message``; where it is ``ok`` that names
     the warnings.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    from avkd.reporting.tables import Table  # late: brings scikit-learn
+
+    rows: list[tuple[str | float | None, ...]] = []
     for verdict in verdicts:
         name = printable(verdict.file)
         if verdict.probability is None:
             status = verdict.skipped[0].code if verdict.skipped else "not_judged"
-            writer.writerow([name, "", "", status, printable(verdict.reason)])
+            rows.append((name, None, "", status, printable(verdict.reason)))
         else:
             warned = " ".join(note.code for note in verdict.warnings)
-            writer.writerow([name, repr(verdict.probability), verdict.decision, "ok", warned])
-    return text.getvalue()
+            rows.append((name, verdict.probability, verdict.decision, "ok", warned))
+    return Table(columns=CSV_COLUMNS, rows=tuple(rows)).to_csv()
 
 
 def printable(text: str) -> str:

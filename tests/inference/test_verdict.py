@@ -169,6 +169,11 @@ def test_a_table_has_a_row_for_every_file_judged_or_not() -> None:
     assert rows[1]["probability_fake"] == "" and rows[1]["message"] == note.message
 
 
+def test_a_spreadsheet_runs_no_name_of_a_file() -> None:
+    table = to_csv([make_verdict([make_window(0, 0, 3.0)], file="=HYPERLINK(1).mp4")])
+    assert next(csv.DictReader(io.StringIO(table)))["file"] == "'=HYPERLINK(1).mp4"
+
+
 @pytest.mark.parametrize("name", ["\x1b[2Jx.mp4", "a\nREAL b", "\u202egpm", "\x7f\x9b", "\udcff"])
 def test_control_characters_of_a_name_never_reach_the_terminal(name: str) -> None:
     note = Note(code=name, message=name)
