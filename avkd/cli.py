@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -175,13 +176,17 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
         return _fail(f"avkd {name}: {error}", ExitCode.NO_RESOURCES)
     except Stopped as stop:
         return _fail(f"avkd {name}: {stop}", stop.exit_code)
+    except BrokenPipeError:  # as of `avkd ... | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.READER_GONE)
     except FloatingPointError as error:
         return _fail(f"avkd {name}: {error}", ExitCode.BUG)
     except OSError as error:
         if error.errno in durable.NO_ROOM_ERRNOS:
             return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)
         raise
-    print(outcome.text)
+    if outcome.text:
+        print(outcome.text)
     return int(outcome.exit_code)
 
 

@@ -7,15 +7,15 @@ and at worst a temporary file ``.NAME.*.tmp`` beside it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 NO_ROOM_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """`OSError.errno` where a place takes no more bytes: full, over quota or limit, or read-only."""
@@ -71,8 +71,10 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     """
     with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _lock(file)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
             raise ValueError(busy) from None
         yield
 
@@ -91,6 +93,18 @@ def fingerprint(value: Any) -> str:
     # ASCII: file names that are not valid UTF-8 arrive as lone surrogates.
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+
+
+def _lock(file: IO[str]) -> None:
+    """Take the file for this process, at once or not at all."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from avkd.config.shared import (
     ComputeConfig,
     at_least,
     check_resamples,
+    require,
     require_data,
 )
 from avkd.config.training_config import CalibrationKind
@@ -127,7 +128,11 @@ class CalibrateConfig(ComputeConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(ComputeConfig):
-    """Predict whether videos and pictures are forged: faces, windows, one probability each."""
+    """Predict whether videos and pictures are forged: faces, windows, one probability each.
+
+    Every file is judged in a process of its own kind, so a file that crashes or hangs a decoder is
+    one row and costs no other.
+    """
 
     files: tuple[Path, ...]
     """Videos and pictures; a folder stands for all files in it."""
@@ -135,8 +140,10 @@ class PredictConfig(ComputeConfig):
     """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures); or `starter`
     (unset) or `starter-fast`, which ship with avkd."""
     out: Path | None = None
-    """Also write the verdicts to this file, as JSON lines, or as a table (file, P(fake), label,
-    status) if its name ends in .csv."""
+    """Also write each verdict to this file as it comes, as JSON lines, or as a table (file,
+    P(fake), label, status) if its name ends in .csv."""
+    resume: bool = False
+    """Go on with --out: files that have a verdict there are left out."""
     page: Path | None = None
     """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
     json: bool = False
@@ -146,11 +153,30 @@ class PredictConfig(ComputeConfig):
     as the model was trained, detected or already cropped."""
     detect_every_frames: int | None = None
     """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
-    max_seconds: float | None = None
-    """Read only so much of each file, and say so; unset = all of it."""
+    min_face: float | None = None
+    """mtcnn: smallest face searched for, as a share of the picture's shorter side; unset = 0.1, and
+    where that finds none 0.03. Cost grows with its inverse square."""
+    max_seconds: float = 3600.0
+    """Read only so much of each video, and say so."""
+    max_minutes: float = 30.0
+    """Time for each file: looking for faces ends at half of it, and what was reached is judged; a
+    file that has no verdict at twice this time is given up."""
+    max_gigabytes: float = 8.0
+    """Memory that one file may take (Linux)."""
+    workers: int = 1
+    """Files judged at once; each worker holds the model."""
 
     def __post_init__(self) -> None:
         if not self.files:
             raise ValueError("no file given: avkd predict FILE...")
         check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
-        at_least(self, 1, "batch_size")
+        at_least(self, 1, "batch_size", "workers")
+        require(self.max_minutes > 0, "max_minutes must be above 0")
+        require(self.max_gigabytes > 0, "max_gigabytes must be above 0")
+        require(
+            self.min_face is None or 0.0 < self.min_face <= 1.0,
+            "min_face: want a share of the picture's shorter side, above 0 and at most 1",
+        )
+        if self.resume:
+            require(self.out is not None, "resume goes on with --out; name it")
+            require(self.page is None, "a page shows the files of one run; leave out --page")

@@ -58,7 +58,12 @@ def list_videos(root: Path, folder: str = "", *, recursive: bool = True) -> List
 
 
 def list_files(
-    root: Path, folder: str = "", *, suffixes: Collection[str], recursive: bool = True
+    root: Path,
+    folder: str = "",
+    *,
+    suffixes: Collection[str],
+    recursive: bool = True,
+    also: Callable[[Path], bool] = lambda path: False,
 ) -> Listing:
     """List ``root / folder``, by default with everything below it.
 
@@ -69,6 +74,7 @@ def list_files(
         folder: Where in it to look.
         suffixes: Which files to list, in lower case with the dot.
         recursive: Whether to look into the folders below.
+        also: Whether to list a regular file whose suffix is none of them.
 
     Raises:
         OSError: a folder cannot be read; a corpus with silent holes would be worse.
@@ -90,7 +96,9 @@ def list_files(
                 elif entry.is_dir(follow_symlinks=False):
                     if recursive:
                         pending.append(prefix + entry.name)
-                elif _suffix_of(entry.name) in suffixes and entry.is_file(follow_symlinks=False):
+                elif entry.is_file(follow_symlinks=False) and (
+                    _suffix_of(entry.name) in suffixes or also(Path(entry.path))
+                ):
                     files.append(prefix + entry.name)
                 else:
                     other_suffixes[_suffix_of(entry.name) or "no suffix"] += 1
@@ -175,6 +183,10 @@ def compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str]
     return expression
 
 
+class WrongRoot(ValueError):
+    """A folder that is not the dataset; any other error of a layout is a fault of its dataset."""
+
+
 def check_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> None:
     """Refuse a folder that does not look like the dataset.
 
@@ -184,13 +196,13 @@ def check_root(root: Path, expected: str, recognises: Callable[[Path], object]) 
         recognises: Whether a folder looks right; gets folders only.
 
     Raises:
-        ValueError: as `wrong_root` words it.
+        WrongRoot: as `wrong_root` words it.
     """
     if not root.is_dir() or not recognises(root):
         raise wrong_root(root, expected, recognises)
 
 
-def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> ValueError:
+def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> WrongRoot:
     """The error for a folder that is not the dataset; points at the right one if it is near.
 
     Args:
@@ -200,14 +212,14 @@ def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) 
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"
-        return ValueError(f"{root} {state}; expected a folder with {expected}")
+        return WrongRoot(f"{root} {state}; expected a folder with {expected}")
     names = sorted(entry.name for entry in os.scandir(root))
     message = f"{root}: expected {expected}; found {name_some(names) or 'an empty folder'}"
     for candidate in _folders_near(root):
         with suppress(OSError):
             if recognises(candidate):
-                return ValueError(f"{message}. Did you mean {candidate}?")
-    return ValueError(message)
+                return WrongRoot(f"{message}. Did you mean {candidate}?")
+    return WrongRoot(message)
 
 
 def _suffix_of(name: str) -> str:

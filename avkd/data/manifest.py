@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,6 +37,22 @@ LABEL_NAMES = {
 """What datasets call the classes, in lower case."""
 
 
+# Of folders, which are called after what lies in them: besides those above, and as whole names.
+_FOLDER_LABELS = {
+    **dict.fromkeys(("authentic", "bonafide", "nature", "natural", "진짜", "원본"), REAL),
+    **dict.fromkeys(("ai", "generated", "tampered", "altered", "spoof", "가짜", "합성"), FAKE),
+    **dict.fromkeys(("deepfake", "faceswap", "lipsync", "reenactment", "synthesis"), FAKE),
+}
+_FOLDER_METHODS = ("deepfake", "faceswap", "lipsync", "reenactment")
+_FORGERY_WORDS = re.compile(
+    r"(?<![a-z])(ai[-_ ]?generated|fakes?|forge(d|ry|ries)|manipulat\w*|synthe\w*|deep[-_ ]?fakes?"
+    r"|face[-_ ]?(swap|shifter|2face)\w*|lip[-_ ]?sync\w*|reenact\w*|wav2lip|neural[-_ ]?textures"
+    r"|dfdc\w*|lav[-_ ]?df|fakeavceleb|celeb[-_ ]?df)(?![a-z])|fakevideo|fakeaudio"
+    r"|가짜|합성|딥페이크",
+    re.IGNORECASE,
+)
+
+
 def label_from_name(name: str) -> int:
     """Translate a class *name* to the label, case-insensitively; never a number or an order.
 
@@ -55,6 +72,31 @@ def label_from_name(name: str) -> int:
 def label_or_none(name: str) -> int | None:
     """`label_from_name` for names that may be anything; None = no class name."""
     return LABEL_NAMES.get(name.strip().lower())
+
+
+def label_of_folder(name: str) -> int | None:
+    """What a folder of this name holds, e.g. ``reals``, ``1_fake``, ``faceswap``; None = no class.
+
+    The number before it, if there is one, is no label: ``0_real`` is real.
+    """
+    plain = _plain_folder(name)
+    return {**LABEL_NAMES, **_FOLDER_LABELS}.get(plain)
+
+
+def method_of_folder(name: str) -> str:
+    """The name of a folder that is called after a way of forging; empty for any other."""
+    return name if _plain_folder(name) in _FOLDER_METHODS else ""
+
+
+def is_named_like_forgeries(name: str) -> bool:
+    """Whether a folder is called after forgeries, so that what lies in it is hardly real."""
+    return bool(_FORGERY_WORDS.search(name))
+
+
+def _plain_folder(name: str) -> str:
+    word = re.sub(r"^\d+[-_. ]+", "", name.strip().lower())
+    word = re.sub(r"(?<=[a-z])[-_ ](?=[a-z])", "", word)
+    return word[:-1] if word.endswith("s") and word != "synthesis" else word
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,18 +6,20 @@ aside. (concurrent.futures loses all queued items to one crash; Ray retries a ki
 
 from __future__ import annotations
 
+import importlib
 import logging
 import multiprocessing
-import resource
+import re
 import signal
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from avkd.outcome import Bug
@@ -27,6 +29,8 @@ Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
+# Windows knows only children that begin from nothing.
+_START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,27 @@ class Outcome(Generic[Item, Result]):
     traceback: str = ""
     """Where an ``error`` came from, unless it is an answer about the item (`ValueError`,
     `OSError`) or memory ran out; else empty."""
+    error: Exception | None = None
+    """What an ``error`` raised, where that is an answer."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A function ``module:name`` that the children import, so that their parent stays light."""
+
+    reference: str
+    first: tuple[Any, ...] = ()
+    """Its leading arguments; the item comes last."""
+
+    @property
+    def module(self) -> str:
+        """Where it lives."""
+        return self.reference.partition(":")[0]
+
+    def __call__(self, item: Any) -> Any:
+        """Call it."""
+        name = self.reference.partition(":")[2]
+        return getattr(importlib.import_module(self.module), name)(*self.first, item)
 
 
 def run_isolated(
@@ -57,8 +82,8 @@ def run_isolated(
     """Apply ``function`` to every item in child processes; yields outcomes as they come.
 
     Args:
-        function: A module-level callable (children are started fresh and import it). An exception
-            is an answer, ``error``; it is not tried again.
+        function: A module-level callable (children are started fresh and import it), or an
+            `Imported` one. An exception is an answer, ``error``; it is not tried again.
         items: Picklable; taken lazily, at most ``workers`` ahead.
         workers: Number of child processes.
         timeout_seconds: Wall-clock limit for one try of one item; then the child is killed.
@@ -119,7 +144,7 @@ def _collect(
         if child.connection in ready:
             answer = child.answer()
             if answer is not None:
-                yield Outcome(child.finish(), *answer[:3], seconds, answer[3])
+                yield replace(answer, item=child.finish(), seconds=seconds)
                 continue
             status, message = "crashed", f"the worker died (exit code {child.exit_code()})"
         elif seconds >= timeout_seconds:
@@ -149,9 +174,9 @@ class _Child:
     def _launch(self) -> None:
         # Not forked from this process, which may hold threads of torch and would deadlock, but from
         # a server that was started fresh and has imported the function once for all children.
-        context = multiprocessing.get_context("forkserver")
-        named = getattr(self._function, "func", self._function)  # of a partial
-        context.set_forkserver_preload([named.__module__])
+        context: Any = multiprocessing.get_context(_START_METHOD)
+        if _START_METHOD == "forkserver":
+            context.set_forkserver_preload([_module_of(self._function)])
         self.connection: Connection
         self.connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(
@@ -167,7 +192,7 @@ class _Child:
         with suppress(OSError):  # it died while idle: the next wait sees the closed pipe
             self.connection.send(item)
 
-    def answer(self) -> tuple[str, Any, str, str] | None:
+    def answer(self) -> Outcome[Any, Any] | None:
         """The child's answer; None when it died instead."""
         try:
             return self.connection.recv()
@@ -203,21 +228,57 @@ class _Child:
             self._process.join()
 
 
+def _module_of(function: Callable[[Any], Any]) -> str:
+    if isinstance(function, Imported):
+        return function.module
+    return str(getattr(function, "func", function).__module__)  # "func": of a partial
+
+
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
     """The child: answer items until the pipe is closed."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(ImportError):  # Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     while True:
         try:
             item = connection.recv()
         except (EOFError, OSError):
             return
-        try:
-            answer = ("ok", function(item), "", "")
-        except MemoryError:
-            answer = ("error", None, "MemoryError: not enough memory for this item", "")
-        except Exception as error:  # the one place whose purpose is to contain any failure
-            _log.exception("item failed")
-            trace = "" if isinstance(error, ValueError | OSError) else traceback.format_exc()
-            answer = ("error", None, f"{type(error).__name__}: {error}", trace)
-        connection.send(answer)
+        connection.send(_answered(function, item))
+
+
+def _answered(function: Callable[[Any], Any], item: Any) -> Outcome[Any, Any]:
+    """What became of an item, without the item."""
+    try:
+        return Outcome(None, "ok", function(item), "", 0.0)
+    except Exception as error:  # the one place whose purpose is to contain any failure
+        _log.exception("item failed")
+        if _is_out_of_memory(error):
+            return Outcome(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
+        is_answer = isinstance(error, ValueError | OSError)
+        trace = "" if is_answer else traceback.format_exc()
+        message = f"{type(error).__name__}: {error}"
+        return Outcome(None, "error", None, message, 0.0, trace, error if is_answer else None)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or (
+        # torch's, on the CPU and on a GPU
+        isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
+    )
+
+
+def limit_memory(gigabytes: float) -> None:
+    """Let this process take so much more memory than it holds now; Linux only, else no effect.
+
+    An allocation beyond fails, as `MemoryError` or an error of the library that asked.
+    """
+    with suppress(ImportError, OSError, AttributeError):
+        import resource
+
+        held = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if held is not None:
+            most = int(held[1]) * 1024 + int(gigabytes * 2**30)
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from avkd import durable
 from avkd.config.data_config import DoctorConfig
-from avkd.data import worker_pool
+from avkd.data import inventory, worker_pool
 from avkd.data.layouts import LAYOUTS, options_of, read_tree
 from avkd.data.manifest import Manifest
 from avkd.doctor.examination import Examined
@@ -117,21 +117,28 @@ def _recognised(
     source: Path, candidates: Sequence[str], options: Mapping[str, Any]
 ) -> tuple[str, Manifest]:
     found: dict[str, Manifest] = {}
-    refusals: dict[str, str] = {}
+    refusals: dict[str, Exception] = {}
     for name in candidates:
         try:
             found[name] = LAYOUTS[name](source, **options)
         except (ValueError, FileNotFoundError, NotADirectoryError) as error:
-            refusals[name] = str(error)
+            refusals[name] = error
     found = {name: manifest for name, manifest in found.items() if len(manifest)}
     general = {name for group in (_MANIFEST, *_GENERAL) for name in group}
     specific = tuple(name for name in LAYOUTS if name not in general)
+    # Who knows the tree and finds fault with it is right before who would read any tree of files.
+    faults = {n: e for n, e in refusals.items() if not isinstance(e, inventory.WrongRoot)}
+    told = [f"{name}: {faults[name]}" for name in specific if name in faults]
+    if told and not any(name in found for name in (*_MANIFEST, *specific)):
+        raise ValueError(
+            f"{source}: known, but not as it should be; mend it, or name a layout (--layout). "
+            + "; ".join(told[:_FAULTS_SHOWN])
+        )
     if not found:
-        # Who knows the folder next to this one, or finds fault with this, says more than the rest.
-        near = [f"{n}: {refusals[n]}" for n in specific if "Did you mean" in refusals.get(n, "")]
-        faults = [f"{n}: {told}" for n, told in refusals.items() if ": expected " not in told]
-        told = "; ".join((near + faults)[:_FAULTS_SHOWN]) or refusals[candidates[0]]
-        raise ValueError(f"{source}: no layout recognises this tree; name one (--layout). {told}")
+        near = [f"{n}: {e}" for n, e in refusals.items() if "Did you mean" in str(e)]
+        told = [*near, *(f"{name}: {error}" for name, error in faults.items())]
+        said = "; ".join(told[:_FAULTS_SHOWN]) or refusals[candidates[0]]
+        raise ValueError(f"{source}: no layout recognises this tree; name one (--layout). {said}")
     for group in (_MANIFEST, specific, *_GENERAL):
         names = [name for name in group if name in found]
         if len(names) == 1:

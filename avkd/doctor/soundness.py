@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import get_args
 
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.manifest import FAKE, REAL, Sample, Split, label_or_none
+from avkd.data.manifest import FAKE, REAL, Sample, Split, label_of_folder
 from avkd.data.windows import WINDOW_FRAMES
 from avkd.doctor.examination import CLASS_NAMES, SIDES, Examined, Finding, Level
 from avkd.doctor.shortcuts import PROPERTIES, WORTH_A_WARNING, separation
@@ -63,7 +63,7 @@ def _labels(corpus: Examined) -> Iterable[Finding]:
     """Folders called real or fake have to agree with the label."""
     contrary = []
     for sample in corpus.manifest.samples:
-        told = {label_or_none(folder) for folder in sample.path.split("/")[:-1]} - {None}
+        told = {label_of_folder(folder) for folder in sample.path.split("/")[:-1]} - {None}
         if told and sample.label not in told:
             contrary.append(f"{sample.path!r} is labelled {CLASS_NAMES[sample.label]}")
     if contrary:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from avkd.inference.verdict import WindowScore
+from avkd.inference.verdict import Verdict, WindowScore
 
 _MOST_SUSPICIOUS = 5
 
@@ -57,3 +57,11 @@ class Evidence:
         lowest = self._lowest.get(track)
         shown = {moment.score.start_frame for moment in self.most_suspicious(track)}
         return None if lowest is None or lowest.score.start_frame in shown else lowest
+
+
+@dataclass(frozen=True)
+class JudgedFile:
+    """A file's verdict with the frames it rests on, as far as they were kept."""
+
+    verdict: Verdict
+    evidence: Evidence = field(default_factory=Evidence)

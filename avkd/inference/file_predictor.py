@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,11 +35,14 @@ from avkd.data.faces.track_extraction import (
     plan_tracks,
 )
 from avkd.data.inventory import is_picture_name
-from avkd.data.media.media_file import MediaError
-from avkd.data.media.source_file import SourceFile
+from avkd.data.media.image_files import is_animation
+from avkd.data.media.kind import kind_of
+from avkd.data.media.media_file import MediaError, check_regular_file
+from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.inference.evidence import Evidence
+from avkd.inference.shots import Faces
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
@@ -50,8 +54,16 @@ FaceDetector = Literal["mtcnn", "boxes", "none"]
 
 _FLAG_MESSAGES = {
     "damaged": "the file is damaged; only the frames that could be decoded were judged",
-    "stopped_by_limit": "only the first part of the file was judged (max_seconds)",
+    "stopped_by_limit": "only the first part of the file was judged (max_seconds, max_minutes)",
+    "long_stills": "pictures that stand still for longer than a minute were cut to a minute",
 }
+_HDR = Note(
+    code="hdr",
+    message="the video is HDR (PQ or HLG), whose colours no model here has learned; convert it to "
+    "SDR and judge that",
+)
+_LEAST_EYE_PIXELS = 12.0
+"""Between the eyes; measured for `starter`, see RESULTS.md."""
 _UNCALIBRATED = (
     Note(
         code="uncalibrated",
@@ -74,6 +86,14 @@ class FileFeatures(NamedTuple):
     """(N, T), sum 1 over T: how much each frame counts; None where there is no attention."""
     logits: Tensor
     """(N,) raw scores, higher = more likely fake."""
+
+
+class _FaceSearch(NamedTuple):
+    """How faces are found."""
+
+    detector: FaceDetector
+    every_frames: int = DETECT_EVERY_FRAMES
+    min_face: float | None = None
 
 
 class _FileWindow(NamedTuple):
@@ -170,7 +190,9 @@ class FilePredictor:
         *,
         face_detector: FaceDetector | None = None,
         detect_every_frames: int | None = None,
+        min_face: float | None = None,
         max_seconds: float | None = None,
+        max_minutes: float | None = None,
         batch_size: int = 8,
         evidence: Evidence | None = None,
     ) -> Verdict:
@@ -182,26 +204,33 @@ class FilePredictor:
                 .faces.json sidecar, ``none`` takes the frames for faces already cropped; None =
                 as the model was trained, ``mtcnn`` or ``none``.
             detect_every_frames: ``mtcnn``: detect on every n-th frame; None = 5.
+            min_face: ``mtcnn``: smallest face searched for, as a share of the picture's shorter
+                side; None = 0.1, and where that finds none 0.03.
             max_seconds: Judge only so much of it, and say so; None = all.
+            max_minutes: Look for faces for half of this time, and judge what was reached by then;
+                None = take all the time it needs.
             batch_size: Windows scored at once.
             evidence: Takes the frames that told most.
         """
         path = Path(file)
-        detector = face_detector or self.face_detector
+        every_frames = detect_every_frames or DETECT_EVERY_FRAMES
+        search = _FaceSearch(face_detector or self.face_detector, every_frames, min_face)
         try:
-            source, plan = self._plan(path, detector, detect_every_frames, max_seconds)
+            source, plan = self._plan(path, search, max_seconds, max_minutes)
         except ValueError as error:  # also what is wrong with a sidecar
             return _cannot_tell(path, error, self)
+        faces = Faces([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
         try:
-            windows = list(self._scores(source, plan, batch_size, evidence))
+            windows = list(self._scores(source, plan, faces, batch_size, evidence))
         except MediaError as error:
             return _cannot_tell(path, error, self)
         scores = [score for score in windows if score is not None]
+        smallest = plan.smallest_face_pixels
         return judge(
             str(file),
             scores,
             num_frames=plan.num_frames,
-            face_frames=_face_frames(plan, {window.track for window in scores}),
+            face_frames=_face_frames(plan, faces.tracks_of({score.track for score in scores})),
             probability_of=self.rule.probability,
             answer_of=self.rule.decide,
             threshold=self.rule.threshold,
@@ -209,7 +238,10 @@ class FilePredictor:
             threshold_origin=self.rule.source,
             model_fingerprint=self.fingerprint,
             skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
+            abstentions=_abstentions(plan, self.input),
+            smallest_face_pixels=None if smallest is None else math.ceil(smallest),
             warnings=[
+                *_joined_note(faces),
                 *_starter_note(self),
                 *(_UNCALIBRATED if self.rule.calibration.kind == "none" else ()),
                 *(_flag_note(flag, plan) for flag in plan.flags if flag in _FLAG_MESSAGES),
@@ -230,7 +262,8 @@ class FilePredictor:
             ValueError: the file cannot be read, or shows no face; names it.
         """
         path = Path(file)
-        source, plan = self._plan(path, face_detector or self.face_detector, None, max_seconds)
+        search = _FaceSearch(face_detector or self.face_detector)
+        source, plan = self._plan(path, search, max_seconds, None)
         found = list(self._outputs(source, plan, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
@@ -262,23 +295,27 @@ class FilePredictor:
     def _plan(
         self,
         path: Path,
-        face_detector: FaceDetector,
-        detect_every_frames: int | None,
+        search: _FaceSearch,
         max_seconds: float | None,
+        max_minutes: float | None,
     ) -> tuple[SourceFile, FilePlan]:
         """Where the faces of a file are.
 
         Raises:
             ValueError: it cannot be judged; says why.
         """
-        source = SourceFile(path, "image" if is_picture_name(path.name) else "video", max_seconds)
+        deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes / 2
+        source = SourceFile(
+            path, _kind_of(path), max_seconds, shorten_jumps=True, deadline=deadline
+        )
         if source.kind == "image" and self.input.clip_frames > 1:
             detail = "a picture, but this model judges videos; give one of `avkd distill`"
             raise MediaError("single_picture", path, detail)
         return source, plan_tracks(
             source,
-            detector=face_detector,
-            detect_every_frames=detect_every_frames or DETECT_EVERY_FRAMES,
+            detector=search.detector,
+            detect_every_frames=search.every_frames,
+            min_face_fraction=search.min_face,
             # An image detector has no use for a face that stays: every glimpse is judged.
             min_frames=MIN_FRAMES if self.input.clip_frames > 1 else 1,
             crop_pixels=self.input.crop_pixels,
@@ -301,13 +338,15 @@ class FilePredictor:
         self,
         source: SourceFile,
         plan: FilePlan,
+        faces: Faces,
         batch_size: int,
         evidence: Evidence | None,
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
         for windows, crops, output in self._outputs(source, plan, batch_size):
             for window, shown, logit in zip(windows, crops, output.logit.tolist(), strict=True):
-                score = _scored(window, logit, self.rule) if math.isfinite(logit) else None
+                face = faces.face_of(window.track, shown)
+                score = _scored(face, window, logit, self.rule) if math.isfinite(logit) else None
                 if score is not None and evidence is not None:
                     evidence.add(score, shown)
                 yield score
@@ -364,8 +403,42 @@ def features(model: FilePredictor | str | Path, file: str | Path, **options: Any
     return predictor.features(file, **options)
 
 
+def _kind_of(path: Path) -> FileKind:
+    """By content, and where that is too damaged to tell by name.
+
+    Raises:
+        MediaError: no regular file, or one that is empty or cannot be read.
+    """
+    check_regular_file(path)
+    try:
+        kind = kind_of(path) or ("image" if is_picture_name(path.name) else "video")
+    except OSError as error:
+        raise MediaError("io_error", path, f"cannot be read ({error.strerror})") from error
+    return "animation" if kind == "image" and is_animation(path) else kind
+
+
+def _abstentions(plan: FilePlan, seen: ModelInput) -> list[Note]:
+    """Why nothing is said of a file, whatever its score."""
+    found = [_HDR] if "hdr" in plan.flags else []
+    eyes = [track.landmarks[:, 1] - track.landmarks[:, 0] for track in plan.tracks]
+    sizes = [float(np.median(np.linalg.norm(distance, axis=1))) for distance in eyes]
+    if seen.faces != "whole" and sizes and max(sizes) < _LEAST_EYE_PIXELS:
+        message = f"the face is tiny: {max(sizes):.0f} pixels from eye to eye"
+        found.append(Note(code="tiny_face", message=message))
+    return found
+
+
+def _joined_note(faces: Faces) -> tuple[Note, ...]:
+    if not faces.num_joined:
+        return ()
+    message = f"{faces.num_joined} shot(s) were taken to show a face seen before, and joined to it"
+    return (Note(code="joined_shots", message=message),)
+
+
 def _flag_note(flag: str, plan: FilePlan) -> Note:
     message = _FLAG_MESSAGES[flag]
+    if flag == "long_stills":
+        message += f"; {plan.counts['seconds_left_out']} s were left out"
     missing = plan.counts.get("missing_frames", 0)
     if flag == "damaged" and missing:
         share = missing / (missing + plan.counts["source_frames"])
@@ -397,10 +470,10 @@ def _cannot_tell(path: Path, error: ValueError, predictor: FilePredictor) -> Ver
     )
 
 
-def _scored(window: _FileWindow, logit: float, rule: DecisionRule) -> WindowScore:
+def _scored(face: int, window: _FileWindow, logit: float, rule: DecisionRule) -> WindowScore:
     end_frame = window.start_frame + window.place.num_frames
     return WindowScore(
-        track=window.track,
+        track=face,
         start_frame=window.start_frame,
         num_frames=window.place.num_frames,
         start_seconds=window.start_frame / FRAMES_PER_SECOND,

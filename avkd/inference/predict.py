@@ -1,81 +1,196 @@
-"""`avkd predict`: one verdict for each file, as text, JSON lines or a table."""
+"""`avkd predict`: one verdict for each file, as text, JSON lines, a table or a page.
+
+Files are judged in worker processes (`file_worker`); each verdict is printed and written as it
+comes, so that what is done stays done whatever happens next.
+"""
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from avkd import durable, runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import inventory
-from avkd.data.faces.track_extraction import load_detector as load_face_detector
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from avkd.inference.evidence import Evidence
-from avkd.inference.file_predictor import FilePredictor
-from avkd.inference.verdict import to_csv
-from avkd.models import starter
-from avkd.outcome import ExitCode, Outcome
+from avkd.data.media.kind import kind_of
+from avkd.data.worker_pool import Imported, run_isolated
+from avkd.data.worker_pool import Outcome as FileOutcome
+from avkd.inference import verdict_log
+from avkd.inference.evidence import JudgedFile
+from avkd.inference.verdict import Note, Verdict, cannot_tell
+from avkd.inference.verdict_log import VerdictLog
+from avkd.outcome import ExitCode, Outcome, Stopped
 
+_log = logging.getLogger(__name__)
 _MOST_FILES_ON_A_PAGE = 200
+_MODEL_SECONDS = 600.0
+_FACTS, _JUDGED = (f"avkd.inference.file_worker:{name}" for name in ("facts", "judged"))
+_STATUS_MESSAGES = {
+    "crashed": "reading it ended the process that did; the file is damaged or hostile",
+    "timeout": "it was not judged in time; raise --max_minutes, or lower --max_seconds",
+}
 
 
 def predict(config: PredictConfig) -> Outcome:
-    """One verdict for each file, in order.
+    """One verdict for each file.
 
     Raises:
-        ValueError: a folder holds no video and no picture, or a page would hold too many files.
+        ValueError: a folder holds nothing that can be judged, a page would hold too many files, or
+            --resume finds verdicts of another model; `ModelRefused` where the model is not used.
+        Stopped: SIGTERM or Ctrl-C; the verdicts so far are written.
     """
-    machine = runtime.start(device=config.device, threads=config.threads)
-    predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
-    face_detector = config.detector or predictor.face_detector
-    if face_detector == "mtcnn":
-        load_face_detector(face_detector)  # fails here, once, if its weights are missing
-    paths = [path for named in config.files for path in _files_of(named)]
+    paths = list(dict.fromkeys(path for named in config.files for path in _files_of(named)))
     if config.page is not None and len(paths) > _MOST_FILES_ON_A_PAGE:
         raise ValueError(
             f"{config.page}: a page holds {_MOST_FILES_ON_A_PAGE} files at most, these are "
             f"{len(paths)}; leave out --page and read the table of --out"
         )
-    verdicts, evidence = [], []
-    for path in tqdm(paths, desc="predict", unit="file", disable=len(paths) < 2):
-        evidence.append(Evidence())
-        verdicts.append(
-            predictor.predict(
-                path,
-                face_detector=face_detector,
-                detect_every_frames=config.detect_every_frames,
-                max_seconds=config.max_seconds,
-                batch_size=config.batch_size,
-                evidence=None if config.page is None else evidence[-1],
+    config = replace(config, threads=config.threads or _threads_each(config.workers))
+    model = _model_facts(config)
+    judged: dict[Path, JudgedFile] = {}
+    decisions: Counter[str] = Counter()
+    with ExitStack() as stack:
+        log = None
+        if config.out is not None:
+            opened = verdict_log.opened(
+                config.out, resume=config.resume, fingerprint=model.fingerprint
             )
+            log = stack.enter_context(opened)
+            decisions += log.decisions
+        todo = [path for path in paths if log is None or not log.holds(str(path))]
+        stack.enter_context(_stopping(config.out, log))
+        outcomes = run_isolated(
+            Imported(_JUDGED, (config,)),
+            todo,
+            workers=min(config.workers, max(1, len(todo))),
+            timeout_seconds=120 * config.max_minutes,
+            tries=1,
+            some_worked=bool(decisions),
         )
-    lines = [verdict.to_json() for verdict in verdicts]
-    if config.out is not None:
-        is_table = config.out.suffix.lower() == ".csv"
-        text = to_csv(verdicts) if is_table else "".join(line + "\n" for line in lines)
-        durable.write_text(config.out, text)
+        for outcome in _with_progress(outcomes, len(todo), len(paths)):
+            file = outcome.result or JudgedFile(_unjudged(outcome, model.fingerprint))
+            if log is not None:
+                log.add(file.verdict)
+            decisions[file.verdict.decision] += 1
+            text = file.verdict.to_json() if config.json else file.verdict.to_text()
+            tqdm.write(text, file=sys.stdout)
+            if config.page is not None:
+                judged[outcome.item] = file
     if config.page is not None:
-        from avkd.inference.verdict_page import JudgedFile, write_verdict_page  # heavy: matplotlib
+        from avkd.inference.verdict_page import write_verdict_page  # heavy: matplotlib
 
-        judged = [JudgedFile(*pair) for pair in zip(verdicts, evidence, strict=True)]
-        write_verdict_page(config.page, judged, predictor.rule)
-    text = "\n".join(lines if config.json else [verdict.to_text() for verdict in verdicts])
-    unjudged = sum(verdict.decision == "cannot_tell" for verdict in verdicts)
-    if unjudged == len(verdicts):
-        return Outcome(text, ExitCode.NOTHING_USABLE)
-    return Outcome(text, ExitCode.SOME_SKIPPED if unjudged else ExitCode.DONE)
+        write_verdict_page(config.page, [judged[path] for path in paths], model.rule)
+    return _outcome(decisions)
+
+
+def _model_facts(config: PredictConfig) -> Any:
+    """The worker's `ModelFacts`, from a worker: a model file is no more trusted than a video."""
+    function = Imported(_FACTS, (config,))
+    (outcome,) = run_isolated(function, [None], workers=1, timeout_seconds=_MODEL_SECONDS, tries=1)
+    if outcome.error is not None:
+        raise outcome.error
+    if outcome.result is None:
+        raise ValueError(f"{config.model}: the model could not be loaded ({outcome.message})")
+    return outcome.result
+
+
+def _threads_each(workers: int) -> int | None:
+    return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
+def _with_progress(
+    outcomes: Iterator[FileOutcome[Path, JudgedFile]], num_todo: int, num_files: int
+) -> Iterator[FileOutcome[Path, JudgedFile]]:
+    yield from tqdm(
+        outcomes,
+        desc="predict",
+        unit="file",
+        disable=num_files < 2 or None,  # None: on a terminal only, elsewhere the verdicts tell
+        initial=num_files - num_todo,
+        total=num_files,
+    )
+
+
+def _unjudged(outcome: FileOutcome[Path, JudgedFile], fingerprint: str) -> Verdict:
+    """The verdict on a file that its worker had no answer for."""
+    code = outcome.status
+    if code == "error":
+        code = "internal_error" if outcome.traceback else "io_error"
+    note = Note(code=code, message=_STATUS_MESSAGES.get(code) or outcome.message)
+    return cannot_tell(
+        str(outcome.item), reason=note.message, skipped=(note,), model_fingerprint=fingerprint
+    )
+
+
+@contextmanager
+def _stopping(out: Path | None, log: VerdictLog | None) -> Iterator[None]:
+    """Turn SIGTERM and Ctrl-C into `Stopped`, which says where the verdicts are."""
+
+    def terminate(number: int, frame: object) -> None:
+        raise Stopped("terminated" + _kept(out, log), ExitCode.TERMINATED)
+
+    with _handling(signal.SIGTERM, terminate):
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Stopped("interrupted" + _kept(out, log), ExitCode.INTERRUPTED) from None
+
+
+@contextmanager
+def _handling(number: int, handler: Callable[[int, object], None]) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _kept(out: Path | None, log: VerdictLog | None) -> str:
+    if log is None:
+        return ""
+    return f"; {out} holds {log.decisions.total()} verdict(s); go on with --resume true"
+
+
+def _outcome(decisions: Counter[str]) -> Outcome:
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(decisions.items()))
+    _log.info("%d file(s): %s", decisions.total(), counts.replace("_", " "))
+    unjudged = decisions["cannot_tell"]
+    if unjudged == decisions.total():
+        return Outcome("", ExitCode.NOTHING_USABLE)
+    return Outcome("", ExitCode.SOME_SKIPPED if unjudged else ExitCode.DONE)
 
 
 def _files_of(path: Path) -> list[Path]:
-    """A file itself, or all videos and pictures below a folder, by name; links are not followed.
+    """A file itself, or all videos and pictures below a folder; links are not followed.
+
+    A file is passed over, with a remark, where neither its name nor its content is that of one.
 
     Raises:
         ValueError: the folder holds none.
     """
     if not path.is_dir():
         return [path]
-    listing = inventory.list_files(path, suffixes=VIDEO_SUFFIXES | PICTURE_SUFFIXES)
+    media = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+    listing = inventory.list_files(path, suffixes=media, also=_is_media)
     if not listing.files:
         raise ValueError(f"{path}: holds no video and no picture; {'; '.join(listing.notes())}")
+    for note in listing.notes():
+        _log.info("%s: %s", path, note)
     return [path / name for name in listing.files]
+
+
+def _is_media(path: Path) -> bool:
+    try:
+        return kind_of(path) is not None
+    except OSError:
+        return True  # a row of its own says why it cannot be read

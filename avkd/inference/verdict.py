@@ -25,8 +25,10 @@ Answer = Literal["real", "fake", "uncertain"]
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
 
 MIN_COVERAGE = 0.5  # of the file's frames with a judged face, or the verdict carries a warning
-CSV_COLUMNS = ("file", "probability_fake", "label", "status", "message")
+SCHEMA_VERSION = 1
+CSV_COLUMNS = ("file", "probability_fake", "label", "status", "message", "model")
 _NUM_WINDOWS_SHOWN = 8
+_TOO_NEAR = "the score is too near the threshold to say"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,7 @@ class Verdict:
     decision: Decision
     """``real``, ``fake``, ``uncertain`` (judged, near the threshold) or ``cannot_tell``."""
     reason: str
-    """Why it cannot be told; empty otherwise."""
+    """Why it is uncertain or cannot be told; empty otherwise."""
     probability: float | None
     """P(fake) of the most suspicious track in [0, 1]; None exactly when it cannot be told."""
     threshold: float | None
@@ -113,13 +115,16 @@ class Verdict:
     """What was not scored, and why."""
     warnings: tuple[Note, ...] = ()
     """Why to take the decision with care."""
+    smallest_face_pixels: int | None = None
+    """Side of the smallest face that was searched for; None = none was searched."""
 
     def __post_init__(self) -> None:
         assert self.decision in get_args(Decision), self.decision
+        assert bool(self.reason) == (self.decision in ("uncertain", "cannot_tell")), self
         if self.decision == "cannot_tell":
-            assert self.probability is None and self.reason, self
+            assert self.probability is None, self
             return
-        assert self.windows and self.tracks and not self.reason, self
+        assert self.windows and self.tracks, self
         assert self.probability is not None and 0.0 <= self.probability <= 1.0, self
         assert self.threshold is not None and self.threshold_origin, self
         if self.decision == "real":
@@ -130,9 +135,14 @@ class Verdict:
     def to_json(self) -> str:
         """All fields as one line of ASCII JSON: floats keep every bit, odd characters are escaped.
 
-        Every ``probability`` is P(fake); the key ``probability_means`` says so.
+        Every ``probability`` is P(fake); the key ``probability_means`` says so. A change of what
+        a key means, or its removal, raises ``schema_version``.
         """
-        fields = {"probability_means": "P(fake)", **dataclasses.asdict(self)}
+        fields = {
+            "schema_version": SCHEMA_VERSION,
+            "probability_means": "P(fake)",
+            **dataclasses.asdict(self),
+        }
         return json.dumps(fields, ensure_ascii=True, allow_nan=False)
 
     def summary_line(self) -> str:
@@ -149,12 +159,16 @@ class Verdict:
     def to_text(self) -> str:
         """The verdict for a terminal: the one line first, then what is behind it."""
         lines = [self.summary_line()]
+        if self.decision == "uncertain":
+            lines.append(f"  uncertain because {printable(self.reason)}")
         if self.probability is not None:
             lines.append(f"  threshold from {printable(self.threshold_origin)}")
             lines += [_track_line(track) for track in self.tracks]
             lines += self._window_lines()
         lines += [_note_line("warning", note) for note in self.warnings]
         lines += [_note_line("skipped", note) for note in self.skipped]
+        if self.smallest_face_pixels is not None:
+            lines.append(f"  faces below {self.smallest_face_pixels} pixels were not searched for")
         lines.append(f"  model {printable(self.model_fingerprint)}")
         return "\n".join(lines) + "\n"
 
@@ -175,6 +189,7 @@ def cannot_tell(
     skipped: Sequence[Note],
     model_fingerprint: str,
     warnings: Sequence[Note] = (),
+    smallest_face_pixels: int | None = None,
 ) -> Verdict:
     """The verdict on a file that could not be judged.
 
@@ -184,6 +199,7 @@ def cannot_tell(
         skipped: what was tried and left out.
         model_fingerprint: digest of the model file.
         warnings: what the caller knows of the model.
+        smallest_face_pixels: as the field.
     """
     return Verdict(
         file=file,
@@ -195,6 +211,7 @@ def cannot_tell(
         model_fingerprint=model_fingerprint,
         skipped=tuple(skipped),
         warnings=tuple(warnings),
+        smallest_face_pixels=smallest_face_pixels,
     )
 
 
@@ -212,6 +229,8 @@ def judge(
     pooling: Pooling = MEAN_LOGIT,
     skipped: Sequence[Note] = (),
     warnings: Sequence[Note] = (),
+    abstentions: Sequence[Note] = (),
+    smallest_face_pixels: int | None = None,
 ) -> Verdict:
     """Pool the windows of each track, take the most suspicious track, and decide.
 
@@ -231,6 +250,8 @@ def judge(
         pooling: of the windows of a track; as when ``threshold`` was chosen.
         skipped: what was not scored, and why.
         warnings: what else the caller knows, e.g. conditions unlike those in training.
+        abstentions: reasons for which the file is ``uncertain`` whatever its score.
+        smallest_face_pixels: as the field.
     """
     if not windows:
         reason = "; ".join(note.message for note in skipped) or "no face was found to judge"
@@ -240,12 +261,17 @@ def judge(
             skipped=skipped,
             model_fingerprint=model_fingerprint,
             warnings=warnings,
+            smallest_face_pixels=smallest_face_pixels,
         )
     tracks = _pool_tracks(windows, pooling, probability_of)
+    answer = answer_of(tracks[0].logit)
+    reason = _TOO_NEAR if answer == "uncertain" else ""
+    if abstentions:
+        answer, reason = "uncertain", "; ".join(note.message for note in abstentions)
     return Verdict(
         file=file,
-        decision=answer_of(tracks[0].logit),
-        reason="",
+        decision=answer,
+        reason=reason,
         probability=tracks[0].probability,
         threshold=threshold,
         threshold_origin=threshold_origin,
@@ -253,29 +279,28 @@ def judge(
         tracks=tracks,
         windows=tuple(sorted(windows, key=lambda w: (w.track, w.start_frame))),
         skipped=tuple(skipped),
-        warnings=(*_own_warnings(windows, tracks, num_frames, face_frames), *warnings),
+        warnings=(
+            *abstentions,
+            *_own_warnings(windows, tracks, num_frames, face_frames),
+            *warnings,
+        ),
+        smallest_face_pixels=smallest_face_pixels,
     )
 
 
-def to_csv(verdicts: Sequence[Verdict]) -> str:
-    """One line a file: its name, P(fake), the label and a status; none is left out.
+def csv_row(verdict: Verdict) -> tuple[str | float | None, ...]:
+    """The verdict as a row of `CSV_COLUMNS`.
 
     ``probability_fake`` and ``label`` (real, fake, uncertain) are empty where ``status`` is not
     ``ok`` but the code of the reason, with the reason in ``message``; where it is ``ok`` that names
-    the warnings.
+    the warnings. ``model`` is the fingerprint of the model file.
     """
-    from avkd.reporting.tables import Table  # late: brings scikit-learn
-
-    rows: list[tuple[str | float | None, ...]] = []
-    for verdict in verdicts:
-        name = printable(verdict.file)
-        if verdict.probability is None:
-            status = verdict.skipped[0].code if verdict.skipped else "not_judged"
-            rows.append((name, None, "", status, printable(verdict.reason)))
-        else:
-            warned = " ".join(note.code for note in verdict.warnings)
-            rows.append((name, verdict.probability, verdict.decision, "ok", warned))
-    return Table(columns=CSV_COLUMNS, rows=tuple(rows)).to_csv()
+    name, model = printable(verdict.file), verdict.model_fingerprint
+    if verdict.probability is None:
+        status = verdict.skipped[0].code if verdict.skipped else "not_judged"
+        return name, None, "", status, printable(verdict.reason), model
+    warned = " ".join(note.code for note in verdict.warnings)
+    return name, verdict.probability, verdict.decision, "ok", warned, model
 
 
 def printable(text: str) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import __version__
-from avkd.inference.evidence import Evidence, Moment
+from avkd.inference.evidence import JudgedFile, Moment
 from avkd.inference.verdict import TrackScore, Verdict
 from avkd.models.decision import DecisionRule
 from avkd.reporting.figures import canvas, verdicts
@@ -21,14 +20,6 @@ _WORDS = {
     "uncertain": "the score is too near the threshold to say",
     "cannot_tell": "the file could not be judged",
 }
-
-
-@dataclass(frozen=True)
-class JudgedFile:
-    """A file's verdict with the frames it rests on."""
-
-    verdict: Verdict
-    evidence: Evidence
 
 
 def write_verdict_page(path: Path, judged: Sequence[JudgedFile], rule: DecisionRule) -> None:

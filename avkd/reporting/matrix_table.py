@@ -10,13 +10,14 @@ import numpy as np
 
 from avkd.metrics.bootstrap import Interval
 from avkd.metrics.ranking import Metric
+from avkd.reporting.csv_cells import Cell
 from avkd.reporting.figures.canvas import Figure, picture
 from avkd.reporting.figures.results import heat_map
 from avkd.reporting.page import Section
 from avkd.reporting.score_frame import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow
-from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent_down
+from avkd.reporting.tables import NOT_DEFINED, Table, percent_down
 
 Overlap = Literal["same", "shared", "none"]
 NOT_RUN = "-"

@@ -19,10 +19,11 @@ from avkd.metrics.paired import AucDifference, auc_difference, holm
 from avkd.metrics.ranking import Metric
 from avkd.metrics.table import METRICS, Measure
 from avkd.reporting import page, score_frame
+from avkd.reporting.csv_cells import Cell
 from avkd.reporting.page import Section
 from avkd.reporting.report_csv import Provenance
 from avkd.reporting.score_frame import PooledFile, RowFiles
-from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent, plain, with_interval
+from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
 
 COMPARED = tuple(measure for measure in METRICS if measure.over in ("files", "probabilities"))
 """Metrics of files that two models can be compared by."""

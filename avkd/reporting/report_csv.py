@@ -14,8 +14,9 @@ from pathlib import Path
 from avkd.metrics.pooling import RULES
 from avkd.metrics.table import METRICS
 from avkd.metrics.verdicts import Confusion
+from avkd.reporting.csv_cells import Cell, from_csv_cell
 from avkd.reporting.summary import SummaryRow, Threshold
-from avkd.reporting.tables import Cell, Table, from_csv_cell
+from avkd.reporting.tables import Table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from avkd.metrics.table import METRICS
+from avkd.reporting.csv_cells import Cell
 from avkd.reporting.figures.canvas import picture
 from avkd.reporting.figures.robustness_curves import robustness_figures
 from avkd.reporting.page import Section
 from avkd.reporting.robustness_summary import CLEAN, LOST_MANY, MEAN, Entry, Robustness
-from avkd.reporting.tables import Cell, Table, percent, percent_down, with_interval
+from avkd.reporting.tables import Table, percent, percent_down, with_interval
 
 _UNIT_MEANING = {
     "files": "files, reals and fakes apart",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from avkd.reporting.csv_cells import Cell
 from avkd.reporting.page import Section
 from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
@@ -19,7 +20,7 @@ from avkd.reporting.shortcut_audit import (
     RowAudit,
 )
 from avkd.reporting.shortcut_probe import CALIPER
-from avkd.reporting.tables import NOT_DEFINED, Cell, Table, percent, plain, with_interval
+from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
 
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"

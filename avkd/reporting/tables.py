@@ -1,14 +1,12 @@
 """One table: made of records once, printed as Markdown, CSV, plain text or HTML.
 
-Names in cells are untrusted. What a format would misread in them is escaped here and nowhere else.
+Names in cells are untrusted. What a format would misread in them is escaped here and in
+`csv_cells`, and nowhere else. None is not defined: empty in CSV, `NOT_DEFINED` elsewhere.
 """
 
 from __future__ import annotations
 
-import csv
 import html
-import io
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,8 @@ from typing import TypeVar
 
 from avkd.metrics.bootstrap import Interval
 from avkd.metrics.ranking import Metric
+from avkd.reporting.csv_cells import Cell, csv_line
 
-Cell = str | int | float | bool | None
-"""None = not defined: an empty cell in CSV, `NOT_DEFINED` elsewhere."""
 Record = TypeVar("Record")
 NOT_DEFINED = "not defined"
 
@@ -93,11 +90,8 @@ class Table:
         return cls(columns=columns, rows=rows, num_texts=num_texts, caption=caption)
 
     def to_csv(self) -> str:
-        """For programs: every bit of a number, truth values as 0 and 1; see `csv_cell`."""
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([csv_cell(cell) for cell in row] for row in (self.columns, *self.rows))
-        return text.getvalue()
+        """For programs: every bit of a number, truth values as 0 and 1; see `csv_cells`."""
+        return "".join(csv_line(row) for row in (self.columns, *self.rows))
 
     def to_markdown(self) -> str:
         """The caption, if any, over a Markdown table; without a newline at the end."""
@@ -152,22 +146,6 @@ class Table:
 
 
 _NAME, _STRONG = ' class="name"', ' class="strong"'
-# A spreadsheet runs a text that begins so unless it is a number; the quotes are those of before.
-_FORMULA = re.compile(r"(?![+-]?[\d.]+(e[+-]?\d+)?$)'*[=+\-@\t\r\n].", re.DOTALL)
-
-
-def csv_cell(cell: Cell) -> str | int | float:
-    """A cell as `csv` is to write it; a text that a spreadsheet would run gets a leading quote."""
-    if isinstance(cell, str):
-        return f"'{cell}" if _FORMULA.match(cell) else cell
-    if isinstance(cell, bool):
-        return int(cell)
-    return "" if cell is None else cell
-
-
-def from_csv_cell(text: str) -> str:
-    """The text that `csv_cell` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def markdown_text(text: str) -> str:

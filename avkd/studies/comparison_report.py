@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from avkd.reporting.csv_cells import Cell
 from avkd.reporting.matrix_table import Result, SeedSpread
-from avkd.reporting.tables import Cell, Table
+from avkd.reporting.tables import Table
 
 # Column -> metric of a summary row.
 _METRICS = {name: name for name in ("accuracy", "precision", "recall", "f1")} | {"auc": "video_auc"}

@@ -562,6 +562,77 @@ def test_a_fault_of_a_known_tree_is_told(tmp_path):
         recognise(tmp_path, None, {"identity_pattern": "(?P<identity>x)"})
 
 
+FF_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        (["Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"], "List_of_testing_videos"),
+        (
+            [
+                "original_sequences/youtube/c23/videos/000.mp4",
+                *(f"manipulated_sequences/{m}/c23/videos/000_001.mp4" for m in FF_METHODS),
+            ],
+            "no official split",
+        ),
+        (["dfdc_train_part_0/a.mp4", "dfdc_train_part_1/b.mp4"], "takes every video for real"),
+        (["RealVideo-RealAudio/a/1.mp4", "FakeVideo-RealAudio/a/1.mp4"], "'FakeVideo-RealAudio'"),
+        (["people/s1/a.mp4", "people/딥페이크/b.mp4"], "takes every video for real"),
+    ],
+)
+def test_a_tree_with_fakes_is_never_certified_as_real(tmp_path, files, told):
+    """What knows the tree and misses something is heard; no general layout reads it instead."""
+    for name in files:
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.raises(ValueError, match=told):
+        recognise(tmp_path / "data", None, {})
+
+
+def test_a_list_in_another_encoding_is_a_fault_of_the_dataset(tmp_path):
+    for name in ("Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    row = "0 Celeb-synthesis/id0_id1_0000.mp4\n"
+    (tmp_path / "List_of_testing_videos.txt").write_bytes(row.encode("utf-16"))
+    with pytest.raises(ValueError, match=r"celebdf: .*List_of_testing_videos"):
+        recognise(tmp_path, None, {})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("0_real", "1_fake"),
+        ("nature", "ai"),
+        ("reals", "fakes"),
+        ("Authentic", "Deepfakes"),
+        ("원본", "가짜"),
+    ],
+)
+def test_folders_named_after_a_class_are_understood(tmp_path, names):
+    for folder in names:
+        for number in range(10):
+            path = tmp_path / folder / f"{number}.mp4"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    layout, manifest = recognise(tmp_path, None, {})
+    assert layout == "real_fake"
+    labels = {sample.path.partition("/")[0]: sample.label for sample in manifest.samples}
+    assert labels == dict(zip(names, (0, 1), strict=True))
+
+
+def test_folders_named_after_methods_keep_their_names(tmp_path):
+    for folder in ("authentic", "deepfakes", "faceswap", "lip_sync"):
+        for number in range(10):
+            path = tmp_path / folder / f"{number}.mp4"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    methods = {sample.method for sample in recognise(tmp_path, None, {})[1].samples}
+    assert methods == {"real", "deepfakes", "faceswap", "lip_sync"}
+
+
 def test_the_layouts_to_choose_from_are_those_there_are():
     (names, _) = typing.get_args(typing.get_type_hints(DoctorConfig)["layout"])
     assert set(typing.get_args(names)) == set(LAYOUTS)

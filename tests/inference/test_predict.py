@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from avkd.data.crops.crop_store import CropStore
@@ -378,7 +379,7 @@ def test_an_image_detector_sees_frames_spread_over_every_face(tmp_path: Path) ->
 
 def test_a_video_model_says_of_a_picture_that_it_cannot_tell(judge, tmp_path: Path) -> None:
     path = tmp_path / "picture.PNG"
-    path.write_text("not even opened")
+    Image.new("RGB", (8, 8)).save(path)
     verdict = judge(path)
     assert verdict.decision == "cannot_tell" and codes(verdict.skipped) == ["single_picture"]
     assert "avkd distill" in verdict.reason

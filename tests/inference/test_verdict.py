@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,8 @@ from avkd.inference.verdict import (
     cannot_tell,
     judge,
     printable,
-    to_csv,
 )
+from avkd.inference.verdict_log import opened
 from avkd.metrics.pooling import RULES, pooled_scores
 
 
@@ -38,6 +39,13 @@ def make_window(track: int, start_frame: int, logit: float, num_frames: int = 25
         probability=sigmoid(logit),
         num_repeated=25 - num_frames,
     )
+
+
+def table_of(folder: Path, verdicts: list[Verdict]) -> str:
+    with opened(folder / "out.csv", resume=False, fingerprint="abc") as log:
+        for verdict in verdicts:
+            log.add(verdict)
+    return (folder / "out.csv").read_text(encoding="utf-8")
 
 
 def make_verdict(
@@ -154,14 +162,26 @@ def test_warnings_name_short_tracks_and_low_coverage_and_keep_the_callers() -> N
     assert make_verdict([make_window(0, 0, 1.0)], num_frames=50, face_frames=25).warnings == ()
 
 
-def test_a_table_has_a_row_for_every_file_judged_or_not() -> None:
+def test_what_makes_a_file_unlike_all_training_leaves_it_uncertain_whatever_its_score() -> None:
+    hdr = Note(code="hdr", message="the video is HDR")
+    for logit in (-5.0, 0.0, 5.0):
+        verdict = make_verdict([make_window(0, 0, logit)], abstentions=[hdr])
+        assert verdict.decision == "uncertain" and verdict.reason == "the video is HDR"
+        assert verdict.warnings[0] == hdr and verdict.probability == sigmoid(logit)
+        assert "uncertain because the video is HDR" in verdict.to_text()
+    near = make_verdict([make_window(0, 0, 0.0)])
+    assert near.decision == "uncertain" and "too near the threshold" in near.reason
+    assert make_verdict([make_window(0, 0, 5.0)]).reason == ""
+
+
+def test_a_table_has_a_row_for_every_file_judged_or_not(tmp_path: Path) -> None:
     note = Note(code="no_face", message="no face found, in any frame")
     verdicts = [
         make_verdict([make_window(0, 0, 3.0)], file="a, b.mp4"),
         cannot_tell("c\n.jpg", reason=note.message, skipped=(note,), model_fingerprint="abc"),
         make_verdict([make_window(0, 0, -3.0)], file="d.mp4"),
     ]
-    rows = list(csv.DictReader(io.StringIO(to_csv(verdicts))))
+    rows = list(csv.DictReader(io.StringIO(table_of(tmp_path, verdicts))))
     assert [row["file"] for row in rows] == ["a, b.mp4", "c\\n.jpg", "d.mp4"]
     assert [row["status"] for row in rows] == ["ok", "no_face", "ok"]
     assert [row["label"] for row in rows] == ["fake", "", "real"]
@@ -169,8 +189,9 @@ def test_a_table_has_a_row_for_every_file_judged_or_not() -> None:
     assert rows[1]["probability_fake"] == "" and rows[1]["message"] == note.message
 
 
-def test_a_spreadsheet_runs_no_name_of_a_file() -> None:
-    table = to_csv([make_verdict([make_window(0, 0, 3.0)], file="=HYPERLINK(1).mp4")])
+def test_a_spreadsheet_runs_no_name_of_a_file(tmp_path: Path) -> None:
+    verdict = make_verdict([make_window(0, 0, 3.0)], file="=HYPERLINK(1).mp4")
+    table = table_of(tmp_path, [verdict])
     assert next(csv.DictReader(io.StringIO(table)))["file"] == "'=HYPERLINK(1).mp4"
 
 
@@ -194,7 +215,7 @@ def test_printable_leaves_ordinary_names_alone() -> None:
 def test_json_holds_every_field_and_every_bit() -> None:
     verdict = make_verdict([make_window(0, 0, 0.1 + 0.2), make_window(1, 25, -1 / 3)])
     values = json.loads(verdict.to_json())
-    assert values.pop("probability_means") == "P(fake)"
+    assert values.pop("probability_means") == "P(fake)" and values.pop("schema_version") == 1
     assert set(values) == set(verdict.__dataclass_fields__)
     assert values["probability"] == verdict.probability
     windows = tuple(WindowScore(**window) for window in values["windows"])

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from avkd.reporting.tables import Table, csv_cell, from_csv_cell
+from avkd.reporting.csv_cells import csv_cell, from_csv_cell
+from avkd.reporting.tables import Table
 
 HOSTILE = (
     *("a|b", "<script>alert('x')</script>", "**x** `y`\n# z", "[a](http://x)", "a\\|b"),

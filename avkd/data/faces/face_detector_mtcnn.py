@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from avkd.data.faces import mtcnn_weights
+from avkd.data.faces import face_tracks, mtcnn_weights
 
 _PROPOSAL_CELL_PIXELS = 12
 _PROPOSAL_STRIDE_PIXELS = 2
@@ -25,7 +25,6 @@ _THRESHOLDS = {"pnet": 0.6, "rnet": 0.7, "onet": 0.8}
 _MOST_CANDIDATES = 1000
 _MOST_PROPOSALS = 256
 """Windows passed on to the second network; a frame full of texture must not cost seconds."""
-_SMALLEST_FACE_PIXELS = 20
 _REFINE_PIXELS = 24
 _OUTPUT_PIXELS = 48
 
@@ -124,7 +123,7 @@ class MtcnnDetector:
             right eye, nose tip, left and right mouth corner as seen in the picture; float32
             pixels, best score first.
         """
-        smallest = _smallest_face(image.shape[0], image.shape[1], self.min_face_fraction)
+        smallest = face_tracks.smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
         # No network looks at more than 48 pixels of a face: large pictures are shrunk first.
         factor = max(1, int(smallest / _OUTPUT_PIXELS))
         reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
@@ -179,10 +178,6 @@ class MtcnnDetector:
         refined, scores, landmarks = _shifted(squares, offsets)[sure], scores[sure], landmarks[sure]
         kept = _suppressed(refined, scores, 0.7, nested=True)
         return refined[kept], scores[kept], landmarks[kept]
-
-
-def _smallest_face(height: int, width: int, min_face_fraction: float) -> float:
-    return max(_SMALLEST_FACE_PIXELS, min_face_fraction * min(height, width))
 
 
 def _pyramid(height: int, width: int, smallest_face: float) -> Iterator[tuple[int, int]]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
+from avkd.data.media.media_file import MediaError, check_regular_file
 
 DETECT_EVERY_FRAMES = 5
 """Frames from one search for faces to the next; the face is followed between."""
@@ -24,11 +25,17 @@ MAX_GAP_FRAMES = 10
 MIN_TRACK_SCORE = 0.9
 """Least mean score of a track: MTCNN gives real faces 0.95 or more in most frames, while napes and
 folds that pass its own threshold stay below 0.88."""
+SMALLEST_FACE_PIXELS = 20
+"""No smaller face is searched for: there is nothing to be seen in it."""
+SURE_SCORE = 0.98
+"""Least score of a face that only a more patient search finds: sideways, a cup of coffee has 0.92,
+faces 0.997 and more."""
 _LINK_OVERLAP = 0.3
 """Least intersection over union of one face's boxes at two detections in a row."""
 _SMOOTH_SHAPE_FRAMES = 6
 _SMOOTH_POSITION_SIGMA_FRAMES = 2.0
 _SIDECAR_SUFFIX = ".faces.json"
+_MOST_SIDECAR_BYTES = 64 << 20  # an hour of one face takes 30 MB
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,46 @@ class MtcnnFaces:
         boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
         frame = np.repeat(np.arange(len(found)), [len(parts[1]) for parts in found])
         return Faces(boxes, scores, landmarks, frame)
+
+
+def smallest_face_pixels(min_face_fraction: float, shorter_side: int) -> float:
+    """Side of the smallest face that is searched for in a picture."""
+    return max(SMALLEST_FACE_PIXELS, min_face_fraction * shorter_side)
+
+
+class TurnedFaces:
+    """`FaceDetector` that looks at pictures turned by quarters, as sideways photographs need it."""
+
+    def __init__(self, detector: FaceDetector, quarters: int) -> None:
+        self._detector, self._quarters = detector, quarters % 4
+
+    def __call__(self, frames: np.ndarray) -> Faces:
+        """Find faces in uint8 RGB (T, H, W, 3); where they are in the pictures as given."""
+        found = self._detector(np.ascontiguousarray(np.rot90(frames, self._quarters, axes=(1, 2))))
+        corners = found.boxes.reshape(-1, 2, 2)
+        points = found.landmarks
+        height, width = frames.shape[1:3]
+        for turn in range(self._quarters):
+            # One quarter back: the columns of a picture turned to the left are its rows.
+            across = width if (self._quarters - turn) % 2 else height
+            corners, points = (
+                np.stack([across - p[..., 1], p[..., 0]], axis=-1) for p in (corners, points)
+            )
+        boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        return Faces(boxes, found.scores, points, found.frame)
+
+
+class FirstToFind:
+    """`FaceDetector` that asks several until one is sure of a face (`SURE_SCORE`)."""
+
+    def __init__(self, *detectors: FaceDetector) -> None:
+        self._detectors = detectors
+
+    def __call__(self, frames: np.ndarray) -> Faces:
+        """Find faces in uint8 RGB (T, H, W, 3)."""
+        answers = (detector(frames) for detector in self._detectors)
+        nothing = Faces(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)), np.empty(0, np.int64))
+        return next((a for a in answers if (a.scores >= SURE_SCORE).any()), nothing)
 
 
 DETECTORS = {"mtcnn": MtcnnFaces}
@@ -288,6 +335,9 @@ def read_face_sidecar(video_path: Path) -> Faces:
     """
     path = face_sidecar_path(video_path)
     try:
+        check_regular_file(path)
+        if path.stat().st_size > _MOST_SIDECAR_BYTES:
+            raise ValueError(f"larger than {_MOST_SIDECAR_BYTES >> 20} MB")
         sidecar = json.loads(path.read_text(encoding="utf-8"))
         rows = sidecar["faces"]
         if sidecar["frames_per_second"] != FRAMES_PER_SECOND:
@@ -295,8 +345,11 @@ def read_face_sidecar(video_path: Path) -> Faces:
         boxes = np.array([row["box"] for row in rows], np.float64).reshape(len(rows), 4)
         points = np.array([row["landmarks"] for row in rows], np.float64).reshape(len(rows), 5, 2)
         frame = np.array([row["frame"] for row in rows], np.int64)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: missing; detector 'boxes' needs one beside the video") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except MediaError as error:
+        if error.code == "not_found":
+            missing = f"{path}: missing; detector 'boxes' needs one beside the video"
+            raise ValueError(missing) from None
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: not a face sidecar ({error}); write it again") from error
     return Faces(boxes, np.ones(len(rows)), points, frame)

@@ -16,7 +16,11 @@ import numpy as np
 
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.faces import face_crop, face_tracks
-from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES, FaceDetector
+from avkd.data.faces.face_tracks import (
+    DETECT_EVERY_FRAMES,
+    FaceDetector,
+    smallest_face_pixels,
+)
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
@@ -24,7 +28,10 @@ from avkd.data.media.source_file import SourceFile
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
 
-_SMALL_FACE_FRACTION = 0.03
+USUAL_FACE_FRACTION = 0.1
+"""Smallest face searched for, as a share of the picture's shorter side."""
+_SMALL_FACE_FRACTION = 0.03  # searched for where no larger one is, at ten times the cost
+_PATIENT_EVERY_FRAMES = 25
 
 _DAMAGE = (
     *("bad_packets", "corrupt_frames", "cut_off", "time_jump", "unordered_frames"),
@@ -86,11 +93,13 @@ class FilePlan:
     num_dropped_tracks: int
     """Tracks left out because they are shorter than the least length."""
     flags: tuple[str, ...]
-    """``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``."""
+    """``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``, ``long_stills``, ``hdr``."""
     counts: dict[str, int] = field(default_factory=dict)
     """What decoding met; see `video.iter_frames`."""
     candidates: tuple[int, ...] = ()
     """Which of the tracks that were looked at these are."""
+    smallest_face_pixels: float | None = None
+    """Side of the smallest face that was searched for; None = none was searched."""
 
 
 class WholePictures:
@@ -123,7 +132,7 @@ Candidate = TrackPlan | WholePictures
 
 
 @lru_cache(maxsize=4)
-def load_detector(name: str, min_face_fraction: float = 0.1) -> FaceDetector:
+def load_detector(name: str, min_face_fraction: float = USUAL_FACE_FRACTION) -> FaceDetector:
     """The face detector called ``name``; made once per process.
 
     Args:
@@ -148,9 +157,13 @@ def plan_tracks(
     min_frames: int = MIN_FRAMES,
     crop_pixels: int = face_crop.CROP_PIXELS,
     crop_margin: float = 1.0,
+    min_face_fraction: float | None = None,
     open_frames: Callable[[], Iterator[Frame]] | None = None,
 ) -> FilePlan:
     """Find the faces of a file in a pass over its frames.
+
+    Where none is found, a second pass looks more patiently: for smaller ones, and for faces that
+    lie on their side.
 
     Args:
         source: The file.
@@ -160,6 +173,8 @@ def plan_tracks(
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         crop_pixels: Side of the crops.
         crop_margin: How much wider than the template's window they look, see `face_crop`.
+        min_face_fraction: Smallest face searched for, as a share of the picture's shorter side;
+            unset = 0.1, and where that finds none 0.03.
         open_frames: Gives the frames that faces are searched on; unset = those of the file.
 
     Raises:
@@ -168,6 +183,7 @@ def plan_tracks(
     """
     open_frames = open_frames or source.frames
     candidates: Sequence[Candidate]
+    smallest = None
     if detector in ("boxes", "none"):
         frames, candidates = known_tracks(
             open_frames(), source.path, str(detector), crop_pixels, crop_margin
@@ -176,15 +192,25 @@ def plan_tracks(
             for candidate in candidates:
                 candidate.transform_at(number, frame)
     else:
-        finder = load_detector(detector) if isinstance(detector, str) else detector
+        fraction = min_face_fraction or USUAL_FACE_FRACTION
+        finder = load_detector(detector, fraction) if isinstance(detector, str) else detector
         every = detect_every_frames
         tracks = face_tracks.find_tracks(open_frames(), finder, detect_every_frames=every)
-        if not tracks and source.kind == "image" and isinstance(detector, str):
-            # A group photograph: worth ten times the work where there is one picture only.
-            thorough = load_detector(detector, _SMALL_FACE_FRACTION)
-            tracks = face_tracks.find_tracks(open_frames(), thorough)
+        if not tracks and isinstance(detector, str):
+            fraction = min(fraction, _SMALL_FACE_FRACTION)
+            every = max(every, _PATIENT_EVERY_FRAMES)
+            patient = _patient(detector, fraction, finder)
+            tracks = face_tracks.find_tracks(open_frames(), patient, detect_every_frames=every)
+        smallest = smallest_face_pixels(fraction, min(map(min, source.sizes), default=0))
         candidates = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
-    return finished_plan(source, candidates, min_frames)
+    plan = finished_plan(source, candidates, min_frames)
+    return replace(plan, smallest_face_pixels=smallest)
+
+
+def _patient(name: str, fraction: float, usual: FaceDetector) -> FaceDetector:
+    """Looks for small faces, then for faces turned by a quarter to either side."""
+    turned = (face_tracks.TurnedFaces(usual, quarters) for quarters in (1, 3))
+    return face_tracks.FirstToFind(load_detector(name, fraction), *turned)
 
 
 def known_tracks(
@@ -236,6 +262,8 @@ def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frame
         "several_faces": len(kept) > 1,
         "damaged": any(counts[name] for name in _DAMAGE),
         "stopped_by_limit": counts["stopped_by_limit"] > 0,
+        "long_stills": counts["seconds_left_out"] > 0,
+        "hdr": counts["hdr_frames"] > 0,
     }
     return FilePlan(
         tracks=tuple(track for _, track in kept),

@@ -25,7 +25,9 @@ from avkd.data.manifest import (
     Sample,
     Split,
     label_from_name,
+    label_of_folder,
     label_or_none,
+    method_of_folder,
 )
 from avkd.data.splits import SPLIT_NAMES, split_connected
 
@@ -239,7 +241,7 @@ def _recognises(folder: Path) -> bool:
     """Whether there is a folder of a class, at the top or in a folder of the split."""
     top = [entry for entry in folder.iterdir() if entry.is_dir()]
     inner = (e for t in top if t.name.lower() in SPLIT_NAMES for e in t.iterdir() if e.is_dir())
-    return any(label_or_none(entry.name) is not None for entry in (*top, *inner))
+    return any(label_of_folder(entry.name) is not None for entry in (*top, *inner))
 
 
 def _name_below(inner: str, path: str) -> str:
@@ -280,10 +282,10 @@ def _sample(path: str, name: str, dataset: str, patterns: _Patterns) -> Sample |
         people += [told["identity"]] if "identity" in told else []
     else:
         folders = folders[1:] if split else folders
-        label = label_or_none(folders[0]) if folders else None
+        label = label_of_folder(folders[0]) if folders else None
         if label is None:
             return None
-        method = folders[1] if len(folders) > 1 else ""
+        method = folders[1] if len(folders) > 1 else method_of_folder(folders[0])
     if label == FAKE and method.lower() == REAL_METHOD:
         raise ValueError(f"{path!r}: a folder {method!r} in a folder of fake videos; rename it")
     matches = patterns.identity.finditer(name) if patterns.identity else ()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.manifest import REAL, Manifest, Sample, Split
+from avkd.data.manifest import REAL, Manifest, Sample, Split, is_named_like_forgeries
 from avkd.data.splits import split_groups
 
 FIRST_FOLDER = r"^(?P<speaker>[^/]+)/"
@@ -44,13 +44,15 @@ def find(
         seed: Chooses the held-out speakers.
 
     Raises:
-        ValueError: no video, a bad pattern or fraction, an unknown speaker, or too few speakers.
+        ValueError: no video, a folder called after forgeries, a bad pattern or fraction, an
+            unknown speaker, or too few speakers.
     """
     expression = inventory.compiled(speaker_pattern, option="speaker_pattern", group="speaker")
     inventory.check_root(root, _EXPECTED, lambda folder: True)
     listing = inventory.list_videos(root)
     if not listing.files:
         raise inventory.wrong_root(root, _EXPECTED, _recognises)
+    _refuse_forgeries(root, listing.files)
     matches = ((path, expression.search(path)) for path in listing.files)
     speakers = {path: match["speaker"] for path, match in matches if match and match["speaker"]}
     held_out = bool(val_speakers or test_speakers or val_fraction or test_fraction)
@@ -80,6 +82,21 @@ def find(
         for path in listing.files
     ]
     return builder.build(root, samples, [*_describe(samples, split_of), *listing.notes()])
+
+
+def _refuse_forgeries(root: Path, files: Collection[str]) -> None:
+    """Nothing that is called after forgeries is silently taken for real.
+
+    Raises:
+        ValueError: a folder is; names it.
+    """
+    folders = {folder for path in files for folder in path.split("/")[:-1]} | {root.resolve().name}
+    if suspect := sorted(filter(is_named_like_forgeries, folders)):
+        raise ValueError(
+            f"{root}: the layout talking_faces takes every video for real, but a folder is called "
+            f"{suspect[0]!r}; sort the videos into real/ and fake/<method>/, give --layout "
+            "real_fake with a label_pattern, or rename a folder whose videos are real"
+        )
 
 
 def _recognises(folder: Path) -> bool:

@@ -1,39 +1,70 @@
-"""Pictures on disk as frames: one image, or a folder of numbered frames at 25 per second.
+"""Pictures on disk as frames: one image, an animation, or a folder of numbered frames.
 
-The folder may lie in an archive (`picture_archive`).
+The folder, at 25 pictures a second, may lie in an archive (`picture_archive`).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.media import picture_archive
 from avkd.data.media.frame import Frame
-from avkd.data.media.media_file import MAX_PIXELS, MediaError
+from avkd.data.media.kind import is_heic
+from avkd.data.media.media_file import MAX_PIXELS, MediaError, check_regular_file
 
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF", "JPEG2000")
+_ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")  # a TIFF has pages
+_LEAST_SECONDS, _USUAL_SECONDS = 0.02, 0.1  # a picture of an animation that claims less gets these
+_KINDS = "JPEG, PNG, BMP, WebP, GIF, TIFF, AVIF or JPEG 2000"
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read a picture upright, uint8 RGB (H, W, 3).
 
     Raises:
-        MediaError: not a JPEG, PNG, BMP or WebP picture, broken, or larger than 8K.
+        MediaError: no picture of a kind that is read here, broken, or larger than 8K.
     """
-    if not path.is_file():
-        raise MediaError("not_found", path, "no such picture; check the path")
-    if path.stat().st_size == 0:
-        raise MediaError("empty_file", path, "the file is empty; copy or download it again")
+    check_regular_file(path)
     return _decode(path, path)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a picture file holds several pictures that are shown one after the other.
+
+    Raises:
+        MediaError: as `read_image`.
+    """
+    check_regular_file(path)
+    with _opened(path, path) as picture:
+        return picture.format in _ANIMATED_FORMATS and getattr(picture, "n_frames", 1) > 1
+
+
+def iter_animation(path: Path) -> Iterator[Frame]:
+    """The pictures of an animated GIF, WebP, PNG or AVIF as they are shown, at 25 a second.
+
+    Raises:
+        MediaError: as `read_image`.
+    """
+    shown_until, number = 0.0, 0
+    with _opened(path, path) as animation:
+        for index, picture in enumerate(ImageSequence.Iterator(animation)):
+            image = _as_rgb(picture)  # before its duration, which WebP knows after decoding only
+            shown = picture.info.get("duration", 0) / 1000
+            shown_until += shown if shown >= _LEAST_SECONDS else _USUAL_SECONDS
+            while number < round(shown_until * FRAMES_PER_SECOND):
+                yield Frame.of_image(index, number / FRAMES_PER_SECOND, image)
+                number += 1
 
 
 def iter_images(path: Path, digests: list[str] | None = None) -> Iterator[Frame]:
@@ -79,15 +110,36 @@ def _images(path: Path, with_digest: bool) -> Iterator[tuple[np.ndarray, str]]:
 
 def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:
     """Upright pixels of a picture that is called ``path``."""
+    with _opened(source, path) as picture:
+        return _as_rgb(ImageOps.exif_transpose(picture))
+
+
+@contextmanager
+def _opened(source: Path | BytesIO, path: Path) -> Iterator[Image.Image]:
+    """The picture called ``path``; what goes wrong inside becomes a `MediaError` too."""
+    formats = (*_FORMATS, "HEIF") if _can_read_heif() else _FORMATS
     try:
-        with Image.open(source, formats=_FORMATS) as picture:
+        with Image.open(source, formats=formats) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise MediaError("too_large", path, "larger than 8K; scale it down first")
-            return _as_rgb(ImageOps.exif_transpose(picture))
+            yield picture
     except UnidentifiedImageError:
-        raise MediaError("not_media", path, "not a JPEG, PNG, BMP or WebP picture") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        detail = f"not a picture that can be read: {_KINDS}"
+        if source == path and is_heic(path):
+            detail = "HEIC; `pip install pillow-heif`, or convert it to JPEG"
+        raise MediaError("not_media", path, detail) from None
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise MediaError("not_media", path, f"broken picture ({error}); copy it again") from error
+
+
+@lru_cache(maxsize=1)
+def _can_read_heif() -> bool:
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def _as_rgb(picture: Image.Image) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A file that faces are cut out of: a video, a folder of pictures, or a picture.
+"""A file that faces are cut out of: a video, an animation, a folder of pictures, or a picture.
 
 One pass over it gives its frames and, on the way, all else that is to be known of it.
 """
@@ -6,6 +6,7 @@ One pass over it gives its frames and, on the way, all else that is to be known 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ import numpy as np
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from avkd.data.media.frame import Frame
-from avkd.data.media.image_files import iter_images, picture_digests
+from avkd.data.media.image_files import iter_animation, iter_images, picture_digests
 from avkd.data.media.video import MediaInfo, open_video
 
-FileKind = Literal["video", "frames", "image"]
+FileKind = Literal["video", "animation", "frames", "image"]
 
 
 @dataclass
@@ -33,6 +34,10 @@ class SourceFile:
     """Frames from here on are left out."""
     with_sound: bool = False
     """Read the sound as well, in the first pass."""
+    shorten_jumps: bool = False
+    """Go on after a picture that stands still for too long, see `video.open_video`."""
+    deadline: float | None = None
+    """Value of `time.monotonic` at which the first pass ends early; later ones end there too."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
     """What decoding met in the last pass; see `video.iter_frames`."""
     sizes: list[tuple[int, int]] = field(default_factory=list, init=False)
@@ -44,6 +49,7 @@ class SourceFile:
     sound: np.ndarray | None = field(default=None, init=False)
     """int16 (640 * frames,) at 16 kHz from the first frame on; None when there is none."""
     _digests: list[str] | None = field(default=None, init=False)
+    _most_frames: int | None = field(default=None, init=False)
 
     @property
     def num_frames(self) -> int:
@@ -59,7 +65,12 @@ class SourceFile:
         is_first_pass = self.first is None
         self.counts, self.sizes = Counter(), []
         frames = self._video(is_first_pass) if self.kind == "video" else self._pictures()
-        for frame in frames:
+        for number, frame in enumerate(frames):
+            if is_first_pass and self.deadline is not None and time.monotonic() > self.deadline:
+                self._most_frames = max(1, number)
+            if number == self._most_frames:
+                self.counts["stopped_by_limit"] += 1
+                return
             self.first = self.first or frame
             self.sizes.append((frame.width, frame.height))
             yield frame
@@ -78,7 +89,8 @@ class SourceFile:
 
     def _video(self, is_first_pass: bool) -> Iterator[Frame]:
         wants_sound = self.with_sound and is_first_pass
-        with open_video(self.path, with_sound=wants_sound) as video:
+        opened = open_video(self.path, with_sound=wants_sound, shorten_jumps=self.shorten_jumps)
+        with opened as video:
             for frame in video.frames(FRAMES_PER_SECOND, self.max_seconds, self.counts):
                 self.info = self.info or video.info(frame)
                 yield frame
@@ -97,7 +109,12 @@ class SourceFile:
             yield self.first
             return
         self._digests = []
-        for frame in iter_images(self.path, self._digests):
+        pictures = (
+            iter_animation(self.path)
+            if self.kind == "animation"
+            else iter_images(self.path, self._digests)
+        )
+        for frame in pictures:
             if self.max_seconds is not None and frame.time_seconds >= self.max_seconds:
                 self.counts["stopped_by_limit"] += 1
                 return

@@ -32,6 +32,9 @@ from avkd.data.media.video_frame import orientation_of, video_frame
 
 MAX_HOLD_SECONDS = 10.0
 """Longest time one frame may stand still; a longer jump of the timestamps ends the video."""
+MAX_STILL_SECONDS = 60.0
+"""The same where a jump is shortened to this instead (`open_video`)."""
+_HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273
 MAX_WAITING_BYTES = 128 << 20
 """Packed sound held back while the pictures are read; of more, the file is opened again."""
 _TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
@@ -64,8 +67,12 @@ class MediaInfo:
 class OpenVideo:
     """An open video, read from the beginning to the end once: `frames`, then `waveform`."""
 
-    def __init__(self, container: Any, path: Path, *, with_sound: bool) -> None:
+    def __init__(
+        self, container: Any, path: Path, *, with_sound: bool, shorten_jumps: bool
+    ) -> None:
         self.path = path
+        self._shorten_jumps = shorten_jumps
+        self._most_hold = MAX_STILL_SECONDS if shorten_jumps else MAX_HOLD_SECONDS
         self._container = container
         self._stream = video_stream(container, path)
         self._sound = sound_stream(container)
@@ -91,7 +98,7 @@ class OpenVideo:
 
     def source_frames(self, counts: Counter[str]) -> Iterator[Frame]:
         """Frames in order of time, counted from the first one; backward jumps are dropped."""
-        step = 1.0 / float(self._stream.average_rate or FRAMES_PER_SECOND)
+        step = self._step_seconds(FRAMES_PER_SECOND)
         origin, previous = None, -step
         # AVI knows when a frame is decoded, not when it is shown; its pts are out of order.
         has_no_pts = self._container.format.name == "avi"
@@ -106,11 +113,18 @@ class OpenVideo:
             if time <= previous:
                 counts["unordered_frames"] += 1
                 continue
-            if time - previous > MAX_HOLD_SECONDS + step:
-                counts["time_jump"] += 1
-                return
+            excess = time - previous - self._most_hold
+            if excess > step:
+                if not self._shorten_jumps:
+                    counts["time_jump"] += 1
+                    return
+                assert origin is not None, "without timestamps nothing jumps"
+                counts["seconds_left_out"] += max(1, round(excess))
+                origin, time = origin + excess, time - excess
             previous = time
             counts["source_frames"] += 1
+            if decoded.color_trc in _HDR_TRANSFERS:
+                counts["hdr_frames"] += 1
             orientation = orientation_of(self._stream, decoded)
             self._orientation = self._orientation or orientation
             yield video_frame(index, time, decoded, orientation)
@@ -121,8 +135,7 @@ class OpenVideo:
         """As `iter_frames`."""
         frames = self.source_frames(counts)
         if frames_per_second is not None:
-            step = 1.0 / float(self._stream.average_rate or frames_per_second)
-            frames = _resampled(frames, frames_per_second, step)
+            frames = _resampled(frames, frames_per_second, self._step_seconds(frames_per_second))
         for number, frame in enumerate(frames):
             rate = frames_per_second
             time = frame.time_seconds if rate is None else number / rate
@@ -137,6 +150,10 @@ class OpenVideo:
                 counts["missing_frames"] = missing
         if not counts["source_frames"]:
             raise MediaError("no_frames", self.path, "not one frame can be decoded; copy it again")
+
+    def _step_seconds(self, otherwise: float) -> float:
+        """From one frame to the next, by the header, which may claim anything."""
+        return min(1.0 / float(self._stream.average_rate or otherwise), self._most_hold)
 
     def waveform(
         self, *, sample_rate_hz: int, num_samples: int | None, counts: Counter[str]
@@ -195,18 +212,22 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: Path, *, with_sound: bool = False) -> Iterator[OpenVideo]:
+def open_video(
+    path: Path, *, with_sound: bool = False, shorten_jumps: bool = False
+) -> Iterator[OpenVideo]:
     """Open a video for one pass.
 
     Args:
         path: A video file.
         with_sound: Keep the sound that comes along, for `OpenVideo.waveform`.
+        shorten_jumps: Go on after a frame that stands still for too long, as if it had stood for
+            `MAX_STILL_SECONDS`; else the video ends there.
 
     Raises:
         MediaError: the file cannot be opened, or holds no video that can be decoded.
     """
     with open_container(path) as container:
-        yield OpenVideo(container, path, with_sound=with_sound)
+        yield OpenVideo(container, path, with_sound=with_sound, shorten_jumps=shorten_jumps)
 
 
 def probe(path: Path) -> MediaInfo:
@@ -235,8 +256,9 @@ def iter_frames(
             gives every source frame.
         max_seconds: Stop after this much of the video.
         counts: Filled with what was met: ``source_frames``, ``bad_packets``, ``corrupt_frames``,
-            ``unordered_frames``, ``time_jump``, ``cut_off``, ``stopped_by_limit``, and
-            ``missing_frames`` where the header announced more than 2 % more than there were.
+            ``unordered_frames``, ``time_jump``, ``seconds_left_out``, ``hdr_frames``, ``cut_off``,
+            ``stopped_by_limit``, and ``missing_frames`` where the header announced more than 2 %
+            more than there were.
 
     Raises:
         MediaError: the file cannot be opened, or not one frame can be decoded (``no_frames``).

@@ -1,5 +1,6 @@
 """Faces through time: linking, gaps, smoothing; and the detector on real faces."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,12 +172,51 @@ def test_mtcnn_finds_the_physicists_of_1927(detector: face_detector_mtcnn.MtcnnD
 def test_small_faces_of_a_single_picture_are_found_too(
     detector: face_detector_mtcnn.MtcnnDetector,
 ) -> None:
-    """Faces below a tenth of the picture are searched where nothing larger is, in pictures only."""
+    """Faces below a tenth of the picture are searched where nothing larger is."""
     crowd = SourceFile(SHARED / "photos" / "solvay1927_29faces.jpg", "image")
     plan = track_extraction.plan_tracks(crowd, crop_pixels=64)
     assert len(plan.tracks) >= 20 and plan.num_frames == 1
+    shorter_side = min(crowd.sizes[0])
+    assert plan.smallest_face_pixels == pytest.approx(max(20, 0.03 * shorter_side))
     with pytest.raises(MediaError, match="no face"):
         track_extraction.plan_tracks(SourceFile(SHARED / "photos" / "coffee.png", "image"))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_face_in_a_turned_picture_is_where_it_is_in_the_upright_one(
+    detector: face_detector_mtcnn.MtcnnDetector, quarters: int
+) -> None:
+    upright = read("astronaut.png")[:400]  # not square
+    finder = face_tracks.MtcnnFaces()
+    expected = finder(upright[None])
+    turned = np.rot90(upright, -quarters)
+    found = face_tracks.TurnedFaces(finder, quarters)(turned[None].copy())
+    height, width = upright.shape[:2]
+    across, down = expected.landmarks[0].T
+    there = {
+        1: (height - down, across),
+        2: (width - across, height - down),
+        3: (down, width - across),
+    }[quarters]
+    np.testing.assert_allclose(found.landmarks[0], np.stack(there, axis=1), atol=1e-3)
+    left, top, right, bottom = found.boxes[0]
+    assert left < right and top < bottom
+    assert ((found.landmarks[0] > (left, top)) & (found.landmarks[0] < (right, bottom))).all()
+
+
+def test_a_sideways_photograph_is_judged_upright(tmp_path: Path) -> None:
+    path = tmp_path / "sideways.png"
+    Image.fromarray(np.rot90(read("astronaut.png"), 1)).save(path)
+    plan = track_extraction.plan_tracks(SourceFile(path, "image"), crop_pixels=64)
+    upright = SourceFile(SHARED / "photos" / "astronaut.png", "image")
+    expected = track_extraction.plan_tracks(upright, crop_pixels=64)
+
+    def crop(plan: track_extraction.FilePlan, source: SourceFile) -> np.ndarray:
+        (_, _, pixels), *_ = track_extraction.cut_crops(source.frames(), plan.tracks)
+        return pixels.astype(float)
+
+    difference = crop(plan, SourceFile(path, "image")) - crop(expected, upright)
+    assert np.abs(difference).mean() < 1
 
 
 @pytest.mark.parametrize("size", [(2, 2), (12, 500), (500, 13), (25, 31)])
@@ -185,3 +225,24 @@ def test_mtcnn_survives_odd_picture_sizes(
 ) -> None:
     boxes, scores, landmarks = detector.detect(np.zeros((*size, 3), np.uint8))
     assert boxes.shape == (0, 4) and scores.shape == (0,) and landmarks.shape == (0, 5, 2)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"faces": 1}', '{"faces": [{"frame": 1e400}]}']
+)
+def test_a_hostile_sidecar_is_one_sentence(tmp_path: Path, content: str) -> None:
+    face_tracks.face_sidecar_path(tmp_path / "a.mp4").write_text(content)
+    with pytest.raises(ValueError, match=r"a\.mp4\.faces\.json: not a face sidecar"):
+        face_tracks.read_face_sidecar(tmp_path / "a.mp4")
+
+
+def test_a_sidecar_that_is_a_pipe_or_too_large_is_not_read(tmp_path: Path) -> None:
+    sidecar = face_tracks.face_sidecar_path(tmp_path / "a.mp4")
+    os.mkfifo(sidecar)
+    with pytest.raises(ValueError, match="not a regular file"):
+        face_tracks.read_face_sidecar(tmp_path / "a.mp4")
+    sidecar.unlink()
+    with sidecar.open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(ValueError, match="larger than 64 MB"):
+        face_tracks.read_face_sidecar(tmp_path / "a.mp4")
