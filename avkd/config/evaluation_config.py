@@ -146,6 +146,9 @@ class PredictConfig(ComputeConfig):
     """Go on with --out: files that have a verdict there are left out."""
     page: Path | None = None
     """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
+    explain: Literal["grad_cam", "integrated_gradients"] | None = None
+    """Lay heat maps over the frames of the page: which pixels the score comes from. Needs
+    `pip install 'avkd[explain]'`."""
     json: bool = False
     """Print JSON lines instead of text."""
     detector: Literal["mtcnn", "boxes", "none"] | None = None
@@ -177,6 +180,7 @@ class PredictConfig(ComputeConfig):
             self.min_face is None or 0.0 < self.min_face <= 1.0,
             "min_face: want a share of the picture's shorter side, above 0 and at most 1",
         )
+        require(self.explain is None or self.page is not None, "explain draws on --page; name it")
         if self.resume:
             require(self.out is not None, "resume goes on with --out; name it")
             require(self.page is None, "a page shows the files of one run; leave out --page")

@@ -205,6 +205,16 @@ def apply_video(
     return (clip - mean) / std * kept
 
 
+def as_pictures(clip: Tensor) -> np.ndarray:
+    """Views (B, 3, T, s, s) as they look, (B, T, s, s, 3) uint8 RGB: undoes the normalisation."""
+    mean, std = (
+        rearrange(torch.tensor(values, device=clip.device), "c -> 1 c 1 1 1")
+        for values in (CHANNEL_MEAN, CHANNEL_STD)
+    )
+    levels = (255 * (clip.detach() * std + mean)).round().clamp(0, 255)
+    return rearrange(levels, "b c t h w -> b t h w c").byte().cpu().numpy()
+
+
 def apply_to_points(
     points: Tensor, views: Views, crop_pixels: int, view_share: float = VIDEO_VIEW_SHARE
 ) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,57 +12,88 @@ from avkd.inference.verdict import Verdict, WindowScore
 
 _MOST_SUSPICIOUS = 5
 
+Show = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+"""From the (L, S, S, 3) crops and (L, 5, 2) points of a window to the picture, (s, s, 3) uint8,
+that stands for it, and its heat map, (s, s) in [0, 1] or None."""
+
 
 @dataclass(frozen=True)
 class Moment:
-    """The middle frame of a window, as the network saw it."""
+    """A window as one picture."""
 
     score: WindowScore
-    crop: np.ndarray
-    """(S, S, 3) uint8 RGB."""
+    picture: np.ndarray
+    """(s, s, 3) uint8 RGB, its middle frame as the network saw it."""
+    heat: np.ndarray | None = None
+    """(s, s) in [0, 1], how much each pixel counts; None = not asked for."""
 
 
-@dataclass
-class Evidence:
-    """Moments of one file: of each face the most suspicious ones, and the least suspicious one.
+@dataclass(frozen=True)
+class FaceMoments:
+    """What is shown of one face."""
 
-    However long the file is, only these crops are held.
-    """
-
-    _highest: dict[int, list[tuple[float, int, Moment]]] = field(default_factory=dict)
-    _lowest: dict[int, Moment] = field(default_factory=dict)
-
-    def add(self, score: WindowScore, crops: np.ndarray) -> None:
-        """Keep the window's middle frame if it is among the most telling so far.
-
-        Args:
-            score: What the detector said of it.
-            crops: (L, S, S, 3) uint8 RGB.
-        """
-        moment = Moment(score, crops[len(crops) // 2])
-        heap = self._highest.setdefault(score.track, [])
-        heapq.heappush(heap, (score.logit, -score.start_frame, moment))
-        if len(heap) > _MOST_SUSPICIOUS:
-            heapq.heappop(heap)
-        lowest = self._lowest.get(score.track)
-        if lowest is None or score.logit < lowest.score.logit:
-            self._lowest[score.track] = moment
-
-    def most_suspicious(self, track: int) -> list[Moment]:
-        """Of one face, in the order of time; at most five."""
-        moments = [moment for _, _, moment in self._highest.get(track, [])]
-        return sorted(moments, key=lambda moment: moment.score.start_frame)
-
-    def least_suspicious(self, track: int) -> Moment | None:
-        """Of one face; None where it is among the most suspicious ones already."""
-        lowest = self._lowest.get(track)
-        shown = {moment.score.start_frame for moment in self.most_suspicious(track)}
-        return None if lowest is None or lowest.score.start_frame in shown else lowest
+    most_suspicious: tuple[Moment, ...]
+    """In the order of time; at most five."""
+    least_suspicious: Moment | None
+    """None where it is among the others already."""
 
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """A file's verdict with the frames it rests on, as far as they were kept."""
+    """A file's verdict with the moments it rests on, by face, as far as they were kept."""
 
     verdict: Verdict
-    evidence: Evidence = field(default_factory=Evidence)
+    moments: Mapping[int, FaceMoments] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Window:
+    score: WindowScore
+    crops: np.ndarray
+    points: np.ndarray
+
+
+@dataclass
+class Evidence:
+    """Of each face the most suspicious windows and the least suspicious one.
+
+    However long the file is, only these windows are held.
+    """
+
+    _highest: dict[int, list[tuple[float, int, _Window]]] = field(default_factory=dict)
+    _lowest: dict[int, _Window] = field(default_factory=dict)
+
+    def add(self, score: WindowScore, crops: np.ndarray, points: np.ndarray) -> None:
+        """Keep the window if it is among the most telling so far.
+
+        Args:
+            score: What the detector said of it.
+            crops: (L, S, S, 3) uint8 RGB.
+            points: (L, 5, 2) landmarks in pixels of the crops.
+        """
+        window = _Window(score, crops, points)
+        heap = self._highest.setdefault(score.track, [])
+        heapq.heappush(heap, (score.logit, -score.start_frame, window))
+        if len(heap) > _MOST_SUSPICIOUS:
+            heapq.heappop(heap)
+        lowest = self._lowest.get(score.track)
+        if lowest is None or score.logit < lowest.score.logit:
+            self._lowest[score.track] = window
+
+    def moments(self, show: Show) -> dict[int, FaceMoments]:
+        """The windows as pictures, by face."""
+        return {face: self._of_face(face, show) for face in self._highest}
+
+    def _of_face(self, face: int, show: Show) -> FaceMoments:
+        highest = sorted((w for *_, w in self._highest[face]), key=lambda w: w.score.start_frame)
+        lowest = self._lowest[face]
+        is_shown = any(window is lowest for window in highest)
+        return FaceMoments(
+            most_suspicious=tuple(_moment(window, show) for window in highest),
+            least_suspicious=None if is_shown else _moment(lowest, show),
+        )
+
+
+def _moment(window: _Window, show: Show) -> Moment:
+    picture, heat = show(window.crops, window.points)
+    return Moment(window.score, picture, heat)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from avkd import runtime
+from avkd.data import transforms
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.crops.crop_store import as_stored
 from avkd.data.faces import face_crop
@@ -42,6 +43,7 @@ from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.inference.evidence import Evidence
+from avkd.inference.heat_maps import HeatMethod, heat_maps
 from avkd.inference.shots import Faces
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
@@ -210,7 +212,7 @@ class FilePredictor:
             max_minutes: Look for faces for half of this time, and judge what was reached by then;
                 None = take all the time it needs.
             batch_size: Windows scored at once.
-            evidence: Takes the frames that told most.
+            evidence: Takes the windows that told most.
         """
         path = Path(file)
         every_frames = detect_every_frames or DETECT_EVERY_FRAMES
@@ -248,6 +250,35 @@ class FilePredictor:
             ],
         )
 
+    def heat_maps(
+        self,
+        crops: np.ndarray | Tensor,
+        landmarks: np.ndarray | Tensor | None = None,
+        method: HeatMethod = "grad_cam",
+    ) -> Tensor:
+        """Which pixels the scores of clips come from, see `avkd.inference.heat_maps`.
+
+        Args:
+            crops: As of `preprocess`.
+            landmarks: As of `preprocess`.
+            method: Which.
+
+        Returns:
+            (B, L, s, s) float32 in [0, 1] over the views that the network sees.
+        """
+        return heat_maps(self.model, self.preprocess(crops, landmarks), method).cpu()
+
+    def show(
+        self, crops: np.ndarray, points: np.ndarray, *, method: HeatMethod | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The middle frame of a window as the network sees it, and its heat map; see `Evidence`."""
+        views = self.preprocess(crops[None], points[None])
+        middle = len(crops) // 2
+        picture = transforms.as_pictures(views[0])[0, middle]
+        if method is None:
+            return picture, None
+        return picture, heat_maps(self.model, views, method)[0, middle].cpu().numpy()
+
     def features(
         self,
         file: str | Path,
@@ -267,8 +298,8 @@ class FilePredictor:
         found = list(self._outputs(source, plan, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
-        windows = [window for batch, _, _ in found for window in batch]
-        outputs = [output for _, _, output in found]
+        windows = [window for batch, *_ in found for window in batch]
+        outputs = [output for *_, output in found]
         has_importance = outputs[0].importance is not None
         return FileFeatures(
             tracks=torch.tensor([window.track for window in windows]),
@@ -327,12 +358,12 @@ class FilePredictor:
         source: SourceFile,
         plan: FilePlan,
         batch_size: int,
-    ) -> Iterator[tuple[list[_FileWindow], Sequence[np.ndarray], Any]]:
-        """Windows of a file, batch by batch, their crops, and what the network makes of them."""
+    ) -> Iterator[tuple[list[_FileWindow], Sequence[np.ndarray], Sequence[np.ndarray], Any]]:
+        """Windows, batch by batch, their crops and points, and what the network makes of them."""
         clips = _clips(source, plan, self.input)
         while batch := list(islice(clips, batch_size)):
             windows, crops, points = zip(*batch, strict=True)
-            yield list(windows), crops, self._output(np.stack(crops), np.stack(points))
+            yield list(windows), crops, points, self._output(np.stack(crops), np.stack(points))
 
     def _scores(
         self,
@@ -343,12 +374,13 @@ class FilePredictor:
         evidence: Evidence | None,
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
-        for windows, crops, output in self._outputs(source, plan, batch_size):
-            for window, shown, logit in zip(windows, crops, output.logit.tolist(), strict=True):
+        for windows, crops, points, output in self._outputs(source, plan, batch_size):
+            logits = output.logit.tolist()
+            for window, shown, pointed, logit in zip(windows, crops, points, logits, strict=True):
                 face = faces.face_of(window.track, shown)
                 score = _scored(face, window, logit, self.rule) if math.isfinite(logit) else None
                 if score is not None and evidence is not None:
-                    evidence.add(score, shown)
+                    evidence.add(score, shown, pointed)
                 yield score
 
 

@@ -7,7 +7,7 @@ model file does, it does it here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from avkd import runtime
@@ -43,8 +43,9 @@ def facts(config: PredictConfig, _: None) -> ModelFacts:
 
 def judged(config: PredictConfig, file: Path) -> JudgedFile:
     """The verdict on a file; whatever is wrong with it is said in there."""
+    predictor = _predictor(config)
     evidence = Evidence()
-    verdict = _predictor(config).predict(
+    verdict = predictor.predict(
         file,
         face_detector=config.detector,
         detect_every_frames=config.detect_every_frames,
@@ -54,7 +55,7 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
         batch_size=config.batch_size,
         evidence=None if config.page is None else evidence,
     )
-    return JudgedFile(verdict, evidence)
+    return JudgedFile(verdict, evidence.moments(partial(predictor.show, method=config.explain)))
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avkd import __version__
-from avkd.inference.evidence import JudgedFile, Moment
+from avkd.inference.evidence import FaceMoments, JudgedFile
 from avkd.inference.verdict import TrackScore, Verdict
 from avkd.models.decision import DecisionRule
 from avkd.reporting.figures import canvas, verdicts
@@ -99,24 +99,41 @@ def _pictures(file: JudgedFile, rule: DecisionRule) -> list[Picture]:
         found.append(canvas.picture(figure, caption))
     glimpses = []
     for track in verdict.tracks[:_MOST_FACES]:
-        moments = file.evidence.most_suspicious(track.track)
-        if len(moments) == 1:
+        moments = file.moments.get(track.track)
+        if moments is None:
+            continue
+        first, *others = moments.most_suspicious
+        if others:
+            found.append(_moments(track, moments))
+        else:
             text = f"face {track.track}: {track.probability:.2f}"
-            glimpses.append((moments[0].crop, text))
-        elif moments:
-            least = file.evidence.least_suspicious(track.track)
-            found.append(_moments(track, [*moments, *([least] if least else [])], least))
+            glimpses.append((first.picture, first.heat, text))
     if glimpses:
         caption = "Faces as the network saw them, the most suspicious first, and their P(fake)."
+        caption += _of_heat(glimpses)
         found.append(canvas.picture(verdicts.moments_figure(glimpses), caption))
     return found
 
 
-def _moments(track: TrackScore, moments: Sequence[Moment], least: Moment | None) -> Picture:
+def _moments(track: TrackScore, moments: FaceMoments) -> Picture:
+    least = moments.least_suspicious
     shown = [
-        (moment.crop, f"{moment.score.start_seconds:.2f} s: {moment.score.probability:.2f}")
-        for moment in moments
+        (
+            moment.picture,
+            moment.heat,
+            f"{moment.score.start_seconds:.2f} s: {moment.score.probability:.2f}",
+        )
+        for moment in (*moments.most_suspicious, *([least] if least else []))
     ]
     caption = f"Face {track.track} as the network saw it, where it looks most like a forgery"
     caption += ", and last where it looks least like one." if least else "."
-    return canvas.picture(verdicts.moments_figure(shown), caption)
+    return canvas.picture(verdicts.moments_figure(shown), caption + _of_heat(shown))
+
+
+def _of_heat(shown: Sequence[tuple[object, object, str]]) -> str:
+    if all(heat is None for _, heat, _ in shown):
+        return ""
+    return (
+        " Colours: which pixels the score comes from, the brightest most. They say what this "
+        "network looks at, and prove nothing of these pixels."
+    )

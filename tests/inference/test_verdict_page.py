@@ -1,10 +1,11 @@
 """The page of `avkd predict`: every file and what it rests on; a name smuggles nothing in."""
 
 import numpy as np
+import pytest
 
-from avkd.inference.evidence import Evidence
+from avkd.inference.evidence import Evidence, FaceMoments, JudgedFile, Show
 from avkd.inference.verdict import Verdict, WindowScore, cannot_tell, judge
-from avkd.inference.verdict_page import JudgedFile, write_verdict_page
+from avkd.inference.verdict_page import write_verdict_page
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 
@@ -44,40 +45,47 @@ def _verdict(name: str, scores: list[WindowScore]) -> Verdict:
     )
 
 
-def _evidence(scores: list[WindowScore]) -> Evidence:
+def _show(crops: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    return crops[len(crops) // 2], None
+
+
+def _show_with_heat(crops: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return crops[len(crops) // 2], np.linspace(0, 1, 256).reshape(16, 16)
+
+
+def _moments(scores: list[WindowScore], show: Show = _show) -> dict[int, FaceMoments]:
     kept = Evidence()
     for place, score in enumerate(scores):
-        kept.add(score, np.full((1, 16, 16, 3), place, np.uint8))
-    return kept
+        kept.add(score, np.full((1, 16, 16, 3), place, np.uint8), np.zeros((1, 5, 2)))
+    return kept.moments(show)
 
 
 def test_the_most_suspicious_frames_are_kept_and_the_least_one():
     rng = np.random.default_rng(0)
     logits = rng.permutation(40) / 10
-    kept = _evidence([_score(float(logit), place) for place, logit in enumerate(logits)])
-    shown = kept.most_suspicious(0)
-    places = [moment.score.start_frame for moment in shown]
+    face = _moments([_score(float(logit), place) for place, logit in enumerate(logits)])[0]
+    places = [moment.score.start_frame for moment in face.most_suspicious]
     assert places == sorted(np.argsort(logits)[-5:].tolist())
-    assert [int(moment.crop[0, 0, 0]) for moment in shown] == places
-    least = kept.least_suspicious(0)
+    assert [int(moment.picture[0, 0, 0]) for moment in face.most_suspicious] == places
+    least = face.least_suspicious
     assert least is not None and least.score.start_frame == int(np.argmin(logits))
 
 
 def test_a_face_seen_once_has_no_least_suspicious_frame():
-    kept = _evidence([_score(1.0)])
-    assert len(kept.most_suspicious(0)) == 1 and kept.least_suspicious(0) is None
-    assert kept.most_suspicious(7) == [] and kept.least_suspicious(7) is None
+    moments = _moments([_score(1.0)])
+    assert set(moments) == {0}
+    assert len(moments[0].most_suspicious) == 1 and moments[0].least_suspicious is None
 
 
-def test_the_page_has_every_file_its_decision_and_pictures(tmp_path):
+@pytest.mark.parametrize("show", [_show, _show_with_heat])
+def test_the_page_has_every_file_its_decision_and_pictures(tmp_path, show):
     clip = [_score(3.0 + place / 9, place) for place in range(9)]
     faces = [_score(-1.0, 0, track=track) for track in range(3)]
     judged = [
-        JudgedFile(_verdict("clip.mp4", clip), _evidence(clip)),
-        JudgedFile(_verdict("group.jpg", faces), _evidence(faces)),
+        JudgedFile(_verdict("clip.mp4", clip), _moments(clip, show)),
+        JudgedFile(_verdict("group.jpg", faces), _moments(faces, show)),
         JudgedFile(
-            cannot_tell("x.mp4", reason="no face found", skipped=(), model_fingerprint="abc"),
-            Evidence(),
+            cannot_tell("x.mp4", reason="no face found", skipped=(), model_fingerprint="abc")
         ),
     ]
     write_verdict_page(tmp_path / "page.html", judged, RULE)
@@ -85,11 +93,12 @@ def test_the_page_has_every_file_its_decision_and_pictures(tmp_path):
     for said in ("FAKE  clip.mp4", "REAL  group.jpg", "CANNOT TELL  x.mp4", "no face found"):
         assert " ".join(said.split()) in " ".join(page.split())
     assert page.count("data:image/svg+xml") == 3  # a timeline, its moments, the group's faces
+    assert ("prove nothing of these pixels" in page) == (show is _show_with_heat)
 
 
 def test_a_name_is_no_tag(tmp_path):
     name = "<script>alert(1)</script>.png"
     scores = [_score(0.0)]
-    judged = [JudgedFile(_verdict(name, scores), _evidence(scores))]
+    judged = [JudgedFile(_verdict(name, scores), _moments(scores))]
     write_verdict_page(tmp_path / "page.html", judged, RULE)
     assert "<script>alert" not in (tmp_path / "page.html").read_text(encoding="utf-8")

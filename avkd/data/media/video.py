@@ -15,6 +15,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
 from avkd.data.media.container import (
@@ -82,6 +83,7 @@ class OpenVideo:
         self._waiting_bytes = 0
         self._start_seconds: float | None = None
         self._orientation: Orientation | None = None
+        self._converter = VideoReformatter()
 
     def info(self, first: Frame) -> MediaInfo:
         """What the header and the first frame say."""
@@ -127,7 +129,7 @@ class OpenVideo:
                 counts["hdr_frames"] += 1
             orientation = orientation_of(self._stream, decoded)
             self._orientation = self._orientation or orientation
-            yield video_frame(index, time, decoded, orientation)
+            yield video_frame(index, time, decoded, orientation, self._converter)
 
     def frames(
         self, frames_per_second: float | None, max_seconds: float | None, counts: Counter[str]

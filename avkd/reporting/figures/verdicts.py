@@ -62,16 +62,22 @@ def timeline_figure(
     return figure
 
 
-def moments_figure(moments: Sequence[tuple[np.ndarray, str]]) -> Figure:
-    """Crops side by side, a caption under each.
+def moments_figure(moments: Sequence[tuple[np.ndarray, np.ndarray | None, str]]) -> Figure:
+    """Pictures side by side, a caption under each; with heat maps laid over a second row.
 
     Args:
-        moments: (S, S, 3) uint8 RGB and its caption; at least one.
+        moments: (s, s, 3) uint8 RGB, its (s, s) heat map in [0, 1] or None, and its caption; at
+            least one.
     """
     assert moments
-    figure, every = panels(len(moments), 6, 1.6, 1.95, header=0.1)
-    for axes, (crop, caption) in zip(every, moments, strict=True):
-        axes.imshow(crop, interpolation="nearest")
+    plain = [(picture, None, caption) for picture, _, caption in moments]
+    shown = (*plain, *(moment for moment in moments if moment[1] is not None))
+    per_line = min(6, len(moments))
+    figure, every = panels(len(shown), per_line, 1.6, 1.95, header=0.1)
+    for axes, (picture, heat, caption) in zip(every, shown, strict=True):
+        axes.imshow(picture, interpolation="nearest")
+        if heat is not None:
+            axes.imshow(heat, cmap="inferno", vmin=0.0, vmax=1.0, alpha=0.65 * heat)
         axes.set_title(caption, fontsize=9, y=-0.2)
         axes.set_axis_off()
     return figure
