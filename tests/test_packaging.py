@@ -60,7 +60,7 @@ def test_a_plain_installation_has_what_is_imported_and_nothing_else(setup) -> No
 
 def test_the_extras_are_those_the_readme_names(setup) -> None:
     extras = setup["extras_require"]
-    assert set(extras) == {"face", "teacher", "dev", "all"}
+    assert set(extras) == {"face", "teacher", "explain", "serve", "dev", "all"}
     assert names(extras["all"]) == names([r for part in extras.values() for r in part])
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.shared import WorkersConfig, at_least, require
+from avkd.config.shared import WorkersConfig, at_least, require, require_data
 
 Layout = Literal[
     "lrw", "faceforensics", "faceshifter", "celebdf", "dfdc_train", "dfdc_test", "dfdc_preview",
@@ -252,6 +252,17 @@ class ForgeConfig(WorkersConfig):
         at_least(self, 0, "seed")
         at_least(self, 1, "clips_per_identity", "workers")
         require(0 <= self.crf <= 51, "crf must be in 0..51")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """Check every stored track of prepared corpora against its digest."""
+
+    data: tuple[Path, ...]
+    """Prepared corpora."""
+
+    def __post_init__(self) -> None:
+        require_data(self.data)
 
 
 def check_detection(

@@ -184,3 +184,44 @@ class PredictConfig(ComputeConfig):
         if self.resume:
             require(self.out is not None, "resume goes on with --out; name it")
             require(self.page is None, "a page shows the files of one run; leave out --page")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(ComputeConfig):
+    """Judge files that are sent over HTTP, by hand on a page or by programs.
+
+    Needs `pip install 'avkd[serve]'`. Where AVKD_TOKEN is set, senders must know it.
+    """
+
+    model: Path | None = None
+    """As of avkd predict; unset = the one that ships with avkd."""
+    host: str = "127.0.0.1"
+    """Address to listen on; one that others can reach needs a token."""
+    port: int = 8765
+    """Port to listen on."""
+    hosts: tuple[str, ...] = ()
+    """Further names by which the server may be called, e.g. avkd.example.org."""
+    most_waiting: int = 32
+    """Files that wait at once; more are answered 503."""
+    max_megabytes: int = 500
+    """Size of one file; larger ones are answered 413."""
+    keep_minutes: float = 60.0
+    """How long a verdict can be read; the file itself goes when it is judged."""
+    explain: Literal["grad_cam", "integrated_gradients"] | None = None
+    """Heat maps on the reports, as of avkd predict."""
+    detector: Literal["mtcnn", "none"] | None = None
+    """As of avkd predict."""
+    max_seconds: float = 600.0
+    """Read only so much of each video, and say so."""
+    max_minutes: float = 5.0
+    """Time for each file, as of avkd predict."""
+    max_gigabytes: float = 4.0
+    """Memory that one file may take (Linux)."""
+    workers: int = 1
+    """Files judged at once; each worker holds the model."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "batch_size", "workers", "most_waiting", "max_megabytes", "port")
+        for name in ("keep_minutes", "max_seconds", "max_minutes", "max_gigabytes"):
+            require(getattr(self, name) > 0, f"{name} must be above 0")
+        require(self.port < 65536, "port must be below 65536")

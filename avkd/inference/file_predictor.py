@@ -64,6 +64,7 @@ _HDR = Note(
     message="the video is HDR (PQ or HLG), whose colours no model here has learned; convert it to "
     "SDR and judge that",
 )
+_CARD = "avkd/models/" + starter.CARD.relative_to(starter.FOLDER.parent).as_posix()
 _LEAST_EYE_PIXELS = 12.0
 """Between the eyes; measured for `starter`, see RESULTS.md."""
 _UNCALIBRATED = (
@@ -483,7 +484,7 @@ def _starter_note(predictor: FilePredictor) -> tuple[Note, ...]:
         return ()
     message = (
         f"judged by {predictor.starter}, which ships with avkd and knows few people and few kinds "
-        f"of fakes; how far it can be trusted: {starter.CARD}"
+        f"of fakes; how far it can be trusted: {_CARD}"
     )
     return (Note(code="starter_model", message=message),)
 

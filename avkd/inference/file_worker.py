@@ -6,26 +6,18 @@ model file does, it does it here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
 from avkd import runtime
 from avkd.config.evaluation_config import PredictConfig
+from avkd.data import sandbox
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
 from avkd.data.worker_pool import limit_memory
 from avkd.inference.evidence import Evidence, JudgedFile
 from avkd.inference.file_predictor import FilePredictor
+from avkd.inference.judging import ModelFacts
 from avkd.models import starter
-from avkd.models.decision import DecisionRule
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What `predict` has to know of the model."""
-
-    fingerprint: str
-    rule: DecisionRule
 
 
 def facts(config: PredictConfig, _: None) -> ModelFacts:
@@ -63,4 +55,5 @@ def _predictor(config: PredictConfig) -> FilePredictor:
     machine = runtime.start(device=config.device, threads=config.threads)
     predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
     limit_memory(config.max_gigabytes)
+    sandbox.confine()  # now that everything is loaded
     return predictor

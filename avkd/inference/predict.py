@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -23,22 +22,14 @@ from avkd.config.evaluation_config import PredictConfig
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from avkd.data.media.kind import kind_of
-from avkd.data.worker_pool import Imported, run_isolated
-from avkd.data.worker_pool import Outcome as FileOutcome
 from avkd.inference import verdict_log
 from avkd.inference.evidence import JudgedFile
-from avkd.inference.verdict import Note, Verdict, cannot_tell
+from avkd.inference.judging import judged_files, model_facts
 from avkd.inference.verdict_log import VerdictLog
 from avkd.outcome import ExitCode, Outcome, Stopped
 
 _log = logging.getLogger(__name__)
 _MOST_FILES_ON_A_PAGE = 200
-_MODEL_SECONDS = 600.0
-_FACTS, _JUDGED = (f"avkd.inference.file_worker:{name}" for name in ("facts", "judged"))
-_STATUS_MESSAGES = {
-    "crashed": "reading it ended the process that did; the file is damaged or hostile",
-    "timeout": "it was not judged in time; raise --max_minutes, or lower --max_seconds",
-}
 
 
 def predict(config: PredictConfig) -> Outcome:
@@ -56,7 +47,7 @@ def predict(config: PredictConfig) -> Outcome:
             f"{len(paths)}; leave out --page and read the table of --out"
         )
     config = replace(config, threads=config.threads or _threads_each(config.workers))
-    model = _model_facts(config)
+    model = model_facts(config)
     judged: dict[Path, JudgedFile] = {}
     decisions: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -69,23 +60,21 @@ def predict(config: PredictConfig) -> Outcome:
             decisions += log.decisions
         todo = [path for path in paths if log is None or not log.holds(str(path))]
         stack.enter_context(_stopping(config.out, log))
-        outcomes = run_isolated(
-            Imported(_JUDGED, (config,)),
+        files = judged_files(
+            config,
             todo,
+            model,
             workers=min(config.workers, max(1, len(todo))),
-            timeout_seconds=120 * config.max_minutes,
-            tries=1,
             some_worked=bool(decisions),
         )
-        for outcome in _with_progress(outcomes, len(todo), len(paths)):
-            file = outcome.result or JudgedFile(_unjudged(outcome, model.fingerprint))
+        for path, file in _with_progress(files, len(todo), len(paths)):
             if log is not None:
                 log.add(file.verdict)
             decisions[file.verdict.decision] += 1
             text = file.verdict.to_json() if config.json else file.verdict.to_text()
             tqdm.write(text, file=sys.stdout)
             if config.page is not None:
-                judged[outcome.item] = file
+                judged[path] = file
     if config.page is not None:
         from avkd.inference.verdict_page import write_verdict_page  # heavy: matplotlib
 
@@ -93,42 +82,20 @@ def predict(config: PredictConfig) -> Outcome:
     return _outcome(decisions)
 
 
-def _model_facts(config: PredictConfig) -> Any:
-    """The worker's `ModelFacts`, from a worker: a model file is no more trusted than a video."""
-    function = Imported(_FACTS, (config,))
-    (outcome,) = run_isolated(function, [None], workers=1, timeout_seconds=_MODEL_SECONDS, tries=1)
-    if outcome.error is not None:
-        raise outcome.error
-    if outcome.result is None:
-        raise ValueError(f"{config.model}: the model could not be loaded ({outcome.message})")
-    return outcome.result
-
-
 def _threads_each(workers: int) -> int | None:
     return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
 def _with_progress(
-    outcomes: Iterator[FileOutcome[Path, JudgedFile]], num_todo: int, num_files: int
-) -> Iterator[FileOutcome[Path, JudgedFile]]:
+    files: Iterator[tuple[Path, JudgedFile]], num_todo: int, num_files: int
+) -> Iterator[tuple[Path, JudgedFile]]:
     yield from tqdm(
-        outcomes,
+        files,
         desc="predict",
         unit="file",
         disable=num_files < 2 or None,  # None: on a terminal only, elsewhere the verdicts tell
         initial=num_files - num_todo,
         total=num_files,
-    )
-
-
-def _unjudged(outcome: FileOutcome[Path, JudgedFile], fingerprint: str) -> Verdict:
-    """The verdict on a file that its worker had no answer for."""
-    code = outcome.status
-    if code == "error":
-        code = "internal_error" if outcome.traceback else "io_error"
-    note = Note(code=code, message=_STATUS_MESSAGES.get(code) or outcome.message)
-    return cannot_tell(
-        str(outcome.item), reason=note.message, skipped=(note,), model_fingerprint=fingerprint
     )
 
 

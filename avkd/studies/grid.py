@@ -29,6 +29,7 @@ from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.summary import SummaryRow, summarise
 from avkd.stages.distill import distill
 from avkd.stages.finetune import finetune
+from avkd.training.resume import Checkpoints
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ def _train_once(settings: Recipe) -> None:
                 "or give the study another --out"
             )
         return
-    if (settings.run / "checkpoints" / "last.safetensors").exists():
+    if Checkpoints(settings.run / "checkpoints").exist:
         settings = replace(settings, resume=True)
     if isinstance(settings, FinetuneConfig):
         finetune(settings)

@@ -1,7 +1,8 @@
 """The one training loop: knows a step, a stream of batches and a validation, but no task.
 
 Order in a step: set the rate, forward, check, backward, check, clip, update, then the step's own
-`after_update` (moving averages). SIGINT and SIGTERM finish the step, save, and stop.
+`after_update` (moving averages). SIGINT, SIGTERM and SIGUSR1 (as queues of clusters send it before
+they kill) finish the step, save, and stop.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def fit(
                 _update(step, plan, optimizer, batch, runtime, log, progress)
                 progress.step += 1
                 if stop_signal():
-                    resume.save_state(checkpoints.last, _state(step, optimizer, progress))
+                    checkpoints.save_last(_state(step, optimizer, progress))
                     raise Stopped(
                         f"stopped after step {progress.step}; --resume continues from there",
                         ExitCode(128 + stop_signal()),
@@ -227,7 +228,7 @@ def _finish_epoch(
         if values[plan.select] > progress.best_value:
             progress.best_value, progress.best_step = values[plan.select], progress.step
             resume.save_state(checkpoints.best, _state(step, optimizer, progress))
-    resume.save_state(checkpoints.last, _state(step, optimizer, progress))
+    checkpoints.save_last(_state(step, optimizer, progress))
 
 
 def _state(
@@ -244,10 +245,15 @@ def _state(
 def _restore(
     state: dict[str, Any], step: TrainingStep, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    step.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    vars(progress).update(state["progress"])
-    resume.restore_rng(state["rng"])
+    try:
+        step.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        vars(progress).update(state["progress"])
+        resume.restore_rng(state["rng"])
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise resume.CheckpointError(
+            f"the checkpoint is of another network or version of avkd ({error}); start a new --run"
+        ) from error
 
 
 def _require_finite(what: str, value: float, number: int, batch: Batch) -> None:
@@ -267,7 +273,9 @@ def _stop_requests() -> Iterator[Callable[[], int]]:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is unknown to Windows
+    numbers = [getattr(signal, name) for name in wanted if hasattr(signal, name)]
+    before = {number: signal.signal(number, remember) for number in numbers}
     try:
         yield lambda: received[0] if received else 0
     finally:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: last and best, each one hashed file that is either old or new, never half.
+"""Checkpoints of a run: last, the one before it, and best; each one hashed file, old or new.
 
 A training state (nested dicts, lists, numbers, tensors) is written as safetensors with the
 structure as JSON in its metadata, so that resuming unpickles nothing either.
@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,48 @@ class Checkpoints:
         return self.folder / "last.safetensors"
 
     @property
+    def previous(self) -> Path:
+        """The state before the newest: what is left if that is damaged."""
+        return self.folder / "previous.safetensors"
+
+    @property
     def best(self) -> Path:
         """The state of the best validation."""
         return self.folder / "best.safetensors"
+
+    @property
+    def _coming(self) -> Path:
+        return self.folder / "coming.safetensors"  # only while the others change places
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is anything to go on from."""
+        return any(path.exists() for path in (self._coming, self.last, self.previous))
+
+    def save_last(self, state: dict[str, Any]) -> None:
+        """Make ``state`` the newest, and the newest the one before.
+
+        A kill at any moment leaves one of them; as `save_state` otherwise.
+        """
+        save_state(self._coming, state)
+        if self.last.exists():
+            self.last.replace(self.previous)
+        self._coming.replace(self.last)
+
+    def load_latest(self) -> dict[str, Any]:
+        """The newest state that can be read.
+
+        Raises:
+            FileNotFoundError: there is none.
+            CheckpointError: there are some, all damaged.
+        """
+        candidates = [p for p in (self._coming, self.last, self.previous) if p.exists()]
+        for path, other in pairwise(candidates):
+            try:
+                return load_state(path)
+            except CheckpointError as error:
+                logger.warning("%s; going on from %s", error, other)
+        return load_state(candidates[-1] if candidates else self.last)
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,24 @@ def train(
 
     Raises:
         FileExistsError: the folder holds a run and ``continued`` is false.
-        ValueError: the run there is another one.
+        ValueError: the run there is another one, or another process trains there.
     """
     runtime.keep_freed_memory()
-    run_folder.start(folder, config, resume=continued)
-    run_folder.write_environment(folder, machine.describe())
     checkpoints = resume.Checkpoints(folder / "checkpoints")
-    resumed = resume.load_state(checkpoints.last) if continued else None
-    with RunLog(
-        folder,
-        first_step=resumed["progress"]["step"] if resumed else 0,
-        total_steps=plan.total_steps,
-        label=folder.name,
-        charts=charts,
-    ) as log:
+    with ExitStack() as stack:
+        stack.enter_context(run_folder.held(folder))
+        run_folder.start(folder, config, resume=continued)
+        run_folder.write_environment(folder, machine.describe())
+        resumed = checkpoints.load_latest() if continued else None
+        log = stack.enter_context(
+            RunLog(
+                folder,
+                first_step=resumed["progress"]["step"] if resumed else 0,
+                total_steps=plan.total_steps,
+                label=folder.name,
+                charts=charts,
+            )
+        )
         progress = fit(
             step,
             plan,

@@ -7,15 +7,17 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from avkd import __version__, durable
 from avkd.config.load import settings_of, stored_settings, to_yaml
+from avkd.training.resume import Checkpoints
 
 # What a resumed run may change: how it is called and where it computes, never what it computes.
-_MAY_CHANGE = ("resume", "force", "workers", "cache_gigabytes", "device", "threads")
+_MAY_CHANGE = ("resume", "force", "run", "workers", "cache_gigabytes", "device", "threads")
 
 
 def start(folder: Path, config: Any, *, resume: bool) -> None:
@@ -36,14 +38,18 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
     path = folder / "config.yaml"
     if not resume:
         # A run that ended before its first checkpoint left nothing worth keeping.
-        if (folder / "checkpoints").exists():
+        if Checkpoints(folder / "checkpoints").exist:
             raise FileExistsError(
                 f"{folder}: holds a run already; --resume continues it, or choose another --run"
             )
         return
-    for needed in (path, folder / "checkpoints"):
-        if not needed.exists():
-            raise FileNotFoundError(f"{folder}: no run there to resume (no {needed.name})")
+    if not path.exists():
+        raise FileNotFoundError(f"{folder}: no run there to resume (no {path.name})")
+    if not Checkpoints(folder / "checkpoints").exist:
+        raise FileNotFoundError(
+            f"{folder}: the run there ended before its first checkpoint; start it again without "
+            "--resume"
+        )
     before, now = stored_settings(path, type(config)), settings_of(config)
     for name in now:
         old, new = (f"{name}: {_as_yaml(found.get(name, 'nothing'))}" for found in (before, now))
@@ -52,6 +58,24 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
                 f"{folder}: the run there was started with {old!r}, not {new!r}; "
                 "resume it with the same settings or start a new --run"
             )
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a run folder, and clear what killed ones left half-written.
+
+    Raises:
+        ValueError: another training is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    busy = (
+        f"{folder}: another training is at work there (processes of torchrun are not supported: "
+        "start one); choose another --run"
+    )
+    with durable.locked(folder / ".lock", busy):
+        for place in (folder, folder / "checkpoints"):
+            durable.remove_leftovers(place)
+        yield
 
 
 def write_environment(folder: Path, description: Mapping[str, Any]) -> None:

@@ -2,82 +2,27 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from avkd.config.evaluation_config import PredictConfig
+from avkd.inference import judging
 from avkd.inference import predict as verb
-from avkd.inference.evidence import JudgedFile
-from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
-from avkd.models.decision import DecisionRule
 from avkd.outcome import Bug, ExitCode, ModelRefused
-
-RULE = DecisionRule(threshold_logit=0.0, source="made up")
-
-
-def facts(config: PredictConfig, _: None) -> SimpleNamespace:
-    if config.model == Path("refused"):
-        raise ModelRefused("refused: not a model; give another")
-    return SimpleNamespace(fingerprint=str(config.model), rule=RULE)
-
-
-def judged(config: PredictConfig, file: Path) -> JudgedFile:
-    """A stand-in: what it does with a file is written in the file."""
-    order = file.read_text(errors="replace")
-    if order == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if order == "hang":
-        time.sleep(60)
-    if order == "bug":
-        raise TypeError("no such argument")
-    if order == "unreadable":
-        raise OSError("input/output error")
-    if order == "empty":
-        note = Note(code="empty_file", message="is empty")
-        verdict = cannot_tell(
-            str(file), reason="is empty", skipped=[note], model_fingerprint=str(config.model)
-        )
-        return JudgedFile(verdict)
-    return JudgedFile(verdict_of(str(file), float(order), str(config.model)))
-
-
-def verdict_of(file: str, logit: float, model: str = "m") -> Verdict:
-    window = WindowScore(
-        track=0,
-        start_frame=0,
-        num_frames=1,
-        start_seconds=0.0,
-        end_seconds=0.04,
-        logit=logit,
-        probability=RULE.probability(logit),
-    )
-    return judge(
-        file,
-        [window],
-        num_frames=1,
-        face_frames=1,
-        probability_of=RULE.probability,
-        answer_of=RULE.decide,
-        threshold=RULE.threshold,
-        threshold_origin=RULE.source,
-        model_fingerprint=model,
-    )
 
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verb, "_FACTS", f"{__name__}:facts")
-    monkeypatch.setattr(verb, "_JUDGED", f"{__name__}:judged")
+    monkeypatch.setattr(judging, "FACTS", "stand_in_worker:facts")
+    monkeypatch.setattr(judging, "JUDGED", "stand_in_worker:judged")
 
 
 def files_of(folder: Path, orders: Sequence[str]) -> tuple[Path, ...]:

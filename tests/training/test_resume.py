@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -186,6 +187,61 @@ def test_last_and_best_are_two_files_of_one_folder(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     assert {checkpoints.last.parent, checkpoints.best.parent} == {tmp_path}
     assert checkpoints.last != checkpoints.best
+
+
+def numbered(checkpoints: Checkpoints, number: int) -> None:
+    checkpoints.save_last({"number": number})
+
+
+def test_the_state_before_the_newest_is_kept_and_used_where_the_newest_is_damaged(tmp_path, caplog):
+    checkpoints = Checkpoints(tmp_path)
+    assert not checkpoints.exist
+    for number in range(3):
+        numbered(checkpoints, number)
+        assert checkpoints.exist and checkpoints.load_latest() == {"number": number}
+    content = bytearray(checkpoints.last.read_bytes())
+    content[-1] ^= 1
+    checkpoints.last.write_bytes(content)
+    assert checkpoints.load_latest() == {"number": 1}
+    assert "going on from" in caplog.text and "previous.safetensors" in caplog.text
+    checkpoints.previous.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"previous\.safetensors: damaged"):
+        checkpoints.load_latest()
+
+
+def test_a_kill_between_any_two_renames_leaves_the_newest_state(tmp_path, monkeypatch):
+    """The n-th rename never happens; what is there is then as new as was written whole."""
+    for killed_at in range(3):
+        checkpoints = Checkpoints(tmp_path / str(killed_at))
+        numbered(checkpoints, 0)
+        renames = iter(range(10))
+        replace = Path.replace
+
+        def killed(path: Path, target: Path) -> None:
+            if next(renames) == killed_at:  # noqa: B023 - called within this pass
+                raise KeyboardInterrupt
+            replace(path, target)  # noqa: B023
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Path, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                numbered(checkpoints, 1)
+        assert checkpoints.load_latest() == {"number": 0 if killed_at == 0 else 1}
+        numbered(checkpoints, 2)
+        assert checkpoints.load_latest() == {"number": 2}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_one_whoever_words_it(tmp_path, monkeypatch, number):
+    """Safetensors has an error of its own for it; the command line answers by the number."""
+
+    def full(tensors: object, target: Path, metadata: object) -> None:
+        raise SafetensorError(f"Error while serializing: I/O error: ... (os error {number})")
+
+    monkeypatch.setattr(resume, "save_file", full)
+    with pytest.raises(OSError, match=r"last\.safetensors") as told:
+        save_state(tmp_path / "last.safetensors", {"a": 1})
+    assert told.value.errno == number and list(tmp_path.iterdir()) == []
 
 
 def test_a_save_that_fails_half_way_leaves_the_old_checkpoint(tmp_path, monkeypatch):

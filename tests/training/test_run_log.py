@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from avkd.config.load import to_yaml
 from avkd.config.training_config import LoopConfig, PretrainConfig
 from avkd.training import run_folder
+from avkd.training.resume import save_state
 from avkd.training.run_log import RunLog
 
 
@@ -108,7 +109,7 @@ LONGER = replace(CONFIG, loop=LoopConfig(epochs=4))
 
 def started(folder: Path) -> Path:
     run_folder.start(folder, CONFIG, resume=False)
-    (folder / "checkpoints").mkdir()
+    save_state(folder / "checkpoints" / "last.safetensors", {"step": 1})
     return folder
 
 
@@ -129,6 +130,38 @@ def test_a_run_that_never_reached_a_checkpoint_may_be_started_again(tmp_path):
     run_folder.start(tmp_path, CONFIG, resume=False)
     run_folder.start(tmp_path, LONGER, resume=False)
     assert "epochs: 4" in (tmp_path / "config.yaml").read_text()
+
+
+def test_a_run_killed_in_its_first_save_may_be_started_again(tmp_path):
+    """A part of a file is no checkpoint; it is swept away."""
+    run_folder.start(tmp_path, CONFIG, resume=False)
+    (tmp_path / "checkpoints").mkdir()
+    half = tmp_path / "checkpoints" / ".last.safetensors.abc.tmp"
+    half.write_bytes(b"half")
+    with pytest.raises(FileNotFoundError, match="before its first checkpoint; start it again"):
+        run_folder.start(tmp_path, CONFIG, resume=True)
+    run_folder.start(tmp_path, CONFIG, resume=False)
+    with run_folder.held(tmp_path):
+        assert not half.exists()
+
+
+def test_two_trainings_do_not_write_into_one_folder(tmp_path):
+    second = run_folder.held(tmp_path)
+    with (
+        run_folder.held(tmp_path),
+        pytest.raises(ValueError, match="another training is at work there"),
+        second,
+    ):
+        pass
+    with run_folder.held(tmp_path):
+        pass
+
+
+def test_a_run_folder_may_be_moved(tmp_path):
+    folder = started(tmp_path / "here")
+    folder.rename(tmp_path / "there")
+    moved = replace(CONFIG, run=tmp_path / "there", resume=True)
+    run_folder.start(tmp_path / "there", moved, resume=True)
 
 
 def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):

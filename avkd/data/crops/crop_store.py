@@ -159,7 +159,7 @@ class CropStore:
         """Crops ``start`` to ``start + count`` of a track, uint8 RGB (count, S, S, 3).
 
         Raises:
-            ValueError: the track is not stored or shorter.
+            ValueError: the track is not stored, shorter, or damaged.
         """
         row = self.row(path)
         if start < 0 or count < 1 or start + count > row.num_frames:
@@ -171,7 +171,13 @@ class CropStore:
         content = self._read(row, begin, int(ends[start + count - 1]) - begin)
         cuts = ends[start : start + count - 1] - begin
         bounds = [0, *cuts.tolist(), len(content)]
-        return decode_jpegs([content[a:b] for a, b in itertools.pairwise(bounds)])
+        try:
+            return decode_jpegs([content[a:b] for a, b in itertools.pairwise(bounds)])
+        except RuntimeError as error:
+            raise ValueError(
+                f"{self.root}: the stored track {path} is damaged ({error}); `avkd verify` names "
+                "every such track"
+            ) from error
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """Sound from the time of crop ``start_frame`` on, int16 (num_samples,) at 16 kHz.

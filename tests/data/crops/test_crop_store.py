@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avkd.config.data_config import VerifyConfig
 from avkd.data.crops import crop_writer
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.crop_writer import CropWriter, PackedTrack, TrackPacker
+from avkd.data.verify import run_verify
+from avkd.outcome import ExitCode
 
 
 def smooth_crops(count: int, seed: int) -> np.ndarray:
@@ -103,6 +106,35 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     content[100] ^= 1
     shard.write_bytes(content)
     assert not CropStore(tmp_path).verify("a/0")
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "gone", "none"])
+def test_every_damaged_track_is_named(tmp_path: Path, damage: str) -> None:
+    writer = CropWriter(tmp_path)
+    for name in ("a/0", "b/0"):
+        writer.append([packed(tmp_path, name, smooth_crops(3, 0), None)])
+    shard = tmp_path / "shards" / "00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= damage == "bit"
+    shard.write_bytes(content[:-1] if damage == "cut" else content)
+    if damage == "gone":
+        shard.unlink()
+    outcome = run_verify(VerifyConfig(data=(tmp_path,)))
+    damaged = {"bit": ["a/0"], "cut": ["b/0"], "gone": ["a/0", "b/0"], "none": []}[damage]
+    assert f"2 tracks, {len(damaged)} damaged" in outcome.text
+    assert [name for name in ("a/0", "b/0") if f"  {name} in " in outcome.text] == damaged
+    assert outcome.exit_code == (ExitCode.NOTHING_USABLE if damaged else ExitCode.DONE)
+
+
+def test_a_crop_that_cannot_be_decoded_names_its_track_and_the_cure(tmp_path: Path) -> None:
+    """Not a traceback of a picture library in the middle of an epoch."""
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", smooth_crops(3, 0), None)])
+    shard = tmp_path / "shards" / "00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[:20] = bytes(20)
+    shard.write_bytes(content)
+    with pytest.raises(ValueError, match=r"track a/0 is damaged .*avkd verify"):
+        CropStore(tmp_path).frames("a/0", 0, 3)
 
 
 def test_shards_are_closed_when_full_and_the_later_of_two_records_counts(

@@ -1,0 +1,305 @@
+"""`avkd serve` as a web application: files in, verdicts out, and one page to use it by hand.
+
+PUT /v1/media takes the raw bytes of a file and answers with a job; nothing its sender names becomes
+a path. Who has a token where one is set may send and delete; who knows a job's id (128 random bits)
+may read its verdict.
+
+Without `from __future__ import annotations`: FastAPI reads the annotations of its functions.
+"""
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from pydantic import BaseModel, Field
+
+from avkd import __version__
+from avkd.inference.jobs import MEDIA, Job, Jobs, QueueFull
+from avkd.inference.verdict import printable
+
+WEB = Path(__file__).parent / "web"
+_PAGES = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/app.js": ("app.js", "text/javascript; charset=utf-8"),
+    "/style.css": ("style.css", "text/css; charset=utf-8"),
+}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# A report brings its own style and pictures, and no script.
+_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+_SILENCE_SECONDS = 30.0  # from one piece of an upload to the next
+_SWEEP_SECONDS = 20.0
+_EVENT_SECONDS = 0.5
+_RETRY_SECONDS = 10
+
+JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$", description="Id of a job")]
+
+
+class JobAnswer(BaseModel):
+    """What is known of a job."""
+
+    id: str
+    name: str = Field(description="What the sender calls the file")
+    state: str = Field(description="receiving, waiting, running or done")
+    jobs_before: int = Field(description="Waiting jobs that came earlier")
+    seconds: float = Field(description="How long it has been, or was, judged")
+    verdict: dict[str, Any] | None = Field(description="As `avkd predict --json`; null until done")
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+def create_app(
+    jobs: Jobs, *, token: str | None, hosts: tuple[str, ...], most_bytes: int
+) -> FastAPI:
+    """The application.
+
+    Args:
+        jobs: Where files go; closed when the application ends.
+        token: What senders must know; None = nothing.
+        hosts: Names by which the server may be called, so that no other site's name leads here.
+        most_bytes: Of one file.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(_sweep(jobs))
+        yield
+        sweeper.cancel()
+        jobs.close()
+
+    app = FastAPI(
+        title="avkd",
+        version=__version__,
+        description="Judges videos and pictures for face forgeries.",
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    refused: dict[str, int] = {}
+
+    def allowed(request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token is not None and not hmac.compare_digest(given.encode(), token.encode()):
+            raise HTTPException(401, "give the token as `Authorization: Bearer ...`")
+
+    def job_of(job_id: JobId) -> Job:
+        job = jobs.find(job_id)
+        if job is None:
+            raise HTTPException(404, "no such job; its verdict may have been removed")
+        return job
+
+    FoundJob = Annotated[Job, Depends(job_of)]
+
+    @app.middleware("http")
+    async def guard(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        reason = _refusal(request, hosts)
+        response = (
+            JSONResponse({"detail": reason}, status_code=403)
+            if reason
+            else await call_next(request)
+        )
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    for address, (name, media_type) in _PAGES.items():
+        app.add_api_route(
+            address,
+            _page_of(WEB / name, media_type),
+            include_in_schema=False,
+            methods=["GET"],
+        )
+
+    @app.put(
+        "/v1/media",
+        status_code=202,
+        dependencies=[Depends(allowed)],
+        responses={code: {"model": Problem} for code in (401, 408, 413, 503)},
+    )
+    async def put_media(
+        request: Request,
+        name: Annotated[str, Query(max_length=1000, description="Name to show")] = "unnamed",
+    ) -> JobAnswer:
+        """Send a file as the body; the answer has the job's id."""
+        try:
+            job = jobs.receive(printable(name))
+        except QueueFull:
+            refused["queue full"] = refused.get("queue full", 0) + 1
+            raise HTTPException(
+                503, "too many files wait; try again", {"Retry-After": str(_RETRY_SECONDS)}
+            ) from None
+        try:
+            await _receive(request, job.folder / MEDIA, most_bytes)
+        except HTTPException as error:
+            refused[str(error.status_code)] = refused.get(str(error.status_code), 0) + 1
+            jobs.remove(job)
+            raise
+        except BaseException:  # the sender is gone, or the disk is full
+            jobs.remove(job)
+            raise
+        jobs.received(job)
+        return _answer(jobs, job)
+
+    not_found: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
+
+    @app.get("/v1/jobs/{job_id}", responses=not_found)
+    def get_job(job: FoundJob) -> JobAnswer:
+        """How far a job is, and its verdict once it is done."""
+        return _answer(jobs, job)
+
+    @app.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse, responses=not_found)
+    async def get_events(job: FoundJob) -> StreamingResponse:
+        """The same as server-sent events, until the job is done."""
+        return StreamingResponse(_events(jobs, job), media_type="text/event-stream")
+
+    @app.get(
+        "/v1/jobs/{job_id}/report",
+        response_class=FileResponse,
+        responses={**not_found, 409: {"model": Problem}},
+    )
+    def get_report(job: FoundJob) -> FileResponse:
+        """The report as an HTML page."""
+        if job.state != "done":
+            raise HTTPException(409, f"the job is {job.state}")
+        if not job.page.is_file():
+            raise HTTPException(404, "the report could not be written")
+        headers = {"Content-Security-Policy": _REPORT_POLICY}
+        return FileResponse(job.page, media_type="text/html; charset=utf-8", headers=headers)
+
+    @app.delete(
+        "/v1/jobs/{job_id}",
+        status_code=204,
+        dependencies=[Depends(allowed)],
+        responses={**not_found, 401: {"model": Problem}},
+    )
+    def delete_job(job: FoundJob) -> None:
+        """Remove a job, its file and its verdict."""
+        jobs.remove(job)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """Whether the server answers."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Numbers for Prometheus."""
+        return Response(_metrics(jobs, refused), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+def _refusal(request: Request, hosts: tuple[str, ...]) -> str:
+    """Why a request is not even looked at; empty = it is."""
+    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    if host not in hosts and "*" not in hosts:
+        return "this server is not called so; start it with --hosts if it should be"
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        return "other sites may not use this server"
+    if request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/":
+        return "other sites may not use this server"
+    return ""
+
+
+def _page_of(path: Path, media_type: str) -> Callable[[], FileResponse]:
+    def page() -> FileResponse:
+        return FileResponse(path, media_type=media_type)
+
+    return page
+
+
+async def _receive(request: Request, path: Path, most_bytes: int) -> None:
+    """Write the body of a request, counted as it comes.
+
+    Raises:
+        HTTPException: it is too large, empty, or does not come.
+    """
+    received = 0
+    pieces = request.stream()
+    with path.open("xb") as file:
+        while True:
+            try:
+                piece = await asyncio.wait_for(anext(pieces, None), _SILENCE_SECONDS)
+            except TimeoutError:
+                raise HTTPException(408, "the file did not come") from None
+            if piece is None:
+                break
+            received += len(piece)
+            if received > most_bytes:
+                raise HTTPException(413, f"larger than {most_bytes >> 20} MB")
+            await asyncio.to_thread(file.write, piece)
+
+
+def _answer(jobs: Jobs, job: Job) -> JobAnswer:
+    return JobAnswer(
+        id=job.job_id,
+        name=job.name,
+        state=job.state,
+        jobs_before=jobs.place(job) if job.state == "waiting" else 0,
+        seconds=round(job.seconds(), 2),
+        verdict=None if job.verdict is None else json.loads(job.verdict.to_json()),
+    )
+
+
+async def _events(jobs: Jobs, job: Job) -> AsyncIterator[str]:
+    while True:
+        answer = _answer(jobs, job)
+        yield f"data: {answer.model_dump_json()}\n\n"
+        if answer.state == "done" or jobs.find(job.job_id) is None:
+            return
+        await asyncio.sleep(_EVENT_SECONDS)
+
+
+async def _sweep(jobs: Jobs) -> None:
+    with suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            await asyncio.to_thread(jobs.sweep)
+
+
+def _metrics(jobs: Jobs, refused: dict[str, int]) -> str:
+    states = jobs.counts()
+    lines = ["# TYPE avkd_jobs gauge"]
+    lines += [
+        f'avkd_jobs{{state="{state}"}} {states[state]}'
+        for state in ("receiving", "waiting", "running", "done")
+    ]
+    lines.append("# TYPE avkd_verdicts_total counter")
+    lines += [
+        f'avkd_verdicts_total{{decision="{decision}"}} {jobs.decisions[decision]}'
+        for decision in ("real", "fake", "uncertain", "cannot_tell")
+    ]
+    lines.append("# TYPE avkd_uploads_refused_total counter")
+    lines += [
+        f'avkd_uploads_refused_total{{reason="{reason}"}} {count}'
+        for reason, count in sorted(refused.items())
+    ]
+    lines.append("# TYPE avkd_judging_seconds_total counter")
+    lines.append(f"avkd_judging_seconds_total {jobs.seconds_judging:.3f}")
+    return "\n".join(lines) + "\n"
