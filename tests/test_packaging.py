@@ -51,7 +51,7 @@ def imported() -> set[str]:
 
 def test_a_plain_installation_has_what_is_imported_and_nothing_else(setup) -> None:
     plain, extras = names(setup["install_requires"]), names(setup["extras_require"]["all"])
-    brought_along = {"huggingface-hub", "markupsafe"}  # by timm and jinja2
+    brought_along = {"huggingface-hub", "markupsafe", "pydantic"}  # by timm, jinja2 and fastapi
     assert imported() - plain - extras - brought_along == set()
     assert plain - imported() - BEHIND_OTHERS == set()
     asked_for = {"torch", "torchaudio", "torchvision", "av", "librosa", "adamp", "einops"}
@@ -60,7 +60,7 @@ def test_a_plain_installation_has_what_is_imported_and_nothing_else(setup) -> No
 
 def test_the_extras_are_those_the_readme_names(setup) -> None:
     extras = setup["extras_require"]
-    assert set(extras) == {"face", "teacher", "explain", "serve", "dev", "all"}
+    assert set(extras) == {"face", "teacher", "heic", "explain", "serve", "dev", "all"}
     assert names(extras["all"]) == names([r for part in extras.values() for r in part])
 
 

@@ -126,7 +126,7 @@ def _opened(source: Path | BytesIO, path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError:
         detail = f"not a picture that can be read: {_KINDS}"
         if source == path and is_heic(path):
-            detail = "HEIC; `pip install pillow-heif`, or convert it to JPEG"
+            detail = "HEIC; `pip install 'avkd[heic]'`, or convert it to JPEG"
         raise MediaError("not_media", path, detail) from None
     except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise MediaError("not_media", path, f"broken picture ({error}); copy it again") from error

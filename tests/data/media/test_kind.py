@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from avkd.data.media import image_files
 from avkd.data.media.image_files import is_animation, iter_animation, read_image
 from avkd.data.media.kind import is_heic, kind_of
 from avkd.data.media.media_file import MediaError
@@ -57,12 +58,22 @@ def test_what_is_neither_is_neither(tmp_path: Path, content: bytes) -> None:
     assert kind_of(path) is None
 
 
-def test_heic_says_what_to_do(tmp_path: Path) -> None:
+def test_heic_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_files, "_can_read_heif", lambda: False)
     path = tmp_path / "photo.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
     assert kind_of(path) == "image" and is_heic(path)
-    with pytest.raises(MediaError, match="pip install pillow-heif"):
+    with pytest.raises(MediaError, match=r"pip install .avkd\[heic\]"):
         read_image(path)
+
+
+def test_a_heic_photograph_is_read_where_its_package_is_there(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif", reason="pip install 'avkd[heic]'")
+    pillow_heif.register_heif_opener()
+    path = tmp_path / "photo"
+    grey(120).save(path, "HEIF")
+    assert kind_of(path) == "image" and is_heic(path)
+    assert np.abs(read_image(path).astype(int) - 120).max() <= 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
