@@ -6,6 +6,7 @@ timestamps, damaged packets are skipped and counted.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ _HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T
 MAX_WAITING_BYTES = 128 << 20
 """Packed sound held back while the pictures are read; of more, the file is opened again."""
 _TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
+_DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")  # as Matroska files carry it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class OpenVideo:
         self._waiting: deque[Any] = deque()
         self._waiting_bytes = 0
         self._start_seconds: float | None = None
+        self._last_seconds = 0.0
         self._orientation: Orientation | None = None
         self._converter = VideoReformatter()
 
@@ -123,7 +126,7 @@ class OpenVideo:
                 assert origin is not None, "without timestamps nothing jumps"
                 counts["seconds_left_out"] += max(1, round(excess))
                 origin, time = origin + excess, time - excess
-            previous = time
+            previous = self._last_seconds = time
             counts["source_frames"] += 1
             if decoded.color_trc in _HDR_TRANSFERS:
                 counts["hdr_frames"] += 1
@@ -146,12 +149,23 @@ class OpenVideo:
                 break
             yield frame
         else:
-            announced = self._stream.frames  # 0 = the header does not say
+            announced = self._announced_frames(counts["source_frames"])
             missing = announced - counts["source_frames"]
             if missing > max(1, _TOLERATED_MISSING * announced) and not counts["time_jump"]:
                 counts["missing_frames"] = missing
         if not counts["source_frames"]:
             raise MediaError("no_frames", self.path, "not one frame can be decoded; copy it again")
+
+    def _announced_frames(self, seen: int) -> int:
+        """By the header; 0 where it does not say. Matroska tells a length only."""
+        told = _DURATION.fullmatch(self._stream.metadata.get("DURATION", ""))
+        if self._stream.frames or told is None:
+            return int(self._stream.frames)
+        hours, minutes, seconds = map(float, told.groups())
+        step = self._step_seconds(FRAMES_PER_SECOND)
+        # By time, not by rate: of a varying rate a header tells the usual one.
+        unseen = 3600 * hours + 60 * minutes + seconds - self._last_seconds - step
+        return seen + round(max(0.0, unseen) / step)
 
     def _step_seconds(self, otherwise: float) -> float:
         """From one frame to the next, by the header, which may claim anything."""
