@@ -41,6 +41,12 @@ class ConfigError(ValueError):
     """A setting that is unknown, of the wrong type, out of range or without effect."""
 
 
+# Bytes that are no UTF-8 come as lone surrogates, which YAML refuses: meanwhile they are letters of
+# a private plane.
+_SHIELDS = {0xDC00 + byte: 0xF0000 + byte for byte in range(128, 256)}
+_BYTES = {shield: surrogate for surrogate, shield in _SHIELDS.items()}
+
+
 def parse(
     verb: str, config_class: type[Config], arguments: Sequence[str], positional: str | None = None
 ) -> Config:
@@ -56,14 +62,27 @@ def parse(
         ConfigError: names the key, what was wrong, and the likely key where one was misspelt.
         SystemExit: after ``--help`` or ``--print_config``.
     """
+    if "" in arguments:  # as of an unset variable in quotes; as a path it would be this folder
+        raise ConfigError(f"avkd {verb}: an argument is empty; say which file or value is meant")
     fields = dict(_leaf_types(config_class))
     parser = make_parser(f"{verb} [{positional} ...]" if positional else verb, config_class)
     try:
-        namespace = parser.parse_args(_joined_lists(arguments, fields, positional))
+        tokens = [argument.translate(_SHIELDS) for argument in arguments]
+        namespace = parser.parse_args(_joined_lists(tokens, fields, positional))
         namespace.pop("config", None)
-        return config_class(**vars(parser.instantiate(namespace)))
+        values = {n: _unshielded(v) for n, v in vars(parser.instantiate(namespace)).items()}
+        return config_class(**values)
     except (jsonargparse.ArgumentError, ValueError, TypeError) as error:
         raise ConfigError(f"avkd {verb}: {_with_suggestion(_innermost(error), fields)}") from error
+
+
+def _unshielded(value: Any) -> Any:
+    """A setting with the bytes of file names that YAML cannot hold put back."""
+    if isinstance(value, (str, Path)) and any(ord(letter) in _BYTES for letter in str(value)):
+        return type(value)(str(value).translate(_BYTES))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_unshielded, value))
+    return value
 
 
 def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:

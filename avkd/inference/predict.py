@@ -145,7 +145,11 @@ def _files_of(path: Path) -> list[Path]:
     Raises:
         ValueError: the folder holds none.
     """
-    if not path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError:  # a name that is too long; its row says so
+        is_folder = False
+    if not is_folder:
         return [path]
     media = VIDEO_SUFFIXES | PICTURE_SUFFIXES
     listing = inventory.list_files(path, suffixes=media, also=_is_media)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avkd.config.evaluation_config import EvaluateConfig, PredictConfig
-from avkd.config.load import command_of, parse
+from avkd.config.load import ConfigError, command_of, parse
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,16 @@ def test_defaults_are_left_out() -> None:
     config = EvaluateConfig(model=Path("m"), data=(Path("a"), Path("b")), out=Path("o"), seed=3)
     expected = "avkd evaluate --model m --data a b --out o --seed 3"
     assert command_of("evaluate", config) == expected
+
+
+@pytest.mark.parametrize("name", ["\udcff.mp4", "b\udc80\udcfe.mp4", "é.mp4", "[x].mp4", "1e3"])
+def test_a_name_of_any_bytes_arrives_as_it_is(name: str) -> None:
+    """Names on disk need not be UTF-8; YAML refuses what Python makes of such bytes."""
+    config = parse("predict", PredictConfig, [name, "--out", name + ".jsonl"], "files")
+    assert config.files == (Path(name),) and config.out == Path(name + ".jsonl")
+
+
+@pytest.mark.parametrize("arguments", [[""], ["a.mp4", ""], ["a.mp4", "--out", ""]])
+def test_an_empty_argument_is_a_mistake_and_not_this_folder(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match="an argument is empty"):
+        parse("predict", PredictConfig, arguments, "files")

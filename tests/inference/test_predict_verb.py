@@ -147,6 +147,11 @@ def test_a_folder_has_a_row_or_a_remark_for_everything(
     assert "1 .txt" in caplog.text and "hidden: 1" in caplog.text and "'link.mp4'" in caplog.text
 
 
+def test_a_name_that_is_too_long_for_the_disk_is_a_row(tmp_path: Path) -> None:
+    files = (*files_of(tmp_path / "in", ["1.0"]), tmp_path / ("a" * 300 + ".mp4"))
+    assert verb._files_of(files[1]) == [files[1]]
+
+
 @pytest.mark.slow
 def test_a_folder_of_300_files_killed_five_times_has_the_rows_of_an_undisturbed_run(
     tmp_path: Path,
