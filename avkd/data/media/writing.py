@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -137,7 +139,11 @@ def _write_mp4(
     sample_rate_hz: int = SAMPLE_RATE_HZ,
 ) -> None:
     rate = Fraction(frames_per_second).limit_denominator(1001)
-    with durable.replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as output:
+    with (
+        _same_scheduling(),
+        durable.replacing(path) as temporary,
+        av.open(str(temporary), "w", format="mp4") as output,
+    ):
         audio: Any = None
         if sound is not None:
             audio = output.add_stream("aac", rate=sample_rate_hz, layout="mono")
@@ -161,6 +167,23 @@ def _write_mp4(
             _encode_sound(output, audio, sound, written, end, sample_rate_hz)
             output.mux(audio.encode(None))
         output.mux(video.encode(None))
+
+
+@contextmanager
+def _same_scheduling() -> Iterator[None]:
+    """Undo what SVT-AV1 does to its caller where that is root: it makes it a real-time process.
+
+    Such a one is never put aside: whatever it starts starves all else on its core, for minutes.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameter)
 
 
 def _add_video_stream(

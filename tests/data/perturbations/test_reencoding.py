@@ -1,5 +1,6 @@
 """Re-encoding: codecs and chains against PyAV by hand, at any size, leaving nothing behind."""
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
@@ -28,6 +29,14 @@ BY_HAND = {
     "av1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}),
     "vp9": ("libvpx-vp9", {"b": "0", "deadline": "good", "cpu-used": "4"}),
 }
+
+
+@pytest.fixture(autouse=True)
+def same_scheduling() -> Iterator[None]:
+    """Encoding by hand as root makes this process a real-time one (see `writing`)."""
+    policy = os.sched_getscheduler(0)
+    yield
+    os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +188,12 @@ def test_a_missing_encoder_ends_the_run_with_the_cure(
     assert cli.main(["prepare", *map(str, (*place, *asked))]) == 2
     assert "without the encoder libnone" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="Linux alone tells")
+def test_an_encoder_leaves_the_scheduling_of_its_caller_as_it_was(tmp_path: Path) -> None:
+    """SVT-AV1 makes a caller that is root a real-time process, which hung whole test runs."""
+    before = os.sched_getscheduler(0)
+    frames = [np.full((64, 64, 3), level, np.uint8) for level in range(3)]
+    write_pictures(tmp_path / "a.mp4", frames, encoder="libsvtav1", options={"preset": "12"})
+    assert os.sched_getscheduler(0) == before
