@@ -161,11 +161,19 @@ def assert_equal_tensors(first: Path, second: Path) -> None:
 
 
 def test_the_run_folders_hold_what_the_design_says(stage_one: Path, stage_two: Path) -> None:
-    expected = {"config.yaml", "environment.json", "log.jsonl", "tensorboard", "checkpoints"}
+    expected = {
+        "config.yaml",
+        "environment.json",
+        "log.jsonl",
+        "tensorboard",
+        "checkpoints",
+        ".lock",
+    }
     assert names(stage_one) == {*expected, "model.safetensors"}
     assert names(stage_two) == {*expected, "model.safetensors", "scores"}
     for run in (stage_one, stage_two):
-        assert names(run / "checkpoints") == {"last.safetensors", "best.safetensors"}
+        kept = {"last.safetensors", "previous.safetensors", "best.safetensors"}
+        assert {"last.safetensors", "best.safetensors"} <= names(run / "checkpoints") <= kept
         (events,) = (run / "tensorboard").iterdir()
         assert events.stat().st_size > 1000
         environment = json.loads((run / "environment.json").read_text())

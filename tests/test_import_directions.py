@@ -51,7 +51,7 @@ MAY_IMPORT = {
 # Lines of Python that a room may have; a change that needs more raises the number, with a reason.
 BUDGET_LINES = {
     "blending": 950,
-    "config": 2050,
+    "config": 2100,
     "data": 11050,  # files known by content, animations, sideways and small faces, a sandbox
     "doctor": 1000,
     "evaluation": 2050,
@@ -65,7 +65,7 @@ BUDGET_LINES = {
     "synthesis": 1900,
     "teachers": 350,
     "top": 620,
-    "training": 900,
+    "training": 1000,  # two states kept, a lock on the folder
 }
 OPEN_TO_ALL = {"durable", "outcome", "__version__"}
 # Files of these rooms do not import each other, but what all of them share.

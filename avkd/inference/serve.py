@@ -14,6 +14,8 @@ from avkd.outcome import Outcome
 
 _log = logging.getLogger(__name__)
 _LEAST_TOKEN = 16
+KEEP_ALIVE = 60
+"""Seconds that a connection may stand idle; a client that uses it as it is closed sees an error."""
 
 
 def serve(config: ServeConfig) -> Outcome:
@@ -48,7 +50,14 @@ def serve(config: ServeConfig) -> Outcome:
         most_bytes=config.max_megabytes << 20,
     )
     _log.info("http://%s:%d  (Ctrl-C ends it)", config.host, config.port)
-    uvicorn.run(app, host=config.host, port=config.port, log_level="warning", server_header=False)
+    uvicorn.run(
+        app,
+        host=config.host,
+        port=config.port,
+        log_level="warning",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
     return Outcome("")
 
 

@@ -150,6 +150,8 @@ def create_app(
             job = jobs.receive(printable(name))
         except QueueFull:
             refused["queue full"] = refused.get("queue full", 0) + 1
+            # Whoever is cut off while sending never reads the answer.
+            await _read(request, most_bytes, lambda piece: None)
             raise HTTPException(
                 503, "too many files wait; try again", {"Retry-After": str(_RETRY_SECONDS)}
             ) from None
@@ -238,22 +240,27 @@ async def _receive(request: Request, path: Path, most_bytes: int) -> None:
     """Write the body of a request, counted as it comes.
 
     Raises:
-        HTTPException: it is too large, empty, or does not come.
+        HTTPException: it is too large, or does not come.
     """
+    with path.open("xb") as file:
+        await _read(request, most_bytes, file.write)
+
+
+async def _read(request: Request, most_bytes: int, take: Callable[[bytes], object]) -> None:
+    """Hand over the body of a request piece by piece; raises as `_receive`."""
     received = 0
     pieces = request.stream()
-    with path.open("xb") as file:
-        while True:
-            try:
-                piece = await asyncio.wait_for(anext(pieces, None), _SILENCE_SECONDS)
-            except TimeoutError:
-                raise HTTPException(408, "the file did not come") from None
-            if piece is None:
-                break
-            received += len(piece)
-            if received > most_bytes:
-                raise HTTPException(413, f"larger than {most_bytes >> 20} MB")
-            await asyncio.to_thread(file.write, piece)
+    while True:
+        try:
+            piece = await asyncio.wait_for(anext(pieces, None), _SILENCE_SECONDS)
+        except TimeoutError:
+            raise HTTPException(408, "the file did not come") from None
+        if piece is None:
+            return
+        received += len(piece)
+        if received > most_bytes:
+            raise HTTPException(413, f"larger than {most_bytes >> 20} MB")
+        await asyncio.to_thread(take, piece)
 
 
 def _answer(jobs: Jobs, job: Job) -> JobAnswer:

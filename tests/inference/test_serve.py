@@ -20,7 +20,7 @@ import uvicorn  # noqa: E402
 from fastapi import FastAPI  # noqa: E402
 
 from avkd.inference.jobs import Jobs  # noqa: E402
-from avkd.inference.serve import serve  # noqa: E402
+from avkd.inference.serve import KEEP_ALIVE, serve  # noqa: E402
 from avkd.inference.service import create_app  # noqa: E402
 
 Start = Callable[..., "Served"]
@@ -34,7 +34,9 @@ class Served:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning")
+        config = uvicorn.Config(
+            app, host="127.0.0.1", port=port, log_level="warning", timeout_keep_alive=KEEP_ALIVE
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()

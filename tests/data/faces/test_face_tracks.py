@@ -204,7 +204,9 @@ def test_a_face_in_a_turned_picture_is_where_it_is_in_the_upright_one(
     assert ((found.landmarks[0] > (left, top)) & (found.landmarks[0] < (right, bottom))).all()
 
 
-def test_a_sideways_photograph_is_judged_upright(tmp_path: Path) -> None:
+def test_a_sideways_photograph_is_judged_upright(
+    detector: face_detector_mtcnn.MtcnnDetector, tmp_path: Path
+) -> None:
     path = tmp_path / "sideways.png"
     Image.fromarray(np.rot90(read("astronaut.png"), 1)).save(path)
     plan = track_extraction.plan_tracks(SourceFile(path, "image"), crop_pixels=64)
