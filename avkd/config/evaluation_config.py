@@ -130,8 +130,8 @@ class CalibrateConfig(ComputeConfig):
 class PredictConfig(ComputeConfig):
     """Predict whether videos and pictures are forged: faces, windows, one probability each.
 
-    Every file is judged in a process of its own kind, so a file that crashes or hangs a decoder is
-    one row and costs no other.
+    Files are judged in worker processes, so one that crashes or hangs a decoder is one row and
+    costs no other.
     """
 
     files: tuple[Path, ...]

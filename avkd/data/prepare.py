@@ -66,7 +66,7 @@ class PrepareReport:
     """Files by outcome: ``ok`` or the reason of failure."""
     flags: dict[str, int]
     """Usable files by remark: ``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``,
-    ``no_sound_to_perturb``."""
+    ``hdr``, ``no_sound_to_perturb``."""
     seconds: float
 
     @property

@@ -9,9 +9,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import platform
+import re
 import struct
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 _MOST_FILE_BYTES = 16 << 20  # not nothing: standard error may be a file
 # Linux: system call numbers of what is forbidden, and the name of the machine in the filter.
@@ -46,6 +48,20 @@ def confine() -> tuple[str, ...]:
     if sys.platform == "linux" and platform.machine() in _NUMBERS and _filter_system_calls():
         taken.append("system calls")
     return tuple(taken)
+
+
+def limit_memory(gigabytes: float) -> None:
+    """Let this process take so much more memory than it holds now; Linux only, else no effect.
+
+    An allocation beyond fails, as `MemoryError` or an error of the library that asked.
+    """
+    with suppress(ImportError, OSError, AttributeError):
+        import resource
+
+        held = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        if held is not None:
+            most = int(held[1]) * 1024 + int(gigabytes * 2**30)
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _filter_system_calls() -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import multiprocessing
-import re
 import signal
 import time
 import traceback
@@ -19,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from avkd.outcome import Bug
@@ -268,17 +266,3 @@ def _is_out_of_memory(error: Exception) -> bool:
         # torch's, on the CPU and on a GPU
         isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
     )
-
-
-def limit_memory(gigabytes: float) -> None:
-    """Let this process take so much more memory than it holds now; Linux only, else no effect.
-
-    An allocation beyond fails, as `MemoryError` or an error of the library that asked.
-    """
-    with suppress(ImportError, OSError, AttributeError):
-        import resource
-
-        held = re.search(r"VmData:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        if held is not None:
-            most = int(held[1]) * 1024 + int(gigabytes * 2**30)
-            resource.setrlimit(resource.RLIMIT_DATA, (most, most))

@@ -44,7 +44,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
 from avkd.inference.evidence import Evidence
 from avkd.inference.heat_maps import HeatMethod, heat_maps
-from avkd.inference.shots import Faces
+from avkd.inference.shots import JoinedShots
 from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
@@ -222,7 +222,7 @@ class FilePredictor:
             source, plan = self._plan(path, search, max_seconds, max_minutes)
         except ValueError as error:  # also what is wrong with a sidecar
             return _cannot_tell(path, error, self)
-        faces = Faces([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
+        faces = JoinedShots([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
         try:
             windows = list(self._scores(source, plan, faces, batch_size, evidence))
         except MediaError as error:
@@ -370,7 +370,7 @@ class FilePredictor:
         self,
         source: SourceFile,
         plan: FilePlan,
-        faces: Faces,
+        faces: JoinedShots,
         batch_size: int,
         evidence: Evidence | None,
     ) -> Iterator[WindowScore | None]:
@@ -461,7 +461,7 @@ def _abstentions(plan: FilePlan, seen: ModelInput) -> list[Note]:
     return found
 
 
-def _joined_note(faces: Faces) -> tuple[Note, ...]:
+def _joined_note(faces: JoinedShots) -> tuple[Note, ...]:
     if not faces.num_joined:
         return ()
     message = f"{faces.num_joined} shot(s) were taken to show a face seen before, and joined to it"

@@ -13,7 +13,6 @@ from avkd import runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import sandbox
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
-from avkd.data.worker_pool import limit_memory
 from avkd.inference.evidence import Evidence, JudgedFile
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.judging import ModelFacts
@@ -54,6 +53,6 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
 def _predictor(config: PredictConfig) -> FilePredictor:
     machine = runtime.start(device=config.device, threads=config.threads)
     predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
-    limit_memory(config.max_gigabytes)
+    sandbox.limit_memory(config.max_gigabytes)
     sandbox.confine()  # now that everything is loaded
     return predictor

@@ -152,6 +152,8 @@ class Jobs:
 
     def close(self) -> None:
         """Take no more; leave no file behind."""
+        with self._lock:
+            self._jobs.clear()  # what is being judged finds no job, and writes nothing
         for _ in self._threads:
             self._waiting.put(None)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -178,8 +180,8 @@ class Jobs:
         try:
             (job.folder / MEDIA).unlink(missing_ok=True)
             write_verdict_page(job.page, [replace(file, verdict=verdict)], self._facts.rule)
-        except OSError as error:  # removed in between, or no room for the page
-            _log.warning("%s: no page (%s)", job.job_id, error)
+        except Exception:  # whatever a page fails on, this thread has other files to judge
+            _log.exception("%s: no page", job.job_id)
         job.verdict, job.finished, job.state = verdict, time.monotonic(), "done"
         with self._lock:
             self.decisions[verdict.decision] += 1

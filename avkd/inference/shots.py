@@ -18,7 +18,7 @@ _SAME_FACE = 0.9
 two people 0.1 % (2,169 and 26,751 pairs of 31 people; on GRID 75 % and 0.2 %; 2026-11-28)."""
 
 
-class Faces:
+class JoinedShots:
     """Which face each track of a file shows, decided when its first window is judged."""
 
     def __init__(self, spans: Sequence[tuple[int, int]]) -> None:

@@ -17,8 +17,6 @@ _MOST_FACES, _MOST_LINES = 30, 8  # shown of a file, the most suspicious first; 
 _WORDS = {
     "real": "no sign of forgery was found; that is no proof that there is none",
     "fake": "the score is above the threshold",
-    "uncertain": "the score is too near the threshold to say",
-    "cannot_tell": "the file could not be judged",
 }
 
 

@@ -383,3 +383,49 @@ def test_a_video_model_says_of_a_picture_that_it_cannot_tell(judge, tmp_path: Pa
     verdict = judge(path)
     assert verdict.decision == "cannot_tell" and codes(verdict.skipped) == ["single_picture"]
     assert "avkd distill" in verdict.reason
+
+
+# What leaves a file uncertain, and what is one face
+
+
+def write_textured(path: Path, there: list[range], *, scale: float = 1.0) -> None:
+    """One textured face that stands still, in some stretches of 70 frames."""
+    coarse = np.random.default_rng(0).integers(0, 255, (9, 20, 3), dtype=np.uint8)
+    write_video(path, [coarse.repeat(20, axis=0).repeat(20, axis=1)] * 70, crf=1)
+    points = (TEMPLATE * scale + np.array([10, 10])).tolist()
+    faces = [
+        {"frame": n, "box": [20, 20, 150, 160], "landmarks": points} for part in there for n in part
+    ]
+    sidecar = {"frames_per_second": 25.0, "size": [SIZE[1], SIZE[0]], "faces": faces}
+    face_tracks.face_sidecar_path(path).write_text(json.dumps(sidecar))
+
+
+def test_two_shots_of_one_face_are_one_face(judge, tmp_path: Path) -> None:
+    path = tmp_path / "shots.mp4"
+    write_textured(path, [range(26), range(40, 70)])
+    verdict = judge(path)
+    assert len(verdict.tracks) == 1
+    assert verdict.tracks[0].num_windows == len(verdict.windows) == 4
+    assert "joined_shots" in codes(verdict.warnings)
+    assert "several_faces" not in codes(verdict.warnings)
+
+
+@pytest.mark.parametrize(("pixels", "is_tiny"), [(15.0, True), (17.0, False)])
+def test_a_tiny_face_is_uncertain_whatever_its_score(
+    judge, tmp_path: Path, pixels: float, is_tiny: bool
+) -> None:
+    path = tmp_path / "tiny.mp4"
+    between = float(np.linalg.norm(TEMPLATE[1] - TEMPLATE[0]))
+    write_textured(path, [range(70)], scale=pixels / between)
+    verdict = judge(path)
+    assert ("tiny_face" in codes(verdict.warnings)) == is_tiny
+    assert not is_tiny or (verdict.decision == "uncertain" and "tiny" in verdict.reason)
+
+
+def test_hdr_is_uncertain(judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plain.mp4"
+    write_textured(path, [range(70)])
+    assert "hdr" not in codes(judge(path).warnings)
+    monkeypatch.setattr("avkd.data.media.video._HDR_TRANSFERS", range(20))  # every transfer
+    verdict = judge(path)
+    assert verdict.decision == "uncertain" and "hdr" in codes(verdict.warnings)

@@ -49,3 +49,20 @@ def test_no_network_no_program_no_large_file(tmp_path) -> None:
         pytest.skip("this kernel lets no process filter its system calls")
     assert taken == "large files, system calls"
     assert found.split() == ["refused"] * 5, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
+def test_a_file_takes_no_more_memory_than_it_may() -> None:
+    code = (
+        "import numpy as np; from avkd.data import sandbox; sandbox.limit_memory(0.25)\n"
+        "a = np.ones(1 << 24)\n"  # 128 MiB
+        "try: np.ones(1 << 25); print('allowed')\n"
+        "except MemoryError: print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": ":".join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert done.stdout.strip() == "refused", done.stderr

@@ -164,6 +164,20 @@ def test_a_job_that_is_deleted_while_it_is_judged_leaves_nothing(start: Start) -
     assert files_of(served) == ["page.html"]
 
 
+def test_a_page_that_cannot_be_made_ends_no_judging(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no picture of this")
+
+    monkeypatch.setattr("avkd.inference.jobs.write_verdict_page", broken)
+    served = start()
+    for _ in range(2):
+        answer = served.done(served.put("1.0").json()["id"])
+        assert answer["verdict"]["decision"] == "fake"
+        assert served.client.get(f"/v1/jobs/{answer['id']}/report").status_code == 404
+
+
 def test_verdicts_are_swept_away(start: Start) -> None:
     served = start(keep_seconds=0.0)
     job_id = served.put("1.0").json()["id"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.inference.shots import Faces, similarity, thumbnail
+from avkd.inference.shots import JoinedShots, similarity, thumbnail
 
 
 def crops(seed: int, *, shift: float = 0.0, length: int = 3) -> np.ndarray:
@@ -15,19 +15,19 @@ def crops(seed: int, *, shift: float = 0.0, length: int = 3) -> np.ndarray:
 
 
 def test_shots_of_one_face_are_one_face_and_others_are_not() -> None:
-    faces = Faces([(0, 10), (10, 20), (20, 30), (30, 40)])
+    faces = JoinedShots([(0, 10), (10, 20), (20, 30), (30, 40)])
     shown = [faces.face_of(track, crops(seed)) for track, seed in enumerate([1, 2, 1, 2])]
     assert shown == [0, 1, 0, 1] and faces.num_joined == 2
     assert faces.tracks_of({0}) == {0, 2} and faces.tracks_of({1}) == {1, 3}
 
 
 def test_faces_on_screen_together_are_two_however_alike() -> None:
-    faces = Faces([(0, 10), (5, 20), (20, 30)])
+    faces = JoinedShots([(0, 10), (5, 20), (20, 30)])
     assert [faces.face_of(track, crops(1)) for track in range(3)] == [0, 1, 0]
 
 
 def test_a_later_shot_is_compared_with_the_last_one_of_a_face() -> None:
-    faces = Faces([(0, 10), (10, 20)])
+    faces = JoinedShots([(0, 10), (10, 20)])
     first, last = crops(1), crops(2)
     assert faces.face_of(0, first) == 0 and faces.face_of(0, last) == 0
     assert faces.face_of(1, last) == 0

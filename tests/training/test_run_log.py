@@ -162,6 +162,9 @@ def test_a_run_folder_may_be_moved(tmp_path):
     folder.rename(tmp_path / "there")
     moved = replace(CONFIG, run=tmp_path / "there", resume=True)
     run_folder.start(tmp_path / "there", moved, resume=True)
+    assert (tmp_path / "there" / "config.yaml").read_text() == to_yaml(CONFIG)
+    with pytest.raises(ValueError, match="was started with"):  # moved, but another run
+        run_folder.start(tmp_path / "there", replace(LONGER, run=tmp_path / "there"), resume=True)
 
 
 def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):
