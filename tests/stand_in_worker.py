@@ -30,6 +30,8 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
         order = "1.0"
     if order == "bug":
         raise TypeError("no such argument")
+    if order == "memory":
+        raise MemoryError
     if order == "unreadable":
         raise OSError("input/output error")
     if order in ("", "empty"):

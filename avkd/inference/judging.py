@@ -20,6 +20,7 @@ FACTS, JUDGED = (f"avkd.inference.file_worker:{name}" for name in ("facts", "jud
 _MODEL_SECONDS = 600.0
 _MESSAGES = {
     "crashed": "reading it ended the process that did; the file is damaged or hostile",
+    "out_of_memory": "it takes more memory than it may; raise --max_gigabytes",
     "timeout": "it was not judged in time; raise --max_minutes, or lower --max_seconds",
 }
 
@@ -85,7 +86,8 @@ def _unjudged(outcome: Outcome[Path, JudgedFile], fingerprint: str) -> JudgedFil
     """The verdict on a file that its worker had no answer for."""
     code = outcome.status
     if code == "error":
-        code = "internal_error" if outcome.traceback else "io_error"
+        code = "io_error" if outcome.error is not None else "out_of_memory"
+        code = "internal_error" if outcome.traceback else code
     note = Note(code=code, message=_MESSAGES.get(code) or outcome.message)
     return JudgedFile(
         cannot_tell(
