@@ -59,7 +59,7 @@ setup(
         # torchaudio 2.11 is its last release and does not import beside torch 2.15 or newer.
         "torch>=2.11,<2.15",
         "torchaudio>=2.11",
-        "torchvision",
+        "torchvision",  # for the teachers of timm
         # Bounded are those whose inside we touch: AdamP's two private methods, the arguments of
         # av.open, timm's trunks and heads, jsonargparse's parser.
         "adamp>=0.3.0,<0.4",

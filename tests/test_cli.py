@@ -76,7 +76,12 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(
     ("module", "light_of"),
     [
-        ("avkd.inference.predict", "tensorboard librosa matplotlib sklearn timm transformers"),
+        ("avkd.inference.predict", "torch av scipy pandas matplotlib"),
+        (
+            "avkd.inference.file_worker",
+            "torchvision torch._dynamo scipy.sparse scipy.stats pandas matplotlib sklearn timm",
+        ),
+        ("avkd.data.prepare_file", "torch torchvision scipy.signal scipy.stats pandas sklearn"),
         ("avkd.data.build", "tensorboard librosa matplotlib sklearn timm"),
         ("avkd.doctor.doctor", "torch tensorboard librosa matplotlib timm"),
         ("avkd.stages.finetune", "librosa timm"),

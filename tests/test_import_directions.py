@@ -90,7 +90,7 @@ DOORS = {
     "mtcnn": ("avkd/data/faces/mtcnn_weights.py",),
     "lz4": ("avkd/data/faces/mtcnn_weights.py",),
     "PIL": ("avkd/data/", "avkd/blending/"),
-    "torchvision": ("avkd/data/",),
+    "torchvision": (),  # two seconds of import for what Pillow does as well
     "timm": ("avkd/models/image_teacher.py",),
     "transformers": ("avkd/models/image_teacher.py",),
     "huggingface_hub": ("avkd/models/image_teacher.py",),

@@ -13,8 +13,8 @@ import setuptools
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# Not imported: torch.utils.tensorboard asks for one, tests compare our mels with the other.
-BEHIND_OTHERS = {"tensorboard", "librosa"}
+# Not imported: torch.utils.tensorboard and timm ask for one each, tests compare our mels with one.
+BEHIND_OTHERS = {"tensorboard", "librosa", "torchvision"}
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from avkd.data.crops.prepared_corpus import (
 )
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
-from avkd.data.online_fakes import OnlineFakes, Role
-from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches
+from avkd.data.online_fakes import OnlineFakes
+from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches, Role
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule
 

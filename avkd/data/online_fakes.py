@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -23,9 +22,7 @@ from avkd.data.clip_items import ClipItem
 from avkd.data.faces.face_crop import template_points
 from avkd.data.manifest import FAKE, REAL
 from avkd.data.media.codec_round_trip import Codec, through_codec
-
-Role = Literal["stored", "online_real", "online_fake"]
-"""What a draw shows: the clip as it is stored; the real of a pair; the fake made of it."""
+from avkd.data.sampling import Role
 
 _TRIES = 12  # for a donor who is somebody else
 _LEAST_APART_FRAMES = 8  # of another moment

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from avkd.data.manifest import FAKE, REAL
-from avkd.data.online_fakes import Role
 from avkd.data.transforms import Views
 
 Balance = Literal["paired", "balanced", "natural"]
 Fakes = Literal["stored", "online", "both"]
+Role = Literal["stored", "online_real", "online_fake"]
+"""What a draw shows: the clip as it is stored; the real of a pair; the fake made of it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from einops import rearrange
-from scipy.signal import resample_poly
 
 from avkd.data.clock import SAMPLE_RATE_HZ
 from avkd.data.media.container import decoded_frames, open_container, packets_of, sound_stream
@@ -69,10 +68,7 @@ def waveform_of(
     if placed is None:
         return None
     samples, rate = placed
-    common = int(np.gcd(rate, sample_rate_hz))
-    # A polyphase filter is symmetric in time: it moves nothing, which the alignment relies on.
-    resampled = resample_poly(samples, sample_rate_hz // common, rate // common)
-    waveform = np.clip(resampled, -1.0, 1.0).astype(np.float32)
+    waveform = np.clip(_resampled(samples, rate, sample_rate_hz), -1.0, 1.0).astype(np.float32)
     if num_samples is None:
         return waveform
     return np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))
@@ -90,9 +86,7 @@ def _placed(
             continue
         rate = rate or frame.sample_rate
         mono = _mono(frame)
-        if frame.sample_rate != rate:
-            common = int(np.gcd(rate, frame.sample_rate))
-            mono = resample_poly(mono, rate // common, frame.sample_rate // common)
+        mono = _resampled(mono, frame.sample_rate, rate)
         if frame.pts is None:
             position = filled
         else:
@@ -112,6 +106,18 @@ def _placed(
         pieces.append(kept)
         filled += len(kept)
     return (np.concatenate(pieces), rate) if filled else None
+
+
+def _resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """At ``wanted`` instead of ``rate`` samples a second."""
+    if rate == wanted:
+        return samples
+    from scipy.signal import resample_poly  # takes a second to import
+
+    common = int(np.gcd(rate, wanted))
+    # A polyphase filter is symmetric in time: it moves nothing, which the alignment relies on.
+    resampled: np.ndarray = resample_poly(samples, wanted // common, rate // common)
+    return resampled
 
 
 def _mono(frame: Any) -> np.ndarray:
