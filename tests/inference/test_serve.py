@@ -274,10 +274,13 @@ def test_a_hundred_uploads_at_once_are_all_judged_or_told_to_come_again(start: S
     assert files_of(served) == ["page.html"] * 100
 
 
-def test_it_listens_beyond_this_machine_with_a_token_only(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "a.name.of.this.machine"])
+def test_it_listens_beyond_this_machine_with_a_token_only(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("AVKD_TOKEN", raising=False)
     with pytest.raises(ValueError, match="set a token in the environment variable AVKD_TOKEN"):
-        serve(ServeConfig(host="0.0.0.0"))
+        serve(ServeConfig(host=host))
     monkeypatch.setenv("AVKD_TOKEN", "short")
     with pytest.raises(ValueError, match="shorter than 16"):
         serve(ServeConfig())

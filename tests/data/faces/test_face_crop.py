@@ -81,6 +81,15 @@ def test_the_window_is_enough_and_the_outside_is_black() -> None:
     assert face_crop.needed_window(far_away, 400, 300) is None
 
 
+def test_the_fine_texture_of_a_close_up_does_not_alias() -> None:
+    """Stripes of one pixel, shrunk to less than a quarter, are grey and no new stripes."""
+    stripes = np.zeros((600, 600, 3), np.uint8)
+    stripes[:, ::2] = 255
+    matrix = np.array([[0.23, 0.0, 6.0], [0.0, 0.23, 6.0]])
+    inside = face_crop.warp(stripes, matrix, origin=(0, 0))[20:130, 20:130].astype(float)
+    assert abs(inside.mean() - 127.5) < 2 and inside.std() < 2
+
+
 def test_talking_does_not_move_the_crop() -> None:
     """Mouth corners pulled up and down at syllable rate must not shake the whole face."""
     frames = np.arange(60)

@@ -30,6 +30,7 @@ from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
 from avkd.data.media.writing import write_video
+from avkd.data.perturbations import picture_perturbations
 from avkd.data.perturbations.perturbations import COMPRESSION, KINDS, Perturbation
 from avkd.data.perturbations.perturbed_frames import perturbing
 from avkd.data.prepare import prepare
@@ -162,6 +163,14 @@ def test_blocks_are_counted_by_the_short_side_and_none_below_256(
         touched = (found[..., 0] == 128).sum()
         assert 0.8 * 64 * number * whole <= touched <= 64 * number * whole
     assert not image.any()
+
+
+def test_jpeg_keeps_colour_at_half_resolution() -> None:
+    """Columns of two colours of one brightness run into one another."""
+    columns = np.full((16, 16, 3), (200, 100, 100), np.uint8)
+    columns[:, 1::2] = (100, 151, 100)
+    red = picture_perturbations.jpeg(columns, 90, np.random.default_rng(0))[..., 0].astype(float)
+    assert np.abs(np.diff(red, axis=1)).max() < 20
 
 
 @pytest.mark.parametrize(("severity", "size"), [(1, 7), (3, 13), (5, 21)])
