@@ -4,8 +4,9 @@ Networks this small learn nothing: what is tested is that every step leaves what
 numbers recompute, that a stopped run ends as if it had not been stopped, and what is refused.
 """
 
+import contextlib
 import csv
-import itertools
+import io
 import json
 import os
 import signal
@@ -34,6 +35,7 @@ from avkd.models.model_file import load_model, read_header
 from avkd.reporting.score_frame import pool, records
 from avkd.reporting.scores import OK, read_scores
 from avkd.training.resume import load_state
+from avkd.training.run_log import RunLog
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXCLUDED = "FaceSwap"
@@ -43,6 +45,8 @@ LOOP = [
 ]
 VIDEO = ["--video.image_size", "32", "--video.width", "4", "--video.hidden", "16"]
 VIDEO += ["--video.reduced", "8"]
+ONE_EPOCH = ["--loop.epochs", "1"]
+TERMS = ("total", "classification", "agreement")
 SMALL = [*VIDEO, "--audio_width", "8", "--projection_dim", "16", "--predictor_dim", "32"]
 
 
@@ -120,6 +124,26 @@ def stage_one(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> Pat
     run = tmp_path_factory.mktemp("runs") / "stage_one"
     done("pretrain", *pretrain_arguments(corpora, run))
     return run
+
+
+class Untrained(NamedTuple):
+    code: int
+    said: str
+    was_written: bool
+    run: Path
+
+
+@pytest.fixture(scope="session")
+def untrained(corpora: Corpora, stage_one: Path) -> Untrained:
+    """A rate of nothing leaves the weights as drawn: refused, and then written by force."""
+    run, said = stage_one.with_name("untrained"), io.StringIO()
+    arguments = [a for a in pretrain_arguments(corpora, run) if a != "--force"]
+    arguments += [*ONE_EPOCH, "--optim.lr", "1e-12"]
+    with contextlib.redirect_stdout(said):
+        code = avkd("pretrain", *arguments)
+    was_written = (run / "model.safetensors").exists()
+    done("pretrain", *arguments, "--resume", "--force")
+    return Untrained(code, said.getvalue(), was_written, run)
 
 
 @pytest.fixture(scope="session")
@@ -263,21 +287,26 @@ def test_the_weight_of_the_auxiliary_task_reaches_the_backbone(
     corpora: Corpora, stage_one: Path, stage_two: Path
 ) -> None:
     """0.6 against 0.3 differ in nothing else; without it the auxiliary head is not even built."""
-    weights = {0.3: load_file(stage_two / "model.safetensors")}
+    logs, tensors = {0.3: log_rows(stage_two)}, {}
     for weight in (0.0, 0.6):
         run = stage_one.with_name(f"weight_{weight}")
-        done("finetune", *finetune_arguments(corpora, stage_one, run, weight))
-        weights[weight] = load_file(run / "model.safetensors")
-        logged = any("loss/agreement" in row for row in log_rows(run))
-        assert logged == (weight > 0)
+        done("finetune", *finetune_arguments(corpora, stage_one, run, weight), *ONE_EPOCH)
+        logs[weight], tensors[weight] = log_rows(run), load_file(run / "model.safetensors")
+    for weight in (0.3, 0.6):
+        terms = {name: logs[weight][0][f"loss/{name}"] for name in TERMS}
+        assert terms["total"] == pytest.approx(
+            terms["classification"] + weight * terms["agreement"], abs=1e-6
+        )
+    assert not any("loss/agreement" in row for row in logs[0.0])
+    # The same clips, seen by weights that one step has moved apart.
+    before, after = ([logs[w][step]["loss/classification"] for w in (0.3, 0.6)] for step in (0, 1))
+    assert before[0] == before[1] and after[0] != after[1]
     start = load_file(stage_one / "model.safetensors")
-    name = next(n for n in weights[0.3] if n.startswith("encoder.") and n.endswith("weight"))
-    for one, two in itertools.combinations(weights, 2):
-        assert not torch.equal(weights[one][name], weights[two][name]), (one, two)
-    for weight, tensors in weights.items():
-        moved = (tensors[name] - start[f"video_student.{name}"]).norm()
-        assert 0 < moved < 0.5 * tensors[name].norm(), f"{weight}: did not start from stage one"
-        assert any(n.startswith("auxiliary") for n in tensors) == (weight > 0)
+    for weight, found in tensors.items():
+        name = next(n for n in found if n.startswith("encoder.") and n.endswith("weight"))
+        moved = (found[name] - start[f"video_student.{name}"]).norm()
+        assert 0 < moved < 0.5 * found[name].norm(), f"{weight}: did not start from stage one"
+        assert any(n.startswith("auxiliary") for n in found) == (weight > 0)
 
 
 def test_the_teacher_of_stage_two_stays_what_stage_one_left(
@@ -318,13 +347,14 @@ def test_nothing_but_the_validation_side_can_select(corpora: Corpora, stage_two:
 
 def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_path: Path) -> None:
     run = tmp_path / "alone"
-    done("finetune", "--data", corpora.seen, "--run", run, "--ssl_weight", 0, *VIDEO, *LOOP)
+    given = ["--data", corpora.seen, "--run", run, "--ssl_weight", 0, *VIDEO, *LOOP, *ONE_EPOCH]
+    done("finetune", *given)
     header = read_header(run / "model.safetensors", kind="detector")
     assert header.provenance["pretrained"] is None and header.provenance["fake_fraction"] == 0.5
     done(
         *("evaluate", "--model", run / "model.safetensors", "--data", corpora.seen),
         *("--out", run / "table", "--split", "val", "--methods", "Deepfakes"),
-        *("--bootstrap_resamples", 100, "--device", "cpu"),
+        *("--bootstrap_resamples", 100, "--device", "cpu", "--tables_only"),
     )
     rows = read_scores(run / "table/scores/faceforensics.csv")
     assert {row.method for row in rows} == {"real", "Deepfakes"}
@@ -477,11 +507,21 @@ def stop_after(process: subprocess.Popen[str], run: Path, rows: int, number: int
 
 
 def test_a_terminated_pretraining_goes_on_as_if_nothing_had_happened(
-    corpora: Corpora, stage_one: Path
+    corpora: Corpora, stage_one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = stage_one.with_name("stage_one_stopped")
+    """The signal comes from inside: that a process of its own hears it, others test."""
+    run, advance, steps = stage_one.with_name("stage_one_stopped"), RunLog.advance, []
+
+    def stopping(self: RunLog, loss: float) -> None:
+        advance(self, loss)
+        steps.append(loss)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+
     arguments = pretrain_arguments(corpora, run)
-    assert stop_after(start("pretrain", *arguments), run, 2, signal.SIGTERM) == 143
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLog, "advance", stopping)
+        assert avkd("pretrain", *arguments) == 143
     total = len(log_rows(stage_one))
     assert 0 < len(log_rows(run)) < total, "it was stopped in the middle"
     assert not (run / "model.safetensors").exists()
@@ -522,17 +562,9 @@ def test_a_run_goes_on_with_its_own_settings_only(
     assert before == {path: path.read_bytes() for path in stage_one.rglob("*") if path.is_file()}
 
 
-def test_stage_one_at_chance_is_not_written_without_force(
-    corpora: Corpora, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "nothing_learnt"
-    arguments = [a for a in pretrain_arguments(corpora, run) if a != "--force"]
-    arguments += ["--loop.epochs", "1", "--optim.lr", "1e-9"]
-    assert avkd("pretrain", *arguments) == 4
-    assert "at chance" in capsys.readouterr().out
-    assert not (run / "model.safetensors").exists()
-    done("pretrain", *arguments, "--resume", "--force")
-    assert read_header(run / "model.safetensors", kind="cross_modal").decision is None
+def test_stage_one_at_chance_is_not_written_without_force(untrained: Untrained) -> None:
+    assert untrained.code == 4 and "at chance" in untrained.said and not untrained.was_written
+    assert read_header(untrained.run / "model.safetensors", kind="cross_modal").decision is None
 
 
 @pytest.mark.slow
@@ -643,7 +675,7 @@ def test_a_detector_may_see_the_face_larger_than_its_teacher_sees_the_mouth(
     assert read_header(model).preprocessing["region"] == "mouth"
     larger = [*VIDEO, "--video.image_size", "48"]
     arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
-    done("finetune", *arguments, *larger, "--start", "fitting")
+    done("finetune", *arguments, *larger, *ONE_EPOCH, "--start", "fitting")
     assert "come from" in caplog.text and "gru" in caplog.text
     header = read_header(tmp_path / "run" / "model.safetensors")
     assert header.preprocessing["image_size"] == 48 and header.preprocessing["region"] == "face"
@@ -698,19 +730,17 @@ def test_stage_two_draws_its_teachers_views_of_the_mouth(
 
 
 def test_the_control_of_a_random_teacher_is_another_stage_one_file(
-    corpora: Corpora, stage_one: Path, tmp_path: Path
+    corpora: Corpora, stage_one: Path, untrained: Untrained, tmp_path: Path
 ) -> None:
-    """What scripts/train_on_clips.sh does: a rate of nothing leaves the weights as drawn."""
-    random = pretrain_arguments(corpora, tmp_path / "random")
-    done("pretrain", *random, "--optim.lr", "1e-12")
-    teacher = tmp_path / "random" / "model.safetensors"
+    """What scripts/train_on_clips.sh does."""
+    teacher = untrained.run / "model.safetensors"
     drawn, trained = (
         load_model(path, kind="cross_modal").model.video_teacher.state_dict()
         for path in (teacher, stage_one / "model.safetensors")
     )
     assert not torch.equal(drawn["projector.linear.weight"], trained["projector.linear.weight"])
     arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
-    done("finetune", *arguments, "--teacher", str(teacher))
+    done("finetune", *arguments, *ONE_EPOCH, "--teacher", str(teacher))
     provenance = read_header(tmp_path / "run" / "model.safetensors").provenance
     assert provenance["teacher"] == read_header(teacher).sha256 != provenance["pretrained"]
 
