@@ -228,9 +228,17 @@ RULE = DecisionRule(threshold_logit=0.4, source="val")
 
 
 def write_folder(
-    folder: Path, rows: list[ClipScore], *, rule: DecisionRule | None = RULE, **changes: object
+    folder: Path,
+    rows: list[ClipScore],
+    *,
+    rule: DecisionRule | None = RULE,
+    pictures: bool = False,
+    **changes: object,
 ) -> Path:
-    """What `avkd evaluate` leaves, with a second dataset whose name sorts before the first."""
+    """What `avkd evaluate` leaves, with a second dataset whose name sorts before the first.
+
+    Without ``pictures``, which take seconds, it has neither a page nor a shortcut audit.
+    """
     other = [dataclasses.replace(row, dataset="a") for row in rows]
     model = Path(f"runs/{folder.name}/model.safetensors")
     head = make_head(model=str(model), **changes)
@@ -242,6 +250,7 @@ def write_folder(
         data=(Path("d"),),
         out=folder,
         bootstrap_resamples=100,
+        tables_only=not pictures,
     )
     trained_on = {"training_methods": ["real", "swap"]}
     header = ModelHeader(

@@ -138,7 +138,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def settings(model: Path, out: Path, *data: Path, **changes: object) -> EvaluateConfig:
     fields: dict = {"model": model, "data": data, "out": out, "bootstrap_resamples": 100}
-    return EvaluateConfig(**fields, device="cpu", threads=1, **changes)
+    return EvaluateConfig(**fields, device="cpu", threads=1, tables_only=True, **changes)
 
 
 def protocol_file(folder: Path, *lines: str) -> Path:
@@ -277,10 +277,10 @@ def test_a_folder_with_scores_of_something_else_is_refused_before_anything_is_sc
     model: Path, corpora: dict[str, Path], tmp_path: Path
 ) -> None:
     """E.g. the folder of a training, whose validation scores the report would take in."""
-    evaluate.evaluate(settings(model, tmp_path, corpora["one"], tables_only=True))
-    evaluate.evaluate(settings(model, tmp_path, corpora["one"], tables_only=True))  # its own
+    evaluate.evaluate(settings(model, tmp_path, corpora["one"]))
+    evaluate.evaluate(settings(model, tmp_path, corpora["one"]))  # its own
     report = (tmp_path / "report.md").read_bytes()
     with pytest.raises(ValueError, match=r"one\.csv: scores of another .* give another --out"):
-        evaluate.evaluate(settings(model, tmp_path, corpora["two"], tables_only=True))
+        evaluate.evaluate(settings(model, tmp_path, corpora["two"]))
     assert (tmp_path / "report.md").read_bytes() == report
     assert not (tmp_path / "scores" / "two.csv").exists()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from factories import contents, made_up_scores, write_folder
+from matplotlib.figure import Figure
 from sklearn import metrics as reference
 
 from avkd.config.evaluation_config import ReportConfig
@@ -14,6 +15,12 @@ from avkd.metrics.paired import delong_p_value
 from avkd.reporting import report_csv
 from avkd.reporting.plain_scores import read_plain_scores
 from avkd.reporting.recompute import recompute
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes seconds, and nothing here looks at the pictures."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 def made_up_table(seed: int = 0, size: int = 240) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from factories import (
     window_score,
     write_folder,
 )
+from matplotlib.figure import Figure
 
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
@@ -28,15 +29,22 @@ from avkd.reporting.recompute import recompute
 from avkd.reporting.scores import write_scores
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes seconds, and one test alone looks at the pictures."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+
+
 def remake(out: Path, *folders: Path) -> str:
     return recompute(ReportConfig(scores=folders, out=out, bootstrap_resamples=100)).text
 
 
 @pytest.mark.parametrize("rule", [RULE, None])
 def test_the_report_is_byte_for_byte_the_one_that_evaluate_wrote(
-    tmp_path: Path, rule: DecisionRule | None
+    tmp_path: Path, rule: DecisionRule | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = write_folder(tmp_path / "one", made_up_scores(), rule=rule)
+    monkeypatch.undo()
+    folder = write_folder(tmp_path / "one", made_up_scores(), rule=rule, pictures=True)
     text = remake(tmp_path / "again", folder)
     expected = {k: v for k, v in contents(folder).items() if not k.startswith("scores/")}
     assert b"quotes" in expected["report.md"] and b"never saw: reenact" in expected["report.md"]
