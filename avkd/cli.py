@@ -34,6 +34,8 @@ class Verb:
     function: str
     summary: str
     positional: str | None = None
+    in_many_processes: bool = False
+    """Knows what to do as one of the processes of torchrun."""
 
 
 VERBS: dict[str, Verb] = {
@@ -68,6 +70,7 @@ VERBS: dict[str, Verb] = {
         "avkd.config.training_config:PretrainConfig",
         "avkd.stages.pretrain:pretrain",
         "stage one: self-supervised, on real talking faces with sound",
+        in_many_processes=True,
     ),
     "probe": Verb(
         "avkd.config.evaluation_config:ProbeConfig",
@@ -78,11 +81,13 @@ VERBS: dict[str, Verb] = {
         "avkd.config.training_config:FinetuneConfig",
         "avkd.stages.finetune:finetune",
         "stage two: train a video detector, with the auxiliary task weighted by --ssl_weight",
+        in_many_processes=True,
     ),
     "distill": Verb(
         "avkd.config.image_config:DistillConfig",
         "avkd.stages.distill:distill",
         "train an image detector from labels, or from labels and a teacher",
+        in_many_processes=True,
     ),
     "evaluate": Verb(
         "avkd.config.evaluation_config:EvaluateConfig",
@@ -145,6 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb = VERBS.get(arguments[0])
     if verb is None:
         return _fail(f"avkd: unknown command {arguments[0]!r}{_likely_verb(arguments[0])}", 2)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not verb.in_many_processes:
+        able = ", ".join(name for name, verb in VERBS.items() if verb.in_many_processes)
+        return _fail(f"avkd {arguments[0]}: works in one process; torchrun is for {able}", 2)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return _run(arguments[0], verb, arguments[1:])

@@ -217,6 +217,13 @@ def test_a_wrong_setting_is_a_user_mistake(capsys):
     assert capsys.readouterr().err == "avkd synth: workers must be at least 1\n"
 
 
+def test_a_verb_for_one_process_is_no_process_of_torchrun(monkeypatch, capsys):
+    """Eight processes would write the same table eight times."""
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert cli.main(["report", "--scores", "x", "--out", "y"]) == 2
+    assert "torchrun is for pretrain, finetune, distill" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_no_corpus_is_a_user_mistake(tmp_path, capsys):
     pytest.importorskip("avkd.data.prepare", reason="avkd.data.prepare is not written yet")
     code = cli.main(

@@ -7,6 +7,7 @@ in seconds: what is tested is the wiring and the honesty, not the method.
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,86 @@ def test_a_stopped_distillation_goes_on_as_if_nothing_had_happened(
     if process.wait() == 143:
         done(*command, "--resume")
     assert_equal_models(tmp_path / "straight", tmp_path / "stopped")
+
+
+def in_two_processes(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", "-m", "avkd", "--", *map(str, arguments)),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ranks_of(process: subprocess.Popen[str]) -> list[int]:
+    """Ids of the processes that torchrun started."""
+    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return [int(number) for number in text.split()]
+
+
+@pytest.mark.slow
+def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end(
+    sets: Sets, teacher: Path, tmp_path: Path
+) -> None:
+    """One writer, every validation file once, and kill -9 of either costs time only."""
+    given = ["--teacher", teacher / "model.safetensors", "--views.crop", "true"]
+    given += ["--loop.epochs", 8]
+    straight = in_two_processes(*distill_arguments(sets, tmp_path / "straight", *given))
+    told = straight.communicate(timeout=300)[0]
+    assert straight.returncode == 0, told
+    assert told.count("wrote ") == 1 and len(log_rows(tmp_path / "straight")) == 8 * 4 + 8
+    scored = [row.sample_id for row in read_scores(tmp_path / "straight/scores/validation.csv")]
+    assert sorted(scored) == sorted(f"one/val_{n}.png" for n in range(SIDES["val"]))
+    for rank in (0, 1):
+        run = tmp_path / f"killed_{rank}"
+        command = distill_arguments(sets, run, *given)
+        process = in_two_processes(*command)
+        while not (run / "log.jsonl").exists() or len(log_rows(run)) < 7:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.01)
+        os.kill(ranks_of(process)[rank], signal.SIGKILL)
+        process.communicate(timeout=120)
+        assert process.returncode != 0 and not (run / "model.safetensors").exists()
+        again = in_two_processes(*command, "--resume")
+        told = again.communicate(timeout=300)[0]
+        assert again.returncode == 0, told
+        assert_equal_models(tmp_path / "straight", run)
+        ours, theirs = (
+            [{**row, "seconds": 0} for row in log_rows(folder)]
+            for folder in (run, tmp_path / "straight")
+        )
+        assert ours == theirs
+
+
+def test_a_run_is_not_resumed_on_other_data_unless_told(
+    sets: Sets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder has the same name, its pictures were made anew."""
+    data = tmp_path / "data"
+    shutil.copytree(sets.one, data)
+    command = ["distill", "--data", data, "--run", tmp_path / "run", *MODEL, *LOOP]
+    done(*command)
+    shutil.rmtree(data)
+    manifest = write_set(tmp_path / "anew", "one", seed=5)
+    prepare(manifest, data, detector="none", crop_pixels=32, workers=1)
+    longer = [*command, "--resume", "--loop.epochs", 3]  # a plateau does not know its end
+    assert avkd(*longer) == 2
+    assert "the data changed since" in capsys.readouterr().err
+    done(*longer, "--resume_changed", "true")
+    assert len([row for row in log_rows(tmp_path / "run") if "loss/total" in row]) == 3 * 4
+
+
+def test_a_run_made_longer_equals_one_that_was_so_from_the_start(
+    sets: Sets, teacher: Path, tmp_path: Path
+) -> None:
+    more = ["--model.widths", 8, 8, 8]
+    done(*distill_arguments(sets, tmp_path / "run", *more, "--loop.epochs", 1))
+    done(*distill_arguments(sets, tmp_path / "run", *more, "--resume"))
+    assert_equal_models(tmp_path / "run", teacher)
 
 
 def test_the_config_of_a_run_reloads_to_an_equal_one(sets: Sets, student: Path) -> None:

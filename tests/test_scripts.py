@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from factories import make_head, window_score
+from torch.distributed import run as torchrun
 
 from avkd import cli
 from avkd.config.load import parse
@@ -47,7 +48,7 @@ class Stage:
         self.calls_file = folder / "calls"
         commands = folder / "venv" / "bin"
         commands.mkdir(parents=True)
-        for name in ("avkd", "ruff", "mypy", "pytest"):
+        for name in ("avkd", "ruff", "mypy", "pytest", "torchrun"):
             (commands / name).write_text(STUB)
             (commands / name).chmod(0o755)
         stamp = folder / "venv" / ".installed"
@@ -122,6 +123,22 @@ def test_every_argument_is_passed_on_and_wins(
     config = config_of(stage.calls[0], stage.folder, monkeypatch)
     assert config.run == Path("runs/a b") and config.loop.epochs == 12
     assert config.data == (Path("one two"), Path("it's"), Path("$HOME *"))
+
+
+def test_a_training_on_many_gpus_is_what_follows(stage: Stage) -> None:
+    given = ["finetune", "--run", "runs/a b", "--loop.epochs", "2"]
+    assert stage.run("train_on_many_gpus.sh", *given) == 0, stage.output
+    one = ["--standalone", "--nproc_per_node", "gpu", "-m", "avkd", "--", *given]
+    assert stage.calls == [["torchrun", *one]]
+    several = {"NODES": "2", "RENDEZVOUS": "first:29500", "PROCESSES": "8"}
+    assert stage.run("train_on_many_gpus.sh", *given, **several) == 0, stage.output
+    (call,) = stage.calls
+    # torchrun itself takes these words for what they are.
+    found = torchrun.parse_args(call[1:])
+    assert (found.nnodes, found.rdzv_endpoint, found.nproc_per_node) == ("2", "first:29500", "8")
+    assert found.module and [found.training_script, *found.training_script_args] == ["avkd", *given]
+    job = REPOSITORY / "scripts" / "train_on_slurm.sbatch"
+    assert subprocess.run(["bash", "-n", str(job)]).returncode == 0
 
 
 def test_the_promised_command_sets_the_weight(

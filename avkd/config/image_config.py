@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.shared import require, require_data, shares
+from avkd.config.shared import check_resume, require, require_data, shares
 from avkd.config.training_config import DetectorConfig, LoopConfig
 
 MOST_CACHED_VIEWS = 1000
@@ -208,10 +208,13 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
     """Of the weights in the model file; half needs half the space and is then validated as such."""
     resume: bool = False
     """Continue the run in this folder."""
+    resume_changed: bool = False
+    """Continue it although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         self.check_detector()
         require_data(self.data)
+        check_resume(self)
         if self.fakes != "stored":
             is_whole = (self.select.parts, self.select.size) == (None, None)
             require(is_whole, "select.ratio and select.size have no effect on fakes made online")
@@ -244,6 +247,11 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
             1 <= (self.validation_frames or 1) <= self.frames_per_file,
             "validation_frames: want 1 to frames_per_file",
         )
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether no step depends on the length of the run, so that it may be made longer."""
+        return self.optim.decay == "plateau"
 
     @property
     def soft_weight(self) -> float:

@@ -11,7 +11,7 @@ from avkd.config.online_config import (
     check_false_alarms,
     check_online,
 )
-from avkd.config.shared import ComputeConfig, at_least, require_data, shares
+from avkd.config.shared import ComputeConfig, at_least, check_resume, require_data, shares
 from avkd.models.registry import NETWORKS, canonical_name
 
 Region = Literal["face", "mouth", "mixed"]
@@ -118,6 +118,11 @@ class OptimConfig:
                 "optim: want lr > 0, weight_decay >= 0, warmup_epochs >= 0, clip_norm > 0"
             )
 
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether the rate of a step does not depend on the length of the run."""
+        return self.decay == "constant" and None not in (self.lr, self.warmup_epochs)
+
     def base_rate(self, num_steps: int) -> float:
         """Rate at batch 256 for a run of ``num_steps``."""
         if self.lr is not None:
@@ -142,6 +147,9 @@ class LoopConfig(ComputeConfig):
     equally long; then epochs and validate_every_epochs are null."""
     batch_size: int = 64
     """Clips a step; in finetuning the clips of the forgery corpora."""
+    accumulate: int = 1
+    """Parts a step's batch is computed in, one after another, to need less memory; batch norms and
+    targets see a part each time. Processes of torchrun share a part, and see all of it."""
     workers: int = 0
     """Loader processes; any number gives the same stream of batches."""
     cache_gigabytes: float = 0.0
@@ -170,7 +178,7 @@ class LoopConfig(ComputeConfig):
                     "not go together: give both or neither"
                 )
         every = ("validate_every_epochs", "validate_every_steps")
-        at_least(self, 1, "epochs", "steps", "batch_size", *every, group="loop.")
+        at_least(self, 1, "epochs", "steps", "batch_size", "accumulate", *every, group="loop.")
         at_least(self, 0, "workers", "cache_gigabytes", "seed", group="loop.")
 
     def num_epochs(self, steps_per_epoch: int) -> int:
@@ -229,11 +237,14 @@ class PretrainConfig:
     """Seeded random windows of each of them that are measured."""
     resume: bool = False
     """Continue the run in this folder."""
+    resume_changed: bool = False
+    """Continue it although data, precision or code are no longer the same."""
     force: bool = False
     """Write the model file even if held-out retrieval is at chance."""
 
     def __post_init__(self) -> None:
         require_data(self.data)
+        check_resume(self)
         for momentum in (self.momentum_start, self.momentum_end):
             if momentum is not None and not 0.0 <= momentum <= 1.0:
                 raise ValueError(f"teacher momentum {momentum}: want 0..1")
@@ -243,6 +254,12 @@ class PretrainConfig:
             raise ValueError("validation_clips: retrieval over fewer than 8 clips says nothing")
         if self.validation_starts < 1:
             raise ValueError("validation_starts must be at least 1")
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether no step depends on the length of the run, so that it may be made longer."""
+        is_constant = self.momentum_start is not None and self.momentum_start == self.momentum_end
+        return self.optim.is_open_ended and is_constant
 
     def momentum(self, progress: float, num_steps: int) -> float:
         """Teacher momentum when ``progress``, 0..1, of a run of ``num_steps`` is done."""
@@ -324,9 +341,12 @@ class FinetuneConfig(DetectorConfig):
     """Length, batch, device, seed."""
     resume: bool = False
     """Continue the run in this folder."""
+    resume_changed: bool = False
+    """Continue it although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         require_data(self.data)
+        check_resume(self)
         self.check_detector()
         if self.fakes != "stored" and self.class_balance != "paired":
             raise ValueError(f"fakes {self.fakes}: they come in pairs; want class_balance paired")
@@ -358,6 +378,11 @@ class FinetuneConfig(DetectorConfig):
             raise ValueError("real_ratio must be at least 1; leave real_data empty to use none")
         if self.real_ratio != 1 and not self.real_data:
             raise ValueError("real_ratio has no effect without real_data; remove it")
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether no step depends on the length of the run, so that it may be made longer."""
+        return self.optim.is_open_ended
 
     @property
     def teacher_file(self) -> Path | None:

@@ -23,6 +23,10 @@ class Crops(Protocol):
         """Side S of the crops of a track."""
         ...
 
+    def digest(self, path: str) -> str:
+        """SHA-256 of what is stored of a track."""
+        ...
+
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32 in pixels of the crop; NaN where they are not known."""
         ...

@@ -6,8 +6,10 @@ Reads crop stores only, never a source video. Every random choice is a function 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from avkd import durable
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
@@ -31,8 +34,11 @@ from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches, Role
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule
 
+logger = logging.getLogger(__name__)
+
 # Names of the random streams of one clip; their numbers must never change.
 _START, _STUDENT, _TEACHER, _ONLINE = range(4)
+_MOST_STAND_INS = 8  # more in a row are no damaged track, but a corpus that is not there
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,39 @@ class TrainingClips(Dataset[ClipBatch]):
         return len(self.items)
 
     def __getitem__(self, key: ClipKey) -> ClipBatch:
-        """The clip of ``key`` as a batch of one."""
+        """The clip of ``key`` as a batch of one.
+
+        Where its track cannot be read, that of the next item of the same label is drawn instead;
+        the batch says so.
+
+        Raises:
+            ValueError: as many tracks one after another cannot be read; names the last.
+        """
+        try:
+            return self._clip(key)
+        except (OSError, ValueError) as error:
+            damaged, problem = self.items[key.item].sample, error
+        for item in self._next_alike(key.item):
+            position = item if key.position == key.item else key.position
+            try:
+                clip = self._clip(replace(key, item=item, position=position))
+            except (OSError, ValueError) as error:
+                problem = error
+                continue
+            logger.warning(
+                *("%s: %s; shown instead: %s", damaged.sample_id, problem, clip.sample_ids[0])
+            )
+            return replace(clip, replaced=(damaged.sample_id,))
+        raise problem
+
+    def _next_alike(self, index: int) -> Iterator[int]:
+        """Items of the same label, the next one first, as many as may stand in for one."""
+        numbers = (n % len(self.items) for n in range(index + 1, index + len(self.items)))
+        label = self.items[index].sample.label
+        alike = (n for n in numbers if self.items[n].sample.label == label)
+        return islice(alike, _MOST_STAND_INS)
+
+    def _clip(self, key: ClipKey) -> ClipBatch:
         item, start = self.items[key.item], self.start_frame(key)
         length, slack = self.model_input.clip_frames, self.model_input.slack(item.crop_pixels)
         frames, is_fake = self._frames(key.item, start), item.sample.label == FAKE
@@ -178,6 +216,12 @@ class TrainingClips(Dataset[ClipBatch]):
             sample_ids=(item.sample.sample_id,),
             draws=torch.tensor([[key.epoch, key.item, start]]),
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of which tracks there are and of their stored bytes."""
+        tracks = [(item.sample, item.store) for item in self.items]
+        return durable.fingerprint([(s.sample_id, store.digest(s.path)) for s, store in tracks])
 
     def start_frame(self, key: ClipKey) -> int:
         """First frame of the clip of ``key``."""
@@ -280,23 +324,39 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
 def training_loader(
     dataset: TrainingClips, batches: EpochBatches, *, workers: int, pin_memory: bool
 ) -> Callable[[int, int], Iterable[ClipBatch]]:
-    """Loaders by (epoch, first batch); the number of workers changes nothing but the speed.
+    """Batches by (epoch, first batch); the number of workers changes nothing but the speed.
 
-    Each has its own generator: making a loader's iterator draws from one, and drawing from the
-    global one would shift every dropout mask after a resume.
+    Workers live as long as what is returned. It has a generator of its own: making a loader's
+    iterator draws from one, and drawing from the global one would shift every dropout mask after a
+    resume.
     """
+    places = _Places(batches)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=places,
+        num_workers=workers,
+        collate_fn=ClipBatch.collate,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        generator=torch.Generator().manual_seed(0),
+    )
 
     def rest_of_epoch(epoch: int, first: int) -> Iterable[ClipBatch]:
-        return DataLoader(
-            dataset,
-            batch_sampler=list(batches.epoch(epoch, first)),
-            num_workers=workers,
-            collate_fn=ClipBatch.collate,
-            pin_memory=pin_memory,
-            generator=torch.Generator().manual_seed(0),
-        )
+        places.next = (epoch, first)
+        return loader
 
     return rest_of_epoch
+
+
+class _Places:
+    """Batches from the place that was asked for last."""
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self._batches = batches
+        self.next = (0, 0)
+
+    def __iter__(self) -> Iterator[list[ClipKey]]:
+        return self._batches.epoch(*self.next)
 
 
 def _waveform(item: ClipItem, start_frame: int) -> Tensor:

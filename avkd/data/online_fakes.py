@@ -177,6 +177,9 @@ class _FixedDraw:
     def crop_pixels(self, path: str) -> int:
         return self.item.store.crop_pixels(path)
 
+    def digest(self, path: str) -> str:
+        return self.item.store.digest(path)
+
     def landmarks(self, path: str) -> np.ndarray:
         return self.item.store.landmarks(path)
 

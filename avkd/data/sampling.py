@@ -7,7 +7,7 @@ it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -59,33 +59,30 @@ class ClipBatch:
     """(B,) ids of the samples, for error messages and pictures."""
     draws: Tensor
     """(B, 3) int: epoch and item of each clip's key, and its first frame."""
+    replaced: tuple[str, ...] = ()
+    """Ids of samples that could not be read, in whose place another clip is shown."""
 
     def __len__(self) -> int:
         return len(self.sample_ids)
 
     def to(self, device: torch.device) -> ClipBatch:
         """The same batch on ``device``."""
-
-        def moved(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
-
-        return dataclasses.replace(
-            self,
-            frames=self.frames.to(device, non_blocking=True),
-            waveform=moved(self.waveform),
-            landmarks=moved(self.landmarks),
-            labels=self.labels.to(device, non_blocking=True),
-            student=self.student.to(device),
-            teacher=self.teacher.to(device),
-            draws=self.draws.to(device, non_blocking=True),
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> ClipBatch:
         """Called by the loader so that copies to a GPU overlap."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
         return dataclasses.replace(
             self,
-            frames=self.frames.pin_memory(),
-            waveform=None if self.waveform is None else self.waveform.pin_memory(),
+            frames=change(self.frames),
+            waveform=None if self.waveform is None else change(self.waveform),
+            landmarks=None if self.landmarks is None else change(self.landmarks),
+            labels=change(self.labels),
+            student=self.student.each(change),
+            teacher=self.teacher.each(change),
+            draws=change(self.draws),
         )
 
     @staticmethod
@@ -100,6 +97,7 @@ class ClipBatch:
             teacher=Views.cat([clip.teacher for clip in clips]),
             sample_ids=tuple(sample_id for clip in clips for sample_id in clip.sample_ids),
             draws=torch.cat([clip.draws for clip in clips]),
+            replaced=tuple(sample_id for clip in clips for sample_id in clip.replaced),
         )
 
 

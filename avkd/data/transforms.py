@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,13 +64,17 @@ class Views:
     zoom: Tensor
     """(B,) float: how far the window closes in on the mouth, 0 = all of it, 1 = the mouth alone."""
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Views:
+        """Views of changed tensors."""
+        return Views(*(change(getattr(self, f.name)) for f in _FIELDS))
+
     def to(self, device: torch.device) -> Views:
         """The same views on ``device``."""
-        return Views(*(getattr(self, f.name).to(device, non_blocking=True) for f in _FIELDS))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def where(self, keep: Tensor) -> Views:
         """The views of the clips for which ``keep``, (B,) bool, is true."""
-        return Views(*(getattr(self, f.name)[keep] for f in _FIELDS))
+        return self.each(lambda tensor: tensor[keep])
 
     @staticmethod
     def cat(views: list[Views]) -> Views:

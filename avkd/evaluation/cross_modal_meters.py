@@ -8,7 +8,7 @@ are over speakers. Knows no training; what each number means stands in `represen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,22 @@ def measure(
         speaker, where only what is said can tell them apart; chance levels; alignment error;
         ``position_only_share`` and ``target_spread`` of the teachers' projections (the worse).
     """
-    seen = _see(network, items, places, model_input, machine, batch_size)
-    video, audio = seen["video_prediction"], seen["audio_prediction"]
-    video_target, audio_target = seen["video_target"], seen["audio_target"]
+    seen = look(
+        network, items, places, model_input=model_input, machine=machine, batch_size=batch_size
+    )
+    return meters_of(seen, items)
+
+
+def meters_of(seen: Sequence[Mapping[str, Tensor]], items: Sequence[ClipItem]) -> dict[str, float]:
+    """Meters of what was `look`ed at, of B clips; as `measure`."""
+    joined = {
+        name: rearrange([of_clip[name] for of_clip in seen], "b r t d -> r b t d")
+        for name in seen[0]
+    }
+    video, audio = joined["video_prediction"], joined["audio_prediction"]
+    video_target, audio_target = joined["video_target"], joined["audio_target"]
     projections = [
-        rearrange(seen[name], "r b t d -> (r b) t d")
+        rearrange(joined[name], "r b t d -> (r b) t d")
         for name in ("video_projection", "audio_projection")
     ]
     speakers = speakers_of(items)
@@ -91,7 +102,7 @@ def measure(
             health.alignment_error_frames(p, z) for p, z in zip(video, audio_target, strict=True)
         ),
         "position_only_share": max(map(health.position_only_share, projections)),
-        "target_spread": min(map(health.target_spread, projections)),
+        "target_spread": min(health.target_spread(each).item() for each in projections),
         "num_clips": float(len(items)),
     }
 
@@ -167,15 +178,17 @@ def speakers_of(items: Sequence[ClipItem]) -> list[str | None]:
     return [next(iter(item.sample.identities), None) for item in items]
 
 
-def _see(
+@torch.no_grad()
+def look(
     network: CrossModalNetwork,
     items: Sequence[ClipItem],
-    places: Places,
+    places: Sequence[Sequence[Window]],
+    *,
     model_input: ModelInput,
     machine: Runtime,
     batch_size: int,
-) -> dict[str, Tensor]:
-    """Predictions, targets and projections, each (R, B, T, P) float32 on the CPU."""
+) -> list[dict[str, Tensor]]:
+    """Of each clip predictions, targets and projections, (R, T, P) float32 on the CPU."""
     found: dict[str, list[Tensor]] = {}
     clips = WindowClips(items, model_input, with_sound=True, windows=places)
     for batch, _ in clips.batches(batch_size):
@@ -188,10 +201,11 @@ def _see(
         del output["video_student"]
         for name, value in output.items():
             found.setdefault(name, []).append(value.float().cpu())
-    return {
-        name: rearrange(torch.cat(parts), "(b r) t d -> r b t d", b=len(items))
+    by_clip = {
+        name: rearrange(torch.cat(parts), "(b r) t d -> b r t d", b=len(items))
         for name, parts in found.items()
     }
+    return [{name: of[n] for name, of in by_clip.items()} for n in range(len(items))]
 
 
 def _mean(values: Any) -> float:

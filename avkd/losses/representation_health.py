@@ -87,10 +87,10 @@ def position_only_share(target: Tensor) -> float:
     return (by_position.square().mean() / centred.square().mean().clamp_min(1e-12)).item()
 
 
-def target_spread(target: Tensor) -> float:
-    """Mean deviation of unit-length targets, scaled so that 1 is full spread and 0 is collapse."""
+def target_spread(target: Tensor) -> Tensor:
+    """Mean deviation, (), of unit-length targets, scaled: 1 is full spread and 0 is collapse."""
     unit = functional.normalize(rearrange(target.float(), "b t d -> (b t) d"), dim=-1)
-    return (unit.std(dim=0).mean() * math.sqrt(unit.shape[-1])).item()
+    return unit.std(dim=0).mean() * math.sqrt(unit.shape[-1])
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ loss, optimiser or schedule. Legend: see ``encoders.py``.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -153,6 +154,8 @@ class CrossModalNetwork(nn.Module):
         teacher_video: Tensor,
         student_audio: Tensor,
         teacher_audio: Tensor,
+        *,
+        gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
     ) -> CrossModalOutput:
         """Predict and make the targets for one batch.
 
@@ -161,16 +164,18 @@ class CrossModalNetwork(nn.Module):
             teacher_video: clean views of the same clips (B, 3, T, H, W).
             student_audio: masked log-mel (B, 1, 4T, M).
             teacher_audio: clean log-mel (B, 1, 4T, M).
+            gathered: where several processes share a batch, from what this one has to what all
+                have; the output but ``video_student`` is then of the whole batch.
         """
         with torch.no_grad():
-            video_projection = self.video_teacher(teacher_video)
-            audio_projection = self.audio_teacher(teacher_audio)
+            video_projection = gathered(self.video_teacher(teacher_video))
+            audio_projection = gathered(self.audio_teacher(teacher_audio))
             video_target = self.video_normalisation(video_projection)
             audio_target = self.audio_normalisation(audio_projection)
         encoded, video_prediction = self.video_student(student_video)
         return CrossModalOutput(
-            video_prediction=video_prediction,
-            audio_prediction=self.audio_student(student_audio),
+            video_prediction=gathered(video_prediction),
+            audio_prediction=gathered(self.audio_student(student_audio)),
             video_target=video_target,
             audio_target=audio_target,
             video_projection=video_projection,
@@ -194,6 +199,8 @@ class CrossModalNetwork(nn.Module):
             (self.audio_teacher, self.audio_student),
         )
         for teacher, student in pairs:
-            student_parameters = dict(student.named_parameters())
-            for name, parameter in teacher.named_parameters():
-                parameter.lerp_(student_parameters[name], 1 - momentum)
+            followed = dict(student.named_parameters())
+            followers = dict(teacher.named_parameters())
+            torch._foreach_lerp_(
+                list(followers.values()), [followed[name] for name in followers], 1 - momentum
+            )

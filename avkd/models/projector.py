@@ -19,7 +19,7 @@ class BatchNormOverTime(nn.Module):
     def forward(self, steps: Tensor) -> Tensor:
         """Normalise ``steps`` (B, T, D); same shape out."""
         flat = self.norm(rearrange(steps, "b t d -> (b t) d"))
-        return rearrange(flat, "(b t) d -> b t d", b=steps.shape[0])
+        return rearrange(flat, "(b t) d -> b t d", t=steps.shape[1])
 
 
 class Projector(nn.Module):

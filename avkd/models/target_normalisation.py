@@ -88,9 +88,9 @@ class TargetNormalisation(nn.Module):
 
     def _note(self, name: str, value: Tensor) -> None:
         """Move a noted statistic towards that of this batch; the first batches count alike."""
-        share = max(_LEAST_MOMENTUM, 1.0 / (int(self.num_batches) + 1))
         noted = getattr(self, name)
-        noted.lerp_(value.to(noted.dtype), share)
+        share = (1.0 / (self.num_batches.double() + 1.0)).clamp_min(_LEAST_MOMENTUM)
+        noted.lerp_(value.to(noted.dtype), share.to(noted.dtype))
 
 
 def covariance_of(centred: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ loaded without a check and ran at every step, ours is strict and may be asked on
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -25,9 +27,10 @@ from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
 from avkd.outcome import Outcome
 from avkd.stages.runner import start_machine, train_detector
-from avkd.teachers.output_cache import OutputCache
+from avkd.teachers.output_cache import OutputCache, TeacherOutputs
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
-from avkd.training import optim
+from avkd.training import distributed, optim
+from avkd.training.distributed import gathered
 from avkd.training.loop import Plan, StepOutput
 from avkd.training.optim import PlateauSchedule, WarmupSchedule
 
@@ -69,12 +72,12 @@ class DistillStep(nn.Module):
 
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch; student and teacher see ``batch.student``, the very same view."""
-        logit = self.student(*self.model_input.see(batch, batch.student)).logit
-        hard = prior_corrected_cross_entropy(logit, batch.labels, self.fake_fraction)
+        logit = gathered(self.student(*self.model_input.see(batch, batch.student)).logit)
+        hard = prior_corrected_cross_entropy(logit, gathered(batch.labels), self.fake_fraction)
         (teacher,) = self._teacher
         if teacher is None:
             return StepOutput(hard, {"loss/hard": hard})
-        taught = teacher(batch)
+        taught = TeacherOutputs(*map(gathered, teacher(batch)))
         if self.temperature is None:
             soft = logit_mean_squares(logit, taught.logit, weight=taught.weight)
         else:
@@ -111,9 +114,13 @@ def distill(config: DistillConfig) -> Outcome:
     teacher_file = None if config.teacher is None else TeacherModel(config.teacher, machine)
     num_views = _num_views(config, teacher_file, data.training)
     batches, fake_fraction = _batches(config, data.training, num_views)
+    teacher = None
+    if teacher_file is not None:
+        asked = partial(_teacher, config, teacher_file, data, num_views)
+        teacher = distributed.after_first(asked)
     step = DistillStep(
         student,
-        None if teacher_file is None else _teacher(config, teacher_file, data, num_views),
+        teacher,
         soft_weight=config.soft_weight,
         temperature=None if config.soft == "mse" else config.temperature or _TEMPERATURE,
         fake_fraction=fake_fraction,
@@ -188,6 +195,7 @@ def _plan(config: DistillConfig, steps_per_epoch: int) -> Plan:
         validate_every_epochs=config.loop.epochs_between_validations(steps_per_epoch),
         select="selection",
         algorithm=config.optim.algorithm,
+        accumulate=config.loop.accumulate,
         patience=config.optim.stop_after,
     )
 

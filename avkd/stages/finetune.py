@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from avkd.models.model_file import (
 from avkd.outcome import Outcome
 from avkd.stages.runner import start_machine, train_detector
 from avkd.training import optim
+from avkd.training.distributed import gathered
 from avkd.training.loop import StepOutput
 from avkd.training.run import plan_of
 
@@ -81,19 +83,20 @@ class FinetuneStep(nn.Module):
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch of forgery clips and further real clips."""
         output = self.detector(*self.model_input.see(batch, batch.student))
-        classification = prior_corrected_cross_entropy(
-            output.logit, batch.labels, self.fake_fraction
-        )
-        terms = {"loss/classification": classification, **_logit_means(output.logit, batch.labels)}
-        real = batch.labels == 0
-        if self.teacher is None or self.teacher_input is None or not real.any():
+        logit, labels = gathered(output.logit), gathered(batch.labels)
+        classification = prior_corrected_cross_entropy(logit, labels, self.fake_fraction)
+        terms = {"loss/classification": classification, **_logit_means(logit, labels)}
+        if self.teacher is None or self.teacher_input is None or not (labels == 0).any():
             return StepOutput(classification, terms)
-        with torch.no_grad():
-            (clean,) = self.teacher_input.view(batch.frames[real], None, batch.teacher.where(real))
-            target = self.teacher(clean)
-        agreement = negative_cosine(
-            self.detector.auxiliary_prediction(output.features[real]), target
-        )
+        real = batch.labels == 0
+        prediction = self.detector.auxiliary_prediction(output.features[real])
+        target = torch.zeros_like(prediction)
+        if real.any():  # in this process
+            where = batch.teacher.where(real)
+            with torch.no_grad():
+                (clean,) = self.teacher_input.view(batch.frames[real], None, where)
+                target = self.teacher(clean)
+        agreement = negative_cosine(gathered(prediction), gathered(target))
         terms["loss/agreement"] = agreement
         return StepOutput(classification + self.ssl_weight * agreement, terms)
 
@@ -143,6 +146,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
         fake_fraction=batches.fake_fraction,
     ).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
+    plan = replace(plan, some_unused=step.teacher is not None)  # by batches without a real clip
     return train_detector(
         config,
         step,

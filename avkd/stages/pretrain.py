@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -19,7 +18,7 @@ from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, ShuffledBatches
-from avkd.evaluation.cross_modal_meters import Places, measure, random_places
+from avkd.evaluation.cross_modal_meters import Places, look, meters_of, random_places
 from avkd.evaluation.linear_baseline import linear_baseline
 from avkd.losses import representation_health as health
 from avkd.losses.agreement import negative_cosine
@@ -28,7 +27,7 @@ from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.model_file import save_model
 from avkd.outcome import ExitCode, Outcome
 from avkd.stages.runner import picture, start_machine, train_stage
-from avkd.training import optim, run_folder
+from avkd.training import distributed, optim, run_folder
 from avkd.training.loop import Plan, StepOutput
 from avkd.training.run import plan_of
 from avkd.training.run_log import RunLog
@@ -79,15 +78,16 @@ class PretrainStep(nn.Module):
         (student_view,) = self.model_input.see(batch, batch.student)
         (teacher_view,) = self.model_input.see(batch, batch.teacher)
         output = self.network(
-            student_view, teacher_view, transforms.apply_audio(mel, batch.student), mel
+            *(student_view, teacher_view, transforms.apply_audio(mel, batch.student), mel),
+            gathered=distributed.gathered,
         )
         video_loss = negative_cosine(output.video_prediction, output.audio_target)
         audio_loss = negative_cosine(output.audio_prediction, output.video_target)
         terms = {
             "loss/video_predicts_audio": video_loss,
             "loss/audio_predicts_video": audio_loss,
-            "targets/video_spread": torch.tensor(health.target_spread(output.video_projection)),
-            "targets/audio_spread": torch.tensor(health.target_spread(output.audio_projection)),
+            "targets/video_spread": health.target_spread(output.video_projection),
+            "targets/audio_spread": health.target_spread(output.audio_projection),
         }
         return StepOutput(video_loss + audio_loss, terms)
 
@@ -115,7 +115,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
     """
     machine = start_machine(config.loop)
     data = build.pretrain_data(config)
-    run_folder.check(config.run, config, resume=config.resume)
+    distributed.told_by_first(lambda: run_folder.check(config.run, config, resume=config.resume))
     model_input = data.training.model_input
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
     plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
@@ -127,17 +127,18 @@ def pretrain(config: PretrainConfig) -> Outcome:
         num_steps=plan.total_steps,
     ).to(machine.device)
     places = random_places(data.validation, config.validation_starts)
-    baseline = _baseline(data, places)
+    baseline = distributed.told_by_first(lambda: _baseline(data, places))
 
     def meters() -> dict[str, float]:
-        values = measure(
+        seen = look(
             step.network,
-            data.validation,
-            places,
+            distributed.chunk_of(data.validation),
+            distributed.chunk_of(places),
             model_input=model_input,
             machine=machine,
             batch_size=config.loop.batch_size,
         )
+        values = meters_of(distributed.joined(seen), data.validation)
         return {**values, "linear_baseline": baseline}
 
     def importance(seen: Tensor) -> Tensor | None:
@@ -154,7 +155,10 @@ def pretrain(config: PretrainConfig) -> Outcome:
     train_stage(
         config, step, plan, data.training, batches, machine, validate=validate, charts=_CHARTS
     )
-    return _export(config, plan, step, arguments, data, meters())
+    values = meters()
+    if not distributed.is_first():
+        return Outcome("")
+    return _export(config, plan, step, arguments, data, values)
 
 
 def _baseline(data: build.PretrainData, places: Places) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +29,7 @@ from avkd.models.model_file import round_to_half
 from avkd.outcome import Outcome
 from avkd.reporting.figures.results import roc_image
 from avkd.runtime import Runtime
+from avkd.training import distributed
 from avkd.training.loop import Plan, Progress, TrainingStep
 from avkd.training.run import train
 from avkd.training.run_log import RunLog
@@ -44,7 +46,10 @@ class DetectorStep(TrainingStep, Protocol):
 
 def start_machine(loop: LoopConfig) -> Runtime:
     """Choose device and precision, and seed the weights."""
-    machine = runtime.start(device=loop.device, precision=loop.precision, threads=loop.threads)
+    device = distributed.start(loop.device)
+    machine = runtime.start(device=device, precision=loop.precision, threads=loop.threads)
+    precision = distributed.told_by_first(lambda: machine.precision)
+    machine = replace(machine, precision=precision)
     runtime.seed_everything(loop.seed)
     return machine
 
@@ -70,8 +75,10 @@ def train_stage(
         FileExistsError: the run folder holds a run and ``config.resume`` is not set.
     """
     pinned = machine.device.type == "cuda"
-    loader = training_loader(clips, batches, workers=config.loop.workers, pin_memory=pinned)
-    audit = loader_audit.audit(loader) if audited else None
+    loader = partial(training_loader, clips, workers=config.loop.workers, pin_memory=pinned)
+    audit = None
+    if audited:
+        audit = distributed.told_by_first(lambda: loader_audit.audit(loader(batches)))
     progress = train(
         step,
         plan,
@@ -79,7 +86,8 @@ def train_stage(
         config=config,
         continued=config.resume,
         machine=machine,
-        batches=loader,
+        made_of={"data": clips.fingerprint},
+        batches=loader(distributed.SharedBatches(batches, plan.accumulate)),
         validate=validate,
         charts=charts,
     )
@@ -116,14 +124,16 @@ def train_detector(
     seen = data.training.model_input
 
     def validation(frames: int | None, show_progress: bool = False) -> Validation:
-        return Validation.of(
+        found = Validation.of(
             detector,
-            data.validation,
+            distributed.chunk_of(data.validation),
             seen if frames is None else replace(seen, windows_per_file=frames),
             machine,
             batch_size=batch_size,
-            show_progress=show_progress,
+            show_progress=show_progress and distributed.is_first(),
         )
+        corpora = dict.fromkeys(distributed.joined(found.corpora))
+        return Validation(tuple(distributed.joined(found.rows)), tuple(corpora))
 
     def validate(log: RunLog, steps: int) -> Mapping[str, float]:
         found = validation(validation_frames)
@@ -139,8 +149,11 @@ def train_detector(
     )
     if half_precision:
         round_to_half(detector)
+    found = validation(None, show_progress=True)
+    if not distributed.is_first():
+        return Outcome("")
     return export_detector(
-        validation(None, show_progress=True),
+        found,
         detector,
         folder=config.run,
         verb="finetune" if isinstance(config, FinetuneConfig) else "distill",

@@ -1,6 +1,6 @@
 """The one training loop: knows a step, a stream of batches and a validation, but no task.
 
-Order in a step: set the rate, forward, check, backward, check, clip, update, then the step's own
+Order in a step: set the rate, forward, backward, clip, check, update, then the step's own
 `after_update` (moving averages). SIGINT, SIGTERM and SIGUSR1 (as queues of clusters send it before
 they kill) finish the step, save, and stop.
 """
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from types import FrameType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 
 from avkd.outcome import ExitCode, Stopped
 from avkd.runtime import Runtime
-from avkd.training import optim, resume
+from avkd.training import distributed, optim, resume, transfers
 from avkd.training.optim import ParameterGroup, Schedule
 from avkd.training.run_log import RunLog
+from avkd.training.transfers import Batch, Readings
 
 
 class StepOutput(NamedTuple):
@@ -32,17 +34,6 @@ class StepOutput(NamedTuple):
     """Scalar to minimise."""
     terms: Mapping[str, Tensor]
     """Its named parts and anything else to log, as scalars."""
-
-
-class Batch(Protocol):
-    """All the loop needs of a batch."""
-
-    @property
-    def sample_ids(self) -> tuple[str, ...]:
-        """What is in it, for error messages."""
-
-    def to(self, device: torch.device) -> Any:
-        """The same batch on ``device``."""
 
 
 class TrainingStep(Protocol):
@@ -84,6 +75,10 @@ class Plan:
     """Validation value whose maximum is kept as best."""
     algorithm: Literal["adamp", "adam"] = "adamp"
     """Optimiser."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+    some_unused: bool = False
+    """Whether there are batches in which some parameters have no gradient."""
     patience: int | None = None
     """Stop after so many validations without a new best; None = never."""
 
@@ -132,7 +127,7 @@ def fit(
     Args:
         step: A module, on the device.
         plan: Length, schedule, selection.
-        batches: (epoch, first batch) -> the rest of that epoch's batches.
+        batches: (epoch, first step) -> the rest of that epoch's batches, ``accumulate`` a step.
         validate: (log, number of steps done) -> values; called in eval mode, without gradients.
         runtime: Device and precision.
         log: Where to tell it.
@@ -149,55 +144,67 @@ def fit(
         weight_decay=plan.weight_decay,
         algorithm=plan.algorithm,
     )
-    progress = Progress()
+    progress, seed = Progress(), torch.initial_seed()
     if resumed is not None:
         _restore(resumed, step, optimizer, progress)
+    forward = distributed.parallel(step, some_unused=plan.some_unused)
+    readings = Readings(log, runtime.device)
     with _stop_requests() as stop_signal:
         while not progress.is_over(plan):
             epoch = progress.finished_epochs
             step.train()
-            for batch in batches(epoch, progress.step - epoch * plan.steps_per_epoch):
-                _update(step, plan, optimizer, batch, runtime, log, progress)
+            done = progress.step - epoch * plan.steps_per_epoch
+            rest = transfers.ahead(batches(epoch, done), runtime.device)
+            while parts := list(islice(rest, plan.accumulate)):
+                distributed.seed_step(seed, progress.step)
+                _update(step, forward, plan, optimizer, parts, runtime, readings, progress)
                 progress.step += 1
-                if stop_signal():
-                    checkpoints.save_last(_state(step, optimizer, progress))
+                if stop := distributed.agreed(stop_signal()):
+                    readings.read()
+                    _save(checkpoints.save_last, step, optimizer, progress)
                     raise Stopped(
                         f"stopped after step {progress.step}; --resume continues from there",
-                        ExitCode(128 + stop_signal()),
+                        ExitCode(128 + stop),
                     )
+            readings.read()
             assert progress.step == (epoch + 1) * plan.steps_per_epoch
             _finish_epoch(step, plan, optimizer, validate, log, checkpoints, progress)
+    if num_replaced := sum(distributed.joined([readings.num_replaced])):
+        log.say(
+            f"{num_replaced} clips could not be read; the next of their class stood in for them "
+            "(data/replaced in log.jsonl); `avkd verify` names the damaged tracks"
+        )
     return progress
 
 
 def _update(
     step: TrainingStep,
+    forward: Callable[[Any], StepOutput],
     plan: Plan,
     optimizer: torch.optim.Optimizer,
-    batch: Batch,
+    parts: Sequence[Batch],
     runtime: Runtime,
-    log: RunLog,
+    readings: Readings,
     progress: Progress,
 ) -> None:
     number = progress.step
     rate = optim.set_rate(optimizer, plan.schedule, number, progress.validations)
-    with runtime.autocast():
-        output: StepOutput = step(batch.to(runtime.device))
-    loss = output.loss.item()
-    _require_finite("loss", loss, number, batch)
     optimizer.zero_grad(set_to_none=True)
-    output.loss.backward()
+    terms: list[dict[str, Tensor]] = []
+    for part, batch in enumerate(parts):
+        is_last = part == len(parts) - 1
+        with nullcontext() if is_last else distributed.without_exchange(forward):
+            with runtime.autocast():
+                output = forward(batch)
+            given = {"loss/total": output.loss, **output.terms}
+            terms.append({name: value.detach() for name, value in given.items()})
+            (output.loss / len(parts)).backward()
     norm = nn.utils.clip_grad_norm_(
         [p for group in optimizer.param_groups for p in group["params"]], plan.clip_norm
-    ).item()
-    _require_finite("gradient norm", norm, number, batch)
+    )
+    readings.add(number, terms, rate=rate, norm=norm, batches=parts)
     optimizer.step()
     step.after_update((number + 1) / plan.total_steps)
-    terms = {name: value.item() for name, value in output.terms.items()}
-    log.scalars(
-        number, {"loss/total": loss, **terms, "optim/rate": rate, "optim/gradient_norm": norm}
-    )
-    log.advance(loss)
 
 
 def _finish_epoch(
@@ -227,19 +234,25 @@ def _finish_epoch(
         progress.validations.append(values[plan.select])
         if values[plan.select] > progress.best_value:
             progress.best_value, progress.best_step = values[plan.select], progress.step
-            resume.save_state(checkpoints.best, _state(step, optimizer, progress))
-    checkpoints.save_last(_state(step, optimizer, progress))
+            _save(checkpoints.save_best, step, optimizer, progress)
+    _save(checkpoints.save_last, step, optimizer, progress)
 
 
-def _state(
-    step: TrainingStep, optimizer: torch.optim.Optimizer, progress: Progress
-) -> dict[str, Any]:
-    return {
-        "model": step.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": vars(progress),
-        "rng": resume.rng_state(),
-    }
+def _save(
+    keep: Callable[[dict[str, Any]], None],
+    step: TrainingStep,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    if distributed.is_first():  # all processes hold the same
+        keep(
+            {
+                "model": step.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "progress": vars(progress),
+                "rng": resume.rng_state(),
+            }
+        )
 
 
 def _restore(
@@ -254,14 +267,6 @@ def _restore(
         raise resume.CheckpointError(
             f"the checkpoint is of another network or version of avkd ({error}); start a new --run"
         ) from error
-
-
-def _require_finite(what: str, value: float, number: int, batch: Batch) -> None:
-    if not math.isfinite(value):
-        raise FloatingPointError(
-            f"{what} is {value} at step {number}; clips: {', '.join(batch.sample_ids)}. "
-            "Nothing was saved after the last checkpoint; lower optim.lr or lengthen the warm-up"
-        )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
-"""Optimisers and learning-rate schedules; the only file that imports adamp.
+"""Optimisers and learning-rate schedules.
 
-AdamP (Heo et al. 2021) removes the radial part of the update for scale-invariant weights. A
-schedule is a pure function of the step and of the validations so far, and is set before the step,
+A schedule is a pure function of the step and of the validations so far, and is set before the step,
 so step 0 is already warm-up and a resumed run needs no state of it.
 """
 
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import torch
-from adamp import AdamP
 from torch import nn
+
+from avkd.training.adamp import AdamP
 
 _FLOOR_SHARE = 0.01  # of the base rate, where the cosine ends
 
@@ -120,19 +120,6 @@ def groups_of(
     ]
 
 
-class _AnyLayoutAdamP(AdamP):
-    """The published optimiser, which by itself stops at channels-last weights.
-
-    Its two views of a weight, as rows and as one vector, are copies where they must be.
-    """
-
-    def _channel_view(self, x: torch.Tensor) -> torch.Tensor:
-        return x.reshape(x.size(0), -1)
-
-    def _layer_view(self, x: torch.Tensor) -> torch.Tensor:
-        return x.reshape(1, -1)
-
-
 def make_optimizer(
     groups: list[ParameterGroup],
     *,
@@ -157,9 +144,7 @@ def make_optimizer(
     ]
     if algorithm == "adam":
         return torch.optim.Adam(described, lr=rate, betas=(0.9, 0.999), eps=1e-8)
-    return _AnyLayoutAdamP(
-        described, lr=rate, betas=(0.9, 0.999), eps=1e-8, delta=0.1, wd_ratio=0.1
-    )
+    return AdamP(described, lr=rate, betas=(0.9, 0.999), eps=1e-8, delta=0.1, wd_ratio=0.1)
 
 
 def set_rate(

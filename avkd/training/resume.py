@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Checkpoints:
     """The checkpoint folder of one run."""
 
     folder: Path
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    """What the numbers depend on besides the settings (data, precision, code), kept in each."""
 
     @property
     def last(self) -> Path:
@@ -66,10 +69,14 @@ class Checkpoints:
 
         A kill at any moment leaves one of them; as `save_state` otherwise.
         """
-        save_state(self._coming, state)
+        save_state(self._coming, {**state, "made_of": dict(self.made_of)})
         if self.last.exists():
             self.last.replace(self.previous)
         self._coming.replace(self.last)
+
+    def save_best(self, state: dict[str, Any]) -> None:
+        """Make ``state`` that of the best validation."""
+        save_state(self.best, {**state, "made_of": dict(self.made_of)})
 
     def load_latest(self) -> dict[str, Any]:
         """The newest state that can be read.
@@ -85,6 +92,21 @@ class Checkpoints:
             except CheckpointError as error:
                 logger.warning("%s; going on from %s", error, other)
         return load_state(candidates[-1] if candidates else self.last)
+
+    def require_same(self, state: Mapping[str, Any]) -> None:
+        """Refuse a state that came of something else; one that does not say of what is taken.
+
+        Raises:
+            ValueError: names what has changed.
+        """
+        for name, now in self.made_of.items():
+            before = state.get("made_of", {}).get(name, now)
+            if before != now:
+                raise ValueError(
+                    f"{self.folder.parent}: the {name} changed since ({before} before, {now} now), "
+                    "so the run would not end as if it had not been stopped; undo that, start a "
+                    "new --run, or go on all the same with --resume_changed true"
+                )
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from avkd import runtime
 from avkd.config.training_config import LoopConfig, OptimConfig
 from avkd.runtime import Runtime
-from avkd.training import resume, run_folder
-from avkd.training.loop import Batch, Plan, Progress, TrainingStep, fit
+from avkd.training import distributed, resume, run_folder
+from avkd.training.loop import Plan, Progress, TrainingStep, fit
 from avkd.training.optim import WarmupSchedule, scaled_rate
-from avkd.training.run_log import RunLog
+from avkd.training.run_log import NoLog, RunLog
+from avkd.training.transfers import Batch
 
 
 def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, select: str) -> Plan:
@@ -43,6 +44,7 @@ def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, selec
         clip_norm=optim.clip_norm,
         validate_every_epochs=loop.epochs_between_validations(steps_per_epoch),
         select=select,
+        accumulate=loop.accumulate,
     )
 
 
@@ -54,6 +56,7 @@ def train(
     config: Any,
     continued: bool,
     machine: Runtime,
+    made_of: Mapping[str, str],
     batches: Callable[[int, int], Iterable[Batch]],
     validate: Callable[[RunLog, int], Mapping[str, float]],
     charts: Mapping[str, Sequence[str]] | None = None,
@@ -67,21 +70,33 @@ def train(
         config: What the run is, to be written or compared.
         continued: Go on from the last checkpoint.
         machine: Device and precision.
+        made_of: Fingerprints of what the run may not be resumed without, by name; precision and
+            code are added.
         batches: As in `loop.fit`.
         validate: As in `loop.fit`.
         charts: Validation values that TensorBoard draws together, by the chart's title.
 
     Raises:
         FileExistsError: the folder holds a run and ``continued`` is false.
-        ValueError: the run there is another one, or another process trains there.
+        ValueError: the run there is another one or came of something else, or another process
+            trains there.
     """
     runtime.keep_freed_memory()
-    checkpoints = resume.Checkpoints(folder / "checkpoints")
+    made_of = {**made_of, "precision": machine.precision, "code": run_folder.code_fingerprint()}
+    checkpoints = resume.Checkpoints(folder / "checkpoints", made_of)
     with ExitStack() as stack:
-        stack.enter_context(run_folder.held(folder))
-        run_folder.start(folder, config, resume=continued)
-        run_folder.write_environment(folder, machine.describe())
-        resumed = checkpoints.load_latest() if continued else None
+        if distributed.is_first():
+            stack.enter_context(run_folder.held(folder))
+            run_folder.check(folder, config, resume=continued)
+        resumed = None
+        if continued:
+            resumed = distributed.told_by_first(checkpoints.load_latest)
+            if not config.resume_changed:
+                checkpoints.require_same(resumed)
+        if distributed.is_first():
+            run_folder.start(folder, config, resume=continued)
+            processes = {"processes": distributed.num_processes()}
+            run_folder.write_environment(folder, {**machine.describe(), **processes})
         log = stack.enter_context(
             RunLog(
                 folder,
@@ -90,6 +105,8 @@ def train(
                 label=folder.name,
                 charts=charts,
             )
+            if distributed.is_first()
+            else NoLog()
         )
         progress = fit(
             step,
@@ -101,6 +118,7 @@ def train(
             checkpoints=checkpoints,
             resumed=resumed,
         )
-    step.load_state_dict(resume.load_state(checkpoints.best)["model"])
+    best = distributed.told_by_first(lambda: resume.load_state(checkpoints.best)["model"])
+    step.load_state_dict(best)
     step.eval()
     return progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import subprocess
@@ -16,15 +17,25 @@ from avkd import __version__, durable
 from avkd.config.load import settings_of, stored_settings, to_yaml
 from avkd.training.resume import Checkpoints
 
+_EPOCHS = "loop.epochs"
+_SPANS = (
+    ". Only a schedule that does not know its end can go on for longer: optim.decay constant with "
+    "optim.lr and optim.warmup_epochs given, in pretrain also equal momentum_start and "
+    "momentum_end; in distill optim.decay plateau"
+)
 # What a resumed run may change: how it is called and where it computes, never what it computes.
-_MAY_CHANGE = ("resume", "force", "run", "workers", "cache_gigabytes", "device", "threads")
+_MAY_CHANGE = (
+    *("resume", "resume_changed", "force", "run", "workers", "cache_gigabytes", "device"),
+    "threads",
+)
 
 
 def start(folder: Path, config: Any, *, resume: bool) -> None:
     """Create a run folder with its config, or go on in one; raises as `check`."""
     check(folder, config, resume=resume)
-    if not resume:
-        durable.write_text(folder / "config.yaml", to_yaml(config))
+    path = folder / "config.yaml"
+    if not resume or _is_longer(stored_settings(path, type(config)), config):
+        durable.write_text(path, to_yaml(_begun_anew(config)))
 
 
 def check(folder: Path, config: Any, *, resume: bool) -> None:
@@ -53,11 +64,30 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
     before, now = stored_settings(path, type(config)), settings_of(config)
     for name in now:
         old, new = (f"{name}: {_as_yaml(found.get(name, 'nothing'))}" for found in (before, now))
-        if old != new and name.rpartition(".")[2] not in _MAY_CHANGE:
+        if old == new or name.rpartition(".")[2] in _MAY_CHANGE:
+            continue
+        longer = name == _EPOCHS and _is_longer(before, config)
+        if not (longer and config.is_open_ended):
             raise ValueError(
                 f"{folder}: the run there was started with {old!r}, not {new!r}; "
-                "resume it with the same settings or start a new --run"
+                f"resume it with the same settings or start a new --run{_SPANS * longer}"
             )
+
+
+def _is_longer(before: Mapping[str, Any], config: Any) -> bool:
+    """Whether a run of the same settings is to have more epochs than it was to have."""
+    old, new = before.get(_EPOCHS), settings_of(config).get(_EPOCHS)
+    return old is not None and new is not None and new > old
+
+
+def _begun_anew(config: Any) -> Any:
+    return dataclasses.replace(config, resume=False, resume_changed=False)
+
+
+def code_fingerprint() -> str:
+    """Digest of the source of avkd."""
+    root = Path(durable.__file__).parent
+    return durable.fingerprint([durable.sha256_of_file(p) for p in sorted(root.rglob("*.py"))])
 
 
 @contextmanager
@@ -69,8 +99,8 @@ def held(folder: Path) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     busy = (
-        f"{folder}: another training is at work there (processes of torchrun are not supported: "
-        "start one); choose another --run"
+        f"{folder}: another training is at work there; choose another --run (several processes for "
+        "one training are started by torchrun)"
     )
     with durable.locked(folder / ".lock", busy):
         for place in (folder, folder / "checkpoints"):

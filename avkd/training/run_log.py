@@ -89,6 +89,28 @@ class RunLog:
         self._bar.write(message, file=sys.stderr)
 
 
+class NoLog(RunLog):
+    """Of all processes of a training but the first: tells nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def advance(self, loss: float) -> None:
+        """Nothing."""
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
 def _drop_rows_from(path: Path, first_step: int) -> None:
     """Keep only the rows before ``first_step``; a half-written last row goes too."""
     if not path.exists():

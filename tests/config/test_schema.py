@@ -165,6 +165,7 @@ STAGE_TWO = {"data": (Path("d"),), "run": Path("r")}
         ),
         ({"teacher": Path("t")}, "nothing to start from"),
         ({"ssl_weight": 0.0, "classifier_scale": 0.0}, "classifier_scale"),
+        ({"ssl_weight": 0.0, "resume_changed": True}, "no effect without resume"),
     ],
 )
 def test_settings_of_stage_two_that_would_do_nothing_are_refused(settings, message):

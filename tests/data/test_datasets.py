@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from avkd.data.clip_items import ClipItem
+from avkd.data.crops.crop_store import CropStore
 from avkd.data.datasets import Corpus, TrainingClips, WindowClips, training_loader
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
@@ -91,6 +92,46 @@ def same_views(one: Views, two: Views) -> bool:
     return all(
         torch.equal(getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(Views)
     )
+
+
+def test_a_track_that_cannot_be_read_is_stood_in_for_by_the_next_of_its_label(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One rotten sector must not end days of training, nor go unsaid."""
+    clips = training_clips(corpus)  # long and second are real, twin is fake
+    read = CropStore.frames
+
+    def rotten(store: CropStore, path: str, start: int, count: int) -> np.ndarray:
+        if "long" in path:
+            raise ValueError("long: damaged")
+        return read(store, path, start, count)
+
+    expected = clips[ClipKey(1, 5, 2)]
+    monkeypatch.setattr(CropStore, "frames", rotten)
+    shown = ClipBatch.collate([clips[ClipKey(1, 5, 0)], clips[ClipKey(1, 5, 1)]])
+    assert shown.sample_ids == ("toy/second", "toy/twin") and shown.replaced == ("toy/long",)
+    assert_same_clip(clips[ClipKey(1, 5, 0)], expected)
+    assert "toy/long: long: damaged; shown instead: toy/second" in caplog.text
+    # A draw that is named by its item stays so: a teacher's answer to it is looked up by that.
+    assert_same_clip(clips[ClipKey(1, 0, 0)], clips[ClipKey(1, 2, 2)])
+    monkeypatch.setattr(CropStore, "frames", lambda *_: rotten(_[0], "long", 0, 0))
+    with pytest.raises(ValueError, match="damaged"):
+        clips[ClipKey(1, 5, 0)]
+
+
+def test_the_fingerprint_of_the_clips_is_that_of_their_bytes(corpus: Corpus) -> None:
+    clips = training_clips(corpus)
+    assert clips.fingerprint == training_clips(corpus, seed=1).fingerprint
+    other = training_clips(corpus)
+    other.items[0] = dataclasses.replace(clips.items[0], store=Exchanged())
+    assert other.fingerprint != clips.fingerprint
+
+
+class Exchanged:
+    """A store whose tracks were prepared anew."""
+
+    def digest(self, path: str) -> str:
+        return "0" * 64
 
 
 # The corpus

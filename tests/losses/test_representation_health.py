@@ -142,6 +142,6 @@ def test_targets_that_never_change_have_no_share_to_explain():
 
 
 def test_the_spread_is_one_for_full_and_zero_for_collapsed_targets():
-    assert health.target_spread(noise(64)) == pytest.approx(1.0, abs=0.02)
-    assert health.target_spread(100 * noise(64)) == pytest.approx(1.0, abs=0.02)
-    assert health.target_spread(torch.ones(64, T, D)) == pytest.approx(0.0, abs=1e-5)
+    assert health.target_spread(noise(64)).item() == pytest.approx(1.0, abs=0.02)
+    assert health.target_spread(100 * noise(64)).item() == pytest.approx(1.0, abs=0.02)
+    assert health.target_spread(torch.ones(64, T, D)).item() == pytest.approx(0.0, abs=1e-5)

@@ -23,6 +23,7 @@ from avkd.stages.distill import DistillStep
 from avkd.stages.finetune import FinetuneStep
 from avkd.stages.pretrain import PretrainStep
 from avkd.teachers.output_cache import TeacherOutputs
+from avkd.training import distributed
 
 SIZE, FRAMES = 32, 25
 LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
@@ -62,8 +63,9 @@ class CrossModal(nn.Module):
         self.outputs = outputs
         self.seen: tuple[Tensor, ...] = ()
 
-    def forward(self, *seen: Tensor) -> CrossModalOutput:
+    def forward(self, *seen: Tensor, gathered: object) -> CrossModalOutput:
         self.seen = seen
+        self.gathered = gathered
         projections = {
             name.replace("target", "projection"): self.outputs[name]
             for name in ("video_target", "audio_target")
@@ -104,6 +106,7 @@ def test_students_see_the_masked_views_and_teachers_the_clean_ones(
     assert torch.equal(teacher_video, apply_video(batch.frames, batch.teacher, SIZE, **only))
     assert torch.equal(student_audio, apply_audio(mel, batch.student))
     assert torch.equal(teacher_audio, mel)
+    assert network.gathered is distributed.gathered  # of several processes one target statistic
     # These differ, or the four lines above would say nothing.
     assert not torch.equal(student_video, teacher_video)
     assert not torch.equal(student_audio, teacher_audio)

@@ -1,19 +1,23 @@
 """The training loop on a toy step: order, selection, stopping, and resuming bit for bit."""
 
+import itertools
 import json
+import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from avkd.outcome import ExitCode, Stopped
 from avkd.runtime import Runtime
-from avkd.training import optim
+from avkd.training import optim, transfers
 from avkd.training.loop import Plan, StepOutput, fit
 from avkd.training.resume import Checkpoints, load_state
 from avkd.training.run_log import RunLog
@@ -32,9 +36,10 @@ INTERRUPTS = {
 class ToyBatch:
     x: torch.Tensor
     sample_ids: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "ToyBatch":
-        return ToyBatch(self.x.to(device), self.sample_ids)
+        return replace(self, x=self.x.to(device))
 
 
 class ToyStep(nn.Module):
@@ -85,12 +90,13 @@ def train(
     clip_norm: float = 1.0,
     schedule: optim.Schedule | None = None,
     patience: int | None = None,
+    accumulate: int = 1,
 ) -> ToyStep:
     torch.manual_seed(123 if resume else 7)  # a resumed run must not depend on its own seed
     step = ToyStep()
     step.at_step = at_step
     checkpoints = Checkpoints(folder / "checkpoints")
-    resumed = load_state(checkpoints.last) if resume else None
+    resumed = checkpoints.load_latest() if resume else None
     step.number = resumed["progress"]["step"] if resumed else 0
     plan = Plan(
         epochs=epochs,
@@ -101,6 +107,7 @@ def train(
         ),
         weight_decay=0.01,
         patience=patience,
+        accumulate=accumulate,
         clip_norm=clip_norm,
         validate_every_epochs=validate_every_epochs,
         select="score",
@@ -110,7 +117,7 @@ def train(
         fit(
             step,
             plan,
-            batches=toy_batches,
+            batches=lambda epoch, first: toy_batches(epoch, first),
             validate=lambda run_log, steps: validate(step),
             runtime=CPU,
             log=log,
@@ -196,6 +203,48 @@ def test_a_run_resumed_from_the_end_of_an_epoch_does_not_repeat_its_rows(straigh
     assert rows(tmp_path) == rows(straight)
 
 
+def killed_run(folder: Path, kill: tuple[str, int] | None) -> None:
+    """In a process of its own: train on from what is there, and die by the way if told to."""
+    torch.set_num_threads(1)
+    what, number = kill or ("nothing", 0)
+    if what == "rename":  # in the middle of a save
+        renames, rename = itertools.count(), Path.replace
+
+        def dying(path: Path, target: Path) -> None:
+            if next(renames) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            rename(path, target)
+
+        Path.replace = dying  # type: ignore[method-assign]
+    at_step = kill_at(number if what == "step" else -1, signal.SIGKILL)
+    train(folder, at_step=at_step, resume=Checkpoints(folder / "checkpoints").exist)
+
+
+def end_of(folder: Path, kill: tuple[str, int] | None) -> int | None:
+    process = multiprocessing.get_context("fork").Process(target=killed_run, args=(folder, kill))
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_run_killed_again_and_again_equals_one_that_was_not(straight, tmp_path, kills):
+    """Before its first checkpoint, in steps and between the renames of saves; kill -9 each time."""
+    random = np.random.default_rng(kills)
+    for attempt in range(kills):
+        kill = ("rename", int(random.integers(0, 12))) if attempt % 2 else ("step", 0)
+        if kill[0] == "step":
+            checkpoints = Checkpoints(tmp_path / "checkpoints")
+            done = checkpoints.load_latest()["progress"]["step"] if checkpoints.exist else 0
+            kill = ("step", min(done + int(random.integers(0, 6)), EPOCHS * STEPS - 1))
+        assert end_of(tmp_path, kill) in (-signal.SIGKILL, 0)
+    assert end_of(tmp_path, None) == 0
+    for name in ("last", "best"):
+        file = f"checkpoints/{name}.safetensors"
+        assert_equal_checkpoints(tmp_path / file, straight / file)
+    assert rows(tmp_path) == rows(straight)
+
+
 def test_resuming_a_finished_run_changes_nothing(straight, tmp_path):
     train(tmp_path)
     validated = []
@@ -226,6 +275,64 @@ def test_a_second_signal_acts_at_once_and_handlers_come_back_afterwards(tmp_path
         train(tmp_path, at_step=at_step)
     assert seen == [signal.SIG_DFL]
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+# Parts of a batch, readings
+
+
+def test_a_batch_in_two_parts_gives_the_step_of_the_whole(tmp_path, monkeypatch):
+    """Without batch norm and dropout, which see a part each time."""
+
+    def plain(step: ToyStep, batch: ToyBatch) -> StepOutput:
+        loss = (step.recurrent(step.inner[0](batch.x)[:, None])[0] - 0.5).square().mean()
+        return StepOutput(loss, {"loss/toy": loss.detach()})
+
+    monkeypatch.setattr(ToyStep, "forward", plain)
+    whole = train(tmp_path / "whole")
+    batches = toy_batches
+
+    def halves(epoch: int, first: int) -> Iterator[ToyBatch]:
+        for batch in batches(epoch, first):
+            yield from (replace(batch, x=batch.x[rows]) for rows in (slice(0, 2), slice(2, 4)))
+
+    monkeypatch.setattr(sys.modules[__name__], "toy_batches", halves)
+    parts = train(tmp_path / "parts", accumulate=2)
+    for name, weight in whole.named_parameters():
+        torch.testing.assert_close(parts.get_parameter(name), weight, rtol=1e-4, atol=1e-5)
+    for one, two in zip(rows(tmp_path / "whole"), rows(tmp_path / "parts"), strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.parametrize("number", [7, 12])
+def test_numbers_read_every_few_steps_are_the_same_and_stop_a_run_before_it_saves(
+    straight, tmp_path, monkeypatch, number
+):
+    """As on a GPU, where reading means waiting; 12 is in the middle of an epoch, 7 read at 8."""
+    monkeypatch.setitem(transfers._STEPS_BETWEEN_READINGS, "cpu", 4)
+    train(tmp_path / "all")
+    assert rows(tmp_path / "all") == rows(straight)
+    bad = {number: float("nan")}
+    with pytest.raises(FloatingPointError, match=f"loss is nan at step {number}"):
+        train(tmp_path / "bad", at_step=lambda step: bad.get(step, 1.0))
+    assert rows(tmp_path / "bad") == rows(straight)[: len(rows(tmp_path / "bad"))]
+    saved = Checkpoints(tmp_path / "bad" / "checkpoints").load_latest()["progress"]["step"]
+    assert saved == number // STEPS * STEPS
+
+
+def test_stand_ins_are_counted_in_the_row_of_their_step_and_told_at_the_end(
+    tmp_path, monkeypatch, capsys
+):
+    batches = toy_batches
+
+    def with_stand_ins(epoch: int, first: int) -> Iterator[ToyBatch]:
+        for index, batch in enumerate(batches(epoch, first)):
+            yield replace(batch, replaced=("a", "b") if epoch == index == 1 else ())
+
+    monkeypatch.setattr(sys.modules[__name__], "toy_batches", with_stand_ins)
+    train(tmp_path)
+    told = {row["step"]: row["data/replaced"] for row in rows(tmp_path) if "data/replaced" in row}
+    assert told == {STEPS + 1: 2}
+    assert "2 clips could not be read" in capsys.readouterr().err
 
 
 # Numbers that are not finite

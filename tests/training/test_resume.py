@@ -196,17 +196,29 @@ def numbered(checkpoints: Checkpoints, number: int) -> None:
 def test_the_state_before_the_newest_is_kept_and_used_where_the_newest_is_damaged(tmp_path, caplog):
     checkpoints = Checkpoints(tmp_path)
     assert not checkpoints.exist
+    made_of = {"made_of": {}}
     for number in range(3):
         numbered(checkpoints, number)
-        assert checkpoints.exist and checkpoints.load_latest() == {"number": number}
+        assert checkpoints.exist and checkpoints.load_latest() == {"number": number, **made_of}
     content = bytearray(checkpoints.last.read_bytes())
     content[-1] ^= 1
     checkpoints.last.write_bytes(content)
-    assert checkpoints.load_latest() == {"number": 1}
+    assert checkpoints.load_latest() == {"number": 1, **made_of}
     assert "going on from" in caplog.text and "previous.safetensors" in caplog.text
     checkpoints.previous.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"previous\.safetensors: damaged"):
         checkpoints.load_latest()
+
+
+def test_what_a_state_came_of_is_kept_and_a_change_is_refused(tmp_path):
+    """Exchanged crops, another precision, newer code: the end would be that of no run."""
+    before = Checkpoints(tmp_path, {"data": "a", "precision": "fp32"})
+    before.save_last({"number": 1})
+    state = before.load_latest()
+    before.require_same(state)
+    with pytest.raises(ValueError, match=r"the precision changed since \(fp32 before, bf16 now\)"):
+        Checkpoints(tmp_path, {"data": "a", "precision": "bf16"}).require_same(state)
+    Checkpoints(tmp_path, {"code": "c"}).require_same(state)  # of an older avkd: not known
 
 
 def test_a_kill_between_any_two_renames_leaves_the_newest_state(tmp_path, monkeypatch):
@@ -226,9 +238,9 @@ def test_a_kill_between_any_two_renames_leaves_the_newest_state(tmp_path, monkey
             broken.setattr(Path, "replace", killed)
             with pytest.raises(KeyboardInterrupt):
                 numbered(checkpoints, 1)
-        assert checkpoints.load_latest() == {"number": 0 if killed_at == 0 else 1}
+        assert checkpoints.load_latest()["number"] == (0 if killed_at == 0 else 1)
         numbered(checkpoints, 2)
-        assert checkpoints.load_latest() == {"number": 2}
+        assert checkpoints.load_latest()["number"] == 2
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])

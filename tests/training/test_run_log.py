@@ -10,7 +10,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from avkd.config.load import to_yaml
-from avkd.config.training_config import LoopConfig, PretrainConfig
+from avkd.config.training_config import LoopConfig, OptimConfig, PretrainConfig
 from avkd.training import run_folder
 from avkd.training.resume import save_state
 from avkd.training.run_log import RunLog
@@ -176,8 +176,28 @@ def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):
 
 def test_other_settings_do_not_resume_and_the_difference_is_named(tmp_path):
     folder = started(tmp_path)
-    with pytest.raises(ValueError, match=r"'loop.epochs: 3', not 'loop.epochs: 4'"):
+    with pytest.raises(ValueError, match=r"'loop.epochs: 3', not 'loop.epochs: 4'.*decay"):
         run_folder.start(folder, LONGER, resume=True)
+
+
+def test_a_run_whose_schedule_does_not_know_its_end_may_be_made_longer(tmp_path):
+    """A cosine of four epochs is another run than one of three, from its first step on."""
+    open_ended = replace(
+        CONFIG,
+        optim=OptimConfig(lr=1e-3, warmup_epochs=1.0, decay="constant"),
+        momentum_start=0.99,
+        momentum_end=0.99,
+    )
+    longer = replace(open_ended, loop=LoopConfig(epochs=4))
+    run_folder.start(tmp_path, open_ended, resume=False)
+    save_state(tmp_path / "checkpoints" / "last.safetensors", {"step": 1})
+    run_folder.start(tmp_path, replace(longer, resume=True), resume=True)
+    assert (tmp_path / "config.yaml").read_text() == to_yaml(longer)
+    with pytest.raises(ValueError, match=r"'loop.epochs: 4', not 'loop.epochs: 3'; resume"):
+        run_folder.start(tmp_path, open_ended, resume=True)
+    for changed in ({"momentum_end": 1.0}, {"optim": replace(longer.optim, decay="cosine")}):
+        assert not replace(longer, **changed).is_open_ended
+    assert not replace(longer, optim=replace(longer.optim, warmup_epochs=None)).is_open_ended
 
 
 def test_a_config_of_an_older_version_is_read_but_never_completed_by_new_defaults(tmp_path):

@@ -140,6 +140,10 @@ class CropStore:
         """Side of a track's crops in pixels."""
         return self.row(path).crop_size
 
+    def digest(self, path: str) -> str:
+        """SHA-256 of a track's record, as it was written."""
+        return self.row(path).sha256
+
     def geometry(self, path: str, name: str) -> np.ndarray:
         """The array of a field of `GEOMETRY`, (T, ...)."""
         row = self.row(path)
