@@ -35,7 +35,9 @@ from avkd.synthesis.forgery_methods import FORGERIES, Clip
 _REGION_MARGIN = 2.2
 """How far beyond the landmarks a forgery may reach, in distances between the eyes."""
 _TIMEOUT_SECONDS = 600.0
-_VERSION = 3  # of what the methods do; 3: no two of them blend alike
+_VERSION = 4  # of what is written; 3: no two methods blend alike; 4: x264's superfast preset
+_PRESET = "superfast"
+"""A fifth of the time of "fast" for 0.3 dB at the same size (GRID, crf 20); real and fake alike."""
 _SETTINGS_FILE, _REPORT_FILE = "forge.json", "report.jsonl"
 
 
@@ -280,7 +282,7 @@ def _make(
         )
         frames, waveform = source.images(window, forged.frames), forged.waveform
     path = out / job.made.path
-    write_video(path, frames, waveform=waveform, crf=crf)
+    write_video(path, frames, waveform=waveform, crf=crf, preset=_PRESET)
     boxes = forgery_methods.boxes_around(source.landmarks)
     size = (source.width, source.height)
     face_tracks.write_face_sidecar(path, boxes, source.landmarks, size)
