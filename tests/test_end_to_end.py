@@ -331,7 +331,7 @@ def test_a_validation_with_a_window_without_number_is_none(
     items = corpus.items(s for s in corpus.manifest.samples if s.split == "val")
     machine = runtime.start(device="cpu", threads=1)
     with pytest.raises(FloatingPointError, match="logit_not_finite"):
-        Validation.of(detector, items, ModelInput.of_video(32), machine)
+        Validation.of(detector, items, ModelInput(image_size=32), machine)
 
 
 def test_nothing_but_the_validation_side_can_select(corpora: Corpora, stage_two: Path) -> None:
@@ -342,7 +342,7 @@ def test_nothing_but_the_validation_side_can_select(corpora: Corpora, stage_two:
     for side in ("test", "train"):
         items = corpus.items(s for s in corpus.manifest.samples if s.split == side)
         with pytest.raises(ValueError, match=f"is on side '{side}'.*only validation files"):
-            Validation.of(detector, items, ModelInput.of_video(32), machine)
+            Validation.of(detector, items, ModelInput(image_size=32), machine)
 
 
 def test_a_detector_trains_and_scores_without_stage_one(corpora: Corpora, tmp_path: Path) -> None:
@@ -718,13 +718,13 @@ def test_stage_two_draws_its_teachers_views_of_the_mouth(
 ) -> None:
     arguments = finetune_arguments(corpora, stage_one, tmp_path / "run", 0.3)
     config = parse("finetune", FinetuneConfig, arguments)
-    mouth = ModelInput.of_video(32, region="mouth")
-    for teacher, zoom in ((mouth, 1.0), (None, 0.0), (ModelInput.of_video(32), 0.0)):
+    mouth = ModelInput(image_size=32, region="mouth")
+    for teacher, zoom in ((mouth, 1.0), (None, 0.0), (ModelInput(image_size=32), 0.0)):
         data = build.finetune_data(config, image_size=32, teacher_input=teacher)
         clips = data.training.first_clips(2)
         assert clips.teacher.zoom.tolist() == [zoom, zoom]
         assert clips.student.zoom.tolist() == [0.0, 0.0]  # the detector sees the face
-    whole = ModelInput.of_video(32, "whole")
+    whole = ModelInput(image_size=32, faces="whole")
     with pytest.raises(ValueError, match="the teacher of stage one knows whole ones"):
         build.finetune_data(config, image_size=32, teacher_input=whole)
 

@@ -18,6 +18,7 @@ from avkd import cli
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 
 SIZE = 192  # the crops of the shipped models
 FRAMES = {"a": 40, "b": 60, "short": 10}
@@ -36,7 +37,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         samples.append(made_up(f"{name}.mp4", "video", label=number % 2))
     samples.append(made_up("picture.png", "image", label=0))
     manifest = Manifest(root, tuple(samples))
-    prepare(manifest, root / "prepared", detector="none", crop_pixels=SIZE, workers=1)
+    prepare(
+        manifest, root / "prepared", PrepareSettings(detector="none", crop_size=SIZE), workers=1
+    )
     return root
 
 

@@ -27,6 +27,7 @@ from avkd.config.load import parse
 from avkd.data import build
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.models.model_file import load_model, read_header
 from avkd.reporting.scores import read_scores
 from avkd.teachers.teacher import TeacherModel
@@ -99,7 +100,12 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
     root = tmp_path_factory.mktemp("image_sets")
     for seed, name in enumerate(("one", "two")):
         manifest = write_set(root / name, name, seed)
-        prepare(manifest, root / "prepared" / name, detector="none", crop_pixels=32, workers=1)
+        prepare(
+            manifest,
+            root / "prepared" / name,
+            PrepareSettings(detector="none", crop_size=32),
+            workers=1,
+        )
     return Sets(root / "one", root / "prepared" / "one", root / "prepared" / "two")
 
 
@@ -374,7 +380,7 @@ def test_a_video_detector_teaches_the_frames_it_looks_at(tmp_path: Path) -> None
             sample = sample_of(name, "clips", bool(number % 2), side)
             samples.append(Sample(**{**vars(sample), "kind": "frames"}))
     prepared = tmp_path / "prepared"
-    prepare(Manifest(frames, tuple(samples)), prepared, detector="none", workers=1)
+    prepare(Manifest(frames, tuple(samples)), prepared, PrepareSettings(detector="none"), workers=1)
     video = ["--video.image_size", 32, "--video.width", 4, "--video.hidden", 16]
     done(
         *("finetune", "--data", prepared, "--run", tmp_path / "video", "--ssl_weight", 0),

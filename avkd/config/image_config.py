@@ -79,13 +79,13 @@ class ImageViewConfig:
     """Probability that a picture loses its colour."""
     erasing: float = 0.0
     """Probability of one erased rectangle."""
-    tone: float = 0.0
+    color_jitter: float = 0.0
     """Largest change of contrast and brightness, e.g. 0.2."""
-    shrink: float = 0.0
+    downscale: float = 0.0
     """Probability that a picture loses resolution, down to a quarter."""
 
     def __post_init__(self) -> None:
-        shares(self, "flip", "grayscale", "erasing", "tone", "shrink", group="views.")
+        shares(self, "flip", "grayscale", "erasing", "color_jitter", "downscale", group="views.")
 
     @property
     def is_fixed(self) -> bool:

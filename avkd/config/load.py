@@ -33,6 +33,8 @@ _UNKNOWN_TOP_KEY = re.compile(
 
 _WITHDRAWN = {
     "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
+    "tone": "it is called color_jitter now",
+    "shrink": "it is called downscale now",
 }
 """Settings of earlier versions, and what to do instead."""
 
@@ -335,8 +337,8 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     unknown = _unknown_key(message)
     if unknown is None:
         return message
-    if unknown in _WITHDRAWN:
-        return f"setting {unknown!r}: {_WITHDRAWN[unknown]}"
+    if cure := _WITHDRAWN.get(unknown.rpartition(".")[2]):
+        return f"setting {unknown!r}: {cure}"
     # Compare the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
     close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.6)
     if not close:

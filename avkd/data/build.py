@@ -7,25 +7,27 @@ across corpora, and nothing silently left out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from tqdm import tqdm
+
 from avkd.blending.blenders import BLENDERS
 from avkd.blending.online_forgery import OnlineForgery
-from avkd.config.data_config import PrepareConfig
-from avkd.config.image_config import DistillConfig, ImageViewConfig
-from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region, ViewConfig
+from avkd.config.data_config import PrepareConfig, VerifyConfig
+from avkd.config.image_config import DistillConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region
 from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
+from avkd.data.crops.crop_store import CropStore
 from avkd.data.datasets import Corpus, TrainingClips
 from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
-from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Sample, Split, check_identities
+from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Split, check_identities
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes, shown_for_validation
-from avkd.data.perturbations.perturbations import Perturbation
 from avkd.data.selection import evenly_spread, undersample
 from avkd.data.transforms import CLIP_FRAMES, Augmentation
 from avkd.outcome import ExitCode, Outcome
@@ -42,46 +44,28 @@ _ZOOM: dict[Region, tuple[float, float]] = {
 }
 
 
-@dataclass(frozen=True)
-class TalkingClips:
-    """Real clips with sound: to train on, and of other people to measure on."""
-
-    training: list[ClipItem]
-    held_out: list[ClipItem]
-
-
-@dataclass(frozen=True)
-class PretrainData:
-    """What stage one is trained and measured on."""
+@dataclass(frozen=True, kw_only=True)
+class StageData:
+    """What a stage is trained on, and selected or measured on."""
 
     training: TrainingClips
     validation: list[ClipItem]
     provenance: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class FinetuneData:
+@dataclass(frozen=True, kw_only=True)
+class FinetuneData(StageData):
     """What stage two is trained and selected on."""
 
-    training: TrainingClips
-    """Items of the forgery corpora first, then those of the further real corpora."""
     forgeries: list[ClipItem]
-    """Those of the forgery corpora."""
-    sources: list[int | None]
-    """For each of them, the place of the real item it was made from; None = not there, or real."""
+    """Training items of the forgery corpora, which come first."""
     num_real_items: int
-    """How many further real items follow them."""
-    validation: list[ClipItem]
-    provenance: dict[str, Any]
+    """How many of further real corpora follow them."""
 
-
-@dataclass(frozen=True)
-class DistillData:
-    """What an image detector is trained and selected on."""
-
-    training: TrainingClips
-    validation: list[ClipItem]
-    provenance: dict[str, Any]
+    @property
+    def sources(self) -> list[int | None]:
+        """Of each of `forgeries` the place of the real item it was made from, see `sources_of`."""
+        return sources_of(self.forgeries)
 
 
 def run_prepare(config: PrepareConfig) -> Outcome:
@@ -113,28 +97,62 @@ def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
     Raises:
         ValueError: as `prepare.prepare`.
     """
-    from avkd.data.prepare import prepare  # late: training reads no media and needs no PyAV
+    # Late: training reads no media and needs no PyAV.
+    from avkd.data.perturbations.perturbations import Perturbation
+    from avkd.data.prepare import prepare
+    from avkd.data.prepare_file import PrepareSettings
 
-    return prepare(
-        manifest,
-        config.out,
+    perturbation = None
+    if config.perturbation is not None and config.severity is not None:
+        faces = config.faces or "perturbed"
+        perturbation = Perturbation(name=config.perturbation, severity=config.severity, faces=faces)
+    settings = PrepareSettings(
         detector=config.detector,
         detect_every_frames=config.detect_every_frames or DETECT_EVERY_FRAMES,
         max_seconds=config.max_seconds,
+        crop_size=config.crop_pixels,
+        crop_margin=config.crop_margin,
+        perturbation=perturbation,
+    )
+    return prepare(
+        manifest,
+        config.out,
+        settings,
         timeout_seconds=config.timeout_seconds,
         workers=config.workers,
         shard=config.shard_numbers,
-        crop_pixels=config.crop_pixels,
-        crop_margin=config.crop_margin,
-        perturbation=_perturbation(config),
     )
 
 
-def _perturbation(config: PrepareConfig) -> Perturbation | None:
-    if config.perturbation is None or config.severity is None:
-        return None
-    faces = config.faces or "perturbed"
-    return Perturbation(name=config.perturbation, severity=config.severity, faces=faces)
+def run_verify(config: VerifyConfig) -> Outcome:
+    """`avkd verify`: read every record of every corpus and hold it against its digest.
+
+    Returns:
+        How many there are, and the damaged ones; `ExitCode.NOTHING_USABLE` if there are any.
+
+    Raises:
+        FileNotFoundError: a folder holds no prepared corpus.
+    """
+    lines, num_damaged = [], 0
+    for folder in config.data:
+        store = CropStore(folder)
+        paths = store.paths()
+        progress = tqdm(paths, desc="verify", unit="track")
+        damaged = [path for path in progress if not _is_whole(store, path)]
+        num_damaged += len(damaged)
+        lines.append(f"{folder}: {len(paths)} tracks, {len(damaged)} damaged")
+        lines += [f"  {path} in {folder / 'shards' / store.row(path).shard}" for path in damaged]
+    if num_damaged:
+        lines.append("copy the shards again, or prepare the corpora anew in other folders")
+    code = ExitCode.NOTHING_USABLE if num_damaged else ExitCode.DONE
+    return Outcome("\n".join(lines), code)
+
+
+def _is_whole(store: CropStore, path: str) -> bool:
+    try:
+        return store.verify(path)
+    except (OSError, ValueError):  # the shard is gone, or cut short
+        return False
 
 
 def read_layout(config: PrepareConfig) -> Manifest:
@@ -147,7 +165,7 @@ def read_layout(config: PrepareConfig) -> Manifest:
     return manifest if config.dataset is None else manifest.with_dataset(config.dataset)
 
 
-def pretrain_data(config: PretrainConfig) -> PretrainData:
+def pretrain_data(config: PretrainConfig) -> StageData:
     """Open the corpora of stage one.
 
     Raises:
@@ -155,33 +173,33 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
     """
     corpora = [Corpus.open(folder) for folder in config.data]
     faces = _faces(corpora)
-    if config.region != "face" and corpora[0].crop_margin != 1.0:
+    margin = corpora[0].crop_margin
+    if config.region != "face" and margin != 1.0:
         raise ValueError(
             f"region {config.region} is a part of crops with margin 1, those of "
-            f"{_names(config.data)} have {corpora[0].crop_margin:g}: prepare them with "
-            "--crop_margin 1, or use --region face"
+            f"{_names(config.data)} have {margin:g}: prepare them with --crop_margin 1, or use "
+            "--region face"
         )
     if config.region != "face" and faces != "aligned":
         raise ValueError(
             f"region {config.region} needs aligned faces; the crops of {_names(config.data)} are "
             "whole pictures, in which nobody knows where the mouth is: use --region face"
         )
-    clips = talking_clips(corpora, "val", most=config.validation_clips)
-    training, validation = clips.training, clips.held_out
+    training, validation = talking_clips(corpora, "val", most=config.validation_clips)
     logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
-    return PretrainData(
+    return StageData(
         training=TrainingClips(
             training,
-            model_input=ModelInput.of_video(
-                config.video.image_size,
-                faces,
-                crop_margin=corpora[0].crop_margin,
+            model_input=ModelInput(
+                image_size=config.video.image_size,
+                faces=faces,
+                crop_margin=margin,
                 crop_pixels=training[0].crop_pixels,
                 region="face" if config.region == "face" else "mouth",
                 motion_only=config.motion_only,
             ),
             seed=config.loop.seed,
-            augmentation=replace(_augmentation(config.views), zoom=_ZOOM[config.region]),
+            augmentation=Augmentation(**vars(config.views), zoom=_ZOOM[config.region]),
             with_sound=True,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
@@ -192,8 +210,8 @@ def pretrain_data(config: PretrainConfig) -> PretrainData:
 
 def talking_clips(
     corpora: Sequence[Corpus], split: Literal["val", "test"], *, most: int
-) -> TalkingClips:
-    """Real clips with sound, long enough for a window.
+) -> tuple[list[ClipItem], list[ClipItem]]:
+    """Real clips with sound, long enough for a window: of the training split, and held out.
 
     Args:
         corpora: Where they lie.
@@ -204,14 +222,12 @@ def talking_clips(
         ValueError: an identity is in two splits, or too few usable clips in one of them.
     """
     _check_all_identities(corpora)
-    usable = [
-        (corpus, [s for s in corpus.manifest.samples if s.label == REAL and s.has_audio])
-        for corpus in corpora
+    items = [
+        item for item in _items(corpora) if item.sample.label == REAL and item.sample.has_audio
     ]
-    items = [item for corpus, samples in usable for item in corpus.items(_long_enough(samples))]
     training = [item for item in items if item.sample.split == "train"]
     held_out = evenly_spread([item for item in items if item.sample.split == split], most)
-    names = _names([corpus.folder for corpus in corpora])
+    names = _names(corpus.folder for corpus in corpora)
     sizes = sorted({item.crop_pixels for item in (*training, *held_out)})
     if len(sizes) > 1:
         raise ValueError(
@@ -225,7 +241,7 @@ def talking_clips(
         )
     if not training:
         raise ValueError(f"no training clip: the train split of {names} is empty")
-    return TalkingClips(training, held_out)
+    return training, held_out
 
 
 def finetune_data(
@@ -267,21 +283,20 @@ def finetune_data(
     return FinetuneData(
         training=TrainingClips(
             [*training, *further],
-            model_input=ModelInput.of_video(
-                image_size,
-                faces,
+            model_input=ModelInput(
+                image_size=image_size,
+                faces=faces,
                 crop_margin=forgery_corpora[0].crop_margin,
                 crop_pixels=training[0].crop_pixels,
             ),
             seed=config.loop.seed,
-            augmentation=_augmentation(config.views),
+            augmentation=Augmentation(**vars(config.views)),
             with_sound=False,
             teacher_zoom=teacher_zoom,
             online=online,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
         forgeries=training,
-        sources=sources_of(training),
         num_real_items=len(further),
         validation=validation,
         provenance=_provenance([*forgery_corpora, *real_corpora], len(training) + len(further))
@@ -289,7 +304,7 @@ def finetune_data(
     )
 
 
-def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) -> DistillData:
+def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) -> StageData:
     """Open the corpora of the image branch: pictures, or frames of prepared videos.
 
     Args:
@@ -318,7 +333,7 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
         config, items("train", config.select.size), items("val", None)
     )
     logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
-    return DistillData(
+    return StageData(
         training=TrainingClips(
             training,
             model_input=ModelInput(
@@ -332,7 +347,7 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
                 crop_margin=corpora[0].crop_margin,
             ),
             seed=config.loop.seed,
-            augmentation=_augmentation(config.views),
+            augmentation=Augmentation(**vars(config.views)),
             with_sound=False,
             online=online,
             cache_bytes=round(config.loop.cache_gigabytes * 1e9),
@@ -344,7 +359,7 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
 
 
 def sources_of(items: Sequence[ClipItem]) -> list[int | None]:
-    """Place of the real item each forgery names as its source."""
+    """Place of the real item each forgery was made from; None = not there, or real."""
     place = {item.sample.sample_id: index for index, item in enumerate(items)}
     return [
         None if item.sample.source_id is None else place.get(item.sample.source_id)
@@ -360,34 +375,28 @@ def _check_all_identities(corpora: Sequence[Corpus]) -> None:
 
 def _items(
     corpora: Sequence[Corpus],
-    split: Split,
-    excluded_methods: Sequence[str],
+    split: Split | None = None,
+    excluded_methods: Sequence[str] = (),
     *,
     num_frames: int = CLIP_FRAMES,
 ) -> list[ClipItem]:
-    return [
-        item
-        for corpus in corpora
-        for item in corpus.items(_long_enough(corpus.manifest.samples, num_frames))
-        if item.sample.split == split and item.sample.method not in excluded_methods
-    ]
-
-
-def _long_enough(samples: Sequence[Sample], num_frames: int = CLIP_FRAMES) -> list[Sample]:
-    long = [s for s in samples if s.num_frames is not None and s.num_frames >= num_frames]
-    if len(long) < len(samples):
-        logger.info(
-            "left out %d clips shorter than %d frames", len(samples) - len(long), num_frames
+    """Tracks of a split, None = of all, that are long enough for a clip."""
+    items = []
+    for corpus in corpora:
+        samples = corpus.manifest.samples
+        long = [s for s in samples if s.num_frames is not None and s.num_frames >= num_frames]
+        if left_out := len(samples) - len(long):
+            logger.info(
+                "%s: left out %d clips shorter than %d frames", corpus.folder, left_out, num_frames
+            )
+        items += corpus.items(
+            s for s in long if split in (None, s.split) and s.method not in excluded_methods
         )
-    return long
+    return items
 
 
 def _faces(corpora: Sequence[Corpus]) -> Faces:
-    """What the crops of all corpora show.
-
-    Raises:
-        ValueError: one holds aligned faces, another whole pictures: the kind would tell the label.
-    """
+    """What the crops of all corpora show; of two kinds, the kind would tell the label."""
     for corpus in corpora[1:]:
         first = corpora[0]
         corpus.require_faces(first.faces, str(first.folder), margin=first.crop_margin)
@@ -398,7 +407,7 @@ def _check_excluded(corpora: Sequence[Corpus], excluded: Sequence[str]) -> None:
     methods = {s.method for corpus in corpora for s in corpus.manifest.samples} - {REAL_METHOD}
     if unknown := sorted(set(excluded) - methods):
         raise ValueError(
-            f"exclude_methods: no {unknown[0]!r} in {_names([c.folder for c in corpora])}; "
+            f"exclude_methods: no {unknown[0]!r} in {_names(c.folder for c in corpora)}; "
             f"methods there: {', '.join(sorted(methods))}"
         )
 
@@ -412,11 +421,7 @@ def _as_shown(
     training: list[ClipItem],
     validation: list[ClipItem],
 ) -> tuple[list[ClipItem], list[ClipItem], OnlineFakes | None]:
-    """What is trained on, val as it is shown, and what forges and degrades in training.
-
-    Raises:
-        ValueError: no way of blending is left, or a class is missing in train or val.
-    """
+    """What is trained on, val as it is shown, and what forges and degrades in training."""
     forgery = online = None
     if config.fakes == "online":
         training, validation = _only_real(training), _only_real(validation)
@@ -454,11 +459,6 @@ def _by_method(items: Sequence[ClipItem]) -> str:
     return inventory.name_counts(item.sample.method for item in items)
 
 
-def _augmentation(views: ViewConfig | ImageViewConfig) -> Augmentation:
-    names = {"tone": "color_jitter", "shrink": "downscale"}  # what old configs call them
-    return Augmentation(**{names.get(name, name): value for name, value in vars(views).items()})
-
-
 def _provenance(corpora: Sequence[Corpus], num_training_clips: int) -> dict[str, Any]:
     return {
         "data": [
@@ -476,5 +476,5 @@ def _methods(training: Sequence[ClipItem], excluded: Sequence[str]) -> dict[str,
     }
 
 
-def _names(folders: Sequence[Path]) -> str:
+def _names(folders: Iterable[Path]) -> str:
     return ", ".join(str(folder) for folder in folders)

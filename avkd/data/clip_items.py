@@ -17,11 +17,9 @@ class Crops(Protocol):
     @property
     def root(self) -> Path:
         """Folder of the corpus."""
-        ...
 
     def crop_pixels(self, path: str) -> int:
         """Side S of the crops of a track."""
-        ...
 
     def digest(self, path: str) -> str:
         """SHA-256 of what is stored of a track."""
@@ -29,15 +27,12 @@ class Crops(Protocol):
 
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32 in pixels of the crop; NaN where they are not known."""
-        ...
 
     def frames(self, path: str, start: int, count: int) -> np.ndarray:
         """(count, S, S, 3) uint8 RGB from frame ``start`` on."""
-        ...
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """(num_samples,) int16 at 16 kHz from the first frame's instant; None = no sound."""
-        ...
 
 
 @dataclass(frozen=True)

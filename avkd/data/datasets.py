@@ -21,12 +21,7 @@ from avkd import durable
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
-from avkd.data.crops.prepared_corpus import (
-    INPUTS_NAME,
-    face_detector,
-    read_failures,
-    read_settings,
-)
+from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_failures, read_settings
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes
@@ -71,14 +66,15 @@ class Corpus:
                 f"{folder}: no manifest.jsonl there, so it is not a prepared corpus; "
                 "make one with `avkd prepare --out` that folder"
             )
+        settings = read_settings(folder)
         return cls(
             folder=folder,
             manifest=Manifest.load(path),
             store=CropStore(folder),
             expected=Manifest.load(folder / INPUTS_NAME).samples,
             failures=read_failures(folder),
-            faces="whole" if face_detector(folder) == "none" else "aligned",
-            crop_margin=read_settings(folder)["crop_margin"],
+            faces="whole" if settings["detector"] == "none" else "aligned",
+            crop_margin=settings["crop_margin"],
         )
 
     def require_faces(self, faces: Faces, asked_by: str, *, margin: float) -> None:
@@ -231,7 +227,7 @@ class TrainingClips(Dataset[ClipBatch]):
     def first_clips(self, count: int) -> ClipBatch:
         """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures.
 
-        Where fakes are made, pairs of the first reals and their fakes instead.
+        Where fake clips are made, pairs of the first real clips and their forgeries instead.
         """
         if self.online is not None and self.online.forgery is not None:
             reals = [n for n, item in enumerate(self.items) if item.sample.label == REAL]

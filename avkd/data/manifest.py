@@ -101,7 +101,7 @@ def _plain_folder(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One file to learn from or to judge."""
+    """One file to train on or to judge."""
 
     sample_id: str
     """Unique within a manifest: ``<dataset>/<method>/<name>``."""

@@ -27,17 +27,17 @@ Region = Literal["face", "mouth"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInput:
-    """How a detector sees a face."""
+    """How a detector sees a face; unless told otherwise, as the video networks do."""
 
-    clip_frames: int
+    clip_frames: int = CLIP_FRAMES
     """L: consecutive frames it is given at once; 1 = an image model."""
-    crop_pixels: int
+    crop_pixels: int = CROP_PIXELS
     """Side of the stored crops it was trained on."""
-    view_share: float
+    view_share: float = VIDEO_VIEW_SHARE
     """Side of its window as a share of a stored crop's, in (0, 1]."""
     image_size: int
     """Side of its input in pixels."""
-    windows_per_file: int | None
+    windows_per_file: int | None = None
     """Clips spread over a file, at most; None = as many as cover every frame."""
     landmarks: bool = False
     """Whether it is told where eyes, nose and mouth are."""
@@ -49,30 +49,6 @@ class ModelInput:
     """What is shown of it: all of the window, or half its side around the mouth (`Views.zoom`)."""
     motion_only: bool = False
     """Whether the clip's own mean picture is subtracted, so that only what moves is left."""
-
-    @classmethod
-    def of_video(
-        cls,
-        image_size: int,
-        faces: Faces = "aligned",
-        *,
-        crop_pixels: int = CROP_PIXELS,
-        crop_margin: float = 1.0,
-        region: Region = "face",
-        motion_only: bool = False,
-    ) -> ModelInput:
-        """Input of the video networks: clips of 25 frames that cover every frame."""
-        return cls(
-            clip_frames=CLIP_FRAMES,
-            crop_pixels=crop_pixels,
-            view_share=VIDEO_VIEW_SHARE,
-            image_size=image_size,
-            windows_per_file=None,
-            faces=faces,
-            crop_margin=crop_margin,
-            region=region,
-            motion_only=motion_only,
-        )
 
     @classmethod
     def read(cls, preprocessing: Mapping[str, Any]) -> ModelInput:
@@ -105,7 +81,7 @@ class ModelInput:
 
     @property
     def window_rule(self) -> WindowRule:
-        """Which stretches of a file are looked at, unless a protocol says otherwise."""
+        """Which segments of a file are looked at, unless a protocol says otherwise."""
         return WindowRule(
             size_frames=self.clip_frames,
             placing="covering" if self.windows_per_file is None else "spread",
@@ -113,7 +89,7 @@ class ModelInput:
         )
 
     def windows(self, num_frames: int) -> Sequence[Window]:
-        """Which stretches of a file of ``num_frames`` frames are looked at."""
+        """Which segments of a file of ``num_frames`` frames are looked at."""
         return self.window_rule.windows(num_frames)
 
     def slack(self, crop_pixels: int) -> int:

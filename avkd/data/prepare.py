@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import logging
 import shutil
 import time
@@ -24,17 +23,15 @@ from avkd.data.crops.crop_writer import CropWriter
 from avkd.data.crops.journal import append_journal, read_journal
 from avkd.data.crops.prepared_corpus import (
     INPUTS_NAME,
-    OLDER_SETTINGS,
     SETTINGS_NAME,
     read_report,
+    read_settings,
 )
-from avkd.data.faces import face_crop, face_tracks
-from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
-from avkd.data.faces.track_extraction import MIN_FRAMES, load_detector
+from avkd.data.faces import face_tracks
+from avkd.data.faces.track_extraction import load_detector
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.perturbations import perturbed_sound
 from avkd.data.perturbations.perturbations import FRAME_RATE, SOUND, Perturbation
-from avkd.data.perturbations.reencoding import check_encoders, encodings_of
+from avkd.data.perturbations.perturbed_file import check_available
 from avkd.data.prepare_file import (
     DISK_FULL,
     PreparedFile,
@@ -43,12 +40,9 @@ from avkd.data.prepare_file import (
     prepare_file,
     report_row,
 )
-from avkd.data.worker_pool import Outcome, run_isolated
+from avkd.data.worker_pool import CODES_OF_FILES, Outcome, run_isolated
 
 _log = logging.getLogger(__name__)
-# What the pool says of a file that took its worker down.
-_INTERNAL = "internal_error"
-_POOL_CODES = {"error": _INTERNAL, "crashed": "decoder_crashed", "timeout": "timeout"}
 
 
 @dataclass(frozen=True)
@@ -78,18 +72,11 @@ class PrepareReport:
 def prepare(
     manifest: Manifest,
     out: Path,
+    settings: PrepareSettings,
     *,
-    detector: str = "mtcnn",
-    detect_every_frames: int = DETECT_EVERY_FRAMES,
-    min_frames: int = MIN_FRAMES,
-    max_seconds: float | None = 120.0,
     workers: int = 2,
     timeout_seconds: float = 600.0,
     shard: tuple[int, int] = (0, 1),
-    retry_failed: bool = False,
-    crop_pixels: int = face_crop.CROP_PIXELS,
-    crop_margin: float = 1.0,
-    perturbation: Perturbation | None = None,
 ) -> PrepareReport:
     """Find, follow, align and store the faces of every file of a manifest.
 
@@ -99,18 +86,11 @@ def prepare(
         manifest: Samples of kind ``video``, ``frames`` or ``image``.
         out: Corpus folder: ``manifest.jsonl`` (one ``crops`` sample per usable file, its primary
             track), ``report.jsonl``, ``prepare.json``, ``index.jsonl``, ``shards/``.
-        detector: ``mtcnn``, ``boxes`` (sidecars) or ``none`` (already face crops).
-        detect_every_frames: Frames from one search for faces to the next.
-        min_frames: Shorter tracks are dropped; files shorter than this are kept, flagged ``short``.
-        max_seconds: Longer files are cut there, flagged ``stopped_by_limit``; None = no limit.
+        settings: What the crops look like.
         workers: Child processes.
         timeout_seconds: Wall-clock limit for one file.
         shard: (i, n): do the i-th of n parts; parts may run at once, also on several machines, into
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
-        retry_failed: Try files again that failed in an earlier run.
-        crop_pixels: Side of the stored crops.
-        crop_margin: How much wider than the template's window they look.
-        perturbation: Done to every whole frame before its faces are cut out, or to the sound.
 
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use.
@@ -123,19 +103,10 @@ def prepare(
         raise ValueError(f"shard {index}/{count}: the first number runs from 0 to {count - 1}")
     if any(sample.kind == "crops" for sample in manifest.samples):
         raise ValueError(f"{manifest.root}: holds prepared crops already; give the source manifest")
-    if detector not in ("none", "boxes"):
-        load_detector(detector)  # fail now, not once per file
-    if perturbation is not None:
-        _check_perturbation(perturbation, manifest)
-    settings = PrepareSettings(
-        detector=detector,
-        detect_every_frames=detect_every_frames,
-        min_frames=min_frames,
-        max_seconds=max_seconds,
-        crop_size=crop_pixels,
-        crop_margin=crop_margin,
-        perturbation=perturbation,
-    )
+    if settings.detector not in ("none", "boxes"):
+        load_detector(settings.detector)  # fail now, not once per file
+    if settings.perturbation is not None:
+        _check_perturbation(settings.perturbation, manifest)
     part = "" if count == 1 else f"part-{index}-of-{count}-"
     mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
     out.mkdir(parents=True, exist_ok=True)
@@ -143,10 +114,11 @@ def prepare(
     with durable.locked(out / f".{part}lock", busy):  # one process per part of a corpus
         _check_settings(out, settings, manifest.root)
         work = out / f".{part}work"
-        _emptied(work)
+        shutil.rmtree(work, ignore_errors=True)  # what a killed run left there
+        work.mkdir()
         read_journal(out / f"{part}report.jsonl", repair=True)
         before = read_report(out)
-        todo = [s for s in mine if _is_open(before.get(s.sample_id), retry_failed)]
+        todo = [s for s in mine if _is_open(before.get(s.sample_id))]
         writer = CropWriter(out, part)
         jobs = (
             PrepareJob(
@@ -172,8 +144,7 @@ def prepare(
 
 def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
     """Refuse now, not once per file, what no file or no file of this kind can undergo."""
-    check_encoders(encodings_of(perturbation.name, perturbation.amount))
-    perturbed_sound.check_available(perturbation)
+    check_available(perturbation)
     needs_time = perturbation.name in (*SOUND, FRAME_RATE)
     if needs_time and any(sample.kind == "image" for sample in manifest.samples):
         raise ValueError(
@@ -182,10 +153,9 @@ def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
         )
 
 
-def _is_open(row: dict[str, Any] | None, retry_failed: bool) -> bool:
-    if row is None or row["status"] == _INTERNAL:  # a bug of ours, which may be mended by now
-        return True
-    return retry_failed and row["status"] != "ok"
+def _is_open(row: dict[str, Any] | None) -> bool:
+    """Whether a file is still to be done: also after a bug of ours, which may be mended by now."""
+    return row is None or row["status"] == CODES_OF_FILES["error"]
 
 
 def _shard_of(sample: Sample, count: int) -> int:
@@ -193,23 +163,14 @@ def _shard_of(sample: Sample, count: int) -> int:
     return int(hashlib.sha256(sample.sample_id.encode()).hexdigest(), 16) % count
 
 
-def _emptied(folder: Path) -> None:
-    """Make a folder for temporary files, without what a killed run left there."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir()
-
-
 def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:
-    path = out / SETTINGS_NAME
-    if not path.exists():
-        durable.write_json(path, _description(settings, root))
+    if not (out / SETTINGS_NAME).exists():
+        durable.write_json(out / SETTINGS_NAME, _description(settings, root))
         return
-    earlier = {**OLDER_SETTINGS, **json.loads(path.read_text(encoding="utf-8"))["settings"]}
-    now = asdict(settings)
+    earlier = read_settings(out)
     changed = [
         f"{name} was {earlier.get(name)!r}, is {value!r}"
-        for name, value in now.items()
+        for name, value in asdict(settings).items()
         if earlier.get(name) != value
     ]
     if changed:
@@ -232,7 +193,7 @@ def _commit(outcome: Outcome[PrepareJob, PreparedFile], writer: CropWriter, repo
     done = outcome.result
     if done is None:
         row = report_row(outcome.item.sample)
-        row |= {"status": _POOL_CODES[outcome.status], "message": outcome.message}
+        row |= {"status": CODES_OF_FILES[outcome.status], "message": outcome.message}
         append_journal(report, [row | {"seconds": round(outcome.seconds, 3)}])
         return
     try:

@@ -16,7 +16,10 @@ from avkd.data import nuisance
 from avkd.data.crops.crop_store import JPEG_QUALITY
 from avkd.data.crops.crop_writer import PackedTrack, TrackPacker
 from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import CROP_PIXELS
+from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.faces.track_extraction import (
+    MIN_FRAMES,
     Candidate,
     FilePlan,
     can_be_kept,
@@ -30,8 +33,7 @@ from avkd.data.manifest import Sample
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
 from avkd.data.perturbations.perturbations import CROPPING, Perturbation
-from avkd.data.perturbations.perturbed_frames import OpenFrames, perturbing
-from avkd.data.perturbations.perturbed_sound import perturbed_sound
+from avkd.data.perturbations.perturbed_file import OpenFrames, perturbed_sound, perturbing
 
 DISK_FULL = "disk_full"
 
@@ -40,14 +42,21 @@ DISK_FULL = "disk_full"
 class PrepareSettings:
     """All that decides what the crops look like; two corpora with equal ones may be mixed."""
 
-    detector: str
-    detect_every_frames: int
-    min_frames: int
-    max_seconds: float | None
-    crop_size: int
+    detector: str = "mtcnn"
+    """``mtcnn``, ``boxes`` (sidecars) or ``none`` (already face crops)."""
+    detect_every_frames: int = DETECT_EVERY_FRAMES
+    """Frames from one search for faces to the next."""
+    min_frames: int = MIN_FRAMES
+    """Shorter tracks are dropped; files shorter than this are kept, flagged ``short``."""
+    max_seconds: float | None = 120.0
+    """Longer files are cut there, flagged ``stopped_by_limit``; None = no limit."""
+    crop_size: int = CROP_PIXELS
+    """Side of the stored crops in pixels."""
     crop_margin: float = 1.0
+    """How much wider than the template's window they look."""
     jpeg_quality: int = JPEG_QUALITY
     perturbation: Perturbation | None = None
+    """Done to every whole frame before its faces are cut out, or to the sound."""
     version: int = 2
     """Raised whenever the code makes other crops from the same settings."""
 

@@ -18,7 +18,6 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional
 
-from avkd.data import masking
 from avkd.data.audio_features import MASK_VALUE, MEL_BINS, MEL_FRAMES_PER_VIDEO_FRAME
 from avkd.data.faces.face_crop import CROP_PIXELS
 from avkd.data.windows import WINDOW_FRAMES
@@ -36,6 +35,7 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _MOUTH_SIDE = 0.5
 _MOUTH_CENTRE_Y = 0.73
 
+_MAX_TIME_MASK_FRAMES = 11
 _ERASED_AREA = (0.02, 0.33)
 _ERASED_ASPECT = (0.3, 3.3)
 _SMALLEST_SCALE = 0.25
@@ -130,8 +130,8 @@ def draw_view(
         augmentation.erasing,
         augmentation.time_mask,
     )
-    time_mask = masking.draw_run(rng, masking.MAX_TIME_MASK_FRAMES, CLIP_FRAMES) if mask else (0, 0)
-    mel_mask = masking.draw_run(rng, augmentation.frequency_mask_max, MEL_BINS)
+    time_mask = draw_run(rng, _MAX_TIME_MASK_FRAMES, CLIP_FRAMES) if mask else (0, 0)
+    mel_mask = draw_run(rng, augmentation.frequency_mask_max, MEL_BINS)
     erased = _draw_rectangle(rng) if erase else (0.0, 0.0, 0.0, 0.0)
     contrast, brightness = augmentation.color_jitter * rng.uniform(-1.0, 1.0, size=2)
     chance, kept = rng.random(2)
@@ -148,6 +148,18 @@ def draw_view(
         downscale=torch.tensor([downscale], dtype=torch.float32),
         zoom=torch.tensor([zoom], dtype=torch.float32),
     )
+
+
+def draw_run(rng: np.random.Generator, longest: int, total: int) -> tuple[int, int]:
+    """One masked run inside ``0..total``: length uniform on 0..longest, start where it fits.
+
+    RealForensics' masks can never reach the last frame or the last mel bin; ours can.
+
+    Returns:
+        (start, length); length 0 masks nothing.
+    """
+    length = int(rng.integers(0, longest + 1))
+    return int(rng.integers(0, total - length + 1)), length
 
 
 def center_views(
@@ -194,7 +206,7 @@ def apply_video(
     for index in (views.downscale < 1).nonzero().flatten().tolist():
         clip[index] = _downscaled(clip[index], float(views.downscale[index]))
     luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
-    std = rearrange(torch.tensor(CHANNEL_STD, device=clip.device), "c -> 1 c 1 1 1")
+    mean, std = _normalisation(clip.device)
     for index in views.grayscale.nonzero().flatten().tolist():
         clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
     unchanged = views.color_jitter.new_tensor([1.0, 0.0])
@@ -203,8 +215,6 @@ def apply_video(
         clip[index] = ((clip[index] - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
     if motion_only:
         mean = clip.mean(dim=2, keepdim=True)
-    else:
-        mean = rearrange(torch.tensor(CHANNEL_MEAN, device=clip.device), "c -> 1 c 1 1 1")
     kept = ~rearrange(_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
     kept = kept & ~rearrange(run_mask(views.time_mask, frames.shape[1]), "b t -> b 1 t 1 1")
     return (clip - mean) / std * kept
@@ -212,12 +222,15 @@ def apply_video(
 
 def as_pictures(clip: Tensor) -> np.ndarray:
     """Views (B, 3, T, s, s) as they look, (B, T, s, s, 3) uint8 RGB: undoes the normalisation."""
-    mean, std = (
-        rearrange(torch.tensor(values, device=clip.device), "c -> 1 c 1 1 1")
-        for values in (CHANNEL_MEAN, CHANNEL_STD)
-    )
+    mean, std = _normalisation(clip.device)
     levels = (255 * (clip.detach() * std + mean)).round().clamp(0, 255)
     return rearrange(levels, "b c t h w -> b t h w c").byte().cpu().numpy()
+
+
+def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel, (1, 3, 1, 1, 1)."""
+    mean, std = torch.tensor((CHANNEL_MEAN, CHANNEL_STD), device=device)
+    return rearrange(mean, "c -> 1 c 1 1 1"), rearrange(std, "c -> 1 c 1 1 1")
 
 
 def apply_to_points(
@@ -228,8 +241,8 @@ def apply_to_points(
     Args:
         points: (B, T, P, 2) x and y in pixels of the stored crop; NaN = not known.
         views: B views on the same device.
-        crop_pixels: Side of the stored crop.
-        view_share: Side of the window as a share of it.
+        crop_pixels: Side S of the stored crop.
+        view_share: Side of the window as a share of S.
 
     Returns:
         (B, T, P, 2) in shares of the view's side, outside 0..1 where the window does not reach.

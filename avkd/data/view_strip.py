@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from einops import rearrange
 from torch import Tensor
 
-from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
+from avkd.data.transforms import as_pictures
 
 _MASK_COLOUR = np.array([200, 30, 30], dtype=np.uint8)
 _BAR_COLOUR = np.array([40, 120, 200], dtype=np.uint8)
@@ -27,11 +25,8 @@ def draw_strip(clips: Tensor, time_masks: Tensor, importance: Tensor | None) -> 
     Returns:
         (rows, T * W, 3) uint8.
     """
-    mean = rearrange(torch.tensor(CHANNEL_MEAN), "c -> 1 c 1 1 1")
-    std = rearrange(torch.tensor(CHANNEL_STD), "c -> 1 c 1 1 1")
-    pixels = ((clips.detach().float().cpu() * std + mean).clamp(0, 1) * 255).to(torch.uint8)
     rows = []
-    for index, clip in enumerate(rearrange(pixels, "b c t h w -> b t h w c").numpy()):
+    for index, clip in enumerate(as_pictures(clips.float())):
         frames = [
             _bordered(frame) if masked else frame
             for frame, masked in zip(clip, time_masks[index].tolist(), strict=True)

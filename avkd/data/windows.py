@@ -16,7 +16,7 @@ WINDOW_FRAMES = 25  # one second at 25 frames per second
 
 @dataclass(frozen=True)
 class Window:
-    """One stretch of a file as the detector sees it."""
+    """One segment of a file as the detector sees it."""
 
     index: int
     """Position among the windows of the file, from 0."""
@@ -46,8 +46,10 @@ class WindowRule:
     size_frames: int
     """Frames in a window, at least 1."""
     placing: Literal["covering", "whole", "spread"]
-    """``covering``: laid end to end, the last one aligned with the end; ``whole``: end to end, what
-    is left at the end is not looked at; ``spread``: ``most`` of them over the whole file."""
+    """``covering``: laid end to end, the last one aligned with the end, so that every frame is seen
+    (60 frames give windows at 0, 25 and 35); ``whole``: end to end, what is left at the end is not
+    looked at; ``spread``: at most ``most`` of them evenly over the file, in the middles of equal
+    parts, so that neither end is favoured."""
     most: int | None = None
     """Windows of a file at most, for ``spread``."""
     first_frames: int | None = None
@@ -59,13 +61,22 @@ class WindowRule:
         Raises:
             ValueError: there is no frame to look at.
         """
+        if num_frames < 1:
+            raise ValueError(f"a file of {num_frames} frames has no window; report it as unscored")
+        size = self.size_frames
         length = num_frames if self.first_frames is None else min(num_frames, self.first_frames)
+        if length <= size:
+            return (Window(0, 0, length, size),)
+        places = length - size + 1
         if self.placing == "spread":
-            assert self.most is not None
-            return windows_spread(length, most=self.most, size_frames=self.size_frames)
-        if self.placing == "whole":
-            length = max(length - length % self.size_frames, min(length, self.size_frames))
-        return windows_covering(length, size_frames=self.size_frames)
+            assert self.most is not None and self.most >= 1
+            count = min(self.most, places)
+            starts = [(2 * index + 1) * places // (2 * count) for index in range(count)]
+        else:
+            starts = list(range(0, places, size))
+            if self.placing == "covering" and starts[-1] < places - 1:
+                starts.append(places - 1)
+        return tuple(Window(index, start, size, size) for index, start in enumerate(starts))
 
     @property
     def text(self) -> str:
@@ -79,56 +90,3 @@ class WindowRule:
             return f"every frame of the {where}"
         rest = "cover all of" if self.placing == "covering" else "fit in"
         return f"{what} laid end to end, as many as {rest} the {where}"
-
-
-def windows_covering(num_frames: int, *, size_frames: int = WINDOW_FRAMES) -> tuple[Window, ...]:
-    """Windows laid end to end, the last one aligned with the end, so that every frame is seen.
-
-    The stride is the window's size: 60 frames give windows at 0, 25 and 35. Unlike RealForensics'
-    evaluation (one-frame overlaps, first 110 frames only, a black frame at the end) no frame is
-    left out and none is invented; a file shorter than one window gives a single window whose last
-    frame is repeated (``Window.num_repeated``).
-
-    Args:
-        num_frames: length of the file in frames, at least 1.
-        size_frames: frames in a window, at least 1.
-
-    Raises:
-        ValueError: there is no frame to look at.
-    """
-    if num_frames < 1:
-        raise ValueError(f"a file of {num_frames} frames has no window; report it as unscored")
-    assert size_frames >= 1, size_frames
-    if num_frames <= size_frames:
-        return (Window(0, 0, num_frames, size_frames),)
-    starts = list(range(0, num_frames - size_frames + 1, size_frames))
-    if starts[-1] + size_frames < num_frames:
-        starts.append(num_frames - size_frames)
-    return tuple(
-        Window(index, start, size_frames, size_frames) for index, start in enumerate(starts)
-    )
-
-
-def windows_spread(num_frames: int, *, most: int, size_frames: int = 1) -> tuple[Window, ...]:
-    """At most ``most`` windows, spread evenly over the whole file (not its first frames).
-
-    The middle of the i-th of n equal parts is the middle of window i, so neither end is favoured.
-    (The standard benchmark keeps the first frames: shared/protocols.md 1, item 1.)
-
-    Args:
-        num_frames: length of the file in frames, at least 1.
-        most: windows wanted, at least 1; a file with fewer places gives each place once.
-        size_frames: frames in a window, at least 1.
-
-    Raises:
-        ValueError: there is no frame to look at.
-    """
-    assert most >= 1, most
-    if num_frames <= size_frames:
-        return windows_covering(num_frames, size_frames=size_frames)
-    places = num_frames - size_frames + 1
-    count = min(most, places)
-    starts = [(2 * index + 1) * places // (2 * count) for index in range(count)]
-    return tuple(
-        Window(index, start, size_frames, size_frames) for index, start in enumerate(starts)
-    )

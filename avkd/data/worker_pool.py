@@ -27,6 +27,8 @@ Result = TypeVar("Result")
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
+CODES_OF_FILES = {"error": "internal_error", "crashed": "decoder_crashed", "timeout": "timeout"}
+"""What reports call the outcome of a file that was set aside."""
 # Windows knows only children that begin from nothing.
 _START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,10 +19,9 @@ from avkd.config.data_config import DoctorConfig
 from avkd.data import inventory, worker_pool
 from avkd.data.layouts import LAYOUTS, options_of, read_tree
 from avkd.data.manifest import Manifest
-from avkd.doctor.examination import Examined
 from avkd.doctor.file_facts import FileJob, MediaFacts, digest, examine
 from avkd.doctor.report import Report
-from avkd.doctor.soundness import check
+from avkd.doctor.soundness import Examined, check
 from avkd.outcome import ExitCode, Outcome
 
 logger = logging.getLogger(__name__)
@@ -32,14 +31,11 @@ _FAULTS_SHOWN = 3
 # files must not hide what knows the very dataset. Layouts that are not named come second.
 _MANIFEST = ("manifest",)
 _GENERAL = (("real_fake", "real_fake_images"), ("redface",), ("talking_faces",))
-_POOL_CODES = {"error": "internal_error", "crashed": "decoder_crashed", "timeout": "timeout"}
 _VERDICTS = {
     ExitCode.DONE: "sound",
     ExitCode.SOME_SKIPPED: "sound, with warnings",
     ExitCode.NOTHING_USABLE: "not sound to train on",
 }
-
-Result = TypeVar("Result")
 
 
 def run_doctor(config: DoctorConfig) -> Outcome:
@@ -65,16 +61,25 @@ def run_doctor(config: DoctorConfig) -> Outcome:
         for sample in manifest.samples
         if config.read != "names" and sample.kind != "crops"
     ]
-    facts = _examined(jobs, config)
-    digests = _digests(jobs, facts, config)
+    facts = {
+        outcome.item.sample_id: outcome.result
+        or MediaFacts(problem=worker_pool.CODES_OF_FILES.get(outcome.status, outcome.status))
+        for outcome in _isolated(examine, jobs, config, "look at")
+    }
+    # Only files that may have an equal are read whole; of a terabyte those are few.
+    counts = Counter(found.signature for found in facts.values() if not found.problem)
+    alike = [job for job in jobs if counts[facts[job.sample_id].signature] > 1]
+    digests = {}
+    for outcome in _isolated(digest, alike, config, "compare"):
+        if outcome.result is None:
+            logger.warning("%s: not compared (%s)", outcome.item.path, outcome.status)
+        else:
+            digests[outcome.item.sample_id] = outcome.result
     corpus = Examined(layout, manifest, facts, digests)
     findings = check(corpus)
     levels = {finding.level for finding in findings}
-    code = ExitCode.DONE
-    if "error" in levels:
-        code = ExitCode.NOTHING_USABLE
-    elif "warning" in levels:
-        code = ExitCode.SOME_SKIPPED
+    code = ExitCode.SOME_SKIPPED if "warning" in levels else ExitCode.DONE
+    code = ExitCode.NOTHING_USABLE if "error" in levels else code
     verdict = _VERDICTS[code] + (" as far as names tell" if config.read == "names" else "")
     report = Report(str(config.source), config.read, corpus, findings, verdict)
     text = report.as_text()
@@ -151,36 +156,12 @@ def _recognised(
     raise AssertionError("every layout is in a group")
 
 
-def _examined(jobs: Sequence[FileJob], config: DoctorConfig) -> dict[str, MediaFacts]:
-    """Look at every file, in workers."""
-    return {
-        outcome.item.sample_id: outcome.result
-        or MediaFacts(problem=_POOL_CODES.get(outcome.status, outcome.status))
-        for outcome in _isolated(examine, jobs, config, "look at")
-    }
-
-
-def _digests(
-    jobs: Sequence[FileJob], facts: Mapping[str, MediaFacts], config: DoctorConfig
-) -> dict[str, str]:
-    """SHA-256 of the files that may have an equal; of a terabyte those are few."""
-    counts = Counter(found.signature for found in facts.values() if not found.problem)
-    alike = [job for job in jobs if counts[facts[job.sample_id].signature] > 1]
-    digests: dict[str, str] = {}
-    for outcome in _isolated(digest, alike, config, "compare"):
-        if outcome.result is None:
-            logger.warning("%s: not compared (%s)", outcome.item.path, outcome.status)
-        else:
-            digests[outcome.item.sample_id] = outcome.result
-    return digests
-
-
 def _isolated(
-    function: Callable[[FileJob], Result], jobs: Sequence[FileJob], config: DoctorConfig, what: str
-) -> Iterator[worker_pool.Outcome[FileJob, Result]]:
+    function: Callable[[FileJob], Any], jobs: Sequence[FileJob], config: DoctorConfig, what: str
+) -> tqdm[worker_pool.Outcome[FileJob, Any]] | tuple[()]:
     """The outcome of every job, as they come."""
     if not jobs:
-        return
+        return ()
     outcomes = worker_pool.run_isolated(
         function,
         jobs,
@@ -188,4 +169,4 @@ def _isolated(
         timeout_seconds=config.timeout_seconds,
         some_worked=len(jobs) == 1,  # one file alone cannot tell its own fault from ours
     )
-    yield from tqdm(outcomes, total=len(jobs), desc=what, unit="file")
+    return tqdm(outcomes, total=len(jobs), desc=what, unit="file")

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from avkd.data.manifest import FAKE, REAL
-from avkd.doctor.examination import CLASS_NAMES, SIDES, Examined, Finding
 from avkd.doctor.shortcuts import PROPERTIES, distribution, separation, summary
+from avkd.doctor.soundness import CLASS_NAMES, SPLITS, Examined, Finding
 
 _FORMAT = "avkd-doctor-1"
 _WIDTH = 100
@@ -52,20 +52,15 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """All of it, with every file's name, distributions and separations."""
         groups = self.corpus.facts_by_class()
-        properties: dict[str, Any] = {}
-        separations: dict[str, Any] = {}
-        for kind in PROPERTIES:
-            properties[kind.name] = {
-                f"{side or 'no side'} {CLASS_NAMES[label]}": distribution(kind, files)
-                for (side, label), files in groups.items()
+        areas = {
+            kind.name: {
+                split: separation(
+                    kind, groups.get((split, REAL), []), groups.get((split, FAKE), [])
+                )
+                for split in SPLITS
             }
-            areas = {
-                side: separation(kind, groups.get((side, REAL), []), groups.get((side, FAKE), []))
-                for side in SIDES
-            }
-            separations[kind.name] = {
-                side: round(found.auc, 4) for side, found in areas.items() if found is not None
-            }
+            for kind in PROPERTIES
+        }
         return {
             "format": _FORMAT,
             "source": self.source,
@@ -74,21 +69,30 @@ class Report:
             "verdict": self.verdict,
             "num_files": len(self.corpus.manifest),
             "findings": [asdict(finding) for finding in self.findings],
-            "properties": properties,
-            "separation_auc": separations,
+            "properties": {
+                kind.name: {
+                    f"{split or 'no split'} {CLASS_NAMES[label]}": distribution(kind, files)
+                    for (split, label), files in groups.items()
+                }
+                for kind in PROPERTIES
+            },
+            "separation_auc": {
+                name: {split: round(found.auc, 4) for split, found in by_split.items() if found}
+                for name, by_split in areas.items()
+            },
         }
 
     def _properties(self) -> list[str]:
-        """What the files of each class on each side mostly are."""
+        """What the files of each class in each split mostly are."""
         groups = self.corpus.facts_by_class()
         if not groups:
             return []
-        rows = [("side", "class", "files", *(kind.name for kind in PROPERTIES))]
-        for side in (*SIDES, None):
+        rows = [("split", "class", "files", *(kind.name for kind in PROPERTIES))]
+        for split in (*SPLITS, None):
             for label, name in CLASS_NAMES.items():
-                if files := groups.get((side, label)):
+                if files := groups.get((split, label)):
                     values = (summary(kind, files) for kind in PROPERTIES)
-                    rows.append((side or "-", name, str(len(files)), *values))
+                    rows.append((split or "-", name, str(len(files)), *values))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,8 +1,8 @@
 """Properties of files that tell real from fake without a look at the face.
 
-A network finds such a shortcut before it finds a forgery: where all fakes are 256 pixels wide and
-all reals 1080, it learns to measure. How well one property alone separates the classes is a number
-like the area under the ROC curve.
+A network finds such a shortcut before it finds a forgery: where all fake videos are 256 pixels wide
+and all real ones 1080, it learns to measure. How well one property alone separates the classes is a
+number like the area under the ROC curve.
 """
 
 from __future__ import annotations
@@ -34,6 +34,22 @@ class Property:
     """As one of some values, for what is not ordered or not monotone."""
     number: Callable[[MediaFacts], float | None] | None
     """As more or less of something."""
+    cure: str
+    """What to do where it tells the class."""
+
+    def categories(self, files: Sequence[MediaFacts]) -> list[str]:
+        """The values that are known of some files; none if it is no category."""
+        return _known(self.category, files)
+
+    def numbers(self, files: Sequence[MediaFacts]) -> list[float]:
+        """The numbers that are known of some files; none if it is no number."""
+        return _known(self.number, files)
+
+
+def _known(
+    read: Callable[[MediaFacts], Value | None] | None, files: Sequence[MediaFacts]
+) -> list[Value]:
+    return [value for value in map(read, files) if value is not None] if read else []
 
 
 def _rate(facts: MediaFacts) -> str | None:
@@ -44,23 +60,36 @@ def _sound(facts: MediaFacts) -> str | None:
     return None if facts.has_audio is None else ("yes" if facts.has_audio else "no")
 
 
+_ENCODE_ALIKE = "encode both classes alike (avkd forge does), and report how this one rule scores"
+
 PROPERTIES = (
     Property(
         "picture size",
         lambda facts: f"{facts.width}x{facts.height}",
         lambda facts: float(min(facts.width, facts.height)),
+        "bring both classes to one size and codec; crops keep traces of scaling",
     ),
-    Property("frame rate", _rate, lambda facts: facts.frames_per_second),
-    Property("codec", lambda facts: facts.codec, None),
-    Property("sound", _sound, None),
-    Property("seconds", None, lambda facts: facts.seconds),
-    Property("bits per pixel", None, lambda facts: facts.bits_per_pixel),
+    Property(
+        "frame rate",
+        _rate,
+        lambda facts: facts.frames_per_second,
+        "encode both classes at one rate; repeated frames stay visible",
+    ),
+    Property("codec", lambda facts: facts.codec, None, _ENCODE_ALIKE),
+    Property("sound", _sound, None, "keep or remove the sound of both classes alike"),
+    Property(
+        "seconds",
+        None,
+        lambda facts: facts.seconds,
+        "score windows of one length; do not let their number affect the score",
+    ),
+    Property("bits per pixel", None, lambda facts: facts.bits_per_pixel, _ENCODE_ALIKE),
 )
 
 
 @dataclass(frozen=True)
 class Separation:
-    """How well one property alone tells fakes from reals."""
+    """How well one property alone tells fake from real."""
 
     auc: float
     """0.5 = not at all, 1 = always right."""
@@ -69,7 +98,7 @@ class Separation:
 
 
 def separation(
-    kind: Property, reals: Sequence[MediaFacts], fakes: Sequence[MediaFacts]
+    kind: Property, real: Sequence[MediaFacts], fake: Sequence[MediaFacts]
 ) -> Separation | None:
     """Separate the classes by one property; None where it is not known of a file of each class.
 
@@ -78,33 +107,27 @@ def separation(
     files and are tried on the other; else categories seen once would separate anything.
     """
     areas: list[tuple[float, int, int]] = []
-    if kind.number is not None:
-        numbers = _known(kind.number, reals), _known(kind.number, fakes)
-        if all(numbers):
-            areas.append((_area_by_number(*numbers), len(numbers[0]), len(numbers[1])))
-    if kind.category is not None:
-        categories = _known(kind.category, reals), _known(kind.category, fakes)
-        if all(categories):
-            areas.append((_area_by_category(*categories), len(categories[0]), len(categories[1])))
+    numbers = kind.numbers(real), kind.numbers(fake)
+    if all(numbers):
+        area = _area(*numbers)
+        areas.append((max(area, 1 - area), len(numbers[0]), len(numbers[1])))
+    values = kind.categories(real), kind.categories(fake)
+    if all(values):
+        areas.append((_area_by_category(*values), len(values[0]), len(values[1])))
     if not areas:
         return None
-    area, num_reals, num_fakes = max(areas)
+    area, num_real, num_fake = max(areas)
     # Of the rank sum when nothing separates (Mann and Whitney, 1947).
-    chance = math.sqrt((num_reals + num_fakes + 1) / (12 * num_reals * num_fakes))
+    chance = math.sqrt((num_real + num_fake + 1) / (12 * num_real * num_fake))
     return Separation(area, area > WORTH_A_WARNING and area >= 0.5 + _STANDARD_ERRORS * chance)
 
 
 def summary(kind: Property, files: Sequence[MediaFacts]) -> str:
     """The usual value for a table: the commonest one with its share, or the median."""
-    if kind.category is not None:
-        values = Counter(_known(kind.category, files))
-        if not values:
-            return "-"
+    if values := Counter(kind.categories(files)):
         value, count = values.most_common(1)[0]
-        share = 100 * count / values.total()
-        return value if len(values) == 1 else f"{value} {math.floor(share)}%"
-    assert kind.number is not None
-    numbers = _known(kind.number, files)
+        return value if len(values) == 1 else f"{value} {math.floor(100 * count / values.total())}%"
+    numbers = kind.numbers(files)
     return f"{np.median(numbers):.3g}" if numbers else "-"
 
 
@@ -112,24 +135,14 @@ def distribution(kind: Property, files: Sequence[MediaFacts]) -> dict[str, Any]:
     """The commonest values with their counts, and the 5th, 50th and 95th percentile."""
     told: dict[str, Any] = {}
     if kind.category is not None:
-        values = Counter(_known(kind.category, files))
-        told["values"] = dict(values.most_common(_VALUES_LISTED))
-        told["num_values"] = len(values)
+        values = Counter(kind.categories(files))
+        told |= {"values": dict(values.most_common(_VALUES_LISTED)), "num_values": len(values)}
     if kind.number is not None:
-        numbers = _known(kind.number, files)
+        numbers = kind.numbers(files)
         told["percentiles_5_50_95"] = (
             [round(float(v), 4) for v in np.percentile(numbers, (5, 50, 95))] if numbers else None
         )
     return told
-
-
-def _known(read: Callable[[MediaFacts], Value | None], files: Sequence[MediaFacts]) -> list[Value]:
-    return [value for value in map(read, files) if value is not None]
-
-
-def _area_by_number(real: Sequence[float], fake: Sequence[float]) -> float:
-    area = _area(real, fake)
-    return max(area, 1 - area)
 
 
 def _area_by_category(real: Sequence[str], fake: Sequence[str]) -> float:
@@ -145,11 +158,11 @@ def _area_by_category(real: Sequence[str], fake: Sequence[str]) -> float:
 
 def _log_ratios(real: Sequence[str], fake: Sequence[str]) -> dict[str, float]:
     """How much more often each category is fake."""
-    reals, fakes = Counter(real), Counter(fake)
+    among_real, among_fake = Counter(real), Counter(fake)
     return {
-        value: math.log((fakes[value] + 0.5) / (len(fake) + 1))
-        - math.log((reals[value] + 0.5) / (len(real) + 1))
-        for value in reals | fakes
+        value: math.log((among_fake[value] + 0.5) / (len(fake) + 1))
+        - math.log((among_real[value] + 0.5) / (len(real) + 1))
+        for value in among_real | among_fake
     }
 
 

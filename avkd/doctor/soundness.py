@@ -7,40 +7,88 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.manifest import FAKE, REAL, Sample, Split, label_of_folder
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split, label_of_folder
 from avkd.data.windows import WINDOW_FRAMES
-from avkd.doctor.examination import CLASS_NAMES, SIDES, Examined, Finding, Level
+from avkd.doctor.file_facts import MediaFacts
 from avkd.doctor.shortcuts import PROPERTIES, WORTH_A_WARNING, separation
 
-# What stage one learns from; everybody in them is real.
-_REAL_ONLY_LAYOUTS = ("lrw", "talking_faces")
+Level = Literal["error", "warning", "note", "ok"]
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+CLASS_NAMES = {REAL: "real", FAKE: "fake"}
+
+_REAL_ONLY_LAYOUTS = ("lrw", "talking_faces")  # for stage one
 _DIFFERENCE = re.compile(r"difference ([+-]\d+)")  # as `inventory.compare` writes it
 _WORDS_OF_PROBLEMS = {
     "not_found": ("missing", "announced, but not there", "copy them, or read the tree anew"),
     "empty_file": ("empty", "empty files", "copy or download them again"),
 }
+_OTHER_PROBLEM = ("unreadable", "cannot be read or decoded", "copy them again, or remove them")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row: what a check found."""
+
+    level: Level
+    code: str
+    message: str
+    files: tuple[str, ...] = ()
+    """All that are concerned, with what is wrong where they differ."""
+    cure: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A corpus and what is known of its files."""
+
+    layout: str
+    manifest: Manifest
+    facts: Mapping[str, MediaFacts]
+    """By sample id; files that were not opened are absent."""
+    digests: Mapping[str, str]
+    """Of files that may have an equal, by sample id."""
+
+    def facts_of(self, sample: Sample) -> MediaFacts:
+        """What is known of a file; nothing of one that was not opened."""
+        return self.facts.get(sample.sample_id, MediaFacts())
+
+    @property
+    def usable(self) -> list[Sample]:
+        """Samples but for those whose file turned out to be of no use."""
+        return [s for s in self.manifest.samples if not self.facts_of(s).problem]
+
+    def facts_by_class(self) -> dict[tuple[Split | None, int], list[MediaFacts]]:
+        """Of the usable files that were opened, by split and label."""
+        groups: dict[tuple[Split | None, int], list[MediaFacts]] = defaultdict(list)
+        for sample in self.usable:
+            if sample.sample_id in self.facts:
+                groups[sample.split, sample.label].append(self.facts[sample.sample_id])
+        return groups
 
 
 def check(corpus: Examined) -> list[Finding]:
     """Every check in turn; each gives a row at least, the gravest come first."""
     checks: tuple[Callable[[Examined], Iterable[Finding]], ...] = (
-        _inventory,
-        _labels,
-        _classes,
-        _files,
-        _damage,
-        _lengths,
-        _duplicates,
-        _identities,
-        _pairs,
-        _shortcuts,
+        *(_inventory, _labels, _classes, _files, _damage, _lengths, _duplicates, _identities),
+        *(_pairs, _shortcuts),
     )
     findings = [finding for one in checks for finding in one(corpus)]
     return sorted(findings, key=lambda finding: get_args(Level).index(finding.level))
+
+
+def _of_files(
+    level: Level, code: str, message: str, files: Iterable[str], cure: str = ""
+) -> Iterable[Finding]:
+    """A row that names and counts files; none without them."""
+    if files := tuple(files):
+        yield Finding(level, code, message, files, cure, len(files))
 
 
 def _inventory(corpus: Examined) -> Iterable[Finding]:
@@ -48,10 +96,9 @@ def _inventory(corpus: Examined) -> Iterable[Finding]:
     notes = corpus.manifest.notes
     compared = [note for note in notes if _DIFFERENCE.search(note)]
     differing = [n for n in compared if any(int(d) for d in _DIFFERENCE.findall(n))]
-    if differing:
-        message = f"counts that differ from the official inventory, of {len(compared)} compared"
-        cure = "complete the download, or say with every result what was missing"
-        yield Finding("warning", "inventory", message, tuple(differing), cure, len(differing))
+    message = f"counts that differ from the official inventory, of {len(compared)} compared"
+    cure = "complete the download, or say with every result what was missing"
+    yield from _of_files("warning", "inventory", message, differing, cure)
     for note, count in Counter(note for note in notes if note not in compared).items():
         yield Finding("note", "layout", note + (f" ({count} times)" if count > 1 else ""))
     if compared and not differing:
@@ -66,21 +113,15 @@ def _labels(corpus: Examined) -> Iterable[Finding]:
         told = {label_of_folder(folder) for folder in sample.path.split("/")[:-1]} - {None}
         if told and sample.label not in told:
             contrary.append(f"{sample.path!r} is labelled {CLASS_NAMES[sample.label]}")
-    if contrary:
-        yield Finding(
-            "error",
-            "label_against_name",
-            "in a folder of the other class's name",
-            tuple(contrary),
-            "correct the manifest or the label_pattern: 1 = fake, 0 = real",
-            len(contrary),
-        )
-        return
-    methods = Counter(s.method for s in corpus.manifest.samples if s.label == FAKE)
-    reals = len(corpus.manifest) - methods.total()
-    told_fakes = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
-    message = f"{reals} real; {methods.total()} fake" + (f": {told_fakes}" if methods else "")
-    yield Finding("ok", "labels", message)
+    message = "in a folder of the other class's name"
+    cure = "correct the manifest or the label_pattern: 1 = fake, 0 = real"
+    yield from _of_files("error", "label_against_name", message, contrary, cure)
+    if not contrary:
+        methods = Counter(s.method for s in corpus.manifest.samples if s.label == FAKE)
+        num_real = len(corpus.manifest) - methods.total()
+        told_methods = ", ".join(f"{count} {method}" for method, count in sorted(methods.items()))
+        message = f"{num_real} real; {methods.total()} fake"
+        yield Finding("ok", "labels", message + (f": {told_methods}" if methods else ""))
 
 
 def _classes(corpus: Examined) -> Iterable[Finding]:
@@ -90,48 +131,43 @@ def _classes(corpus: Examined) -> Iterable[Finding]:
         yield Finding("error", "class_missing", "no usable file at all", cure="see the rows below")
         return
     if corpus.layout in _REAL_ONLY_LAYOUTS:
-        yield Finding(
-            "note", "reals_only", "only real videos: for avkd pretrain, not for a detector"
-        )
+        message = "only real videos: for avkd pretrain, not for a detector"
+        yield Finding("note", "real_only", message)
         return
-    there = [side for side in SIDES if counts[side, REAL] or counts[side, FAKE]]
+    there = [split for split in SPLITS if counts[split, REAL] or counts[split, FAKE]]
     missing = [
-        f"no {CLASS_NAMES[label]} in the {side} split"
-        for side in there
+        f"no {CLASS_NAMES[label]} in the {split} split"
+        for split in there
         for label in (REAL, FAKE)
-        if not counts[side, label]
+        if not counts[split, label]
     ]
-    if missing:
-        cure = "add files of that class to that split, or split the files again"
-        message = "a split holds one class only"
-        yield Finding("error", "class_missing", message, tuple(missing), cure, len(missing))
-    else:
-        sides = ", ".join(f"{side} {counts[side, REAL]} + {counts[side, FAKE]}" for side in there)
-        yield Finding("ok", "classes", f"real + fake: {sides or 'in no split'}")
-    if "train" not in there:
-        yield Finding("note", "no_train_side", "nothing to train on: a corpus to evaluate on")
-    elif "val" not in there:
-        cure = "hold people out, e.g. --options.val_fraction, where the layout has it"
-        yield Finding(
-            "warning", "no_val_side", "no validation split to select on", cure=cure, count=1
+    cure = "add files of that class to that split, or split the files again"
+    yield from _of_files("error", "class_missing", "a split holds one class only", missing, cure)
+    if not missing:
+        told = ", ".join(
+            f"{split} {counts[split, REAL]} + {counts[split, FAKE]}" for split in there
         )
-    if no_side := [repr(s.path) for s in corpus.usable if s.split is None]:
-        message = "in no split, so not used"
-        yield Finding("note", "no_side", message, tuple(no_side), count=len(no_side))
+        yield Finding("ok", "classes", f"real + fake: {told or 'in no split'}")
+    if "train" not in there:
+        yield Finding("note", "no_train_split", "nothing to train on: a corpus to evaluate on")
+    elif "val" not in there:
+        message = "no validation split to select on"
+        cure = "hold people out, e.g. --options.val_fraction, where the layout has it"
+        yield Finding("warning", "no_val_split", message, cure=cure, count=1)
+    unused = (repr(s.path) for s in corpus.usable if s.split is None)
+    yield from _of_files("note", "no_split", "in no split, so not used", unused)
 
 
 def _files(corpus: Examined) -> Iterable[Finding]:
     """Files that cannot be used."""
     kinds: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    other = ("unreadable", "cannot be read or decoded", "copy them again, or remove them")
     for sample in corpus.manifest.samples:
-        facts = corpus.facts.get(sample.sample_id)
-        if facts is not None and facts.problem:
-            kind = _WORDS_OF_PROBLEMS.get(facts.problem, other)
-            tail = f": {facts.problem}" if kind is other else ""
+        if problem := corpus.facts_of(sample).problem:
+            kind = _WORDS_OF_PROBLEMS.get(problem, _OTHER_PROBLEM)
+            tail = f": {problem}" if kind is _OTHER_PROBLEM else ""
             kinds[kind].append(f"{sample.path!r}{tail}")
     for (code, message, cure), files in kinds.items():
-        yield Finding("warning", code, message, tuple(files), cure, len(files))
+        yield from _of_files("warning", code, message, files, cure)
     if closed := len(corpus.manifest) - len(corpus.facts):
         yield Finding("note", "not_opened", "files not opened, so not checked", count=closed)
     if corpus.facts and not kinds:
@@ -139,32 +175,27 @@ def _files(corpus: Examined) -> Iterable[Finding]:
 
 
 def _damage(corpus: Examined) -> Iterable[Finding]:
-    damaged = [
-        f"{sample.path!r}: {', '.join(corpus.facts[sample.sample_id].damage)}"
-        for sample in corpus.usable
-        if sample.sample_id in corpus.facts and corpus.facts[sample.sample_id].damage
-    ]
-    if damaged:
-        message = "damaged: usable, with frames missing or wrong"
-        cure = "copy them again; what stays damaged is used as far as it goes"
-        yield Finding("warning", "damaged", message, tuple(damaged), cure, len(damaged))
+    met = ((sample.path, corpus.facts_of(sample).damage) for sample in corpus.usable)
+    damaged = (f"{path!r}: {', '.join(damage)}" for path, damage in met if damage)
+    message = "damaged: usable, with frames missing or wrong"
+    cure = "copy them again; what stays damaged is used as far as it goes"
+    return _of_files("warning", "damaged", message, damaged, cure)
 
 
 def _lengths(corpus: Examined) -> Iterable[Finding]:
     """Files shorter than the one second a clip detector looks at."""
     known: dict[str, int] = {}
     for sample in corpus.usable:
-        facts = corpus.facts.get(sample.sample_id)
-        if facts is not None and facts.seconds is not None:
-            known[sample.path] = round(facts.seconds * FRAMES_PER_SECOND)
+        seconds = corpus.facts_of(sample).seconds
+        if seconds is not None:
+            known[sample.path] = round(seconds * FRAMES_PER_SECOND)
         elif sample.num_frames is not None:
             known[sample.path] = sample.num_frames
     short = [f"{path!r}: {n} frames" for path, n in known.items() if n < WINDOW_FRAMES]
-    if short:
-        message = f"shorter than one clip of {WINDOW_FRAMES} frames; left out of training on clips"
-        cure = "nothing to do if they are few; image models use them"
-        yield Finding("warning", "short", message, tuple(short), cure, len(short))
-    elif known:
+    message = f"shorter than one clip of {WINDOW_FRAMES} frames; left out of training on clips"
+    cure = "nothing to do if they are few; image models use them"
+    yield from _of_files("warning", "short", message, short, cure)
+    if known and not short:
         message = f"every clip has {WINDOW_FRAMES} frames or more"
         yield Finding("ok", "lengths", message, count=len(known))
 
@@ -175,88 +206,63 @@ def _duplicates(corpus: Examined) -> Iterable[Finding]:
     for sample in corpus.usable:
         if sample.sample_id in corpus.digests:
             groups[corpus.digests[sample.sample_id]].append(sample)
-    rows: dict[str, list[str]] = defaultdict(list)
+    labels, splits, copies = list[str](), list[str](), list[str]()
     for group in groups.values():
-        if len(group) < 2:
-            continue
-        named = " = ".join(repr(sample.path) for sample in group)
-        two_labels = len({sample.label for sample in group}) > 1
-        two_sides = len({sample.split for sample in group} - {None}) > 1
-        if two_labels:
-            rows["same_bytes_two_labels"].append(named)
-        if two_sides:
-            rows["same_bytes_two_sides"].append(named)
-        if not (two_labels or two_sides):
-            rows["same_bytes"].append(named)
-    what: tuple[tuple[Level, str, str, str], ...] = (
-        (
-            "error",
-            "same_bytes_two_labels",
-            "the same content is real and fake",
-            "find out which it is, and remove the other",
-        ),
-        (
-            "error",
-            "same_bytes_two_sides",
-            "the same content in two splits",
-            "keep it in one of them, test before val before train",
-        ),
-        ("warning", "same_bytes", "the same content more than once", "remove the copies"),
-    )
-    for level, code, message, cure in what:
-        if rows[code]:
-            yield Finding(level, code, message, tuple(rows[code]), cure, len(rows[code]))
-    if corpus.facts and not any(rows.values()):
+        if len(group) > 1:
+            named = " = ".join(repr(sample.path) for sample in group)
+            two_labels = len({sample.label for sample in group}) > 1
+            two_splits = len({sample.split for sample in group} - {None}) > 1
+            labels += [named] if two_labels else []
+            splits += [named] if two_splits else []
+            copies += [] if two_labels or two_splits else [named]
+    message = "the same content is real and fake"
+    cure = "find out which it is, and remove the other"
+    yield from _of_files("error", "same_bytes_two_labels", message, labels, cure)
+    message = "the same content in two splits"
+    cure = "keep it in one of them, test before val before train"
+    yield from _of_files("error", "same_bytes_two_splits", message, splits, cure)
+    message = "the same content more than once"
+    yield from _of_files("warning", "same_bytes", message, copies, "remove the copies")
+    if corpus.facts and not (labels or splits or copies):
         yield Finding("ok", "content", "no two files opened have the same content")
 
 
 def _identities(corpus: Examined) -> Iterable[Finding]:
     """Nobody in two splits."""
     seen: dict[str, dict[Split, str]] = defaultdict(dict)
-    unknown = []
     for sample in corpus.manifest.samples:
-        if not sample.identities:
-            unknown.append(repr(sample.path))
         for identity in sample.identities:
             if sample.split is not None:
                 seen[identity].setdefault(sample.split, sample.path)
     twice = [
-        f"{identity!r}: {', '.join(f'{side} {path!r}' for side, path in sides.items())}"
-        for identity, sides in seen.items()
-        if len(sides) > 1
+        f"{identity!r}: {', '.join(f'{split} {path!r}' for split, path in first.items())}"
+        for identity, first in seen.items()
+        if len(first) > 1
     ]
-    if twice:
-        message = "people in two splits"
-        cure = (
-            "split by identity, or remove their files from one split, train before val before test"
-        )
-        yield Finding("error", "identity_two_sides", message, tuple(twice), cure, len(twice))
-    elif seen:
+    cure = "split by identity, or remove their files from one split, train before val before test"
+    yield from _of_files("error", "identity_two_splits", "people in two splits", twice, cure)
+    if seen and not twice:
         yield Finding("ok", "identities", "nobody in two splits", count=len(seen))
-    if unknown:
-        message = "identities unknown: whether splits share people is not checked"
-        cure = "give --options.identity_pattern if the paths tell, where the layout has it"
-        yield Finding("note", "no_identity", message, tuple(unknown), cure, len(unknown))
+    unknown = (repr(sample.path) for sample in corpus.manifest.samples if not sample.identities)
+    message = "identities unknown: whether splits share people is not checked"
+    cure = "give --options.identity_pattern if the paths tell, where the layout has it"
+    yield from _of_files("note", "no_identity", message, unknown, cure)
 
 
 def _pairs(corpus: Examined) -> Iterable[Finding]:
     """A forgery in the split of the real video it was made from."""
-    by_id = {sample.sample_id: sample for sample in corpus.manifest.samples}
-    paired = [
-        (sample, by_id[sample.source_id])
-        for sample in corpus.manifest.samples
-        if sample.source_id in by_id
-    ]
+    samples = corpus.manifest.samples
+    by_id = {sample.sample_id: sample for sample in samples}
+    paired = [(s, by_id[s.source_id]) for s in samples if s.source_id in by_id]
     parted = [
         f"{fake.split} {fake.path!r} of {real.split} {real.path!r}"
         for fake, real in paired
         if fake.split and real.split and fake.split != real.split
     ]
-    if parted:
-        message = "forgeries in another split than the real video they were made from"
-        cure = "put each forgery into the split of its source"
-        yield Finding("error", "source_other_side", message, tuple(parted), cure, len(parted))
-    elif paired:
+    message = "forgeries in another split than the real video they were made from"
+    cure = "put each forgery into the split of its source"
+    yield from _of_files("error", "source_other_split", message, parted, cure)
+    if paired and not parted:
         message = "every forgery is in the split of its source"
         yield Finding("ok", "sources", message, count=len(paired))
 
@@ -264,31 +270,18 @@ def _pairs(corpus: Examined) -> Iterable[Finding]:
 def _shortcuts(corpus: Examined) -> Iterable[Finding]:
     """Properties that tell real from fake by themselves."""
     groups = corpus.facts_by_class()
-    compared = False
-    clean = True
+    compared, clean = False, True
     for kind in PROPERTIES:
         areas = []
-        for side in SIDES:
-            found = separation(kind, groups.get((side, REAL), []), groups.get((side, FAKE), []))
+        for split in SPLITS:
+            found = separation(kind, groups.get((split, REAL), []), groups.get((split, FAKE), []))
             compared |= found is not None
             if found is not None and found.is_shortcut:
-                areas.append(f"{side} {found.auc:.2f}")
+                areas.append(f"{split} {found.auc:.2f}")
         if areas:
             clean = False
             message = f"{kind.name} alone separates real from fake, AUC {', '.join(areas)}"
-            cure = _CURES_OF_SHORTCUTS[kind.name]
-            yield Finding("warning", "shortcut", message, cure=cure, count=len(areas))
+            yield Finding("warning", "shortcut", message, cure=kind.cure, count=len(areas))
     if compared and clean:
         message = f"no property alone separates real from fake (AUC > {WORTH_A_WARNING})"
         yield Finding("ok", "shortcuts", message)
-
-
-_ENCODE_ALIKE = "encode both classes alike (avkd forge does), and report how this one rule scores"
-_CURES_OF_SHORTCUTS = {
-    "picture size": "bring both classes to one size and codec; crops keep traces of scaling",
-    "frame rate": "encode both classes at one rate; repeated frames stay visible",
-    "codec": _ENCODE_ALIKE,
-    "sound": "keep or remove the sound of both classes alike",
-    "seconds": "score windows of one length; do not let their number affect the score",
-    "bits per pixel": _ENCODE_ALIKE,
-}

@@ -23,7 +23,7 @@ from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.load import command_of
 from avkd.config.protocol_config import ProtocolConfig
 from avkd.data.clip_items import ClipItem
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput

@@ -30,26 +30,26 @@ def probe(config: ProbeConfig) -> Outcome:
 
     Raises:
         ModelFileError: no stage-one file, or trained on another sound than it would be given here.
-        ValueError: too few real clips with sound on a side.
+        ValueError: too few real clips with sound in a split.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
     loaded, model_input = load_stage_one(config.model)
     corpora = [Corpus.open(folder) for folder in config.data]
     for corpus in corpora:
         corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
-    clips = build.talking_clips(corpora, config.split, most=config.clips)
-    places = random_places(clips.held_out, config.starts)
+    training, held_out = build.talking_clips(corpora, config.split, most=config.clips)
+    places = random_places(held_out, config.starts)
     found = measure(
         loaded.model.to(machine.device),
-        clips.held_out,
+        held_out,
         places,
         model_input=model_input,
         machine=machine,
         batch_size=config.batch_size,
     )
     baseline = linear_baseline(
-        clips.training,
-        clips.held_out,
+        training,
+        held_out,
         places,
         progress=lambda items: tqdm(items, desc="linear baseline", unit="clip"),
     )

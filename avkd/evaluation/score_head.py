@@ -9,7 +9,7 @@ import datetime
 from pathlib import Path
 
 from avkd import __version__
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.reporting.scores_head import Scorer, ScoresHead
 

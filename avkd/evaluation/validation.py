@@ -16,7 +16,7 @@ from torch import nn
 
 from avkd import durable
 from avkd.data.clip_items import ClipItem
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items

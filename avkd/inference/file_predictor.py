@@ -37,8 +37,7 @@ from avkd.data.faces.track_extraction import (
 )
 from avkd.data.inventory import is_picture_name
 from avkd.data.media.image_files import is_animation
-from avkd.data.media.kind import kind_of
-from avkd.data.media.media_file import MediaError, check_regular_file
+from avkd.data.media.media_file import MediaError, check_regular_file, kind_of
 from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
-from avkd.data.media.kind import kind_of
+from avkd.data.media.media_file import kind_of
 from avkd.inference import verdict_log
 from avkd.inference.evidence import JudgedFile
 from avkd.inference.judging import judged_files, model_facts

@@ -242,7 +242,7 @@ def _num_views(
 
 
 def _teacher(
-    config: DistillConfig, teacher: TeacherModel, data: build.DistillData, num_views: int | None
+    config: DistillConfig, teacher: TeacherModel, data: build.StageData, num_views: int | None
 ) -> Teacher:
     """The teacher itself, or the answers it gave or now gives."""
     assert config.teacher is not None

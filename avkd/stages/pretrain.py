@@ -161,7 +161,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
     return _export(config, plan, step, arguments, data, values)
 
 
-def _baseline(data: build.PretrainData, places: Places) -> float:
+def _baseline(data: build.StageData, places: Places) -> float:
     """Held-out retrieval@1 of the linear baseline, said aloud."""
     values = linear_baseline(
         data.training.items,
@@ -192,7 +192,7 @@ def _export(
     plan: Plan,
     step: PretrainStep,
     arguments: dict[str, Any],
-    data: build.PretrainData,
+    data: build.StageData,
     values: dict[str, float],
 ) -> Outcome:
     """Write the model file, unless the meters say that nothing was learned."""

@@ -18,7 +18,7 @@ from avkd import runtime
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, LoopConfig, PretrainConfig
 from avkd.data import transforms, view_strip
-from avkd.data.build import DistillData, FinetuneData
+from avkd.data.build import StageData
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.sampling import EpochBatches
 from avkd.evaluation import loader_audit
@@ -99,7 +99,7 @@ def train_detector(
     step: DetectorStep,
     detector: nn.Module,
     plan: Plan,
-    data: FinetuneData | DistillData,
+    data: StageData,
     batches: EpochBatches,
     machine: Runtime,
     *,

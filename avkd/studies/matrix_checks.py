@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.study_config import MatrixTest
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD, Sample, check_identities
 from avkd.evaluation.protocol import check_datasets, protocol_of, wants

@@ -107,6 +107,15 @@ def test_a_withdrawn_setting_is_answered_with_what_to_do_instead(config, tmp_pat
         assert "'flat_memory': it is withdrawn" in mistake(config, *given, *needed, "--out=o")
 
 
+def test_a_renamed_setting_is_answered_with_its_new_name(tmp_path):
+    needed = ["--data=d", "--run=r"]
+    told = mistake(DistillConfig, "--views.tone=0.2", *needed)
+    assert "'views.tone': it is called color_jitter now" in told
+    stored = yaml_file(tmp_path, "views:\n  shrink: 0.5\n")
+    told = mistake(DistillConfig, f"--config={stored}", *needed)
+    assert "'views.shrink': it is called downscale now" in told
+
+
 @pytest.mark.parametrize("flag", ["--optim.warmup_epoch", "--loop.epoch", "--resum", "--audio_wid"])
 def test_an_abbreviated_flag_is_a_misspelt_one(flag):
     """An accepted abbreviation changes its meaning when a setting with the same start is added."""

@@ -21,12 +21,13 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.data.transforms import Augmentation, Views, center_views
 from avkd.data.windows import Window
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
-VIDEO = ModelInput.of_video(112)
+VIDEO = ModelInput(image_size=112)
 EVERYTHING = Augmentation(grayscale=1.0, erasing=1.0, time_mask=1.0, frequency_mask_max=26)
 
 
@@ -59,7 +60,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
         for name in (*LENGTHS, "broken", "absent")
     )
     out = root / "prepared"
-    prepare(Manifest(root=root, samples=samples), out, detector="boxes", workers=1)
+    prepare(Manifest(root=root, samples=samples), out, PrepareSettings(detector="boxes"), workers=1)
     return Corpus.open(out)
 
 
@@ -352,7 +353,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
             )
         )
     out = tmp_path_factory.mktemp("prepared_pictures")
-    prepare(Manifest(root, tuple(samples)), out, detector="none", crop_pixels=64, workers=1)
+    prepare(
+        Manifest(root, tuple(samples)),
+        out,
+        PrepareSettings(detector="none", crop_size=64),
+        workers=1,
+    )
     return Corpus.open(out)
 
 

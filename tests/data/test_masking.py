@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avkd.data.masking import MAX_TIME_MASK_FRAMES, draw_run
+from avkd.data.transforms import _MAX_TIME_MASK_FRAMES, draw_run
 
 
 def draws(longest: int, total: int, count: int) -> np.ndarray:
@@ -12,7 +12,7 @@ def draws(longest: int, total: int, count: int) -> np.ndarray:
 
 
 def test_the_length_of_a_time_mask_is_uniform_from_none_to_eleven_frames():
-    lengths = draws(MAX_TIME_MASK_FRAMES, 25, 24_000)[:, 1]
+    lengths = draws(_MAX_TIME_MASK_FRAMES, 25, 24_000)[:, 1]
     counts = np.bincount(lengths)
     assert len(counts) == 12
     assert np.abs(counts / 24_000 - 1 / 12).max() < 4 * (1 / 12 * 11 / 12 / 24_000) ** 0.5
@@ -20,7 +20,7 @@ def test_the_length_of_a_time_mask_is_uniform_from_none_to_eleven_frames():
 
 @pytest.mark.parametrize("length", [1, 5, 11])
 def test_the_start_is_uniform_over_every_place_where_the_run_fits(length):
-    runs = draws(MAX_TIME_MASK_FRAMES, 25, 60_000)
+    runs = draws(_MAX_TIME_MASK_FRAMES, 25, 60_000)
     starts = np.bincount(runs[runs[:, 1] == length, 0])
     assert len(starts) == 25 - length + 1
     assert np.abs(starts / starts.sum() * len(starts) - 1).max() < 0.35

@@ -7,7 +7,7 @@ import pytest
 
 from avkd.data.model_input import FRAMES_PER_FILE, IMAGE_VIEW_SHARE, ModelInput
 
-VIDEO = ModelInput.of_video(112)
+VIDEO = ModelInput(image_size=112)
 IMAGE = ModelInput(
     clip_frames=1,
     crop_pixels=256,

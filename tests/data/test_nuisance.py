@@ -16,6 +16,7 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.source_file import SourceFile
 from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 
 FRAMES = 30
 
@@ -114,7 +115,12 @@ def test_prepare_reports_the_facts_and_an_older_corpus_has_none(tmp_path: Path) 
         sample_id="toy/real/a", path="a.mp4", kind="video", label=0, dataset="toy", method="real"
     )
     out = tmp_path / "out"
-    prepare(Manifest(root=tmp_path / "in", samples=(sample,)), out, detector="boxes", workers=1)
+    prepare(
+        Manifest(root=tmp_path / "in", samples=(sample,)),
+        out,
+        PrepareSettings(detector="boxes"),
+        workers=1,
+    )
     facts = read_nuisance(out)["toy/real/a"]
     assert facts["leading_silence_seconds"] == pytest.approx(0.2, abs=0.07)
     assert set(facts) == set(nuisance.FACTS)

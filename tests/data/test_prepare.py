@@ -72,7 +72,7 @@ def toys(tmp_path: Path) -> Manifest:
 
 def test_every_file_is_a_row_and_the_run_goes_on(toys: Manifest, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    report = prepare(toys, out, detector="boxes", workers=2)
+    report = prepare(toys, out, PrepareSettings(detector="boxes"), workers=2)
     assert report.codes == {"ok": 3, "not_media": 1, "bad_input": 1, "not_found": 1}
     assert report.flags == {"short": 1} and report.num_new == 6
     manifest = Manifest.load(out / "manifest.jsonl")
@@ -92,25 +92,24 @@ def test_every_file_is_a_row_and_the_run_goes_on(toys: Manifest, tmp_path: Path)
     assert all(row["message"] for row in rows if row["status"] != "ok")
     assert not [path for path in out.iterdir() if "work" in path.name]
 
-    again = prepare(toys, out, detector="boxes", workers=1)
+    again = prepare(toys, out, PrepareSettings(detector="boxes"), workers=1)
     assert again.num_new == 0 and again.codes == report.codes
-    write_toy(toys.root / "absent.mp4", 30)
-    healed = prepare(toys, out, detector="boxes", workers=1, retry_failed=True)
-    assert healed.num_new == 3 and healed.codes["ok"] == 4
     with pytest.raises(ValueError, match="min_frames was 25, is 10"):
-        prepare(toys, out, detector="boxes", min_frames=10)
+        prepare(toys, out, PrepareSettings(detector="boxes", min_frames=10))
 
 
 def test_parts_together_equal_the_whole(toys: Manifest, tmp_path: Path) -> None:
-    whole = prepare(toys, tmp_path / "whole", detector="boxes", workers=1)
+    whole = prepare(toys, tmp_path / "whole", PrepareSettings(detector="boxes"), workers=1)
     for index in range(2):
-        part = prepare(toys, tmp_path / "parts", detector="boxes", workers=1, shard=(index, 2))
+        part = prepare(
+            toys, tmp_path / "parts", PrepareSettings(detector="boxes"), workers=1, shard=(index, 2)
+        )
     assert part.manifest.samples == whole.manifest.samples
     one, two = CropStore(tmp_path / "whole"), CropStore(tmp_path / "parts")
     for entry in whole.manifest.samples:
         np.testing.assert_array_equal(one.frames(entry.path, 0, 9), two.frames(entry.path, 0, 9))
     with pytest.raises(ValueError, match="shard 2/2"):
-        prepare(toys, tmp_path / "parts", shard=(2, 2))
+        prepare(toys, tmp_path / "parts", PrepareSettings(), shard=(2, 2))
 
 
 _DRIVER = """
@@ -118,8 +117,10 @@ import sys
 from pathlib import Path
 from avkd.data.manifest import Manifest
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 if __name__ == "__main__":
-    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), detector="boxes", workers=1)
+    settings = PrepareSettings(detector="boxes")
+    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), settings, workers=1)
 """
 
 
@@ -143,7 +144,7 @@ def test_a_killed_run_resumes_to_the_same_corpus(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = report.read_bytes().count(b"\n")
-    resumed = prepare(manifest, out, detector="boxes", workers=1)
+    resumed = prepare(manifest, out, PrepareSettings(detector="boxes"), workers=1)
     assert done >= 3 and resumed.num_new == 8 - done and resumed.num_ok == 8
     store = CropStore(out)
     assert len(store) == 8 and all(map(store.verify, store.paths()))
@@ -155,9 +156,11 @@ import sys
 from pathlib import Path
 from avkd.data.manifest import Manifest
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
-    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), detector="boxes", workers=1)
+    settings = PrepareSettings(detector="boxes")
+    prepare(Manifest.load(Path(sys.argv[1])), Path(sys.argv[2]), settings, workers=1)
 """
 
 
@@ -171,7 +174,7 @@ def test_a_full_disk_stops_the_run_with_a_cure_and_leaves_only_whole_records(
         write_toy(root / f"v{number}.mp4", 30)
     manifest = Manifest(root=root, samples=tuple(sample(f"v{n}.mp4") for n in range(4)))
     manifest.save(root / "manifest.jsonl")
-    prepare(manifest, tmp_path / "whole", detector="boxes", workers=1)
+    prepare(manifest, tmp_path / "whole", PrepareSettings(detector="boxes"), workers=1)
     track_bytes = (tmp_path / "whole/shards/00000.bin").stat().st_size / 4
     (tmp_path / "driver.py").write_text(_LIMITED_DRIVER)
     command = [sys.executable, "driver.py", str(root / "manifest.jsonl"), str(out)]
@@ -187,7 +190,7 @@ def test_a_full_disk_stops_the_run_with_a_cure_and_leaves_only_whole_records(
     named = [row["path"] for row in read_journal(out / "index.jsonl")]
     assert len(named) == stored and all(CropStore(out).verify(path) for path in named)
 
-    resumed = prepare(manifest, out, detector="boxes", workers=1)
+    resumed = prepare(manifest, out, PrepareSettings(detector="boxes"), workers=1)
     assert resumed.num_new == 4 - stored and resumed.num_ok == 4
     store = CropStore(out)
     assert len(store) == 4 and all(map(store.verify, store.paths()))
@@ -202,7 +205,9 @@ def test_folders_of_frames_and_pictures_become_crops_too(tmp_path: Path) -> None
         picture.save(root / "clip" / f"f{number}.png")
     Image.new("RGB", (99, 70), (9, 200, 9)).save(root / "one.png")
     samples = (sample("clip", "frames"), sample("one.png", "image"))
-    report = prepare(Manifest(root, samples), tmp_path / "out", detector="none", workers=1)
+    report = prepare(
+        Manifest(root, samples), tmp_path / "out", PrepareSettings(detector="none"), workers=1
+    )
     assert [s.num_frames for s in report.manifest.samples] == [30, 1]
     crops = CropStore(tmp_path / "out").frames(report.manifest.samples[0].path, 0, 30)
     np.testing.assert_allclose(crops[..., 0].mean(axis=(1, 2)), np.arange(30) * 8, atol=3)
@@ -211,9 +216,11 @@ def test_folders_of_frames_and_pictures_become_crops_too(tmp_path: Path) -> None
 def test_prepared_corpora_and_unknown_detectors_are_refused(tmp_path: Path) -> None:
     crops = Manifest(tmp_path, (sample("a", "crops"),))
     with pytest.raises(ValueError, match="prepared crops already"):
-        prepare(crops, tmp_path / "out")
+        prepare(crops, tmp_path / "out", PrepareSettings())
     with pytest.raises(ValueError, match="unknown face detector 'haar'"):
-        prepare(Manifest(tmp_path, (sample("a"),)), tmp_path / "out", detector="haar")
+        prepare(
+            Manifest(tmp_path, (sample("a"),)), tmp_path / "out", PrepareSettings(detector="haar")
+        )
 
 
 def test_a_real_talking_face_is_cut_out_aligned_with_its_sound(tmp_path: Path) -> None:
@@ -223,7 +230,9 @@ def test_a_real_talking_face_is_cut_out_aligned_with_its_sound(tmp_path: Path) -
         pytest.skip("needs the real clips in ../shared/data")
     (plan,) = plan_tracks(SourceFile(path, "video")).tracks
     assert plan.score > 0.95
-    prepare(Manifest(path.parent, (sample(path.name),)), tmp_path / "out", workers=1)
+    prepare(
+        Manifest(path.parent, (sample(path.name),)), tmp_path / "out", PrepareSettings(), workers=1
+    )
     store = CropStore(tmp_path / "out")
     (track,) = store.paths()
     assert store.frames(track, 0, 75).shape == (75, 150, 150, 3)
@@ -255,10 +264,10 @@ def test_a_bug_in_every_file_ends_the_run_and_nothing_counts_as_done(
 
     with monkeypatch.context() as broken, pytest.raises(Bug, match="all 6"):
         broken.setattr("avkd.data.prepare.run_isolated", all_fail)
-        prepare(toys, tmp_path / "out", detector="boxes")
+        prepare(toys, tmp_path / "out", PrepareSettings(detector="boxes"))
     rows = read_journal(tmp_path / "out" / "report.jsonl")
     assert {row["status"] for row in rows} == {"internal_error"}
-    report = prepare(toys, tmp_path / "out", detector="boxes")
+    report = prepare(toys, tmp_path / "out", PrepareSettings(detector="boxes"))
     assert report.num_new == 6 and report.codes["ok"] == 3
 
 
@@ -315,7 +324,6 @@ def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
         np.array([[30.0, 10, 150, 150]]),
         np.ones(1),
         np.add(TEMPLATE, [20, 5])[None],
-        np.zeros(1, int),
     )
     name = f"{detector} of one pass"  # detectors are kept by name
     if detector == "finder":
@@ -325,14 +333,7 @@ def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
     opened: list[Path] = []
     real_open = video.open_container
     monkeypatch.setattr(video, "open_container", lambda p: (opened.append(p), real_open(p))[1])
-    settings = PrepareSettings(
-        detector=detector,
-        detect_every_frames=5,
-        min_frames=25,
-        max_seconds=None,
-        crop_size=150,
-        perturbation=perturbation,
-    )
+    settings = PrepareSettings(detector=detector, max_seconds=None, perturbation=perturbation)
     done = prepare_file(
         PrepareJob(
             sample=sample("a.mp4"),
@@ -360,7 +361,9 @@ def test_tracks_of_a_sidecar_end_with_their_file_and_brief_ones_leave_nothing(
     content["faces"] = [{**face, "frame": n} for n in range(-3, 60)]
     content["faces"] += [{**face, "frame": n, "box": away} for n in (*range(30, 60), 90)]
     sidecar.write_text(json.dumps(content))
-    report = prepare(Manifest(tmp_path, (sample("a.mp4"),)), tmp_path / "out", detector="boxes")
+    report = prepare(
+        Manifest(tmp_path, (sample("a.mp4"),)), tmp_path / "out", PrepareSettings(detector="boxes")
+    )
     (row,) = read_journal(tmp_path / "out" / "report.jsonl")
     assert (row["tracks"], row["tracks_dropped"], row["file_frames"]) == (1, 1, 40)
     store = CropStore(tmp_path / "out")
@@ -382,7 +385,11 @@ def test_a_thousand_brief_tracks_open_no_thousand_files(tmp_path: Path) -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, limit[1]))
     try:
-        report = prepare(Manifest(tmp_path, (sample("a.mp4"),)), tmp_path / "out", detector="boxes")
+        report = prepare(
+            Manifest(tmp_path, (sample("a.mp4"),)),
+            tmp_path / "out",
+            PrepareSettings(detector="boxes"),
+        )
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
     (row,) = read_journal(tmp_path / "out" / "report.jsonl")

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from avkd.data.windows import WINDOW_FRAMES, WindowRule, windows_covering, windows_spread
+from avkd.data.windows import WINDOW_FRAMES, Window, WindowRule
+
+
+def windows_covering(num_frames: int, size_frames: int = WINDOW_FRAMES) -> tuple[Window, ...]:
+    return WindowRule(size_frames=size_frames, placing="covering").windows(num_frames)
+
+
+def windows_spread(num_frames: int, most: int, size_frames: int = 1) -> tuple[Window, ...]:
+    rule = WindowRule(size_frames=size_frames, placing="spread", most=most)
+    return rule.windows(num_frames)
 
 
 @pytest.mark.parametrize("size_frames", [7, WINDOW_FRAMES])

@@ -18,11 +18,10 @@ from avkd.data.layouts import LAYOUTS
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import image_files, video, writing
 from avkd.doctor.doctor import recognise, run_doctor
-from avkd.doctor.examination import Examined, Finding
 from avkd.doctor.file_facts import FileJob, MediaFacts, digest, examine
 from avkd.doctor.report import Report
 from avkd.doctor.shortcuts import PROPERTIES, distribution, separation, summary
-from avkd.doctor.soundness import check
+from avkd.doctor.soundness import Examined, Finding, check
 from avkd.outcome import ExitCode
 
 # Checks of what is known
@@ -137,9 +136,9 @@ def test_a_clean_corpus_passes_every_check():
             *("error", "class_missing", 1, "no real in the val split"),
         ),
         (with_facts("toy", problem="not_media"), "error", "class_missing", 0, ""),
-        (only(lambda s: s.split == "test"), "note", "no_train_side", 0, ""),
-        (only(lambda s: s.split != "val"), "warning", "no_val_side", 1, ""),
-        (with_sample(3, split=None), "note", "no_side", 1, "train/real/3.mp4"),
+        (only(lambda s: s.split == "test"), "note", "no_train_split", 0, ""),
+        (only(lambda s: s.split != "val"), "warning", "no_val_split", 1, ""),
+        (with_sample(3, split=None), "note", "no_split", 1, "train/real/3.mp4"),
         (with_facts("train/real/1", problem="not_found"), "warning", "missing", 1, "real/1.mp4"),
         (with_facts("train/real/1", problem="empty_file"), "warning", "empty", 1, "real/1.mp4"),
         (with_facts("val/fake/1", problem="timeout"), "warning", "unreadable", 1, "timeout"),
@@ -152,17 +151,17 @@ def test_a_clean_corpus_passes_every_check():
         ),
         (
             same_bytes("toy/train/real/1", "toy/val/real/2"),
-            *("error", "same_bytes_two_sides", 1, "'train/real/1.mp4' = 'val/real/2.mp4'"),
+            *("error", "same_bytes_two_splits", 1, "'train/real/1.mp4' = 'val/real/2.mp4'"),
         ),
         (same_bytes("toy/val/real/1", "toy/val/real/2"), "warning", "same_bytes", 1, "val/real/2"),
         (
             with_sample(0, identities=("toy/test-1",)),
-            *("error", "identity_two_sides", 1, "'toy/test-1': train 'train/real/0.mp4', test"),
+            *("error", "identity_two_splits", 1, "'toy/test-1': train 'train/real/0.mp4', test"),
         ),
         (with_sample(0, identities=()), "note", "no_identity", 1, "train/real/0.mp4"),
         (
             with_sample(10, source_id="toy/test/real/0"),
-            *("error", "source_other_side", 1, "train 'train/fake/0.mp4' of test"),
+            *("error", "source_other_split", 1, "train 'train/fake/0.mp4' of test"),
         ),
     ],
 )
@@ -177,7 +176,7 @@ def test_a_file_that_is_both_kinds_of_double_is_told_as_both():
     corpus = same_bytes("toy/train/real/1", "toy/val/fake/2")
     assert {finding.code for finding in check(corpus) if finding.level == "error"} == {
         "same_bytes_two_labels",
-        "same_bytes_two_sides",
+        "same_bytes_two_splits",
     }
 
 
@@ -190,7 +189,7 @@ def test_a_corpus_of_speakers_need_not_hold_fakes():
     reals = only(lambda s: s.label == 0)
     assert row(reals, "class_missing").count == 3
     speakers = dataclasses.replace(reals, layout="talking_faces")
-    assert row(speakers, "reals_only").level == "note"
+    assert row(speakers, "real_only").level == "note"
 
 
 def test_one_clip_exactly_is_long_enough():
@@ -426,7 +425,7 @@ def test_a_double_is_an_error_and_no_file_is_opened_in_this_process(tmp_path, mo
         monkeypatch.setattr(module, name, refuse)
     outcome = doctor(root)
     assert outcome.exit_code == ExitCode.NOTHING_USABLE
-    assert "same_bytes_two_labels" in outcome.text and "same_bytes_two_sides" in outcome.text
+    assert "same_bytes_two_labels" in outcome.text and "same_bytes_two_splits" in outcome.text
     twice.unlink()
     outcome = doctor(root)
     assert outcome.exit_code == ExitCode.DONE
@@ -494,7 +493,7 @@ def test_the_command_tells_and_writes_what_it_found(tmp_path, capsys, monkeypatc
     assert max(map(len, text.splitlines())) <= 100
     found = json.loads(told.read_text())
     errors = [each["code"] for each in found["findings"] if each["level"] == "error"]
-    assert errors == ["same_bytes_two_sides", "identity_two_sides"]
+    assert errors == ["same_bytes_two_splits", "identity_two_splits"]
     assert found["verdict"] == "not sound to train on"
     assert found["separation_auc"]["sound"].keys() == {"train", "val"}
     assert found["properties"]["codec"]["val real"]["values"] == {"h264": 2}

@@ -25,6 +25,7 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.data.windows import WINDOW_FRAMES
 from avkd.evaluation import av_agreement
@@ -37,7 +38,7 @@ from avkd.outcome import ExitCode
 from avkd.reporting.scores import read_head, read_scores
 from avkd.runtime import Runtime, start
 
-VIDEO = ModelInput.of_video(16)
+VIDEO = ModelInput(image_size=16)
 CODES = 6
 ARGUMENTS = {
     "video": {"name": "cnn3d_gru", "image_size": 32, "width": 4, "reduced": 8, "hidden": 16},
@@ -309,7 +310,7 @@ def stage_one(path: Path, **preprocessing: object) -> Path:
         kind="cross_modal",
         arguments=ARGUMENTS,
         preprocessing={
-            **ModelInput.of_video(32).describe(),
+            **ModelInput(image_size=32).describe(),
             **audio_features.preprocessing(),
             **preprocessing,
         },
@@ -377,7 +378,12 @@ def test_the_verb_scores_a_corpus_and_says_that_nothing_is_calibrated(tmp_path: 
             )
         )
     corpus, out = tmp_path / "prepared", tmp_path / "out"
-    prepare(Manifest(root=tmp_path, samples=tuple(samples)), corpus, detector="boxes", workers=1)
+    prepare(
+        Manifest(root=tmp_path, samples=tuple(samples)),
+        corpus,
+        PrepareSettings(detector="boxes"),
+        workers=1,
+    )
     outcome = evaluate(
         EvaluateConfig(
             model=stage_one(tmp_path / "m.safetensors"),

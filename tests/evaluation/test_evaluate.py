@@ -13,10 +13,11 @@ from PIL import Image
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import ImageModelConfig
 from avkd.config.load import parse
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
 from avkd.evaluation.score_head import scores_head
@@ -100,7 +101,9 @@ def corpus(folder: Path, dataset: str, methods: dict[str, int]) -> Path:
                 )
             )
     manifest = Manifest(folder / "source", tuple(samples))
-    prepare(manifest, folder / "prepared", detector="none", crop_pixels=32, workers=1)
+    prepare(
+        manifest, folder / "prepared", PrepareSettings(detector="none", crop_size=32), workers=1
+    )
     return folder / "prepared"
 
 

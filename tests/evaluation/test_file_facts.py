@@ -12,6 +12,7 @@ from avkd.data import nuisance
 from avkd.data.crops.journal import append_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation.file_facts import write_file_facts
 from avkd.reporting import nuisance_facts
 from avkd.reporting.model_scores import read_report_folder
@@ -42,7 +43,7 @@ def write_corpus(root: Path, *, silence_of_fakes: float, num_files: int = 24) ->
             )
         )
     manifest = Manifest(root=root / "videos", samples=tuple(samples))
-    prepare(manifest, root / "corpus", detector="boxes", workers=1)
+    prepare(manifest, root / "corpus", PrepareSettings(detector="boxes"), workers=1)
     write_file_facts(root / "report", samples, root / "corpus")
     rows = [window_score(s.sample_id, s.method, random.normal(s.label), group="") for s in samples]
     write_scores(root / "report" / "scores" / "d.csv", make_head(), rows)

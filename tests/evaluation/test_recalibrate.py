@@ -14,6 +14,7 @@ from avkd.config.evaluation_config import CalibrateConfig
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation.recalibrate import recalibrate
 from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
@@ -61,8 +62,7 @@ def write_corpus(
     prepare(
         Manifest(folder / "source", tuple(samples)),
         folder / "prepared",
-        detector="none",
-        crop_pixels=36,
+        PrepareSettings(detector="none", crop_size=36),
         workers=1,
     )
     return folder / "prepared"

@@ -21,6 +21,7 @@ from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.verdict import Verdict
@@ -65,7 +66,7 @@ def judge(reader: NumberReader) -> Callable[..., Verdict]:
         predictor = FilePredictor(
             model=reader,
             rule=rule,
-            input=ModelInput.of_video(32),
+            input=ModelInput(image_size=32),
             fingerprint="stand-in",
             machine=Runtime(device=torch.device("cpu"), precision="fp32"),
         )
@@ -173,7 +174,12 @@ def test_what_is_judged_is_what_a_prepared_corpus_holds(
         sample_id="a/b", path="noise.mp4", kind="video", label=0, dataset="a", method="real"
     )
     out = tmp_path / "prepared"
-    prepare(Manifest(root=tmp_path, samples=(sample,)), out, detector="boxes", workers=1)
+    prepare(
+        Manifest(root=tmp_path, samples=(sample,)),
+        out,
+        PrepareSettings(detector="boxes"),
+        workers=1,
+    )
     (prepared,) = Manifest.load(out / "manifest.jsonl").samples
     stored = CropStore(out).frames(prepared.path, 0, 25)
     shown: list[np.ndarray] = []

@@ -79,7 +79,7 @@ def pretrain_step(network: nn.Module, **seen: Any) -> PretrainStep:
     return PretrainStep(
         network,
         PretrainConfig(data=("d",), run="r", video=VideoModelConfig(image_size=SIZE)),
-        model_input=ModelInput.of_video(SIZE, **seen),
+        model_input=ModelInput(image_size=SIZE, **seen),
         num_steps=100,
     )
 
@@ -181,13 +181,13 @@ class Targets(nn.Module):
 def finetune_step(
     judge: Judge, teacher: Targets | None, weight: float, teacher_size: int = SIZE
 ) -> FinetuneStep:
-    teacher_input = ModelInput.of_video(teacher_size, region="mouth") if teacher else None
+    teacher_input = ModelInput(image_size=teacher_size, region="mouth") if teacher else None
     return FinetuneStep(
         judge,
         teacher,
         ssl_weight=weight,
         fake_fraction=0.5,
-        model_input=ModelInput.of_video(SIZE),
+        model_input=ModelInput(image_size=SIZE),
         teacher_input=teacher_input,
     )
 
@@ -232,7 +232,7 @@ def distill_step(judge: Judge, teacher: object, temperature: float | None = None
         soft_weight=0.0 if teacher is None else 1.0,
         temperature=temperature,
         fake_fraction=0.5,
-        model_input=ModelInput.of_video(SIZE),
+        model_input=ModelInput(image_size=SIZE),
     )
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 from avkd import cli
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.models.model_file import read_header
 from avkd.studies import grid
 
@@ -78,7 +79,12 @@ def write_corpus(
     broken = sample_of(dataset, "test", 99, methods[0], f"{dataset}-test-99")
     samples.append(Sample(**{**vars(broken), "path": "broken.png"}))
     prepared = root / "prepared" / dataset
-    prepare(Manifest(source, tuple(samples)), prepared, detector="none", crop_pixels=32, workers=1)
+    prepare(
+        Manifest(source, tuple(samples)),
+        prepared,
+        PrepareSettings(detector="none", crop_size=32),
+        workers=1,
+    )
     return prepared
 
 
@@ -358,7 +364,7 @@ def test_corpora_cropped_apart_are_refused_unless_allowed(
     source = study.root / "source/two"
     manifest = Manifest.load(study.two / "inputs.jsonl", root=source)
     larger = tmp_path / "larger"
-    prepare(manifest, larger, detector="none", crop_pixels=40, workers=1)
+    prepare(manifest, larger, PrepareSettings(detector="none", crop_size=40), workers=1)
     settings: dict[str, Any] = {
         "trainings": study.config["trainings"][2:],
         "tests": [

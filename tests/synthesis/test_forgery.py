@@ -10,6 +10,7 @@ from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
 from avkd.data.media.video import iter_frames, read_waveform
 from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.synthesis import forgery, speech_synthesis, talking_face
 from avkd.synthesis.forgery_methods import FORGERIES, boxes_around
 
@@ -53,7 +54,12 @@ def prepared(tmp_path_factory):
                 )
             )
     out = tmp_path_factory.mktemp("prepared")
-    prepare(Manifest(root=root, samples=tuple(samples)), out, detector="boxes", workers=1)
+    prepare(
+        Manifest(root=root, samples=tuple(samples)),
+        out,
+        PrepareSettings(detector="boxes"),
+        workers=1,
+    )
     return root, out
 
 

@@ -87,7 +87,7 @@ def test_a_clip_gets_the_mean_of_its_own_frames() -> None:
 
 def test_a_frame_counts_as_much_as_the_clip_attends_to_it() -> None:
     importance = torch.tensor([[0.5, 0.3, 0.2]])
-    video = replace(ModelInput.of_video(32), clip_frames=3)
+    video = replace(ModelInput(image_size=32), clip_frames=3)
     weights = _relative_importance(importance, torch.zeros(1), video)
     torch.testing.assert_close(weights, torch.tensor([[1.5, 0.9, 0.6]]))
     assert _relative_importance(None, torch.zeros(2), video).tolist() == [[1, 1, 1]] * 2
@@ -99,8 +99,8 @@ def test_a_frame_counts_as_much_as_the_clip_attends_to_it() -> None:
         (replace(IMAGE, faces="whole"), False, "knows whole faces, the data hold aligned"),
         (replace(IMAGE, clip_frames=8), False, "takes 8 frame"),
         (replace(IMAGE, image_size=224), False, None),  # the same view at another size
-        (ModelInput.of_video(64), True, None),
-        (ModelInput.of_video(64, "whole"), True, "knows whole faces"),
+        (ModelInput(image_size=64), True, None),
+        (ModelInput(image_size=64, faces="whole"), True, "knows whole faces"),
     ],
 )
 def test_a_teacher_that_sees_something_else_is_refused(teacher, is_video, message) -> None:

@@ -111,9 +111,8 @@ class CropWriter:
         self._shards.mkdir(parents=True, exist_ok=True)
         self._index = root / f"{part}index.jsonl"
         rows = [IndexRow(**row) for row in read_journal(self._index, repair=True)]
+        self._num_tracks = len(rows)
         self._cut_unindexed_bytes(rows)
-        self._shard_number = len({row.shard for row in rows}) - 1 if rows else 0
-        self._tracks_in_shard = sum(row.shard == self._shard_name() for row in rows)
 
     def append(self, tracks: Iterable[PackedTrack]) -> None:
         """Add tracks durably: bytes are synced before their index lines; packed files are removed.
@@ -124,26 +123,17 @@ class CropWriter:
         tracks = list(tracks)
         rows = []
         for track in tracks:
-            if self._tracks_in_shard >= TRACKS_PER_SHARD:
-                self._shard_number += 1
-                self._tracks_in_shard = 0
-            rows.append(self._copy_into_shard(track))
-            self._tracks_in_shard += 1
+            number = self._num_tracks // TRACKS_PER_SHARD
+            self._num_tracks += 1
+            shard = self._shards / f"{self._part}{number:05d}.bin"
+            with shard.open("ab") as target, track.file.open("rb") as source:
+                rows.append(replace(track.row, shard=shard.name, offset=target.tell()))
+                shutil.copyfileobj(source, target, 1 << 20)
+                target.flush()
+                os.fsync(target.fileno())
         append_journal(self._index, [asdict(row) for row in rows])
         for track in tracks:
             track.file.unlink()
-
-    def _copy_into_shard(self, track: PackedTrack) -> IndexRow:
-        shard = self._shards / self._shard_name()
-        with shard.open("ab") as target, track.file.open("rb") as source:
-            offset = target.tell()
-            shutil.copyfileobj(source, target, 1 << 20)
-            target.flush()
-            os.fsync(target.fileno())
-        return replace(track.row, shard=shard.name, offset=offset)
-
-    def _shard_name(self) -> str:
-        return f"{self._part}{self._shard_number:05d}.bin"
 
     def _cut_unindexed_bytes(self, rows: list[IndexRow]) -> None:
         """Remove what a killed run appended without getting to write its index line."""

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avkd import durable
 from avkd.data.crops.journal import read_journal
 
 SETTINGS_NAME = "prepare.json"
 INPUTS_NAME = "inputs.jsonl"
-OLDER_SETTINGS = {"crop_margin": 1.0}
+_OLDER_SETTINGS = {"crop_margin": 1.0}
 """What corpora older than a setting were made with."""
 
 
-def source_root(out: Path) -> Path:
-    """Folder of the videos a corpus was prepared from.
+def read_description(out: Path) -> dict[str, Any]:
+    """What `prepare` wrote of a corpus: ``settings``, ``fingerprint``, ``source_root``, ``counts``.
 
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
-    return Path(_read_description(out)["source_root"])
+    path = out / SETTINGS_NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"{out}: no prepared corpus here; run `avkd prepare` first")
+    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    description["settings"] = {**_OLDER_SETTINGS, **description["settings"]}
+    return description
 
 
 def read_settings(out: Path) -> dict[str, Any]:
@@ -29,24 +37,17 @@ def read_settings(out: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
-    return {**OLDER_SETTINGS, **_read_description(out)["settings"]}
+    settings: dict[str, Any] = read_description(out)["settings"]
+    return settings
 
 
-def face_detector(out: Path) -> str:
-    """Where the faces of a corpus came from: ``mtcnn``, ``boxes`` or ``none``.
+def source_root(out: Path) -> Path:
+    """Folder of the videos a corpus was prepared from.
 
     Raises:
         FileNotFoundError: ``out`` is no prepared corpus.
     """
-    return str(read_settings(out)["detector"])
-
-
-def _read_description(out: Path) -> dict[str, Any]:
-    path = out / SETTINGS_NAME
-    if not path.is_file():
-        raise FileNotFoundError(f"{out}: no prepared corpus here; run `avkd prepare` first")
-    description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return description
+    return Path(read_description(out)["source_root"])
 
 
 def read_report(out: Path) -> dict[str, dict[str, Any]]:
@@ -67,3 +68,44 @@ def read_nuisance(out: Path) -> dict[str, dict[str, Any]]:
     """The nuisance facts of every file that has them, by sample id; of older corpora, of none."""
     rows = read_report(out).values()
     return {row["sample_id"]: row["nuisance"] for row in rows if "nuisance" in row}
+
+
+@dataclass(frozen=True)
+class CropProvenance:
+    """What made the crops of prepared corpora, as it stands at the head of their scores.
+
+    A perturbation stands apart from the other settings: a perturbed corpus is cropped like its
+    clean twin.
+    """
+
+    fingerprint: str
+    """Digest of the settings but the perturbation."""
+    text: str
+    """The same settings in words."""
+    perturbation: str
+    """What was done to the frames; empty = nothing."""
+
+    @classmethod
+    def of(cls, folders: Iterable[Path]) -> CropProvenance:
+        """Of the crops of several corpora; what they share is said once.
+
+        Raises:
+            FileNotFoundError: a folder is no prepared corpus.
+        """
+        found = [read_settings(folder) for folder in folders]
+        perturbations = [settings.pop("perturbation", None) or {} for settings in found]
+        return cls(
+            fingerprint=_once(map(durable.fingerprint, found)),
+            text=_once(map(_in_words, found)),
+            perturbation=_once(map(_in_words, perturbations)),
+        )
+
+
+def _once(texts: Iterable[str]) -> str:
+    """Each text once; what was not perturbed says so beside what was."""
+    every = dict.fromkeys(texts)
+    return "; ".join(text or "none" for text in every) if len(every) > 1 else "".join(every)
+
+
+def _in_words(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -16,7 +16,8 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from avkd.data.faces import face_tracks, mtcnn_weights
+from avkd.data.faces import mtcnn_weights
+from avkd.data.faces.face_tracks import Faces, smallest_face_pixels
 
 _PROPOSAL_CELL_PIXELS = 12
 _PROPOSAL_STRIDE_PIXELS = 2
@@ -112,18 +113,9 @@ class MtcnnDetector:
         self.output = _loaded(OutputNetwork(), "onet").to(memory_format=channels_last)
 
     @torch.inference_mode()
-    def detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find the faces of one picture.
-
-        Args:
-            image: uint8 RGB (H, W, 3).
-
-        Returns:
-            Boxes (N, 4) as x0 y0 x1 y1, scores (N,) in [0, 1] and landmarks (N, 5, 2) as left eye,
-            right eye, nose tip, left and right mouth corner as seen in the picture; float32
-            pixels, best score first.
-        """
-        smallest = face_tracks.smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
+    def __call__(self, image: np.ndarray) -> Faces:
+        """Find the faces of a picture, uint8 RGB (H, W, 3); float32, best score first."""
+        smallest = smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
         # No network looks at more than 48 pixels of a face: large pictures are shrunk first.
         factor = max(1, int(smallest / _OUTPUT_PIXELS))
         reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
@@ -132,7 +124,7 @@ class MtcnnDetector:
         boxes = self._propose(normalised, smallest / factor)
         boxes = self._refine(normalised, boxes)
         boxes, scores, points = self._finish(normalised, boxes)
-        return boxes.numpy() * factor, scores.numpy(), points.numpy() * factor
+        return Faces(boxes.numpy() * factor, scores.numpy(), points.numpy() * factor)
 
     def _propose(self, image: torch.Tensor, smallest_face_pixels: float) -> torch.Tensor:
         height, width = image.shape[-2:]

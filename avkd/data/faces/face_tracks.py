@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ _MOST_SIDECAR_BYTES = 64 << 20  # an hour of one face takes 30 MB
 
 @dataclass(frozen=True)
 class Faces:
-    """Faces found in some frames, in no particular order."""
+    """Faces found in a picture, or known of a video, in no particular order."""
 
     boxes: np.ndarray
     """(N, 4) x0 y0 x1 y1 in pixels."""
@@ -48,36 +48,26 @@ class Faces:
     """(N,) in [0, 1]."""
     landmarks: np.ndarray
     """(N, 5, 2): left eye, right eye, nose tip, left and right mouth corner as seen."""
-    frame: np.ndarray
-    """(N,) which of the given frames each face is in."""
+    frame: np.ndarray | None = None
+    """(N,) which frame of a video each face is in; None = all are of one picture."""
 
     def __len__(self) -> int:
         return len(self.scores)
 
 
-class FaceDetector(Protocol):
-    """Anything that finds faces in a stack of frames."""
-
-    def __call__(self, frames: np.ndarray) -> Faces:
-        """Find faces in uint8 RGB (T, H, W, 3)."""
-        ...
+FaceDetector = Callable[[np.ndarray], Faces]
+"""Anything that finds the faces of a picture, uint8 RGB (H, W, 3)."""
 
 
-class MtcnnFaces:
-    """`FaceDetector` with MTCNN (Zhang et al. 2016) on the CPU; see `MtcnnDetector`."""
+def _mtcnn(*, min_face_fraction: float) -> FaceDetector:
+    # Late: preparing with known boxes needs no torch, and workers start three seconds sooner.
+    from avkd.data.faces.face_detector_mtcnn import MtcnnDetector
 
-    def __init__(self, *, min_face_fraction: float = 0.1) -> None:
-        # Late: preparing with known boxes needs no torch, and workers start three seconds sooner.
-        from avkd.data.faces.face_detector_mtcnn import MtcnnDetector
+    return MtcnnDetector(min_face_fraction=min_face_fraction)
 
-        self._detector = MtcnnDetector(min_face_fraction=min_face_fraction)
 
-    def __call__(self, frames: np.ndarray) -> Faces:
-        """Find faces in uint8 RGB (T, H, W, 3)."""
-        found = [self._detector.detect(image) for image in frames]
-        boxes, scores, landmarks = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        frame = np.repeat(np.arange(len(found)), [len(parts[1]) for parts in found])
-        return Faces(boxes, scores, landmarks, frame)
+DETECTORS = {"mtcnn": _mtcnn}
+"""Detectors by name, made for a smallest face as a share of the picture's shorter side."""
 
 
 def smallest_face_pixels(min_face_fraction: float, shorter_side: int) -> float:
@@ -85,68 +75,67 @@ def smallest_face_pixels(min_face_fraction: float, shorter_side: int) -> float:
     return max(SMALLEST_FACE_PIXELS, min_face_fraction * shorter_side)
 
 
-class TurnedFaces:
-    """`FaceDetector` that looks at pictures turned by quarters, as sideways photographs need it."""
+def turned(detector: FaceDetector, quarters: int) -> FaceDetector:
+    """A detector that looks at pictures turned by quarters, as sideways photographs need it."""
 
-    def __init__(self, detector: FaceDetector, quarters: int) -> None:
-        self._detector, self._quarters = detector, quarters % 4
-
-    def __call__(self, frames: np.ndarray) -> Faces:
-        """Find faces in uint8 RGB (T, H, W, 3); where they are in the pictures as given."""
-        found = self._detector(np.ascontiguousarray(np.rot90(frames, self._quarters, axes=(1, 2))))
-        corners = found.boxes.reshape(-1, 2, 2)
-        points = found.landmarks
-        height, width = frames.shape[1:3]
-        for turn in range(self._quarters):
+    def find(image: np.ndarray) -> Faces:
+        found = detector(np.ascontiguousarray(np.rot90(image, quarters)))
+        corners, points = found.boxes.reshape(-1, 2, 2), found.landmarks
+        height, width = image.shape[:2]
+        for turn in range(quarters):
             # One quarter back: the columns of a picture turned to the left are its rows.
-            across = width if (self._quarters - turn) % 2 else height
+            across = width if (quarters - turn) % 2 else height
             corners, points = (
                 np.stack([across - p[..., 1], p[..., 0]], axis=-1) for p in (corners, points)
             )
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-        return Faces(boxes, found.scores, points, found.frame)
+        return Faces(boxes, found.scores, points)
+
+    return find
 
 
-class FirstToFind:
-    """`FaceDetector` that asks several until one is sure of a face (`SURE_SCORE`)."""
+def first_to_find(*detectors: FaceDetector) -> FaceDetector:
+    """A detector that asks several until one is sure of a face (`SURE_SCORE`)."""
+    nothing = Faces(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)))
 
-    def __init__(self, *detectors: FaceDetector) -> None:
-        self._detectors = detectors
-
-    def __call__(self, frames: np.ndarray) -> Faces:
-        """Find faces in uint8 RGB (T, H, W, 3)."""
-        answers = (detector(frames) for detector in self._detectors)
-        nothing = Faces(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)), np.empty(0, np.int64))
+    def find(image: np.ndarray) -> Faces:
+        answers = (detector(image) for detector in detectors)
         return next((a for a in answers if (a.scores >= SURE_SCORE).any()), nothing)
 
-
-DETECTORS = {"mtcnn": MtcnnFaces}
-"""Detectors by name; a new one is one more line here."""
+    return find
 
 
 @dataclass(frozen=True)
 class FaceTrack:
     """One face followed without interruption."""
 
-    frame_indices: np.ndarray
-    """(T,) consecutive frames of the 25 per second stream."""
+    start_frame: int
+    """First of its consecutive frames in the 25 per second stream."""
     landmarks: np.ndarray
     """(T, 5, 2) smoothed, in frame pixels."""
     boxes: np.ndarray
     """(T, 4) x0 y0 x1 y1, interpolated between detections."""
-    detected: np.ndarray
-    """(T,) bool: found by the detector in this very frame (else interpolated)."""
     score: float
     """Mean detection score."""
 
     def __len__(self) -> int:
-        return len(self.frame_indices)
+        return len(self.boxes)
 
     @property
     def prominence(self) -> float:
         """Mean side of the face in pixels times frames: the primary track has most."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return float(np.sqrt(np.clip(sides.prod(axis=1), 0, None)).sum())
+
+    def from_first_frame(self) -> FaceTrack:
+        """Without what a sidecar places before the beginning of the file."""
+        before = max(0, -self.start_frame)
+        return dataclasses.replace(
+            self,
+            start_frame=self.start_frame + before,
+            landmarks=self.landmarks[before:],
+            boxes=self.boxes[before:],
+        )
 
 
 @dataclass
@@ -178,9 +167,9 @@ def find_tracks(
     for number, frame in enumerate(frames):
         last = frame
         if number % detect_every_frames == 0:
-            _link(chains, _sightings(detector, frame.image, number), detect_every_frames)
+            _link(chains, _sightings(detector(frame.image), number), detect_every_frames)
     if last is not None and number % detect_every_frames:
-        _link(chains, _sightings(detector, last.image, number), detect_every_frames)
+        _link(chains, _sightings(detector(last.image), number), detect_every_frames)
     return _ranked(chains)
 
 
@@ -190,22 +179,18 @@ def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
     Returns:
         Tracks, the largest times longest first.
     """
+    assert faces.frame is not None, "faces of a video"
     chains: list[list[_Sighting]] = []
     for number in np.unique(faces.frame):
-        rows = np.flatnonzero(faces.frame == number)
-        sightings = [
-            _Sighting(int(number), faces.boxes[i], faces.landmarks[i], float(faces.scores[i]))
-            for i in rows
-        ]
-        _link(chains, sightings, 1)
+        _link(chains, _sightings(faces, int(number)), 1)
     return _ranked(chains)
 
 
-def _sightings(detector: FaceDetector, image: np.ndarray, number: int) -> list[_Sighting]:
-    faces = detector(image[None])
+def _sightings(faces: Faces, number: int) -> list[_Sighting]:
+    """Those of frame ``number``."""
+    rows = range(len(faces)) if faces.frame is None else np.flatnonzero(faces.frame == number)
     return [
-        _Sighting(number, faces.boxes[i], faces.landmarks[i], float(faces.scores[i]))
-        for i in range(len(faces))
+        _Sighting(number, faces.boxes[i], faces.landmarks[i], float(faces.scores[i])) for i in rows
     ]
 
 
@@ -255,10 +240,9 @@ def _interpolated(chain: list[_Sighting]) -> FaceTrack:
     filled = np.stack([np.interp(frames, seen, column) for column in values.T], axis=1)
     landmarks = filled[:, 4:].reshape(-1, 5, 2)
     return FaceTrack(
-        frame_indices=frames,
+        start_frame=int(seen[0]),
         landmarks=smooth_landmarks(landmarks),
         boxes=filled[:, :4],
-        detected=np.isin(frames, seen),
         score=float(np.mean([sighting.score for sighting in chain])),
     )
 
@@ -285,18 +269,6 @@ def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         part = weights[reach - half : reach + half + 1]
         smoothed[t] = np.tensordot(part / part.sum(), values[t - half : t + half + 1], axes=1)
     return smoothed
-
-
-def from_first_frame(track: FaceTrack) -> FaceTrack:
-    """A track without what a sidecar places before the beginning of the file."""
-    kept = track.frame_indices >= 0
-    return dataclasses.replace(
-        track,
-        frame_indices=track.frame_indices[kept],
-        landmarks=track.landmarks[kept],
-        boxes=track.boxes[kept],
-        detected=track.detected[kept],
-    )
 
 
 def face_sidecar_path(video_path: Path) -> Path:

@@ -6,7 +6,7 @@ frame at a time; where they are known, one pass does both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -19,7 +19,10 @@ from avkd.data.faces import face_crop, face_tracks
 from avkd.data.faces.face_tracks import (
     DETECT_EVERY_FRAMES,
     FaceDetector,
+    find_tracks,
+    first_to_find,
     smallest_face_pixels,
+    turned,
 )
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
@@ -152,7 +155,7 @@ def load_detector(name: str, min_face_fraction: float = USUAL_FACE_FRACTION) -> 
 def plan_tracks(
     source: SourceFile,
     *,
-    detector: str | FaceDetector = "mtcnn",
+    detector: str = "mtcnn",
     detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     crop_pixels: int = face_crop.CROP_PIXELS,
@@ -168,7 +171,7 @@ def plan_tracks(
     Args:
         source: The file.
         detector: A name of `face_tracks.DETECTORS`; ``boxes`` = the sidecar beside the file;
-            ``none`` = the pictures are face crops already; or a detector itself.
+            ``none`` = the pictures are face crops already.
         detect_every_frames: Frames from one search to the next.
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         crop_pixels: Side of the crops.
@@ -186,31 +189,27 @@ def plan_tracks(
     smallest = None
     if detector in ("boxes", "none"):
         frames, candidates = known_tracks(
-            open_frames(), source.path, str(detector), crop_pixels, crop_margin
+            open_frames(), source.path, detector, crop_pixels, crop_margin
         )
         for number, frame in enumerate(frames):
             for candidate in candidates:
                 candidate.transform_at(number, frame)
     else:
         fraction = min_face_fraction or USUAL_FACE_FRACTION
-        finder = load_detector(detector, fraction) if isinstance(detector, str) else detector
-        every = detect_every_frames
-        tracks = face_tracks.find_tracks(open_frames(), finder, detect_every_frames=every)
-        if not tracks and isinstance(detector, str):
+        finder = load_detector(detector, fraction)
+        tracks = find_tracks(open_frames(), finder, detect_every_frames=detect_every_frames)
+        if not tracks:
             fraction = min(fraction, _SMALL_FACE_FRACTION)
-            every = max(every, _PATIENT_EVERY_FRAMES)
-            patient = _patient(detector, fraction, finder)
-            tracks = face_tracks.find_tracks(open_frames(), patient, detect_every_frames=every)
+            # For small faces, then for faces turned by a quarter to either side.
+            patient = first_to_find(
+                load_detector(detector, fraction), turned(finder, 1), turned(finder, 3)
+            )
+            every = max(detect_every_frames, _PATIENT_EVERY_FRAMES)
+            tracks = find_tracks(open_frames(), patient, detect_every_frames=every)
         smallest = smallest_face_pixels(fraction, min(map(min, source.sizes), default=0))
         candidates = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
     plan = finished_plan(source, candidates, min_frames)
     return replace(plan, smallest_face_pixels=smallest)
-
-
-def _patient(name: str, fraction: float, usual: FaceDetector) -> FaceDetector:
-    """Looks for small faces, then for faces turned by a quarter to either side."""
-    turned = (face_tracks.TurnedFaces(usual, quarters) for quarters in (1, 3))
-    return face_tracks.FirstToFind(load_detector(name, fraction), *turned)
 
 
 def known_tracks(
@@ -236,7 +235,7 @@ def known_tracks(
     if detector == "none":
         return frames, [WholePictures(crop_pixels)]
     known = face_tracks.tracks_from_faces(face_tracks.read_face_sidecar(path))
-    inside = [face_tracks.from_first_frame(track) for track in known]
+    inside = [track.from_first_frame() for track in known]
     return frames, [_plan_of(track, crop_pixels, crop_margin) for track in inside if len(track)]
 
 
@@ -247,7 +246,11 @@ def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frame
         MediaError: ``too_damaged``, ``no_face`` or ``face_too_brief``.
     """
     path, counts, num_frames = source.path, source.counts, source.num_frames
-    _check_damage(path, counts)
+    broken = counts["bad_packets"] + counts["corrupt_frames"]
+    total = counts["source_frames"] + counts["bad_packets"]
+    if broken > _MOST_DAMAGE * total:  # a face in the rest may be an artefact
+        detail = f"{broken} of {total} frames are damaged or encrypted; copy or download it again"
+        raise MediaError("too_damaged", path, detail)
     found = [(number, track.until(num_frames)) for number, track in enumerate(candidates)]
     found = [(number, track) for number, track in found if len(track)]
     if not found:
@@ -275,23 +278,9 @@ def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frame
     )
 
 
-def _check_damage(path: Path, counts: Mapping[str, int]) -> None:
-    """Refuse a file of which so much is broken that a face in the rest may be an artefact.
-
-    Raises:
-        MediaError: ``too_damaged``.
-    """
-    broken = counts["bad_packets"] + counts["corrupt_frames"]
-    total = counts["source_frames"] + counts["bad_packets"]
-    if broken > _MOST_DAMAGE * total:
-        detail = f"{broken} of {total} frames are damaged or encrypted; copy or download it again"
-        raise MediaError("too_damaged", path, detail)
-
-
 def _plan_of(track: face_tracks.FaceTrack, crop_pixels: int, crop_margin: float) -> TrackPlan:
     transforms = face_crop.align_to_template(track.landmarks, size=crop_pixels, margin=crop_margin)
-    start = int(track.frame_indices[0])
-    return TrackPlan(start, track.landmarks, transforms, track.score, crop_pixels)
+    return TrackPlan(track.start_frame, track.landmarks, transforms, track.score, crop_pixels)
 
 
 def can_be_kept(track: Candidate, min_frames: int) -> bool:

@@ -62,10 +62,10 @@ def _sample_id(dataset: str, method: str, name: str) -> str:
 def build(root: Path, samples: Iterable[Sample], notes: Iterable[str]) -> Manifest:
     """The manifest of a dataset: sources that are not there forgotten, every split counted."""
     samples = tuple(samples)
-    reals = {sample.sample_id for sample in samples if sample.label == REAL}
+    real = {sample.sample_id for sample in samples if sample.label == REAL}
     samples = tuple(
         sample
-        if sample.source_id is None or sample.source_id in reals
+        if sample.source_id is None or sample.source_id in real
         else replace(sample, source_id=None)
         for sample in samples
     )

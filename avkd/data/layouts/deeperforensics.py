@@ -89,8 +89,8 @@ def find(
             "originals, or evaluate together with a corpus of layout faceforensics)"
         )
     else:
-        reals, remarks = _find_originals(root, originals, samples)
-        samples, notes = [*reals, *samples], [*notes, *remarks]
+        real, remarks = _find_originals(root, originals, samples)
+        samples, notes = [*real, *samples], [*notes, *remarks]
     return builder.build(root, samples, [*notes, *listing.notes()])
 
 
@@ -138,14 +138,14 @@ def _find_originals(
     if place.is_absolute() or ".." in place.parts or not (root / place).is_dir():
         raise ValueError(f"originals={folder!r} is not a folder below {root}")
     split_of = {s.identities[0]: s.split for s in forgeries if s.identities and s.split}
-    reals, left_out = {}, []
+    real, left_out = {}, []
     for path in inventory.list_videos(root, str(place), recursive=False).files:
         name = inventory.stem_of(path)
         person = f"ffpp/{name}"
         if not _ORIGINAL.fullmatch(name) or person not in split_of:
             left_out.append(path)
             continue
-        reals[person] = builder.make_sample(
+        real[person] = builder.make_sample(
             path,
             dataset="deeperforensics",
             label=REAL,
@@ -153,11 +153,11 @@ def _find_originals(
             identities=[person],
             split=split_of[person],
         )
-    if not reals:
+    if not real:
         raise ValueError(f"{root / place}: no original such as 000.mp4 of any forgery here")
     notes = [
-        f"originals: {len(reals)} of {len(split_of)} targets found; the benchmark means those at "
+        f"originals: {len(real)} of {len(split_of)} targets found; the benchmark means those at "
         "c23, which file names do not tell",
         *inventory.note_names("left out, originals of no forgery here", left_out),
     ]
-    return list(reals.values()), notes
+    return list(real.values()), notes

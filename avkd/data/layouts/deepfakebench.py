@@ -1,21 +1,69 @@
 """Frames that DeepfakeBench or DF40 prepared, found through the index file they wrote.
 
-Labels are read from the words of its keys, never from numbers. All frames of a folder are used, not
-the first of them. Who is seen is known where file names tell: FaceForensics++, Celeb-DF and the
-forgeries of DeeperForensics.
+It is ``{dataset: {label: {split: [{compression:] {video: {label, frames}}}}}}``. A video is the
+folder its frames lie in, so videos of one name stay apart; all frames of it are used, not the first
+of them. Labels are read from the words of the keys, never from numbers. Who is seen is known where
+file names tell: FaceForensics++, Celeb-DF and the forgeries of DeeperForensics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts import builder
-from avkd.data.layouts.deepfakebench_index import FAKE_KEYS, IndexedVideo, read_index
-from avkd.data.manifest import REAL, Manifest
-from avkd.data.splits import drop_overlap
+from avkd.data.layouts.faceforensics import COMPRESSIONS
+from avkd.data.layouts.tables import read_json_object
+from avkd.data.manifest import FAKE, REAL, Manifest, Split, label_or_none
+from avkd.data.splits import SPLIT_NAMES, drop_overlap
+
+# Keys without a word that tells the label -> method, as layout faceforensics calls it.
+FAKE_KEYS = {
+    "FF-DF": "Deepfakes",
+    "FF-F2F": "Face2Face",
+    "FF-FS": "FaceSwap",
+    "FF-NT": "NeuralTextures",
+    "FF-FH": "FaceShifter",
+    "FF-SH": "FaceShifter",
+}
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")  # the last that lists a video counts
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# Beginning of the key, how its videos are called, and what the layout of that dataset puts before
+# the names of the people in them.
+_PEOPLE = (
+    ("FF-", re.compile(r"(?P<target>\d{3})(_(?P<source>\d{3}))?"), "ffpp/"),
+    ("CelebDF", re.compile(r"(?P<target>id\d+)(_(?P<source>id\d+))?(?P<clip>_\d+)"), "celebdf/"),
+    ("CelebDF", re.compile(r"(?P<target>\d{5})"), "celebdf/youtube-"),
+    ("DF_fake", re.compile(r"(?P<target>\d{3})_[MW]\d{3}"), "ffpp/"),
+)
+
+
+@dataclass
+class _Video:
+    """A folder of frames, and everywhere the index lists it."""
+
+    folder: str
+    """As the index calls it."""
+    key: str
+    """Of the label, where it is listed first."""
+    label: int
+    people: tuple[str, ...]
+    original: str
+    """What its original is called, where names tell; of a real video, its own name."""
+    splits: set[Split] = field(default_factory=set)
+    frames: set[str] = field(default_factory=set)
+
+    @property
+    def split(self) -> Split:
+        """The one it counts for."""
+        return max(self.splits, key=_SPLITS.index)
 
 
 def find(root: Path, *, index: str | None = None, compression: str | None = None) -> Manifest:
@@ -36,25 +84,25 @@ def find(root: Path, *, index: str | None = None, compression: str | None = None
             two labels, no frames below ``root``, or a compression without effect.
     """
     path = _index_path(root, index)
-    videos, notes = read_index(path, compression)
-    folders = _locate(root, path, videos.values())
-    there: dict[str, IndexedVideo] = {}
+    videos, notes = _read_index(path, compression)
+    folders = _locate(root, path, videos)
+    there: dict[str, _Video] = {}
     missing, more, fewer = [], [], []
     for video in videos.values():
-        folder = folders.get(video.folder)
-        frames = _frames(root, folder) if folder is not None else set()
-        if folder is None or not frames:
+        folder = folders.get(video.folder, "")
+        frames = _frames(root, folder) if folder else set()
+        if frames:
+            there[folder] = video
+            more += [folder] if frames - video.frames else []
+            fewer += [folder] if video.frames - frames else []
+        else:
             missing.append(video.folder)
-            continue
-        more += [folder] if frames - video.frames else []
-        fewer += [folder] if video.frames - frames else []
-        there[folder] = video
     if not there:
         raise ValueError(
             f"{root}: holds none of the {len(videos)} frame folders of {path}, first "
             f"{missing[0]!r}; give the folder that the datasets lie in"
         )
-    real_of = {
+    real_of: dict[tuple[str, ...], str] = {
         (video.people[0], video.original): folder
         for folder, video in there.items()
         if video.label == REAL and video.people
@@ -68,7 +116,7 @@ def find(root: Path, *, index: str | None = None, compression: str | None = None
             kind="frames",
             identities=video.people,
             split=video.split,
-            original=real_of.get((video.people[0], video.original)) if video.people else None,
+            original=real_of.get((*video.people[:1], video.original)),
         )
         for folder, video in there.items()
     )
@@ -110,26 +158,138 @@ def _index_path(root: Path, index: str | None) -> Path:
     return root / found[0]
 
 
-def _locate(root: Path, index: Path, videos: Iterable[IndexedVideo]) -> dict[str, str]:
+def _locate(root: Path, index: Path, listed: Iterable[str]) -> dict[str, str]:
     """Folder below ``root`` of every listed folder that is there: its longest end that exists."""
     found: dict[str, str] = {}
-    listed_as: dict[str, str] = {}
-    for video in videos:
-        parts = [part for part in PurePosixPath(video.folder).parts if part != "/"]
+    for path in listed:
+        parts = [part for part in PurePosixPath(path).parts if part != "/"]
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
         folder = next((end for end in ends if (root / end).is_dir()), None)
         if folder is None:
             continue
-        other = listed_as.setdefault(folder, video.folder)
-        if other != video.folder:
+        other = found.setdefault(folder, path)
+        if other != path:
             raise ValueError(
-                f"{index}: {other!r} and {video.folder!r} would both be {root / folder}; give the "
-                "folder that the datasets lie in"
+                f"{index}: {other!r} and {path!r} would both be {root / folder}; give the folder "
+                "that the datasets lie in"
             )
-        found[video.folder] = folder
-    return found
+    return {path: folder for folder, path in found.items()}
 
 
 def _frames(root: Path, folder: str) -> set[str]:
     listing = inventory.list_files(root, folder, suffixes=PICTURE_SUFFIXES, recursive=False)
     return {path.rpartition("/")[2] for path in listing.files}
+
+
+def label_of_key(key: str) -> int | None:
+    """The label that words of a key tell, as in ``FF-real`` or ``DFDCP_FakeA``; None if unclear."""
+    told = {label_or_none(word) for word in _WORD.findall(key)} - {None}
+    if key in FAKE_KEYS:
+        told.add(FAKE)
+    return told.pop() if len(told) == 1 else None
+
+
+def _read_index(path: Path, compression: str | None) -> tuple[dict[str, _Video], list[str]]:
+    """Every listed folder once, by its path there, and notes on what is listed oddly."""
+    videos: dict[str, _Video] = {}
+    odd: Counter[str] = Counter()
+    used_compression = False
+    for key, split, part, where in _parts(path):
+        if set(part) & set(COMPRESSIONS):
+            used_compression = True
+            part = _at_compression(where, part, compression or "c23")
+        if "frames" in part:  # as an index writer leaves it that overwrites its own dictionary
+            odd[f"left out, {key} {split}: one video in place of the list"] += 1
+            continue
+        for name, row in part.items():
+            found = _read_video(f"{where}/{name}", key, row)
+            if found is None:
+                odd[f"left out, {key} {split}: no frames listed"] += 1
+                continue
+            video = videos.setdefault(found.folder, found)
+            if video.label != found.label:
+                raise ValueError(
+                    f"{where}: {found.folder!r} is listed under {video.key!r} as well, which has "
+                    "the other label; make the index again"
+                )
+            video.splits.add(split)
+            video.frames |= found.frames
+    if compression is not None and not used_compression:
+        raise ValueError(f"compression has no effect: {path} has no such level; remove it")
+    if not videos:
+        raise ValueError(f"{path}: lists no frames; it is not an index, or was written too early")
+    overlaps = Counter(
+        " and ".join(sorted(video.splits, key=_SPLITS.index))
+        for video in videos.values()
+        if len(video.splits) > 1
+    )
+    notes = [
+        f"in several splits of the index, {splits}: {number} videos; kept in the last of them alone"
+        for splits, number in sorted(overlaps.items())
+    ]
+    return videos, [*notes, *(f"{what}: {number}" for what, number in sorted(odd.items()))]
+
+
+def _parts(path: Path) -> Iterator[tuple[str, Split, Mapping[str, Any], str]]:
+    """(key of the label, split, what is listed there, place) of an index."""
+    for dataset, keys in read_json_object(path).items():
+        for key, splits in _object(f"{path}: {dataset}", keys).items():
+            if label_of_key(key) is None:
+                raise ValueError(
+                    f"{path}: the key {key!r} does not tell real from fake, or tells both; rename "
+                    f"it so that it holds one such word (known besides: {', '.join(FAKE_KEYS)})"
+                )
+            for split, part in _object(f"{path}: {dataset}/{key}", splits).items():
+                where = f"{path}: {dataset}/{key}/{split}"
+                if split.lower() not in SPLIT_NAMES:
+                    raise ValueError(f"{where}: unknown split; known: {', '.join(SPLIT_NAMES)}")
+                yield key, SPLIT_NAMES[split.lower()], _object(where, part), where
+
+
+def _object(where: str, found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{where} is not a table by name; this is no index of DeepfakeBench")
+    return found
+
+
+def _at_compression(where: str, part: Mapping[str, Any], level: str) -> Mapping[str, Any]:
+    if level not in COMPRESSIONS:
+        raise ValueError(f"compression={level!r}: choose one of {', '.join(COMPRESSIONS)}")
+    names = [name for name in COMPRESSIONS[level] if name in part]
+    if not names:
+        raise ValueError(f"{where}: no compression {level!r}; there are: {', '.join(part)}")
+    return _object(f"{where}/{names[0]}", part[names[0]])
+
+
+def _read_video(where: str, key: str, row: Any) -> _Video | None:
+    """A listed video; None if no frames are listed."""
+    row = _object(where, row)
+    label = label_of_key(key)
+    assert label is not None
+    told = row.get("label")
+    if isinstance(told, str) and label_of_key(told) != label:
+        raise ValueError(f"{where}: called {told!r} there, under the key {key!r}")
+    frames = row.get("frames")
+    if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
+        raise ValueError(f"{where}: no list of frames")
+    paths = [PurePosixPath(frame.replace("\\", "/")) for frame in frames]
+    folders = {path.parent for path in paths}
+    if not folders:
+        return None
+    if len(folders) > 1 or ".." in paths[0].parts:
+        raise ValueError(f"{where}: its frames do not lie in one folder")
+    folder = folders.pop()
+    people, original = _read_name(key, folder.name)
+    return _Video(str(folder), key, label, people, original, frames={path.name for path in paths})
+
+
+def _read_name(key: str, name: str) -> tuple[tuple[str, ...], str]:
+    """Who is seen in a video, the target first, and what its original is called."""
+    for beginning, pattern, namespace in _PEOPLE:
+        found = pattern.fullmatch(name) if key.startswith(beginning) else None
+        if found:
+            told = found.groupdict()
+            names = (told["target"], told.get("source"))
+            people = tuple(f"{namespace}{person}" for person in names if person)
+            return people, told["target"] + (told.get("clip") or "")
+    return (), name

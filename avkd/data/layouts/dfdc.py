@@ -1,18 +1,22 @@
-"""The Deepfake Detection Challenge: its training parts and its public test set.
+"""The Deepfake Detection Challenge: its training parts, its public test set, and its preview.
 
 Labels are words, but for the test set: in its tables **1 means fake**, which is our convention by
-chance and is translated like any other. Names of videos are arbitrary, and who is seen is not told.
+chance and is translated like any other. Names of videos are arbitrary, and who is seen is told by
+the preview (DFDCP) alone, a dataset of its own. Some papers test on all of that: its test split is
+what its table means for testing.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
 from avkd.data.layouts.tables import choose_listed, read_csv, read_json_object
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, label_or_none
-from avkd.data.splits import split_connected
+from avkd.data.splits import SPLIT_NAMES, drop_overlap, split_connected
 
 METADATA = "metadata.json"
 TEST_TABLE = "labels.csv"
@@ -22,8 +26,13 @@ OFFICIAL_TRAIN = {"real": 19_154, "fake": 100_000}
 OFFICIAL_PARTS = 50
 OFFICIAL_TEST = {"files": 5_000}
 
+PREVIEW_TABLE = "dataset.json"
+PREVIEW_REAL_FOLDER = "original_videos"
+OFFICIAL_PREVIEW = {"real": 1_131, "fake": 4_113}  # Li et al., "Celeb-DF", CVPR 2020, table 1
+
 _LABEL_OF_NUMBER = {"0": REAL, "1": FAKE}  # what the tables of the test set mean by them
 _PART = "dfdc_train_part_"
+_ACTOR = re.compile(r"(?<!\d)\d{4,}(?!\d)")  # clips are counted with three digits
 
 
 def find_train(
@@ -174,3 +183,58 @@ def _read_test_tables(root: Path) -> dict[str, int]:
                 "tables of the test set; download them again"
             )
     return labels
+
+
+def find_preview(root: Path, *, val_fraction: float = 0.0, seed: int = 0) -> Manifest:
+    """Find the videos of the preview; its table says which are for testing.
+
+    The numbers of the actors are read from the path, ``dfdcp/<number>``; a forgery shows two.
+
+    Args:
+        root: Folder of the download.
+        val_fraction: Share of the training videos for val, taken by groups of actors who meet in
+            forgeries.
+        seed: Chooses them.
+
+    Raises:
+        ValueError: not that tree, a broken table, one that contradicts a folder, a bad fraction, or
+            too few actors to hold some out.
+    """
+    expected = f"{PREVIEW_REAL_FOLDER}, method_A, method_B and {PREVIEW_TABLE}"
+    inventory.check_root(root, expected, lambda near: (near / PREVIEW_TABLE).is_file())
+    table = root / PREVIEW_TABLE
+    rows = {key.replace("\\", "/"): row for key, row in read_json_object(table).items()}
+    listing = inventory.list_videos(root)
+    remarks = builder.compare_with_table(root, listing.files, rows)
+    samples, overlap = drop_overlap(
+        _preview_sample(f"{table}, {path!r}", path, rows[path])
+        for path in listing.files
+        if path in rows
+    )
+    links = [s.identities if s.split == "train" else () for s in samples]
+    samples = split_connected(samples, links, fractions={"val": val_fraction}, seed=seed)
+    counts = builder.compare_counts(builder.count(samples), OFFICIAL_PREVIEW)
+    return builder.build(root, samples, [*counts, *overlap, *remarks, *listing.notes()])
+
+
+def _preview_sample(where: str, path: str, row: Any) -> Sample:
+    row = row if isinstance(row, dict) else {}
+    label = label_or_none(str(row.get("label")))
+    split = SPLIT_NAMES.get(str(row.get("set")).lower())
+    if label is None or split is None:
+        raise ValueError(
+            f"{where}: label {row.get('label')!r} and set {row.get('set')!r}; expected real or "
+            "fake, and train or test; download the table again"
+        )
+    folder, _, inside = path.partition("/")
+    if (label == REAL) != (folder == PREVIEW_REAL_FOLDER):
+        raise ValueError(f"{where}: {row['label']!r} contradicts the folder {folder!r}")
+    return builder.make_sample(
+        path,
+        dataset="dfdc_preview",
+        label=label,
+        name=inside,
+        method=folder,
+        identities=[f"dfdcp/{number}" for number in dict.fromkeys(_ACTOR.findall(inside))],
+        split=split,
+    )

@@ -129,11 +129,7 @@ def _list_class(
 
 
 def _read_splits(root: Path) -> dict[str, Split]:
-    """Split of every original ``000`` and of every forgery ``000_003``.
-
-    Raises:
-        ValueError: files missing or broken, or an original in two splits.
-    """
+    """Split of every original ``000`` and of every forgery ``000_003``."""
     for folder in _SPLIT_FOLDERS:
         paths: dict[Split, Path] = {s: root / folder / f"{s}.json" for s in get_args(Split)}
         if not all(path.is_file() for path in paths.values()):

@@ -1,7 +1,7 @@
 """FakeAVCeleb: 500 celebrities, of whom the face, the voice or both are forged.
 
 A table tells everything; its last column has no name and holds the folder. There is no official
-split. Nothing is opened here, so nothing is known of the silence that fakes begin with.
+split. Nothing is opened here, so nothing is known of the silence that fake videos begin with.
 """
 
 from __future__ import annotations
@@ -137,11 +137,11 @@ def _sample(where: str, values: Mapping[str, str]) -> Sample:
 
 def _with_sources(samples: Sequence[Sample]) -> list[Sample]:
     """Each forgery with the real video of its first person, if there is exactly one."""
-    reals: dict[str, list[str]] = {}
+    real: dict[str, list[str]] = {}
     for sample in samples:
         if sample.label == REAL and sample.identities:
-            reals.setdefault(sample.identities[0], []).append(sample.sample_id)
-    only = {person: found[0] for person, found in reals.items() if len(found) == 1}
+            real.setdefault(sample.identities[0], []).append(sample.sample_id)
+    only = {person: found[0] for person, found in real.items() if len(found) == 1}
     return [
         replace(sample, source_id=only.get(sample.identities[0]))
         if sample.label == FAKE and sample.identities

@@ -1,4 +1,4 @@
-"""LAV-DF and AV-Deepfake1M: short stretches of speech changed in the picture, the sound or both.
+"""LAV-DF and AV-Deepfake1M: short segments of speech changed in the picture, the sound or both.
 
 A video counts as fake if any part of it is. Where in it the change lies is not read: avkd judges
 whole clips. Videos made from one original belong together and count as one identity.

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
@@ -34,9 +33,11 @@ from avkd.data.splits import SPLIT_NAMES, split_connected
 MANIFEST_NAME = "manifest.jsonl"
 
 _EXPECTED = "real/... and fake/<method>/..., or train, val and test folders with real and fake in"
-_SPLIT_AND_CLASS = rf"(?i)^(?P<split>{'|'.join(SPLIT_NAMES)})/(?P<label>{'|'.join(LABEL_NAMES)})/"
+_SPLIT_AND_CLASS = re.compile(
+    rf"(?i)^(?P<split>{'|'.join(SPLIT_NAMES)})/(?P<label>{'|'.join(LABEL_NAMES)})/"
+)
 # A folder whose name begins with a class name, and the folder below it as the platform.
-_CLASS_AND_PLATFORM = (
+_CLASS_AND_PLATFORM = re.compile(
     r"(?i)(^|/)(?P<label>real|original|fake|forged|manipulated|synthetic)(?![a-z])[^/]*/"
     r"((?P<platform>[^/]+)/)?"
 )
@@ -48,8 +49,9 @@ class Preset:
 
     dataset: str
     suffixes: frozenset[str]
-    label_pattern: str | None = None
+    label_pattern: re.Pattern[str] | None = None
     """How paths are read unless the user says otherwise; None = by folder names alone."""
+    identity_pattern: re.Pattern[str] | None = None
     notes: tuple[str, ...] = ()
     inner_folders: tuple[str, ...] = ("",)
     """Where below the root the tree may begin; the first that looks like it counts."""
@@ -57,13 +59,6 @@ class Preset:
     """Number of files, as `builder.count` counts."""
     tables: tuple[str, ...] = ()
     """Tables whose class names are held against the folders, where they are there."""
-
-
-class _Patterns(NamedTuple):
-    """How paths are to be read."""
-
-    label: re.Pattern[str] | None
-    identity: re.Pattern[str] | None
 
 
 VIDEOS = Preset("real_fake", VIDEO_SUFFIXES)
@@ -145,15 +140,13 @@ def find_sorted(
         listed = find_listed(root)
         note = f"all taken from {MANIFEST_NAME}; folder names and options do not count"
         return replace(listed, notes=(*listed.notes, note, *preset.notes))
-    if label_pattern is None:
-        label_pattern = preset.label_pattern
-    patterns = _Patterns(
-        label=inventory.compiled(label_pattern, option="label_pattern", group="label"),
-        identity=inventory.compiled(identity_pattern, option="identity_pattern", group="identity"),
-    )
-    expected = f"files whose path matches {label_pattern!r}" if patterns.label else _EXPECTED
-    inventory.check_root(root, expected, lambda near: patterns.label or _recognises(near))
-    samples, remarks = _read_files(root, "", preset, patterns, expected)
+    given = inventory.compiled(label_pattern, option="label_pattern", group="label")
+    identity = inventory.compiled(identity_pattern, option="identity_pattern", group="identity")
+    label = given or preset.label_pattern
+    preset = replace(preset, label_pattern=label, identity_pattern=identity)
+    expected = f"files whose path matches {label.pattern!r}" if label else _EXPECTED
+    inventory.check_root(root, expected, lambda near: label or _recognises(near))
+    samples, remarks = _read_files(root, "", preset, expected)
     outside = [sample.path for sample in samples if sample.split is None]
     counts = inventory.name_counts(sample.method for sample in samples)
     notes = [f"{len(samples)} files: {counts}; no official inventory"]
@@ -209,8 +202,7 @@ def find_collection(
     inner = next(there, None)
     if inner is None:
         raise inventory.wrong_root(root, expected, _recognises)
-    patterns = _Patterns(label=re.compile(preset.label_pattern or ""), identity=None)
-    samples, notes = _read_files(root, inner, preset, patterns, expected)
+    samples, notes = _read_files(root, inner, preset, expected)
     notes += builder.compare_counts(builder.count(samples), preset.official)
     if fractions is not None:
         links = [(_name_below(inner, sample.path),) for sample in samples]
@@ -250,30 +242,26 @@ def _name_below(inner: str, path: str) -> str:
 
 
 def _read_files(
-    root: Path, inner: str, preset: Preset, patterns: _Patterns, expected: str
+    root: Path, inner: str, preset: Preset, expected: str
 ) -> tuple[list[Sample], list[str]]:
     listing = inventory.list_files(root, inner, suffixes=preset.suffixes)
-    samples, strangers = [], []
-    for path in listing.files:
-        sample = _sample(path, _name_below(inner, path), preset.dataset, patterns)
-        if sample is None:
-            strangers.append(path)
-        else:
-            samples.append(sample)
+    read = {path: _sample(path, _name_below(inner, path), preset) for path in listing.files}
+    samples = [sample for sample in read.values() if sample is not None]
+    strangers = [path for path, sample in read.items() if sample is None]
     if not samples:
         raise inventory.wrong_root(root, expected, _recognises)
     remarks = inventory.note_names("left out, in neither a real nor a fake folder", strangers)
     return samples, [*remarks, *listing.notes()]
 
 
-def _sample(path: str, name: str, dataset: str, patterns: _Patterns) -> Sample | None:
+def _sample(path: str, name: str, preset: Preset) -> Sample | None:
     """Read ``[split/]label/[method/]...``, or what the pattern finds; None if it is not so."""
     *folders, _ = name.split("/")
     split = SPLIT_NAMES.get(folders[0].lower()) if folders else None
     people: list[str] = []
     label: int | None
-    if patterns.label:
-        found = patterns.label.search(name)
+    if preset.label_pattern:
+        found = preset.label_pattern.search(name)
         if found is None:
             return None
         told = {group: text for group, text in found.groupdict().items() if text}
@@ -288,16 +276,16 @@ def _sample(path: str, name: str, dataset: str, patterns: _Patterns) -> Sample |
         method = folders[1] if len(folders) > 1 else method_of_folder(folders[0])
     if label == FAKE and method.lower() == REAL_METHOD:
         raise ValueError(f"{path!r}: a folder {method!r} in a folder of fake videos; rename it")
-    matches = patterns.identity.finditer(name) if patterns.identity else ()
+    matches = preset.identity_pattern.finditer(name) if preset.identity_pattern else ()
     people += [match["identity"] for match in matches if match["identity"]]
     return builder.make_sample(
         path,
-        dataset=dataset,
+        dataset=preset.dataset,
         label=label,
         name=name,
         method=method or builder.METHOD_NOT_TOLD,
         kind="image" if inventory.is_picture_name(path) else "video",
-        identities=[f"{dataset}/{person}" for person in dict.fromkeys(people)],
+        identities=[f"{preset.dataset}/{person}" for person in dict.fromkeys(people)],
         split=split,
     )
 

@@ -85,11 +85,7 @@ def find(
 
 
 def _refuse_forgeries(root: Path, files: Collection[str]) -> None:
-    """Nothing that is called after forgeries is silently taken for real.
-
-    Raises:
-        ValueError: a folder is; names it.
-    """
+    """Nothing that is called after forgeries is silently taken for real."""
     folders = {folder for path in files for folder in path.split("/")[:-1]} | {root.resolve().name}
     if suspect := sorted(filter(is_named_like_forgeries, folders)):
         raise ValueError(

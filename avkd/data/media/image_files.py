@@ -20,8 +20,7 @@ from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.media import picture_archive
 from avkd.data.media.frame import Frame
-from avkd.data.media.kind import is_heic
-from avkd.data.media.media_file import MAX_PIXELS, MediaError, check_regular_file
+from avkd.data.media.media_file import MAX_PIXELS, MediaError, check_regular_file, is_heic
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF", "JPEG2000")
 _ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")  # a TIFF has pages
@@ -78,7 +77,7 @@ def iter_images(path: Path, digests: list[str] | None = None) -> Iterator[Frame]
         MediaError: a picture cannot be read, the folder holds none (``no_frames``), or it lies in
             an archive that cannot be read.
     """
-    for number, (image, digest) in enumerate(_images(path, digests is not None)):
+    for number, (image, digest) in enumerate(_images(path)):
         if digests is not None:
             digests.append(digest)
         yield Frame.of_image(number, number / FRAMES_PER_SECOND, image)
@@ -97,15 +96,14 @@ def picture_digests(path: Path) -> list[str]:
     return [hashlib.sha256(content).hexdigest() for _, content in pictures]
 
 
-def _images(path: Path, with_digest: bool) -> Iterator[tuple[np.ndarray, str]]:
+def _images(path: Path) -> Iterator[tuple[np.ndarray, str]]:
     inside = picture_archive.split_path(path)
     if inside is None:
         for file in picture_files(path):
-            yield read_image(file), durable.sha256_of_file(file) if with_digest else ""
+            yield read_image(file), durable.sha256_of_file(file)
         return
     for name, content in picture_archive.iter_pictures(*inside):
-        digest = hashlib.sha256(content).hexdigest() if with_digest else ""
-        yield _decode(BytesIO(content), path / name), digest
+        yield _decode(BytesIO(content), path / name), hashlib.sha256(content).hexdigest()
 
 
 def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:

@@ -25,7 +25,6 @@ def read_sound_file(
     path: Path,
     *,
     start_seconds: float = 0.0,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
     num_samples: int | None = None,
     counts: Counter[str] | None = None,
 ) -> np.ndarray | None:
@@ -40,35 +39,28 @@ def read_sound_file(
             return None
         counts = Counter() if counts is None else counts
         frames = decoded_frames(packets_of(container, [stream]), stream, path, counts)
-        return waveform_of(
-            frames, start_seconds, sample_rate_hz=sample_rate_hz, num_samples=num_samples
-        )
+        return waveform_of(frames, start_seconds, num_samples)
 
 
 def waveform_of(
-    frames: Iterable[Any],
-    start_seconds: float,
-    *,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
-    num_samples: int | None = None,
+    frames: Iterable[Any], start_seconds: float, num_samples: int | None
 ) -> np.ndarray | None:
     """Lay decoded sound on a time line: what came before is cut, a late start or a hole is silence.
 
     Args:
         frames: Of a decoder, taken no further than asked for.
         start_seconds: Time of sample 0.
-        sample_rate_hz: Output rate.
         num_samples: Exact length wanted (cut or padded with zeros); None = to the end of the sound.
 
     Returns:
-        float32 in [-1, 1] (S,), or None when nothing could be decoded.
+        float32 in [-1, 1] (S,) at 16 kHz, or None when nothing could be decoded.
     """
-    limit_seconds = None if num_samples is None else num_samples / sample_rate_hz
+    limit_seconds = None if num_samples is None else num_samples / SAMPLE_RATE_HZ
     placed = _placed(frames, start_seconds, limit_seconds)
     if placed is None:
         return None
     samples, rate = placed
-    waveform = np.clip(_resampled(samples, rate, sample_rate_hz), -1.0, 1.0).astype(np.float32)
+    waveform = np.clip(_resampled(samples, rate, SAMPLE_RATE_HZ), -1.0, 1.0).astype(np.float32)
     if num_samples is None:
         return waveform
     return np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from avkd import durable
-from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.media.frame import Frame
 from avkd.data.media.image_files import iter_animation, iter_images, picture_digests
 from avkd.data.media.video import MediaInfo, open_video
@@ -48,6 +48,8 @@ class SourceFile:
     """Of a video: what its header claims."""
     sound: np.ndarray | None = field(default=None, init=False)
     """int16 (640 * frames,) at 16 kHz from the first frame on; None when there is none."""
+    sound_counts: Counter[str] = field(default_factory=Counter, init=False)
+    """What decoding the sound met."""
     _digests: list[str] | None = field(default=None, init=False)
     _most_frames: int | None = field(default=None, init=False)
 
@@ -95,11 +97,8 @@ class SourceFile:
                 self.info = self.info or video.info(frame)
                 yield frame
             if wants_sound:
-                waveform = video.waveform(
-                    sample_rate_hz=SAMPLE_RATE_HZ,
-                    num_samples=self.num_frames * SAMPLES_PER_FRAME,
-                    counts=Counter(),
-                )
+                num_samples = self.num_frames * SAMPLES_PER_FRAME
+                waveform = video.waveform(num_samples, self.sound_counts)
                 if waveform is not None:
                     largest = np.iinfo(np.int16).max
                     self.sound = np.round(waveform * largest).astype(np.int16)

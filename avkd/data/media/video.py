@@ -18,7 +18,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ
+from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.media.container import (
     decoded_frames,
     open_container,
@@ -28,9 +28,8 @@ from avkd.data.media.container import (
 )
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
-from avkd.data.media.orientation import Orientation
 from avkd.data.media.sound import read_sound_file, waveform_of
-from avkd.data.media.video_frame import orientation_of, video_frame
+from avkd.data.media.video_frame import video_frame
 
 MAX_HOLD_SECONDS = 10.0
 """Longest time one frame may stand still; a longer jump of the timestamps ends the video."""
@@ -51,8 +50,6 @@ class MediaInfo:
     """Pixels, as shown (after rotation)."""
     height: int
     """Pixels, as shown (after rotation)."""
-    rotation_degrees: int
-    """Clockwise turn that brings the stored picture upright: 0, 90, 180 or 270, after a mirror."""
     average_frames_per_second: float
     """0 when the header does not say."""
     codec: str
@@ -60,11 +57,6 @@ class MediaInfo:
     duration_seconds: float | None
     sound_codec: str | None
     """What the sound is packed with, e.g. ``aac``; None without sound."""
-
-    @property
-    def has_audio(self) -> bool:
-        """Whether a sound stream is announced; it may hold nothing."""
-        return self.sound_codec is not None
 
 
 class OpenVideo:
@@ -79,13 +71,12 @@ class OpenVideo:
         self._container = container
         self._stream = video_stream(container, path)
         self._sound = sound_stream(container)
-        wanted = [self._stream, *([self._sound] if with_sound and self._sound is not None else [])]
-        self._packets = packets_of(container, wanted)
+        sounds = [self._sound] if with_sound and self._sound is not None else []
+        self._packets = packets_of(container, [self._stream, *sounds])
         self._waiting: deque[Any] = deque()
         self._waiting_bytes = 0
         self._start_seconds: float | None = None
         self._last_seconds = 0.0
-        self._orientation: Orientation | None = None
         self._converter = VideoReformatter()
 
     def info(self, first: Frame) -> MediaInfo:
@@ -94,7 +85,6 @@ class OpenVideo:
         return MediaInfo(
             width=first.width,
             height=first.height,
-            rotation_degrees=self._orientation.clockwise_degrees if self._orientation else 0,
             average_frames_per_second=float(rate or 0),
             codec=self._stream.codec_context.name,
             duration_seconds=duration / av.time_base if duration else None,
@@ -130,9 +120,7 @@ class OpenVideo:
             counts["source_frames"] += 1
             if decoded.color_trc in _HDR_TRANSFERS:
                 counts["hdr_frames"] += 1
-            orientation = orientation_of(self._stream, decoded)
-            self._orientation = self._orientation or orientation
-            yield video_frame(index, time, decoded, orientation, self._converter)
+            yield video_frame(index, time, self._stream, decoded, self._converter)
 
     def frames(
         self, frames_per_second: float | None, max_seconds: float | None, counts: Counter[str]
@@ -142,8 +130,7 @@ class OpenVideo:
         if frames_per_second is not None:
             frames = _resampled(frames, frames_per_second, self._step_seconds(frames_per_second))
         for number, frame in enumerate(frames):
-            rate = frames_per_second
-            time = frame.time_seconds if rate is None else number / rate
+            time = number / frames_per_second if frames_per_second else frame.time_seconds
             if max_seconds is not None and time >= max_seconds:
                 counts["stopped_by_limit"] += 1
                 break
@@ -171,27 +158,18 @@ class OpenVideo:
         """From one frame to the next, by the header, which may claim anything."""
         return min(1.0 / float(self._stream.average_rate or otherwise), self._most_hold)
 
-    def waveform(
-        self, *, sample_rate_hz: int, num_samples: int | None, counts: Counter[str]
-    ) -> np.ndarray | None:
+    def waveform(self, num_samples: int | None, counts: Counter[str]) -> np.ndarray | None:
         """As `read_waveform`; after at least one frame, and only if opened with sound."""
         if self._sound is None:
             return None
         assert self._start_seconds is not None, "sound is placed by the first frame"
         if self._waiting_bytes > MAX_WAITING_BYTES:
+            start = self._start_seconds
             return read_sound_file(
-                self.path,
-                start_seconds=self._start_seconds,
-                sample_rate_hz=sample_rate_hz,
-                num_samples=num_samples,
-                counts=counts,
+                self.path, start_seconds=start, num_samples=num_samples, counts=counts
             )
-        return waveform_of(
-            decoded_frames(self._sound_packets(), self._sound, self.path, counts),
-            self._start_seconds,
-            sample_rate_hz=sample_rate_hz,
-            num_samples=num_samples,
-        )
+        frames = decoded_frames(self._sound_packets(), self._sound, self.path, counts)
+        return waveform_of(frames, self._start_seconds, num_samples)
 
     def _decoded(self, counts: Counter[str]) -> Iterator[Any]:
         """Every decodable picture."""
@@ -285,36 +263,24 @@ def iter_frames(
         )
 
 
-def read_waveform(
-    path: Path,
-    *,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
-    num_samples: int | None = None,
-    counts: Counter[str] | None = None,
-) -> np.ndarray | None:
+def read_waveform(path: Path, num_samples: int | None = None) -> np.ndarray | None:
     """Mono sound whose sample 0 is heard when the first video frame is seen.
 
     Placed by timestamps: sound before the first frame is cut, a late start or a hole is silence.
 
     Args:
         path: A video file.
-        sample_rate_hz: Output rate.
         num_samples: Exact length wanted (cut or padded with zeros); None = to the end of the sound.
-        counts: As in `iter_frames`; here ``bad_packets`` and ``cut_off``.
 
     Returns:
-        float32 in [-1, 1] (S,), or None when the file has no decodable sound.
+        float32 in [-1, 1] (S,) at 16 kHz, or None when the file has no decodable sound.
 
     Raises:
         MediaError: the file cannot be opened or has no video.
     """
     with open_video(path, with_sound=True) as video:
         _first(video)
-        return video.waveform(
-            sample_rate_hz=sample_rate_hz,
-            num_samples=num_samples,
-            counts=Counter() if counts is None else counts,
-        )
+        return video.waveform(num_samples, Counter())
 
 
 def _first(video: OpenVideo) -> Frame:

@@ -1,7 +1,9 @@
-"""From a decoder's frame to pixels, the whole picture or a window of it."""
+"""From a decoder's frame to pixels as they are shown, the whole picture or a window of it."""
 
 from __future__ import annotations
 
+import struct
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -9,45 +11,108 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 
 from avkd.data.media.frame import Frame
-from avkd.data.media.orientation import PLAIN, Orientation
+
+_LARGEST_ASPECT = 4.0  # of a pixel; a header may claim anything
+_MATRIX = struct.Struct("=9i")
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pixels become the picture as it is shown: display matrix and shape of the pixels.
+
+    The eight orientations are turns by quarters, with or without a mirror.
+    """
+
+    transposed: bool = False
+    """Rows become columns, before anything else."""
+    flipped_across: bool = False
+    """Then left and right change places."""
+    flipped_down: bool = False
+    """Then top and bottom change places."""
+    pixel_aspect: float = 1.0
+    """Width of a stored pixel by its height, within 1/4..4; the picture is stretched by it."""
+
+    @classmethod
+    def of(cls, matrix: bytes | None, pixel_aspect: float | None) -> Orientation:
+        """What a display matrix (36 bytes as FFmpeg gives them) and an aspect ratio mean.
+
+        A matrix that is none of the eight is rounded to the nearest; an absurd ratio counts as 1.
+        """
+        ratio = pixel_aspect or 1.0
+        if not 1 / _LARGEST_ASPECT <= ratio <= _LARGEST_ASPECT:
+            ratio = 1.0
+        if matrix is None or len(matrix) < _MATRIX.size:
+            return cls(pixel_aspect=ratio)
+        a, b, _, c, d, *_ = _MATRIX.unpack(matrix[: _MATRIX.size])
+        # Shown x = a x + c y, shown y = b x + d y.
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(flipped_across=a < 0, flipped_down=d < 0, pixel_aspect=ratio)
+        return cls(transposed=True, flipped_across=c < 0, flipped_down=b < 0, pixel_aspect=ratio)
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height as shown of a picture stored with ``width`` and ``height``."""
+        stretched = max(1, round(width * self.pixel_aspect))
+        return (height, stretched) if self.transposed else (stretched, height)
+
+    def apply(self, pixels: np.ndarray) -> np.ndarray:
+        """The shown picture of stored ``pixels``, uint8 (H, W, 3)."""
+        if self.pixel_aspect != 1.0:
+            height, width = pixels.shape[:2]
+            stretched = max(1, round(width * self.pixel_aspect)), height
+            pixels = np.asarray(Image.fromarray(pixels).resize(stretched, Image.Resampling.BICUBIC))
+        if self.transposed:
+            pixels = pixels.transpose(1, 0, 2)
+        if self.flipped_across:
+            pixels = pixels[:, ::-1]
+        if self.flipped_down:
+            pixels = pixels[::-1]
+        return np.ascontiguousarray(pixels)
+
+
+PLAIN = Orientation()
+"""The stored picture is the shown one."""
 
 
 def video_frame(
     source_index: int,
     time_seconds: float,
+    stream: Any,
     decoded: Any,
-    orientation: Orientation,
     converter: VideoReformatter,
 ) -> Frame:
-    """A decoder's frame, converted to pixels only when and where asked for.
+    """What the decoder of ``stream`` gave, converted to pixels only when and where asked for.
 
     Cutting the colour planes before converting keeps 0.8 of the pure decoding speed, against 0.5
     for converting first. ``converter`` is one for a whole video: a frame's own is set up anew, with
     threads of its own, for every picture.
     """
+    orientation = _orientation_of(stream, decoded)
     width, height = orientation.size(decoded.width, decoded.height)
     # Odd sizes are converted by another, slightly different routine: they take the long way.
     odd = decoded.width % 2 or decoded.height % 2
     is_halved = decoded.format.name in ("yuv420p", "yuvj420p")
     is_plain = is_halved and not odd and orientation == PLAIN
     cut = partial(_window, decoded, converter) if is_plain else None
-    make = partial(_picture, decoded, orientation, converter)
-    return Frame(source_index, time_seconds, width, height, make, cut)
+    return Frame(
+        source_index,
+        time_seconds,
+        width,
+        height,
+        make=lambda: orientation.apply(_as_rgb(decoded, converter)),
+        cut=cut,
+    )
 
 
-def orientation_of(stream: Any, decoded: Any) -> Orientation:
+def _orientation_of(stream: Any, decoded: Any) -> Orientation:
     """How a frame of a stream is shown."""
     matrix = decoded.side_data.get(SideData.DISPLAYMATRIX)
     aspect = stream.sample_aspect_ratio
     return Orientation.of(
         None if matrix is None else bytes(matrix), None if aspect is None else float(aspect)
     )
-
-
-def _picture(decoded: Any, orientation: Orientation, converter: VideoReformatter) -> np.ndarray:
-    return orientation.apply(_as_rgb(decoded, converter))
 
 
 def _as_rgb(decoded: Any, converter: VideoReformatter) -> np.ndarray:

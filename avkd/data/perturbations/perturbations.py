@@ -2,7 +2,7 @@
 
 Seven are those of DeeperForensics-1.0 (Jiang et al., CVPR 2020). Ours are what social networks and
 editors do: to single pictures, to the clip as a whole (encoders, a chain of them, the frame rate;
-see `reencoding` and `perturbed_frames`) and to its sound (`perturbed_sound`).
+see `reencoding`) and to its sound (see `perturbed_file`).
 """
 
 from __future__ import annotations

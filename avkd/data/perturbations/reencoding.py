@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from avkd.data.media.video import iter_frames
-from avkd.data.media.writing import check_encoder, write_pictures
+from avkd.data.media.writing import write_pictures
 
 VideoCodec = Literal["h264", "hevc", "av1", "vp9"]
 
@@ -53,6 +53,11 @@ class Encoding:
     share: float = 1.0
     """Of the clip's width and height, to which the pictures are brought before."""
 
+    @property
+    def encoder(self) -> str:
+        """FFmpeg's name of it."""
+        return _ENCODERS[self.codec][0]
+
 
 CHAINS = (
     (Encoding("h264", 23, 5 / 6), Encoding("h264", 26, 5 / 6)),
@@ -74,16 +79,6 @@ def encodings_of(name: str, amount: float) -> tuple[Encoding, ...]:
     if name == "chain":
         return CHAINS[int(amount) - 1]
     return tuple(Encoding(codec, int(amount)) for codec in _ENCODERS if codec == name)
-
-
-def check_encoders(encodings: tuple[Encoding, ...]) -> None:
-    """Refuse encodings that cannot be made here.
-
-    Raises:
-        ModuleNotFoundError: an encoder is not there; the message says what to do.
-    """
-    for encoding in encodings:
-        check_encoder(_ENCODERS[encoding.codec][0])
 
 
 @contextmanager
@@ -125,13 +120,12 @@ def reencoded(
 def _encode(
     video: Path, pictures: Iterator[np.ndarray], encoding: Encoding, size: tuple[int, int]
 ) -> None:
-    encoder, options = _ENCODERS[encoding.codec]
     os.environ.setdefault("SVT_LOG", "1")  # errors only: it tells its settings on every start
     write_pictures(
         video,
         (_padded(_resized(picture, size)) for picture in pictures),
-        encoder=encoder,
-        options=options | {"crf": str(encoding.rate_factor)},
+        encoder=encoding.encoder,
+        options=_ENCODERS[encoding.codec][1] | {"crf": str(encoding.rate_factor)},
     )
 
 

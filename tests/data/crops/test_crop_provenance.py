@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avkd.data.crops.crop_provenance import CropProvenance
+from avkd.data.crops.prepared_corpus import CropProvenance
 
 SETTINGS = {"detector": "mtcnn", "crop_size": 224, "max_seconds": None, "version": 2}
 BLUR = {"name": "blur", "severity": 3, "faces": "perturbed", "seed": 0}

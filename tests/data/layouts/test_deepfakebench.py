@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avkd.data.layouts import deepfakebench
-from avkd.data.layouts.deepfakebench_index import label_of_key
+from avkd.data.layouts.deepfakebench import label_of_key
 from avkd.data.manifest import FAKE, REAL
 
 RGB = "rgb/FaceForensics++"

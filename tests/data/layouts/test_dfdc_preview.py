@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from avkd.data.layouts import dfdc_preview
+from avkd.data.layouts import dfdc
 from avkd.data.manifest import FAKE, REAL
 
 
@@ -39,7 +39,7 @@ def test_labels_splits_methods_and_actors_are_read(plant):
         fake(1234567, 7654, "train", "B"),
         fake(20003, 20004, "test"),
     )
-    manifest = dfdc_preview.find(root)
+    manifest = dfdc.find_preview(root)
     assert [(s.label, s.method, s.split, s.identities) for s in manifest.samples] == [
         (FAKE, "method_A", "test", ("dfdcp/20003", "dfdcp/20004")),
         (FAKE, "method_B", "train", ("dfdcp/1234567", "dfdcp/7654")),
@@ -50,13 +50,13 @@ def test_labels_splits_methods_and_actors_are_read(plant):
 
 def test_val_is_carved_from_train_by_groups_of_actors(plant):
     root = build(plant, *pairs(1000, 1040), real(5000, "test"), fake(5000, 5001, "test"))
-    before, after = dfdc_preview.find(root), dfdc_preview.find(root, val_fraction=0.2)
+    before, after = dfdc.find_preview(root), dfdc.find_preview(root, val_fraction=0.2)
     assert not before.of_split("val").samples
     assert len(after.of_split("val")) == 12
     assert after.of_split("test").samples == before.of_split("test").samples
     assert after.check_identities() == 0
     assert any(
-        dfdc_preview.find(root, val_fraction=0.2, seed=n).samples != after.samples
+        dfdc.find_preview(root, val_fraction=0.2, seed=n).samples != after.samples
         for n in range(1, 4)
     )
 
@@ -64,7 +64,7 @@ def test_val_is_carved_from_train_by_groups_of_actors(plant):
 def test_actors_of_the_test_split_are_kept_out_of_training(plant):
     """Mutation to catch: taking the table's splits as they are, with an actor on both."""
     root = build(plant, real(1000, "train"), real(2000, "train"), fake(3000, 1000, "test"))
-    manifest = dfdc_preview.find(root)
+    manifest = dfdc.find_preview(root)
     assert {s.path.split("/")[1]: s.split for s in manifest.samples} == {
         "1000": None,
         "2000": "train",
@@ -86,7 +86,7 @@ def test_actors_of_the_test_split_are_kept_out_of_training(plant):
 def test_broken_row_is_named(plant, row, message):
     root = build(plant, {"original_videos/1000/1000_001.mp4": row})
     with pytest.raises(ValueError, match=rf"dataset\.json, .*1000_001\.mp4': {message}"):
-        dfdc_preview.find(root)
+        dfdc.find_preview(root)
 
 
 def test_missing_videos_are_told_and_windows_separators_are_read(plant):
@@ -94,7 +94,7 @@ def test_missing_videos_are_told_and_windows_separators_are_read(plant):
     table = json.loads((root / "dataset.json").read_text())
     windows = {path.replace("/", "\\"): row for path, row in table.items()}
     (root / "dataset.json").write_text(json.dumps(windows))
-    manifest = dfdc_preview.find(root)
+    manifest = dfdc.find_preview(root)
     assert len(manifest) == 5
     assert any("listed but missing: 1: 'original_videos/1000/" in note for note in manifest.notes)
 
@@ -102,4 +102,4 @@ def test_missing_videos_are_told_and_windows_separators_are_read(plant):
 def test_wrong_root_names_the_right_one(plant):
     root = build(plant, *pairs(1000, 1004))
     with pytest.raises(ValueError, match=r"expected original_videos, .*Did you mean .*root\?"):
-        dfdc_preview.find(root / "method_A")
+        dfdc.find_preview(root / "method_A")

@@ -11,8 +11,7 @@ from PIL import Image
 
 from avkd.data.media import image_files
 from avkd.data.media.image_files import is_animation, iter_animation, read_image
-from avkd.data.media.kind import is_heic, kind_of
-from avkd.data.media.media_file import MediaError
+from avkd.data.media.media_file import MediaError, is_heic, kind_of
 from avkd.data.media.source_file import SourceFile
 from avkd.data.media.video import open_video
 from avkd.data.media.writing import write_video

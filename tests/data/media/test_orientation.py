@@ -9,8 +9,8 @@ import pytest
 
 from avkd.data.media.image_files import read_image
 from avkd.data.media.media_file import MediaError
-from avkd.data.media.orientation import PLAIN, Orientation
 from avkd.data.media.video import iter_frames, probe, read_waveform
+from avkd.data.media.video_frame import PLAIN, Orientation
 
 ONE = 1 << 16
 STORED = np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, axis=2)

@@ -32,7 +32,7 @@ from avkd.data.media.source_file import SourceFile
 from avkd.data.media.writing import write_video
 from avkd.data.perturbations import picture_perturbations
 from avkd.data.perturbations.perturbations import COMPRESSION, KINDS, Perturbation
-from avkd.data.perturbations.perturbed_frames import perturbing
+from avkd.data.perturbations.perturbed_file import perturbing
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
 
@@ -343,17 +343,21 @@ def test_a_file_that_cannot_be_read_stays_that_file_s_fault(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_faces_are_searched_on_altered_frames_and_only_where_needed(tmp_path: Path) -> None:
+def test_faces_are_searched_on_altered_frames_and_only_where_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both the first search of a file and its pixels see what was made of the frame."""
     write_video(tmp_path / "a.mp4", [np.full((64, 64, 3), 200, np.uint8)] * 12)
     seen: list[float] = []
     made = Counter[int]()
 
-    def finder(frames: np.ndarray) -> Faces:
-        seen.append(float(frames.mean()))
+    def find(image: np.ndarray) -> Faces:
+        seen.append(float(image.mean()))
         face = np.array([[8.0, 8, 56, 56]])
         points = np.array([[[20.0, 24], [44, 24], [32, 34], [24, 44], [40, 44]]])
-        return Faces(face, np.ones(1), points, np.zeros(1, int))
+        return Faces(face, np.ones(1), points)
+
+    monkeypatch.setattr(face_tracks, "DETECTORS", {"only here": lambda min_face_fraction: find})
 
     contrast = Perturbation(name="contrast", severity=5)
     source = SourceFile(tmp_path / "a.mp4", "video")
@@ -364,7 +368,7 @@ def test_faces_are_searched_on_altered_frames_and_only_where_needed(tmp_path: Pa
                 yield frame
                 made[frame.source_index] += "image" in vars(frame)
 
-        plan_tracks(source, detector=finder, open_frames=counted)
+        plan_tracks(source, detector="only here", open_frames=counted)
     assert len(seen) == 4 and all(abs(level - 0.35 * 200) < 2 for level in seen)
     assert [index for index, count in sorted(made.items()) if count] == [0, 5, 10]
 
@@ -381,15 +385,14 @@ def test_faces_may_be_those_of_the_clean_file_but_crops_never_are(
     seen: list[float] = []
 
     def finder(min_face_fraction: float) -> Callable[[np.ndarray], Faces]:
-        def find(frames: np.ndarray) -> Faces:
-            seen.append(float(frames.mean()))
+        def find(image: np.ndarray) -> Faces:
+            seen.append(float(image.mean()))
             found = int(min_face_fraction < 0.1)
             points = TEMPLATE[None].repeat(found, axis=0)
             return Faces(
                 np.tile([20.0, 20, 140, 140], (found, 1)),
                 np.ones(found),
                 points,
-                np.zeros(found, int),
             )
 
         return find
@@ -398,10 +401,8 @@ def test_faces_may_be_those_of_the_clean_file_but_crops_never_are(
     monkeypatch.setattr(face_tracks, "DETECTORS", {name: finder})
     settings = PrepareSettings(
         detector=name,
-        detect_every_frames=5,
         min_frames=1,
         max_seconds=None,
-        crop_size=150,
         perturbation=Perturbation(name="contrast", severity=5, faces=faces),
     )
     job = PrepareJob(
@@ -500,6 +501,6 @@ def test_clean_corpora_keep_the_digest_they_had_before_perturbations(tmp_path: P
     out = tmp_path / "out"
     out.mkdir()
     (out / "prepare.json").write_text(json.dumps({"settings": settings}))
-    prepare(Manifest(tmp_path, (PICTURE,)), out, detector="none", workers=1)
+    prepare(Manifest(tmp_path, (PICTURE,)), out, PrepareSettings(detector="none"), workers=1)
     written = json.loads((out / "prepare.json").read_text())
     assert written["fingerprint"] == durable.fingerprint(settings) == "ba7158570831575f"

@@ -22,7 +22,7 @@ from avkd.data.media.frame import Frame
 from avkd.data.media.writing import write_video
 from avkd.data.perturbations import picture_perturbations
 from avkd.data.perturbations.perturbations import KINDS, Perturbation
-from avkd.data.perturbations.perturbed_frames import perturbing
+from avkd.data.perturbations.perturbed_file import perturbing
 from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -59,9 +59,7 @@ def test_every_kind_is_in_the_table_once_with_five_amounts() -> None:
 
 
 def test_no_two_perturbed_corpora_have_one_fingerprint() -> None:
-    fixed = PrepareSettings(
-        detector="none", detect_every_frames=5, min_frames=25, max_seconds=None, crop_size=150
-    )
+    fixed = PrepareSettings(detector="none", max_seconds=None)
     every = [Perturbation(name=name, severity=s) for name in KINDS for s in SEVERITIES]
     prints = [replace(fixed, perturbation=one).fingerprint for one in every]
     assert len({fixed.fingerprint, *prints}) == 106
@@ -177,10 +175,8 @@ def prepared(
     )
     settings = PrepareSettings(
         detector=detector,
-        detect_every_frames=5,
         min_frames=1,
         max_seconds=None,
-        crop_size=150,
         perturbation=perturbation,
     )
     work = file.parent / "work"
@@ -239,7 +235,7 @@ def test_faces_found_before_cropping_move_along(
         places = face_crop.apply_transform(cropping.moves(260, 200), POINTS)
 
     def finder(min_face_fraction: float) -> Callable[[np.ndarray], Faces]:
-        return lambda _: Faces(BOX[None], np.ones(1), places[None], np.zeros(1, int))
+        return lambda _: Faces(BOX[None], np.ones(1), places[None])
 
     name = f"finder before cropping, {faces}"  # detectors are kept by name
     monkeypatch.setattr(face_tracks, "DETECTORS", {name: finder})

@@ -17,7 +17,7 @@ from avkd.data.media.media_file import MediaError
 from avkd.data.media.sound import read_sound_file
 from avkd.data.media.writing import check_encoder, write_sound, write_video
 from avkd.data.perturbations.perturbations import SOUND, Perturbation
-from avkd.data.perturbations.perturbed_sound import SOUND_ENCODERS, check_available, perturbed_sound
+from avkd.data.perturbations.perturbed_file import SOUND_ENCODERS, check_available, perturbed_sound
 
 SEVERITIES = (1, 2, 3, 4, 5)
 NAMES_OF_FILES = [f"set/real/{number}" for number in range(12)]
@@ -176,9 +176,7 @@ def test_where_there_is_nothing_to_perturb_a_flag_says_so(tmp_path: Path) -> Non
 
 
 def test_missing_sound_encoders_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "avkd.data.perturbations.perturbed_sound.SOUND_ENCODERS", ("aac", "libnone")
-    )
+    monkeypatch.setattr("avkd.data.perturbations.perturbed_file.SOUND_ENCODERS", ("aac", "libnone"))
     with pytest.raises(ModuleNotFoundError, match="libnone"):
         check_available(Perturbation(name="sound_reencoding", severity=1))
     check_available(Perturbation(name="sound_noise", severity=1))

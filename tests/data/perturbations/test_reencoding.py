@@ -15,8 +15,9 @@ from avkd import cli
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.writing import check_encoder, write_pictures, write_video
 from avkd.data.perturbations import reencoding
-from avkd.data.perturbations.perturbations import KINDS
-from avkd.data.perturbations.reencoding import Encoding, check_encoders, encodings_of, reencoded
+from avkd.data.perturbations.perturbations import KINDS, Perturbation
+from avkd.data.perturbations.perturbed_file import check_available
+from avkd.data.perturbations.reencoding import Encoding, encodings_of, reencoded
 
 CODECS = ("h264", "hevc", "av1", "vp9")
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -177,8 +178,8 @@ def test_a_missing_encoder_ends_the_run_with_the_cure(
     """Not file by file, and not for encodings that do without it."""
     monkeypatch.setitem(reencoding._ENCODERS, "av1", ("libnone", {}))
     with pytest.raises(ModuleNotFoundError, match="without the encoder libnone; install the wheel"):
-        check_encoders((Encoding("h264", 23), Encoding("av1", 35)))
-    check_encoders((Encoding("h264", 23),))
+        check_available(Perturbation(name="av1", severity=1))
+    check_available(Perturbation(name="chain", severity=1))
     (tmp_path / "tree/test/real").mkdir(parents=True)
     (tmp_path / "tree/test/fake").mkdir()
     for label in ("real", "fake"):
