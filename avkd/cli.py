@@ -57,7 +57,7 @@ VERBS: dict[str, Verb] = {
     ),
     "verify": Verb(
         "avkd.config.data_config:VerifyConfig",
-        "avkd.data.build:run_verify",
+        "avkd.data.verify:run_verify",
         "check every stored track of prepared corpora against its digest",
         positional="data",
     ),

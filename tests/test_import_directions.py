@@ -75,6 +75,7 @@ ROOMS_OF_STRANGERS = {"stages": "avkd.stages.runner"}
 ALSO = {
     "avkd/config/training_config.py": {"models"},  # `registry`, the table of names: no torch
     "avkd/data/build.py": {"config"},
+    "avkd/data/verify.py": {"config"},
     "avkd/doctor/doctor.py": {"config"},
     "avkd/synthesis/build.py": {"config"},
     "avkd/models/build.py": {"config"},

@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tqdm import tqdm
-
 from avkd.blending.blenders import BLENDERS
 from avkd.blending.online_forgery import OnlineForgery
-from avkd.config.data_config import PrepareConfig, VerifyConfig
+from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region
 from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
-from avkd.data.crops.crop_store import CropStore
 from avkd.data.datasets import Corpus, TrainingClips
 from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
@@ -122,37 +119,6 @@ def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
         workers=config.workers,
         shard=config.shard_numbers,
     )
-
-
-def run_verify(config: VerifyConfig) -> Outcome:
-    """`avkd verify`: read every record of every corpus and hold it against its digest.
-
-    Returns:
-        How many there are, and the damaged ones; `ExitCode.NOTHING_USABLE` if there are any.
-
-    Raises:
-        FileNotFoundError: a folder holds no prepared corpus.
-    """
-    lines, num_damaged = [], 0
-    for folder in config.data:
-        store = CropStore(folder)
-        paths = store.paths()
-        progress = tqdm(paths, desc="verify", unit="track")
-        damaged = [path for path in progress if not _is_whole(store, path)]
-        num_damaged += len(damaged)
-        lines.append(f"{folder}: {len(paths)} tracks, {len(damaged)} damaged")
-        lines += [f"  {path} in {folder / 'shards' / store.row(path).shard}" for path in damaged]
-    if num_damaged:
-        lines.append("copy the shards again, or prepare the corpora anew in other folders")
-    code = ExitCode.NOTHING_USABLE if num_damaged else ExitCode.DONE
-    return Outcome("\n".join(lines), code)
-
-
-def _is_whole(store: CropStore, path: str) -> bool:
-    try:
-        return store.verify(path)
-    except (OSError, ValueError):  # the shard is gone, or cut short
-        return False
 
 
 def read_layout(config: PrepareConfig) -> Manifest:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from avkd.config.data_config import VerifyConfig
-from avkd.data.build import run_verify
 from avkd.data.crops import crop_writer
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.crop_writer import CropWriter, PackedTrack, TrackPacker
+from avkd.data.verify import run_verify
 from avkd.outcome import ExitCode
 
 
