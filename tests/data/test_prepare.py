@@ -21,7 +21,7 @@ from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import read_journal
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
-from avkd.data.faces.track_extraction import plan_tracks
+from avkd.data.faces.track_extraction import TrackPlan, finished_plan, plan_tracks
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media import video
 from avkd.data.media.media_file import MediaError
@@ -288,13 +288,14 @@ def test_a_file_whose_names_are_no_text_is_read_all_the_same(tmp_path: Path) -> 
 
 
 def test_a_wreck_is_refused_and_a_scratch_is_not(tmp_path: Path) -> None:
-    from avkd.data.faces import track_extraction
-
-    scratched = Counter(source_frames=50, corrupt_frames=9, bad_packets=0)
-    track_extraction._check_damage(tmp_path / "a.mp4", scratched)
-    wreck = Counter(source_frames=1, bad_packets=41)
+    track = TrackPlan(0, np.zeros((50, 5, 2)), np.zeros((50, 2, 3)), 1.0)
+    source = SourceFile(tmp_path / "a.mp4", "video")
+    source.sizes = [(160, 200)] * 50
+    source.counts = Counter(source_frames=50, corrupt_frames=9, bad_packets=0)
+    assert finished_plan(source, [track], 25).flags == ("damaged",)
+    source.counts = Counter(source_frames=1, bad_packets=41)
     with pytest.raises(MediaError, match="41 of 42 frames are damaged or encrypted") as caught:
-        track_extraction._check_damage(tmp_path / "a.mp4", wreck)
+        finished_plan(source, [track], 25)
     assert caught.value.code == "too_damaged"
 
 
