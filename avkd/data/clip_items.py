@@ -23,7 +23,6 @@ class Crops(Protocol):
 
     def digest(self, path: str) -> str:
         """SHA-256 of what is stored of a track."""
-        ...
 
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32 in pixels of the crop; NaN where they are not known."""

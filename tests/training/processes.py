@@ -72,7 +72,7 @@ def pretrain_stage() -> tuple[nn.Module, Any, Callable[[int], ClipBatch]]:
     step = PretrainStep(
         double(network),
         PretrainConfig(data=("d",), run="r", video=VideoModelConfig(image_size=SIZE)),
-        model_input=ModelInput.of_video(SIZE),
+        model_input=ModelInput(image_size=SIZE),
         num_steps=STEPS * EPOCHS,
     )
     return step, ShuffledBatches(18, 6, 0), lambda n: clip(n, FRAMES, sound=True, label=0)
@@ -102,8 +102,8 @@ def finetune_stage() -> tuple[nn.Module, Any, Callable[[int], ClipBatch]]:
         double(teacher),
         ssl_weight=0.3,
         fake_fraction=0.5,
-        model_input=ModelInput.of_video(SIZE),
-        teacher_input=ModelInput.of_video(SIZE, region="mouth"),
+        model_input=ModelInput(image_size=SIZE),
+        teacher_input=ModelInput(image_size=SIZE, region="mouth"),
     )
     return step, batches, lambda n: clip(n, FRAMES, sound=False, label=labels[n])
 
