@@ -317,7 +317,7 @@ def test_a_run_is_not_resumed_on_other_data_unless_told(
     done(*command)
     shutil.rmtree(data)
     manifest = write_set(tmp_path / "anew", "one", seed=5)
-    prepare(manifest, data, detector="none", crop_pixels=32, workers=1)
+    prepare(manifest, data, PrepareSettings(detector="none", crop_size=32), workers=1)
     longer = [*command, "--resume", "--loop.epochs", 3]  # a plateau does not know its end
     assert avkd(*longer) == 2
     assert "the data changed since" in capsys.readouterr().err
