@@ -121,7 +121,7 @@ def test_the_audit_is_the_same_every_time() -> None:
 def test_too_few_files_and_unknown_files_are_a_reason_and_a_count() -> None:
     videos, facts = made_up(nothing, num_files=40)
     (row,) = audit(videos, facts[:18], resamples=100, seed=0)
-    assert "9 reals and 9 fakes" in row.reason and not row.probes
+    assert "9 real and 9 fake files" in row.reason and not row.probes
     assert (row.num_real, row.num_fake, row.num_without_facts) == (9, 9, 22)
     (row,) = audit(videos, [], resamples=100, seed=0)
     assert row.reason == "nothing is known of its files but their scores"
