@@ -263,8 +263,8 @@ def _undefined(rows: Sequence[PairedRow]) -> list[str]:
     numbers: list[tuple[PairedRow, Metric | Interval]] = []
     for row in rows:
         metrics = [metric for pair in row.values.values() for metric in pair]
-        of_auc = (row.auc.difference, row.auc.p_value, row.auc.interval)
-        numbers += [(row, number) for number in (*of_auc, *metrics)]
+        numbers += [(row, row.auc.difference), (row, row.auc.p_value), (row, row.auc.interval)]
+        numbers += [(row, metric) for metric in metrics]
     reasons = by_reason(
         (number.reason, f"{row.dataset} ({row.method}), {row.first} and {row.second}")
         for row, number in numbers

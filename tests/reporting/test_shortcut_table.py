@@ -58,7 +58,7 @@ def test_the_warning_names_the_fact_its_sizes_and_the_detector_without_it() -> N
 
 def test_pairs_that_still_differ_or_do_not_exist_give_no_figure() -> None:
     (none,) = shortcut_table.warnings(audits_of(perfect_codec))
-    assert "a real and a fake 0 agree" in none
+    assert "0 pairs of a real and a fake file agree" in none
     (row,) = audits_of(codec, num_files=400)
     assert row.matched is not None
     probe = dataclasses.replace(row.matched.probe_auc, value=0.8)
