@@ -14,13 +14,11 @@ from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.decision import DecisionRule
 from avkd.models.model_header import ModelHeader
 from avkd.reporting import summary
-from avkd.reporting.nuisance_facts import FileFacts
-from avkd.reporting.report_csv import Provenance
+from avkd.reporting.nuisance_facts import KINDS, FileFacts
 from avkd.reporting.robustness_summary import CLEAN_CELL, Cell, Robustness, summarise_robustness
 from avkd.reporting.score_frame import PooledFile, frame_of, pool
-from avkd.reporting.scores import ClipScore, write_scores
-from avkd.reporting.scores_head import ScoresHead
-from avkd.reporting.summary import SummaryRow, Threshold
+from avkd.reporting.scores import ClipScore, ScoresHead, write_scores
+from avkd.reporting.summary import Provenance, SummaryRow, Threshold
 
 
 def facts(sample_id: str = "d/swap/0", **changes: object) -> FileFacts:
@@ -35,7 +33,9 @@ def facts(sample_id: str = "d/swap/0", **changes: object) -> FileFacts:
         "leading_silence_seconds": 0.1 + 0.2,
         "width": 640.0,
     }
-    return FileFacts(**{**fields, **changes})
+    fields |= changes
+    known = {name: fields.pop(name) for name in KINDS if name in fields}
+    return FileFacts(**fields, facts={n: v for n, v in known.items() if v is not None})
 
 
 PROVENANCE = Provenance(
@@ -163,7 +163,7 @@ def made_up(
             "split": "test",
             "group": f"person {person}" if grouped else "",
         }
-        facts.append(FileFacts(**named, **fields))
+        facts.append(FileFacts(**named, facts=fields))
         logit = float(random.normal(1.2 * label, 1))
         videos.append(
             PooledFile(**named, logit=logit, probability=0.5, reason="", windows=np.zeros((0, 3)))  # type: ignore[arg-type]

@@ -341,7 +341,7 @@ def test_nothing_but_the_validation_side_can_select(corpora: Corpora, stage_two:
     machine = runtime.start(device="cpu", threads=1)
     for side in ("test", "train"):
         items = corpus.items(s for s in corpus.manifest.samples if s.split == side)
-        with pytest.raises(ValueError, match=f"is on side '{side}'.*only validation files"):
+        with pytest.raises(ValueError, match=f"is in the split '{side}'.*only validation files"):
             Validation.of(detector, items, ModelInput(image_size=32), machine)
 
 

@@ -54,14 +54,14 @@ BUDGET_LINES = {
     "config": 2100,
     "data": 10800,  # files known by content, animations, sideways and small faces, a sandbox
     "doctor": 900,
-    "evaluation": 2050,
+    "evaluation": 2000,
     "inference": 2450,  # a server; heat maps; a process for each file, rows as they come
     "losses": 250,
-    "metrics": 1100,
+    "metrics": 1080,
     "models": 3750,
-    "reporting": 5900,
+    "reporting": 5500,
     "stages": 950,
-    "studies": 1300,
+    "studies": 1230,
     "synthesis": 1900,
     "teachers": 350,
     "top": 620,

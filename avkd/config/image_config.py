@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.shared import check_resume, require, require_data, shares
+from avkd.config.shared import at_least, check_resume, require, require_data, shares
 from avkd.config.training_config import DetectorConfig, LoopConfig
 
 MOST_CACHED_VIEWS = 1000
@@ -126,8 +126,7 @@ class ImageOptimConfig:
                 "optim.patience, factor and stop_after have no effect on decay=cosine; "
                 "leave them out"
             )
-        if self.stop_after is not None and self.stop_after < 1:
-            raise ValueError("optim.stop_after must be at least 1")
+        at_least(self, 1, "stop_after", group="optim.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +141,7 @@ class SelectionConfig:
     """Forgery methods never trained or selected on, to be tested as unseen."""
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 2:
-            raise ValueError("select.size must be at least 2")
+        at_least(self, 2, "size", group="select.")
         _ = self.parts
 
     @property
@@ -242,7 +240,7 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
         enough = self.loop.batch_size >= 2
         require(enough, "loop.batch_size: batch normalisation needs 2 or more")
         require(0.3 <= self.view_share <= 1.0, "view_share: want 0.3..1")
-        require(self.frames_per_file >= 1, "frames_per_file must be at least 1")
+        at_least(self, 1, "frames_per_file")
         require(
             1 <= (self.validation_frames or 1) <= self.frames_per_file,
             "validation_frames: want 1 to frames_per_file",

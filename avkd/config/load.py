@@ -353,8 +353,7 @@ def _unknown_key(message: str) -> str | None:
     if match := _UNKNOWN_FLAG.search(message):
         return match[1]
     if match := _UNKNOWN_KEY.search(message):
-        group = match["group"]
-        return f"{group}.{match['key']}" if group else match["key"]
+        return ".".join(filter(None, (match["group"], match["key"])))
     if match := _UNKNOWN_TOP_KEY.search(message):
         return match["key"] or match["key2"]
     return None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from avkd.config.shared import shares
+
 Fakes = Literal["stored", "online", "both"]
 BlenderName = Literal[
     "feathered", "hard_colour_transfer", "multi_band", "poisson", "mixed_gradients", "dissolve"
@@ -34,10 +36,8 @@ class OnlineConfig:
     """Probability that colour and place drift and flicker over a clip."""
 
     def __post_init__(self) -> None:
-        shares = ("stored_share", "parts", "donors", "moments", "match_looks", "resynthesis")
-        for name in (*shares, "drift"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"online.{name}: want 0..1")
+        names = ("stored_share", "parts", "donors", "moments", "match_looks", "resynthesis")
+        shares(self, *names, "drift", group="online.")
         if self.donors + self.moments > 1:
             raise ValueError("online: donors and moments together are shares, at most 1")
 
@@ -50,21 +50,10 @@ def check_online(fakes: Fakes, online: OnlineConfig, degradation: float) -> None
     """
     if fakes == "stored" and online != OnlineConfig():
         raise ValueError("online has no effect with fakes=stored; give --fakes online or both")
-    if fakes == "online" and online.stored_share != OnlineConfig().stored_share:
-        raise ValueError("online.stored_share has no effect with fakes=online; give --fakes both")
-    if fakes == "online" and online.match_looks != OnlineConfig().match_looks:
-        raise ValueError("online.match_looks has no effect with fakes=online; give --fakes both")
+    for name in ("stored_share", "match_looks"):
+        if fakes == "online" and getattr(online, name) != getattr(OnlineConfig, name):
+            raise ValueError(f"online.{name} has no effect with fakes=online; give --fakes both")
     if not online.stored_share and online.match_looks != OnlineConfig().match_looks:
         raise ValueError("online.match_looks has no effect without stored fakes: stored_share is 0")
     if not 0.0 <= degradation <= 1.0:
         raise ValueError("degradation: want 0..1, the probability that a clip is degraded")
-
-
-def check_false_alarms(share: float | None) -> None:
-    """Refuse what is no share of the real videos.
-
-    Raises:
-        ValueError: it is not between 0 and 0.5.
-    """
-    if share is not None and not 0.0 < share < 0.5:
-        raise ValueError("max_false_alarms: want a share of the real videos above 0 and below 0.5")

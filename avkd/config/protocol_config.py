@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from avkd.config.shared import at_least
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialCount:
@@ -64,10 +66,7 @@ class ProtocolConfig:
             raise ValueError("reals_from is empty: name a dataset, or leave it out")
         if (self.windows == "spread") != (self.most_windows is not None):
             raise ValueError("most_windows goes with windows: spread, and with no other")
-        for name in ("clip_frames", "most_windows", "first_frames"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1")
+        at_least(self, 1, "clip_frames", "most_windows", "first_frames")
         counted = [(count.dataset, count.method) for count in self.official_counts]
         if len({*counted}) < len(counted):
             raise ValueError("official_counts: one kind of files is counted twice")

@@ -5,12 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.online_config import (
-    Fakes,
-    OnlineConfig,
-    check_false_alarms,
-    check_online,
-)
+from avkd.config.online_config import Fakes, OnlineConfig, check_online
 from avkd.config.shared import ComputeConfig, at_least, check_resume, require_data, shares
 from avkd.models.registry import NETWORKS, canonical_name
 
@@ -252,8 +247,7 @@ class PretrainConfig:
             raise ValueError("loop.batch_size: batch normalisation of the targets needs 2 or more")
         if self.validation_clips < 8:
             raise ValueError("validation_clips: retrieval over fewer than 8 clips says nothing")
-        if self.validation_starts < 1:
-            raise ValueError("validation_starts must be at least 1")
+        at_least(self, 1, "validation_starts")
 
     @property
     def is_open_ended(self) -> bool:
@@ -293,7 +287,9 @@ class DetectorConfig:
     def check_detector(self) -> None:
         """Refuse what is out of range or without effect."""
         check_online(self.fakes, self.online, self.degradation)
-        check_false_alarms(self.max_false_alarms)
+        share = self.max_false_alarms
+        if share is not None and not 0.0 < share < 0.5:
+            raise ValueError("max_false_alarms: want a share of real videos above 0 and below 0.5")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,8 +346,7 @@ class FinetuneConfig(DetectorConfig):
         self.check_detector()
         if self.fakes != "stored" and self.class_balance != "paired":
             raise ValueError(f"fakes {self.fakes}: they come in pairs; want class_balance paired")
-        if self.ssl_weight < 0:
-            raise ValueError("ssl_weight must not be negative")
+        at_least(self, 0, "ssl_weight")
         if self.teacher is not None and self.ssl_weight == 0:
             raise ValueError("teacher has no effect with ssl_weight 0; leave it out")
         if self.ssl_weight > 0 and self.teacher_file is None:

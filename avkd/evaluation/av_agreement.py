@@ -12,7 +12,7 @@ each other, below 0 = they agree. It ranks files; it is no probability.
 
 Windows lie every `STRIDE_FRAMES` between leading and trailing silence: what is silent has nothing
 to agree with, and forged files are often told apart by their silence alone (AVH-Align, arXiv
-2412.00175). Knows no labels, no calibration and no report.
+2412.00175).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from avkd.runtime import Runtime
 FRAMES = "frames"
 """Folder, beside the scores, of the disagreement of every frame."""
 STRIDE_FRAMES = 5  # a fifth of a second: neighbours still differ in what is said
-STRETCH_FRAMES = 20 * FRAMES_PER_SECOND
-"""Longer files are judged in equal stretches of at most this, each by its own mean, so that neither
+CHUNK_FRAMES = 20 * FRAMES_PER_SECOND
+"""Longer files are judged in equal chunks of at most this, each by its own mean, so that neither
 memory nor the mean depends on the length."""
 LEAST_FRAMES = WINDOW_FRAMES + STRIDE_FRAMES
 """Frames with sound that two windows need; the mean of one window would be the window itself."""
@@ -152,17 +152,17 @@ def judge(
     """
     for item in tqdm(items, desc="score", unit="file", disable=not show_progress):
         waveform = item.store.waveform(item.sample.path, 0, item.num_frames * SAMPLES_PER_FRAME)
-        sounding = range(0) if waveform is None else sounding_frames(waveform)
-        if waveform is None or len(sounding) < LEAST_FRAMES:
-            yield _not_judged(item.sample, has_sound=waveform is not None, sounding=sounding)
+        heard = range(0) if waveform is None else non_silent_frames(waveform)
+        if waveform is None or len(heard) < LEAST_FRAMES:
+            yield _not_judged(item.sample, has_sound=waveform is not None, heard=heard)
             continue
         windows: list[Window] = []
         found: list[Tensor] = []
-        for stretch in stretches(sounding):
-            of_stretch = windows_of(stretch, first_index=len(windows))
-            seen = _see(network, item, waveform, of_stretch, model_input, machine, batch_size)
+        for chunk in chunks(heard):
+            of_chunk = windows_of(chunk, first_index=len(windows))
+            seen = _see(network, item, waveform, of_chunk, model_input, machine, batch_size)
             found.append(disagreement(*seen))
-            windows += of_stretch
+            windows += of_chunk
         yield FileAgreement(item.sample, tuple(windows), torch.cat(found).cpu().numpy())
 
 
@@ -188,7 +188,7 @@ def disagreement(
     return -torch.stack(cosines).mean(dim=0)
 
 
-def sounding_frames(waveform: np.ndarray) -> range:
+def non_silent_frames(waveform: np.ndarray) -> range:
     """The frames that lie wholly between leading and trailing silence; empty for no sound at all.
 
     Args:
@@ -202,9 +202,9 @@ def sounding_frames(waveform: np.ndarray) -> range:
     return range(-(-first // SAMPLES_PER_FRAME), last // SAMPLES_PER_FRAME)
 
 
-def stretches(frames: range) -> list[range]:
-    """``frames`` cut into as few equal parts as `STRETCH_FRAMES` allows."""
-    count = -(-len(frames) // STRETCH_FRAMES)
+def chunks(frames: range) -> list[range]:
+    """``frames`` cut into as few equal parts as `CHUNK_FRAMES` allows."""
+    count = -(-len(frames) // CHUNK_FRAMES)
     edges = [frames.start + part * len(frames) // count for part in range(count + 1)]
     return [range(edges[part], edges[part + 1]) for part in range(count)]
 
@@ -258,7 +258,7 @@ def _see(
     machine: Runtime,
     batch_size: int,
 ) -> tuple[Tensor, ...]:
-    """Predictions and targets of video and audio for the windows of one stretch, as `disagreement`
+    """Predictions and targets of video and audio for the windows of one chunk, as `disagreement`
     takes them."""
     begin, end = windows[0].start_frame, windows[-1].start_frame + WINDOW_FRAMES
     frames = torch.from_numpy(item.store.frames(item.sample.path, begin, end - begin))
@@ -276,12 +276,10 @@ def _see(
     return tuple(torch.cat([getattr(output, name) for output in outputs]) for name in names)
 
 
-def _not_judged(sample: Sample, *, has_sound: bool, sounding: range) -> FileAgreement:
+def _not_judged(sample: Sample, *, has_sound: bool, heard: range) -> FileAgreement:
     if not has_sound:
         return FileAgreement(sample, status="no_sound", message="the file has no sound")
-    if not sounding:
-        return FileAgreement(sample, status="silent", message="nothing is to be heard in the file")
-    message = (
-        f"{len(sounding)} frames between leading and trailing silence, {LEAST_FRAMES} are needed"
-    )
+    if not heard:
+        return FileAgreement(sample, status="silent", message="the file is silent")
+    message = f"{len(heard)} frames between leading and trailing silence, {LEAST_FRAMES} are needed"
     return FileAgreement(sample, status="too_little_sound", message=message)

@@ -6,7 +6,7 @@ temperature of Guo et al. 2017; isotonic regression as Zadrozny and Elkan 2002.
 All kinds are fitted to the same targets with the same weights. Targets are smoothed by the class
 counts: n of n files seen right do not prove that the next one is, so perfectly separated scores
 give no infinitely steep curve and no probability of 0 or 1. The classes weigh the same: a
-probability then assumes no prevalence, where the share of fakes in a validation set says nothing
+probability then assumes no prevalence, where the share of fakes among validation files says nothing
 about the share in the footage to be judged, and a temperature finds 0, the logit of even odds that
 training aims at, where it expects it.
 """
@@ -37,7 +37,7 @@ _NEXT_TO_NOTHING = 0.1  # calibrated logit; a probability of 0.525
 
 
 class FitQuality(NamedTuple):
-    """How far probabilities are from the labels, with reals and fakes weighing alike."""
+    """How far probabilities are from the labels, with real and fake files weighing alike."""
 
     log_loss: float
     """Nats; log 2 = 0.693 for a coin."""
@@ -146,7 +146,7 @@ def _fit_sigmoid(
     if np.abs(np.exp(log_scale) * standard + offset).max() < _NEXT_TO_NOTHING:
         logger.warning(
             "calibration: all validation files get a probability near one half: their logits do "
-            "not tell fakes from reals%s",
+            "not tell fake from real files%s",
             "" if with_offset else ", or all lie on one side of 0 (then take platt)",
         )
     scale = float(np.exp(log_scale)) / spread

@@ -1,9 +1,10 @@
-"""What stage one has learnt, on held-out clips: meters that can neither flatter nor hide.
+"""What stage one has learned, on held-out clips: meters that can neither flatter nor hide.
 
 Every clip is looked at in several seeded random places, the same for every run: a fixed place in
 the middle of short utterances would miss where speech begins and ends. The picture of a clip is
 compared with the sound of all clips, one place of each at a time, so chance is 1 / clips. Intervals
-are over speakers. Knows no training; what each number means stands in `representation_health`.
+are over speakers. What each number means stands in
+`representation_health`.
 """
 
 from __future__ import annotations

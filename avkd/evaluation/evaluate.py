@@ -29,7 +29,6 @@ from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
 from avkd.evaluation import av_agreement
-from avkd.evaluation.file_facts import write_file_facts
 from avkd.evaluation.protocol import (
     check_datasets,
     fingerprint_of,
@@ -38,8 +37,12 @@ from avkd.evaluation.protocol import (
     wants,
     window_rule,
 )
-from avkd.evaluation.score_head import scores_head
-from avkd.evaluation.score_rows import scored_row, unscored_row
+from avkd.evaluation.score_rows import (
+    scored_row,
+    scores_head,
+    unscored_row,
+    write_file_facts,
+)
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import (
@@ -50,15 +53,12 @@ from avkd.models.model_file import (
     read_header,
 )
 from avkd.outcome import ExitCode, Outcome
-from avkd.reporting import report, scores, shortcut_table
+from avkd.reporting import scores
 from avkd.reporting.model_scores import ModelScores, read_score_files
-from avkd.reporting.report_csv import Provenance
-from avkd.reporting.report_folder import write_report_folder
-from avkd.reporting.report_page import describe
-from avkd.reporting.scores import SCORES, ClipScore
-from avkd.reporting.scores_head import ScoresHead, check_one_table
+from avkd.reporting.report import write_report
+from avkd.reporting.scores import SCORES, ClipScore, ScoresHead, check_heads
 from avkd.reporting.shortcut_audit import audit_folder
-from avkd.reporting.summary import SummaryRow, Threshold, summarise
+from avkd.reporting.summary import Provenance, SummaryRow, Threshold, summarise
 from avkd.runtime import Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
@@ -109,7 +109,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     Raises:
         ModelFileError: the model file is not of the scorer's kind, or is damaged.
         ValueError: two corpora bear the same name or were made differently, a corpus has nothing on
-            that side or other crops than the model knows, or ``out`` holds other scores.
+            that split or other crops than the model knows, or ``out`` holds other scores.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
     (model, header), model_input = _load(config)
@@ -169,7 +169,7 @@ def _part(
     corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
     wanted = tuple(sample for sample in corpus.expected if wants(protocol, sample))
     if not wanted:
-        raise ValueError(f"{folder}: nothing to score on its {protocol.split} side")
+        raise ValueError(f"{folder}: nothing to score in its {protocol.split} split")
     rule = window_rule(protocol, model_input, config)
     head = scores_head(
         model=config.model,
@@ -242,7 +242,7 @@ def _check_parts(parts: Sequence[_Part], config: EvaluateConfig, protocol: Proto
             )
     check_datasets(protocol, [part.dataset for part in parts])
     heads = {str(part.corpus.folder): part.head for part in parts}
-    return check_one_table(heads, mixed_preprocessing=config.mixed_preprocessing)
+    return check_heads(heads, mixed_preprocessing=config.mixed_preprocessing)
 
 
 def _check_out(out: Path, parts: Sequence[_Part]) -> None:
@@ -289,19 +289,11 @@ def _report(
         threshold=threshold,
         notes=(*notes, *_notes(header, summary)),
     )
-    audits, part = None, None
+    read, audits = ModelScores(files=files, heads=heads, provenance=provenance), None
     if not config.tables_only:
-        read = ModelScores(files=files, heads=heads, provenance=provenance)
         audits = audit_folder(config.out, read, resamples=resamples, seed=seed)
-        part = describe(read, summary, audits=audits)
-    written = write_report_folder(
-        config.out, summary, provenance=provenance, audits=audits, part=part
-    )
-    texts = [report.to_text(summary)]
-    if audits is not None:
-        texts.append(shortcut_table.to_text(audits))
-    texts.append(f"wrote {', '.join(map(str, written))} and scores/")
-    return "\n".join(texts)
+    written = write_report(config.out, read, summary, audits=audits, tables_only=config.tables_only)
+    return f"{written.text}\nwrote {', '.join(map(str, written.paths))} and scores/"
 
 
 def _counted(rows: Iterable[ClipScore], statuses: Counter[str]) -> Iterator[ClipScore]:

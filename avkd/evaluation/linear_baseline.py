@@ -2,7 +2,7 @@
 
 Principal components of the mouth's pixels, seven frames of them at a time, and a ridge regression
 to the log-mel spectrogram of the middle one; fitted on training clips alone, then held against the
-very windows on which stage one is measured (shared/method.md, section 12). Knows no network.
+very windows on which stage one is measured (shared/method.md, section 12).
 """
 
 from __future__ import annotations
@@ -23,12 +23,7 @@ from avkd.data import audio_features, transforms
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.selection import evenly_spread
-from avkd.evaluation.cross_modal_meters import (
-    LOOKED_AT_FRAMES,
-    Places,
-    retrieval,
-    speakers_of,
-)
+from avkd.evaluation.cross_modal_meters import LOOKED_AT_FRAMES, Places, retrieval, speakers_of
 
 FloatArray = NDArray[np.float32]
 Progress = Callable[[Iterable[ClipItem]], Iterable[ClipItem]]
@@ -127,14 +122,8 @@ def _looked_at(item: ClipItem) -> int:
 
 def _cut(clips: Sequence[FloatArray], places: Places) -> torch.Tensor:
     """The windows of every clip, (R, B, T, D)."""
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    torch.from_numpy(clip[w.start_frame :][: w.num_frames])
-                    for clip, w in zip(clips, of_round, strict=True)
-                ]
-            )
-            for of_round in zip(*places, strict=True)
-        ]
-    )
+    rounds = [
+        [clip[w.start_frame :][: w.num_frames] for clip, w in zip(clips, of_round, strict=True)]
+        for of_round in zip(*places, strict=True)
+    ]
+    return torch.from_numpy(np.array(rounds))

@@ -1,8 +1,7 @@
 """The shortcut audit of training: do clips as the loader yields them tell their label by the edges?
 
 A forgery changes the face; the corners of the crop show what is around it. Where a small
-cross-fitted probe tells fakes from reals by the corners alone, a detector will learn that first.
-Knows batches, no network.
+cross-fitted probe tells fake from real clips by the corners alone, a detector learns that first.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avkd.data.nuisance import LUMA
 from avkd.data.sampling import ClipBatch
 from avkd.metrics import ranking
 from avkd.reporting import shortcut_probe
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 _CLIPS = 400
 _CORNER_SHARE = 0.12  # of the side; no mask of a face reaches there
-_LUMA = np.array([0.299, 0.587, 0.114])
 WORTH_A_WARNING = 0.6
 
 
@@ -60,36 +59,34 @@ def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAud
             break
     seconds = (time.perf_counter() - started) / max(1, len(rows))
     rows = rows[:_CLIPS]
-    labels = np.array([label for label, _, _ in rows])
-    items = np.array([item for _, item, _ in rows])
-    if len(np.unique(labels)) < 2:
+    if len({label for label, _, _ in rows}) < 2:
         return None
+    labels, items, facts = map(np.array, zip(*rows, strict=True))
     folds = shortcut_probe.folds_of(labels, items, seed=0)
     if folds is None:
         return None
-    facts = np.array([values for _, _, values in rows])
     columns = {str(index): facts[:, index] for index in range(facts.shape[1])}
     told = shortcut_probe.out_of_fold(columns, labels, folds)
     area, interval = ranking.auc(labels, told), ranking.auc_interval(labels, told, groups=items)
-    if area.value is None or interval.low is None or interval.high is None:
+    if area.value is None or interval.ends is None:
         return None
-    found = LoaderAudit(area.value, interval.low, interval.high, len(rows), seconds)
+    found = LoaderAudit(area.value, *interval.ends, len(rows), seconds)
     _say(found)
     return found
 
 
 def _say(found: LoaderAudit) -> None:
     logger.info(
-        "%d clips drawn, %.1f ms each; by their corners alone fakes are told from reals with AUC "
-        "%.1f [%.1f, %.1f]",
+        "%d clips drawn, %.1f ms each; fake and real ones are told apart by their corners "
+        "alone with AUC %.1f [%.1f, %.1f]",
         *(found.num_clips, 1000 * found.seconds_per_clip),
         *(100 * found.auc, 100 * found.low, 100 * found.high),
     )
     if found.is_shortcut:
         logger.warning(
-            "the corners of the crops, where no face is, tell fakes from reals: reals and fakes "
-            "come from different sources. Take --fakes online, more --degradation, or fakes made "
-            "of the same reals"
+            "the corners of the crops, where no face is, tell fake from real clips: they come "
+            "from different sources. Take --fakes online, more --degradation, or fakes made of the "
+            "same real clips"
         )
 
 
@@ -102,7 +99,7 @@ def _corner_facts(frames: np.ndarray) -> list[float]:
         for rows in (slice(None, side), slice(-side, None))
         for columns in (slice(None, side), slice(-side, None))
     ]
-    grey = [corner @ _LUMA for corner in corners]
+    grey = [corner @ np.array(LUMA) for corner in corners]
     steps = [np.abs(np.diff(corner, axis=1)) for corner in grey]
     second = [np.abs(np.diff(corner, n=2, axis=1)) for corner in grey]
     colour = [corner.mean((0, 1)) for corner in corners]

@@ -1,7 +1,7 @@
-"""`avkd probe`: what a stage-one file has learnt, on any held-out side of the split.
+"""`avkd probe`: what a stage-one file has learned, on any held-out split.
 
 The meters of the training itself, in single precision, and the linear baseline on the same places.
-The val side selected the weights; the test side did not.
+The validation split selected the weights; the test split did not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from avkd.evaluation.av_agreement import load_stage_one
 from avkd.evaluation.cross_modal_meters import measure, random_places
 from avkd.evaluation.linear_baseline import linear_baseline
 from avkd.outcome import Outcome
+from avkd.reporting.tables import Table
 
 _ROWS = {
     "retrieval_at_1": "retrieval@1, mean of both directions",
@@ -73,24 +74,21 @@ def probe(config: ProbeConfig) -> Outcome:
 def _table(config: ProbeConfig, found: dict[str, float], baseline: dict[str, float]) -> str:
     """The meters as Markdown."""
     rows = [
-        f"| {label} | {_with_interval(found, name)} | {_with_interval(baseline, name)} | "
-        f"{_chance(found, name)} |"
+        (label, _with_interval(found, name), _with_interval(baseline, name), _chance(found, name))
         for name, label in _ROWS.items()
         if name in found
     ]
-    return "\n".join(
-        [
-            f"{found['num_clips']:.0f} clips of the {config.split} side, {config.starts} places in "
-            f"each; {config.model}",
-            "",
-            "| in brackets 95 % over speakers | stage one | linear baseline | chance |",
-            "|---|---:|---:|---:|",
-            *rows,
-            f"| alignment error, frames | {found['alignment_error_frames']:.1f} | | 8.3 |",
-            f"| position-only share of the targets | {found['position_only_share']:.2f} | | |",
-            "",
-        ]
+    rows += [
+        ("alignment error, frames", f"{found['alignment_error_frames']:.1f}", "", "8.3"),
+        ("position-only share of the targets", f"{found['position_only_share']:.2f}", "", ""),
+    ]
+    table = Table(
+        columns=("in brackets 95 % over speakers", "stage one", "linear baseline", "chance"),
+        rows=tuple(rows),
+        caption=f"{found['num_clips']:.0f} clips of the {config.split} split, {config.starts} "
+        f"places in each; {config.model}",
     )
+    return f"{table.to_markdown()}\n"
 
 
 def _with_interval(values: dict[str, float], name: str) -> str:

@@ -89,14 +89,14 @@ def wants(protocol: ProtocolConfig, sample: Sample) -> bool:
 
 
 def check_datasets(protocol: ProtocolConfig, datasets: Collection[str]) -> None:
-    """Refuse a test whose reals are missing.
+    """Refuse a test whose real files are missing.
 
     Raises:
-        ValueError: none of the corpora is the one whose reals are wanted.
+        ValueError: none of the corpora is the one whose real files are wanted.
     """
     if protocol.reals_from not in (None, *datasets):
         raise ValueError(
-            f"protocol {protocol.name!r} sets forgeries against the reals of "
+            f"protocol {protocol.name!r} sets forgeries against the real files of "
             f"{protocol.reals_from!r}; give that corpus too with --data (here are: "
             f"{', '.join(sorted(datasets))})"
         )

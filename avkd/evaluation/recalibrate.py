@@ -1,13 +1,12 @@
 """Fits the probabilities and the threshold of a finished model to other validation files.
 
-The weights stay as they are, bit for bit; only what its scores mean is learnt anew, e.g. for the
-footage one has. Files of a test or train side are refused: they must choose nothing.
+The weights stay as they are, bit for bit; only what its scores mean is fitted anew, e.g. for the
+footage one has. Files of a test or training split are refused: they must choose nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from avkd import runtime
 from avkd.config.evaluation_config import CalibrateConfig
@@ -26,8 +25,8 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
 
     Raises:
         ModelFileError: the model file is not a detector, or is damaged.
-        ValueError: two corpora bear the same name, their val sides hold one class only, too few
-            files for isotonic, or other crops than the model knows.
+        ValueError: two corpora bear the same name, their validation splits hold one class only, too
+            few files for isotonic, or other crops than the model knows.
         FloatingPointError: a window got no finite logit.
     """
     machine = runtime.start(device=config.device, threads=config.threads)
@@ -70,8 +69,10 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
 def _validation_items(
     config: CalibrateConfig, header: ModelHeader, model_input: ModelInput
 ) -> tuple[list[ClipItem], int, tuple[str, ...]]:
-    """What is prepared of the val sides, how many files are not, and the methods left out."""
-    unseen = _methods_kept_unseen(header)
+    """What is prepared of the validation splits, how many files are not, the methods left out."""
+    # What training left out, to be tested as unseen, chooses nothing here.
+    excluded = header.provenance.get("excluded_methods")
+    unseen = excluded if isinstance(excluded, list) else []
     items: list[ClipItem] = []
     missing, left_out = 0, set()
     for folder in config.data:
@@ -84,7 +85,7 @@ def _validation_items(
         )
         if not of_corpus:
             raise ValueError(
-                f"{folder}: nothing on its val side; prepare it with a split (see avkd prepare), "
+                f"{folder}: nothing in its val split; prepare it with a split (see avkd prepare), "
                 "or give another corpus: test files must choose nothing"
             )
         if any(of_corpus[0].sample.dataset == item.sample.dataset for item in items):
@@ -97,12 +98,6 @@ def _validation_items(
     return items, missing, tuple(sorted(left_out))
 
 
-def _methods_kept_unseen(header: ModelHeader) -> list[Any]:
-    """Forgery methods that training left out to be tested as unseen; they choose nothing here."""
-    excluded = header.provenance.get("excluded_methods")
-    return excluded if isinstance(excluded, list) else []
-
-
 def _in_words(rule: DecisionRule) -> str:
     fit = rule.fit
     assert fit is not None, "a rule fitted on validation files says so"
@@ -112,6 +107,6 @@ def _in_words(rule: DecisionRule) -> str:
         f"{fit.same_files_log_loss_after:.3f} after; calibration error "
         f"{fit.same_files_calibration_error_before:.3f} before, "
         f"{fit.same_files_calibration_error_after:.3f} after (of these very files, so better than "
-        "on others; reals and fakes weigh alike)\n"
+        "on others; real and fake files weigh alike)\n"
         f"called fake from P(fake) {rule.threshold:.3f}, a logit of {rule.threshold_logit:.3f}"
     )

@@ -1,4 +1,4 @@
-"""What a stage does with its validation side: score it, select by it, fit the rule, export.
+"""What a stage does with its validation split: score it, select by it, fit the rule, export.
 
 The only place where scores choose anything; it is given validation items and nothing else.
 """
@@ -20,7 +20,7 @@ from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
-from avkd.evaluation.score_head import scores_head
+from avkd.evaluation.score_rows import scores_head
 from avkd.metrics import ranking
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
@@ -42,7 +42,7 @@ _PROBABILITIES: dict[CalibrationKind, str] = {
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of the validation side, not yet calibrated."""
+    """Scores of the validation split, not yet calibrated."""
 
     rows: tuple[ClipScore, ...]
     corpora: tuple[Path, ...]
@@ -64,13 +64,13 @@ class Validation:
         """Score every window of every item.
 
         Raises:
-            ValueError: an item is not of the validation side; a test file must choose nothing.
+            ValueError: an item is not of the validation split; a test file must choose nothing.
             FloatingPointError: a window got no finite logit; a selection on the rest is none.
         """
         for item in items:
             if item.sample.split != "val":
                 raise ValueError(
-                    f"{item.sample.sample_id}: is on side {item.sample.split!r} of the split; only "
+                    f"{item.sample.sample_id}: is in the split {item.sample.split!r}; only "
                     "validation files may select a model or its threshold"
                 )
         rows = tuple(
@@ -98,7 +98,7 @@ class Validation:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
         labels, logits = self.labels_and_logits
         auc = ranking.auc(labels, logits).value
-        assert auc is not None, "the val side holds both classes; this was checked with the data"
+        assert auc is not None, "both classes are there; this was checked with the data"
         margin = np.where(labels == 1, logits, -logits)
         return {"video_auc": auc, "cross_entropy": float(np.logaddexp(0.0, -margin).mean())}
 
@@ -115,8 +115,8 @@ class Validation:
         Args:
             kind: Of the calibration.
             whose: Whose validation files these are, for the reader of a verdict.
-            max_false_alarms: Largest share of the reals to be called fake; half of it surely, the
-                rest is the uncertain band. None = best balanced accuracy.
+            max_false_alarms: Largest share of the real files to be called fake; half of it surely,
+                the rest is the uncertain band. None = best balanced accuracy.
             replaced_source: Where the rule came from that this one replaces.
 
         Raises:
@@ -227,14 +227,14 @@ def _operating_point(
     """The threshold's logit, and how it was chosen."""
     if max_false_alarms is not None:
         threshold = _threshold_of_reals(labels, logits, max_false_alarms)
-        return threshold, f"at most {max_false_alarms:.1%} of reals called fake"
+        return threshold, f"at most {max_false_alarms:.1%} of real files called fake"
     point = ranking.best_threshold(labels, logits)
     assert point.threshold is not None, "a calibration is fitted to both classes only"
     return point.threshold, "best balanced accuracy"
 
 
 def _threshold_of_reals(labels: np.ndarray, logits: np.ndarray, share: float) -> float:
-    """The lowest logit that at most ``share`` of the reals reach."""
+    """The lowest logit that at most ``share`` of the real files reach."""
     reals = np.sort(logits[labels == 0])[::-1]
     allowed = int(share * len(reals))
     return float(np.nextafter(reals[min(allowed, len(reals) - 1)], np.inf))

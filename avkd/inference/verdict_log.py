@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avkd.inference.verdict import CSV_COLUMNS, Verdict, csv_row, printable
-from avkd.reporting.csv_cells import csv_line, from_csv_cell
+from avkd.reporting.tables import csv_line, from_csv_cell
 
 
 class VerdictLog:

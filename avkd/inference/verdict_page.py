@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from avkd import __version__
+from avkd import __version__, durable
 from avkd.inference.evidence import FaceMoments, JudgedFile
 from avkd.inference.verdict import TrackScore, Verdict
 from avkd.models.decision import DecisionRule
 from avkd.reporting.figures import canvas, verdicts
-from avkd.reporting.page import Answer, Headline, Picture, Section, write_page
+from avkd.reporting.page import Answer, Headline, Picture, Section, to_html
 from avkd.reporting.tables import Table
 
 _MOST_FACES, _MOST_LINES = 30, 8  # shown of a file, the most suspicious first; the table has all
@@ -28,8 +28,7 @@ def write_verdict_page(path: Path, judged: Sequence[JudgedFile], rule: DecisionR
         judged: In order.
         rule: Of the model that judged; its band of uncertain verdicts is drawn.
     """
-    write_page(
-        path,
+    page = to_html(
         title="Verdicts of avkd",
         headlines=[_headline(file.verdict) for file in judged],
         sections=[_section(file, rule) for file in judged],
@@ -39,6 +38,7 @@ def write_verdict_page(path: Path, judged: Sequence[JudgedFile], rule: DecisionR
             "threshold from": rule.source,
         },
     )
+    durable.write_text(path, page)
 
 
 def _headline(verdict: Verdict) -> Headline:

@@ -1,8 +1,8 @@
 """The resampling behind every interval: which files are drawn together, and which apart.
 
-Reals and fakes are drawn separately, each class keeping its number; where groups are known
+Real and fake files are drawn separately, each class keeping its number; where groups are known
 (identities: one face in ten files is not ten facts) whole groups are drawn, separately among those
-that hold only reals, only fakes, and both.
+that hold only real files, only fake files, and both.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ _CELLS_AT_ONCE = 1_000_000  # bounds the memory of the bootstrap to about 100 MB
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A number, or the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Interval:
     """A 95 % percentile bootstrap interval, or the reason why there is none."""
 
@@ -32,6 +40,11 @@ class Interval:
     unit: ResamplingUnit
     """What was drawn with replacement: files, or groups of files (identities)."""
     reason: str = ""
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends; None where there is no interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)

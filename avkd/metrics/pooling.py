@@ -6,7 +6,7 @@ Reports, calibration and predictions all pool by these functions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 Pooling = Literal["mean_logit", "mean_probability", "confident"]
@@ -69,32 +69,16 @@ def pooled_scores(
 
 
 def _chosen(logits: Sequence[float], rule: Pooling) -> Sequence[int]:
-    """Which windows count."""
-    return _CHOOSE[rule]([_sigmoid(logit) for logit in logits])
-
-
-def _every(probabilities: Sequence[float]) -> Sequence[int]:
-    return range(len(probabilities))
-
-
-def _confident(probabilities: Sequence[float]) -> Sequence[int]:
-    """Which windows count: the surely fake ones, the surely real ones, or all."""
-    count = len(probabilities)
+    """Which windows count: all, or of the confident rule the surely fake or surely real ones."""
+    count = len(logits)
+    if rule == "mean_probability":
+        return range(count)
+    probabilities = [math.exp(_log_sigmoid(logit)) for logit in logits]
     fake = [index for index, p in enumerate(probabilities) if p > _SURELY_FAKE]
     if len(fake) > max(count // _FAKE_SHARE_DIVISOR, _MOST_FAKE_IGNORED):
         return fake
     real = [index for index, p in enumerate(probabilities) if p < _SURELY_REAL]
     return real if len(real) > _REAL_SHARE * count else range(count)
-
-
-_CHOOSE: dict[str, Callable[[Sequence[float]], Sequence[int]]] = {
-    "mean_probability": _every,
-    "confident": _confident,
-}
-
-
-def _sigmoid(logit: float) -> float:
-    return math.exp(_log_sigmoid(logit))
 
 
 def _log_sigmoid(logit: float) -> float:
@@ -106,9 +90,8 @@ def _log_odds_of_mean(logits: Sequence[float]) -> float:
     """Log-odds of the mean of sigmoids, without forming numbers that round to 0 or 1."""
     if len(logits) == 1:
         return logits[0]
-    return _log_mean([_log_sigmoid(x) for x in logits]) - _log_mean(
-        [_log_sigmoid(-x) for x in logits]
-    )
+    fake, real = ([_log_sigmoid(sign * x) for x in logits] for sign in (1, -1))
+    return _log_mean(fake) - _log_mean(real)
 
 
 def _log_mean(logs: Sequence[float]) -> float:

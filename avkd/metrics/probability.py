@@ -1,6 +1,6 @@
 """Numbers of the stated probabilities: how far P(fake) is from what the files are.
 
-All of them judge the probabilities for the share of fakes of this very test set, so they compare
+All of them judge the probabilities for the share of fakes in this very test set, so they compare
 models on one set, not sets. They are defined with one class as well.
 """
 
@@ -59,7 +59,7 @@ def of_probabilities(
 
 @of_probabilities
 def expected_calibration_error(labels: IntArray, probabilities: FloatArray) -> float:
-    """Mean gap between stated P(fake) and the share of fakes, over the bins of `reliability`.
+    """Mean gap between stated P(fake) and the share of fake files, over the bins of `reliability`.
 
     Naeini et al., AAAI 2015, for the probability of one class.
     """
@@ -99,7 +99,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
 
 
 def _in_bins(labels: IntArray, probabilities: FloatArray) -> tuple[IntArray, IntArray, FloatArray]:
-    """(B,) files, fakes among them, and sums of probabilities in each bin."""
+    """(B,) files, fake ones among them, and sums of probabilities in each bin."""
     bins = np.minimum((probabilities * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     files, fakes, sums = (
         np.bincount(bins, weights=weights, minlength=CALIBRATION_BINS)

@@ -19,19 +19,18 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn import metrics as sklearn_metrics
 
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
+from avkd.metrics.bootstrap import (
+    FloatArray,
+    IntArray,
+    Interval,
+    Metric,
+    Resampling,
+    missing_class,
+)
 
 LARGEST_RATE = 0.1
 """End of the range of false-positive rates that `partial_auc` covers."""
 _ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number, or the reason why there is none."""
-
-    value: float | None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,13 +76,13 @@ def auc(labels: IntArray, scores: FloatArray) -> float:
 
 @of_both_classes
 def average_precision(labels: IntArray, scores: FloatArray) -> float:
-    """Mean precision over the fakes, as steps without interpolation (scikit-learn's definition)."""
+    """Mean precision over fake files, as steps without interpolation, as of scikit-learn."""
     return float(sklearn_metrics.average_precision_score(labels, scores))
 
 
 @of_both_classes
 def equal_error_rate(labels: IntArray, scores: FloatArray) -> float:
-    """Error rate where as many reals are called fake as fakes are called real.
+    """Error rate where as many real files are called fake as fake files are called real.
 
     The points of the ROC curve are joined by straight lines and the crossing is taken, so the value
     does not depend on which of two neighbouring thresholds is the nearer one.
@@ -109,7 +108,7 @@ def partial_auc(labels: IntArray, scores: FloatArray, largest_rate: float = LARG
 
 @of_both_classes
 def true_positive_rate_at(labels: IntArray, scores: FloatArray, rate: float) -> Metric:
-    """Largest share of fakes called fake by a threshold that accuses at most ``rate`` of the reals.
+    """Largest share of fake files found by a threshold that accuses at most ``rate`` of real ones.
 
     Only thresholds that exist count: nothing is interpolated, and tied files are called the same.
     A rate below one real in all is not seen by a test set: then the number is not defined.
@@ -224,9 +223,9 @@ class RankedFiles:
     groups_of_fakes: IntArray
     """(F,) number of the group of each fake."""
     reals_below: IntArray
-    """(F,) reals that lie below each fake."""
+    """(F,) real files that lie below each fake."""
     reals_not_above: IntArray
-    """(F,) reals that lie below it or level with it."""
+    """(F,) real files that lie below it or level with it."""
 
     @classmethod
     def of(cls, labels: IntArray, scores: FloatArray, group_of_file: IntArray) -> RankedFiles:

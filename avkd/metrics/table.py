@@ -36,7 +36,7 @@ class Measure(NamedTuple):
     """Table of the report it stands in."""
     higher_is_better: bool = True
     depends_on_share: bool = False
-    """Whether it depends on the share of fakes, so that it compares within one test set only."""
+    """Whether it depends on the share of fake files, so it compares within one test set only."""
     one_class: bool = False
     """Of verdicts: whether it is defined with files of one class only."""
     in_percent: bool = True

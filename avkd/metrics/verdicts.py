@@ -59,25 +59,25 @@ def accuracy(counts: IntArray) -> FloatArray:
 
 
 def balanced_accuracy(counts: IntArray) -> FloatArray:
-    """Mean of the shares of reals and of fakes that are called right."""
+    """Mean of the shares of real files and of fake files that are called right."""
     true_real, false_fake, _, _ = counts.T
     return (_share(true_real, true_real + false_fake) + recall(counts)) / 2
 
 
 def precision(counts: IntArray) -> FloatArray:
-    """Share of fakes among what is called fake."""
+    """Share of fake files among what is called fake."""
     _, false_fake, _, true_fake = counts.T
     return _share(true_fake, false_fake + true_fake)
 
 
 def recall(counts: IntArray) -> FloatArray:
-    """Share of the fakes that are called fake."""
+    """Share of the fake files that are called fake."""
     _, _, false_real, true_fake = counts.T
     return _share(true_fake, false_real + true_fake)
 
 
 def f1(counts: IntArray) -> FloatArray:
-    """Harmonic mean of precision and recall; 0 when fakes are there and none is called fake."""
+    """Harmonic mean of precision and recall; 0 when there are fake files and none is called so."""
     _, false_fake, false_real, true_fake = counts.T
     return _share(2 * true_fake, 2 * true_fake + false_fake + false_real)
 

@@ -8,21 +8,26 @@ from typing import Literal
 
 import numpy as np
 
-from avkd.metrics.bootstrap import Interval
-from avkd.metrics.ranking import Metric
-from avkd.reporting.csv_cells import Cell
+from avkd.metrics.bootstrap import Interval, Metric
 from avkd.reporting.figures.canvas import Figure, picture
 from avkd.reporting.figures.results import heat_map
 from avkd.reporting.page import Section
 from avkd.reporting.score_frame import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow
-from avkd.reporting.tables import NOT_DEFINED, Table, percent_down
+from avkd.reporting.tables import (
+    NOT_DEFINED,
+    Cell,
+    Table,
+    ends_in_percent,
+    interval_notes,
+    percent,
+    percent_down,
+)
 
 Overlap = Literal["same", "shared", "none"]
 NOT_RUN = "-"
 _OVERLAP_MARKS = {"same": " (same corpus)", "shared": " (shared corpus)", "none": ""}
-_UNITS = {"files": "files", "groups": "identities, with all their files"}
 _SELECTION = (
     "Every model was selected, and its threshold chosen, on the validation splits of its own "
     "training corpora; nothing was chosen on a test."
@@ -81,20 +86,17 @@ class SeedSpread:
         numbers = [metric.value for metric, _ in values if metric.value is not None]
         if len(numbers) < len(values):
             return cls(mean=None)
-        lows = [i.low for _, i in values if i is not None and i.low is not None]
-        highs = [i.high for _, i in values if i is not None and i.high is not None]
-        interval = (min(lows), max(highs)) if len(lows) == len(highs) == len(values) else None
+        ends = [i.ends for _, i in values if i is not None and i.ends is not None]
+        interval = None
+        if len(ends) == len(values):
+            interval = min(low for low, _ in ends), max(high for _, high in ends)
         return cls(mean=float(np.mean(numbers)), runs=tuple(numbers), interval=interval)
 
     @property
     def text(self) -> str:
         """Mean and interval in percent."""
-        if self.mean is None:
-            return NOT_DEFINED
-        if self.interval is None:
-            return f"{100 * self.mean:.1f}"
-        low, high = self.interval
-        return f"{100 * self.mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        interval = "" if self.interval is None else f" {ends_in_percent(self.interval)}"
+        return percent(Metric(self.mean)) + interval
 
     @property
     def range_text(self) -> str:
@@ -135,43 +137,41 @@ def to_csv(results: Iterable[Result]) -> str:
     return Table.of(results, _CSV).to_csv()
 
 
-@dataclass(frozen=True, kw_only=True)
 class _Grid:
     """Runs by row and column; those of a cell differ in their seed alone."""
 
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    corner: str
-    """What the rows are."""
-    cells: list[list[list[Result]]]
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         results: Sequence[Result],
         row: Callable[[Result], str],
         column: Callable[[Result], str],
         *,
         corner: str = "trained on",
-        columns: tuple[str, ...] = (),
-    ) -> _Grid:
-        rows, columns = names(map(row, results)), columns or names(map(column, results))
-        cells = [
-            [[r for r in results if (row(r), column(r)) == (a, b)] for b in columns] for a in rows
+    ) -> None:
+        methods = _methods(results) if column is _method else ()
+        self.rows = names(map(row, results))
+        self.columns = methods or names(map(column, results))
+        self.corner = corner
+        self.cells = [
+            [[r for r in results if (row(r), column(r)) == (a, b)] for b in self.columns]
+            for a in self.rows
         ]
-        return cls(rows=rows, columns=columns, corner=corner, cells=cells)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        return tuple(name or "nothing" for name in self.rows)
 
     def table(self, caption: str, mark: Callable[[Result], str]) -> Table:
         rows = tuple(
             (name, *(_cell(cell, mark) for cell in line))
-            for name, line in zip(_named(self.rows), self.cells, strict=True)
+            for name, line in zip(self.named, self.cells, strict=True)
         )
         return Table(caption=caption, columns=(self.corner, *self.columns), rows=rows)
 
     def figure(self, is_marked: Callable[[Result], bool]) -> Figure:
         spreads = [[auc_of(cell) for cell in line] for line in self.cells]
         return heat_map(
-            _named(self.rows),
+            self.named,
             self.columns,
             [[None if s is None else s.mean for s in line] for line in spreads],
             [[None if s is None else s.interval for s in line] for line in spreads],
@@ -198,30 +198,22 @@ def section(
         notes: further sentences on how it was made.
     """
     whole = [result for result in results if not result.left_out]
-    caption = "AUC % over files, all forgeries of the test against its reals [95 % interval]."
+    caption = "AUC % over files, all forgeries of the test against its real files [95 % interval]."
     tables = [_matrix(whole).table(caption, _overlap_mark), _tests_table(whole)]
     for test in names(result.test for result in whole):
-        of_test = [r for r in whole if r.test == test]
-        grid = _Grid.of(of_test, lambda r: r.training, _method, columns=methods(of_test))
-        caption = f"Tested on {test}: AUC % of each method against the same reals."
+        grid = _Grid([r for r in whole if r.test == test], lambda r: r.training, _method)
+        caption = f"Tested on {test}: AUC % of each method against the same real files."
         tables.append(grid.table(caption, _unseen_mark))
     caption = "AUC in percent; framed: trained on the same corpus."
     pictures = [picture(matrix_figure(results), caption)]
     for training, test in dict.fromkeys((r.training, r.test) for r in results if r.left_out):
         of_pair = [r for r in results if (r.training, r.test) == (training, test)]
         where = f"{training}, tested on {test}"
+        grid = _Grid(of_pair, lambda r: r.left_out, _method, corner="left out of training")
         tables.append(_left_out_table(of_pair, where))
-        grid = _Grid.of(
-            of_pair,
-            lambda r: r.left_out,
-            _method,
-            corner="left out of training",
-            columns=methods(of_pair),
-        )
         tables.append(grid.table(f"The same, every method tested: {where}.", _unseen_mark))
         caption = f"Leave one method out: {where}; framed: the method that was left out."
-        drawn = grid.figure(lambda r: r.left_out == r.row.method)
-        pictures.append(picture(drawn, caption))
+        pictures.append(picture(grid.figure(lambda r: r.left_out == r.row.method), caption))
     return Section(
         title="Train sets x test sets",
         warnings=tuple(warnings),
@@ -243,11 +235,6 @@ def names(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def methods(results: Iterable[Result]) -> tuple[str, ...]:
-    """Forgery methods that have a row, by name."""
-    return tuple(sorted({r.row.method for r in results} - {ALL_METHODS, REAL_METHOD}))
-
-
 def auc_of(cell: Sequence[Result]) -> SeedSpread | None:
     """The AUC over the runs of a cell; None where nothing was run."""
     return SeedSpread.of([(r.row.auc, r.row.auc_interval) for r in cell]) if cell else None
@@ -255,15 +242,15 @@ def auc_of(cell: Sequence[Result]) -> SeedSpread | None:
 
 def _matrix(whole: Sequence[Result]) -> _Grid:
     pooled = [result for result in whole if result.row.is_pooled]
-    return _Grid.of(pooled, lambda r: r.training, lambda r: r.test)
+    return _Grid(pooled, lambda r: r.training, lambda r: r.test)
 
 
 def _method(result: Result) -> str:
     return result.row.method
 
 
-def _named(left_out: Sequence[str]) -> tuple[str, ...]:
-    return tuple(name or "nothing" for name in left_out)
+def _methods(results: Iterable[Result]) -> tuple[str, ...]:
+    return tuple(sorted({*map(_method, results)} - {ALL_METHODS, REAL_METHOD}))
 
 
 def _tests_table(whole: Sequence[Result]) -> Table:
@@ -277,7 +264,7 @@ def _tests_table(whole: Sequence[Result]) -> Table:
         lines.append((test, str(rows[0].expected_real), str(rows[0].expected_fake), least))
     return Table(
         caption="Files of each test, and how many of them could be scored.",
-        columns=("test", "reals", "fakes", "coverage"),
+        columns=("test", "real files", "fake files", "coverage"),
         rows=tuple(lines),
     )
 
@@ -297,7 +284,7 @@ def _left_out_table(of_pair: Sequence[Result], where: str) -> Table:
         means.append(f"{100 * np.mean(numbers):.1f}" if is_whole else NOT_DEFINED)
     rows = zip(left_out, *lines, strict=True)
     return Table(
-        caption=f"Leave one method out: {where}; AUC % of the method against the same reals.",
+        caption=f"Leave one method out: {where}; AUC % of the method against the same real files.",
         columns=("method", "left out of training", "in training"),
         rows=(*rows, ("mean over methods", *means)),
         strong_rows=frozenset({len(left_out)}),
@@ -336,12 +323,10 @@ def _how_to_read(results: Sequence[Result]) -> list[str]:
             "and over files; after seeds: the lowest and the highest run, the spread over seeds "
             "alone."
         )
-    intervals = [result.row.auc_interval for result in results]
-    units = " or ".join(_UNITS[unit] for unit in sorted({i.unit for i in intervals}))
-    sentences.append(f"Intervals: {intervals[0].resamples} bootstrap resamples of {units}.")
+    sentences += interval_notes(result.row.auc_interval for result in results)
     if any(result.left_out for result in results):
         sentences.append(
             "Left out of training: each number belongs to another model, trained and selected "
-            "without that method; the mean has no interval, because its parts share their reals."
+            "without that method; the mean has no interval: its parts share their real files."
         )
     return sentences

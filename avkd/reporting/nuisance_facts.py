@@ -7,33 +7,55 @@ give the label away.
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
-from avkd import durable
-from avkd.reporting.scores import REAL_METHOD
+from avkd.reporting.scores import UNDECODABLE, check_label, number_or_none, parse_row, write_rows
 
 FACTS = "facts"
 """Folder of the facts files, beside that of the scores."""
+Fact = float | str | bool
 
 _FORMAT = "avkd-facts-1"
 _CONVENTION = "label 1 = fake, 0 = real; an empty cell = not known"
-# Names of files on disk need not be valid UTF-8; Python carries the odd bytes as surrogates.
-_UNDECODABLE = "surrogatepass"
+KINDS: dict[str, type] = {
+    "duration_seconds": float,  # counted by decoding where the file was read to its end
+    "frames_per_second": float,  # claimed by the header
+    "width": float,  # pixels, upright
+    "height": float,
+    "codec": str,  # what the pictures are packed with
+    "bit_rate": float,  # bits a second, sound included: the file's size over its length
+    "file_bytes": float,  # on disk; of a folder of frames, its first picture's
+    "has_sound": bool,  # whether there is sound that can be decoded
+    "sound_codec": str,
+    "leading_silence_seconds": float,
+    "trailing_silence_seconds": float,  # to the end of the pictures
+    "sound_level_db": float,  # root mean square of the whole sound, relative to full scale
+    "first_frame_brightness": float,  # mean luma of the first whole frame, 0..255
+    "face_side_pixels": float,  # of the primary face in the file's own pixels, mean over its track
+    "face_area_share": float,  # of the primary face, relative to the frame
+    "face_center_x": float,  # its middle, relative to the frame's width
+    "face_center_y": float,  # relative to the frame's height
+}
+"""What a fact may be, by its name."""
+_IDENTITY = ("sample_id", "label", "dataset", "method", "split", "group", "source")
+COLUMNS = (*_IDENTITY, *KINDS)
+_identity = attrgetter(*_IDENTITY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)  # slots: there may be a million
 class FileFacts:
-    """What one file is, apart from being real or fake; None = not known, or no such thing.
+    """What one file is, apart from being real or fake.
 
     Raises:
-        ValueError: the fields contradict each other, or a number is not finite.
+        ValueError: the fields contradict each other, or a fact is not of its kind.
     """
 
     sample_id: str
@@ -50,66 +72,17 @@ class FileFacts:
     """Whose face it is; empty = not known."""
     source: str = ""
     """Id of the real file a forgery was made from; empty = not known."""
-    duration_seconds: float | None = None
-    """Length; counted by decoding where the file was read to its end."""
-    frames_per_second: float | None = None
-    """Claimed by the header."""
-    width: float | None = None
-    """Pixels, upright."""
-    height: float | None = None
-    """Pixels, upright."""
-    codec: str | None = None
-    """What the pictures are packed with."""
-    bit_rate: float | None = None
-    """Bits a second, sound included: the file's size over its length."""
-    file_bytes: float | None = None
-    """Size on disk; of a folder of frames, its first picture's."""
-    has_sound: bool | None = None
-    """Whether there is sound that can be decoded."""
-    sound_codec: str | None = None
-    """What the sound is packed with."""
-    leading_silence_seconds: float | None = None
-    """Silence before the first sound."""
-    trailing_silence_seconds: float | None = None
-    """Silence after the last sound, to the end of the pictures."""
-    sound_level_db: float | None = None
-    """Root mean square of the whole sound, relative to full scale."""
-    first_frame_brightness: float | None = None
-    """Mean luma of the first whole frame, 0..255."""
-    face_side_pixels: float | None = None
-    """Side of the primary face in the file's own pixels, mean over its track."""
-    face_area_share: float | None = None
-    """Area of the primary face relative to the frame."""
-    face_center_x: float | None = None
-    """Middle of the primary face relative to the frame's width."""
-    face_center_y: float | None = None
-    """Middle of the primary face relative to the frame's height."""
+    facts: Mapping[str, Fact]
+    """What is known, by the names of `KINDS`."""
 
     def __post_init__(self) -> None:
-        if self.label not in (0, 1):
-            raise ValueError(f"{self.sample_id}: label {self.label!r} is neither 0 (real) nor 1")
-        if (self.method == REAL_METHOD) != (self.label == 0):
-            raise ValueError(f"{self.sample_id}: method {self.method!r} with label {self.label}")
-        for name in NAMES:
-            value = getattr(self, name)
-            kind = _KINDS.get(name, (int, float))
-            if value is None:
-                continue
-            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        check_label(self.sample_id, self.label, self.method)
+        for name, value in self.facts.items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number if KINDS[name] is float else isinstance(value, KINDS[name])):
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not of the right kind")
-            if isinstance(value, (int, float)) and not math.isfinite(value):
+            if number and not math.isfinite(value):  # type: ignore[arg-type]
                 raise ValueError(f"{self.sample_id}: {name} {value!r} is not a finite number")
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there is any fact at all."""
-        return any(getattr(self, name) is not None for name in NAMES)
-
-
-_KINDS: dict[str, type | tuple[type, ...]] = {"codec": str, "sound_codec": str, "has_sound": bool}
-COLUMNS = tuple(field.name for field in dataclasses.fields(FileFacts))
-NAMES = COLUMNS[COLUMNS.index("source") + 1 :]
-"""Names of the facts themselves."""
 
 
 def write_facts(path: Path, facts: Iterable[FileFacts]) -> None:
@@ -119,13 +92,8 @@ def write_facts(path: Path, facts: Iterable[FileFacts]) -> None:
     second names the columns.
     """
     rows = list(facts)
-    text = io.StringIO(newline="")
-    text.write(f"# {_FORMAT}; {len(rows)} rows; {_CONVENTION}\n")
-    # Every text is quoted: a name may hold a lone carriage return.
-    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(row, column) for column in COLUMNS] for row in rows)
-    durable.write_bytes(path, text.getvalue().encode("utf-8", _UNDECODABLE))
+    cells = ([*_identity(row), *map(row.facts.get, KINDS)] for row in rows)
+    write_rows(path, f"# {_FORMAT}; {len(rows)} rows; {_CONVENTION}\n", COLUMNS, cells)
 
 
 def read_facts(path: Path) -> tuple[FileFacts, ...]:
@@ -137,17 +105,20 @@ def read_facts(path: Path) -> tuple[FileFacts, ...]:
             the file and the line.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", _UNDECODABLE)
+        text = path.read_bytes().decode("utf-8-sig", UNDECODABLE)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a facts file: {error}") from error
     announced = re.match(rf"# {_FORMAT}; (\d+) rows;[^\n]*\n", text)
     if announced is None:
         raise ValueError(f"{path}, line 1: not a facts file (it does not begin '# {_FORMAT}')")
     reader = csv.reader(io.StringIO(text[announced.end() :], newline=""))
+    rows = []
     try:
         if tuple(next(reader, ())) != COLUMNS:
             raise ValueError(f"{path}, line 2: the columns are not {', '.join(COLUMNS)}")
-        rows = [_parse(path, reader.line_num + 1, cells) for cells in reader]
+        for cells in reader:
+            where = f"{path}, line {reader.line_num + 1}"
+            rows.append(parse_row(_made, COLUMNS, cells, _READERS, where))
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from error
     if len(rows) != int(announced[1]):
@@ -161,37 +132,27 @@ def read_facts(path: Path) -> tuple[FileFacts, ...]:
 
 
 def read_folder(folder: Path) -> tuple[FileFacts, ...]:
-    """All facts that `avkd evaluate` left in its folder; none where it left none.
-
-    Raises:
-        ValueError: as `read_facts`.
-    """
+    """All facts that `avkd evaluate` left in its folder, if any; errors as of `read_facts`."""
     return tuple(row for path in sorted((folder / FACTS).glob("*.csv")) for row in read_facts(path))
 
 
-def _cell(row: FileFacts, column: str) -> str | int | float:
-    value = getattr(row, column)
-    if value is None:
-        return ""
-    return int(value) if isinstance(value, bool) else value  # csv writes repr(float): lossless
+def _made(**cells: Any) -> FileFacts:
+    facts = {name: value for name in KINDS if (value := cells.pop(name)) is not None}
+    return FileFacts(**cells, facts=facts)
 
 
-def _parse(path: Path, line: int, cells: Sequence[str]) -> FileFacts:
-    try:
-        row: dict[str, object] = dict(zip(COLUMNS, cells, strict=True))
-        row["label"] = int(cells[COLUMNS.index("label")])
-        for name in NAMES:
-            row[name] = _value(name, str(row[name]))
-        return FileFacts(**row)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise ValueError(f"{path}, line {line}: {error}") from error
+def _yes_or_no(cell: str) -> bool | None:
+    if cell not in ("", "0", "1"):
+        raise ValueError(f"has_sound {cell!r} is neither 0 nor 1")
+    return cell == "1" if cell else None
 
 
-def _value(name: str, cell: str) -> str | float | bool | None:
-    if not cell:
-        return None
-    if _KINDS.get(name) is bool:
-        if cell not in ("0", "1"):
-            raise ValueError(f"{name} {cell!r} is neither 0 nor 1")
-        return cell == "1"
-    return cell if _KINDS.get(name) is str else float(cell)
+_OF_KIND: dict[type, Callable[[str], Any]] = {
+    float: number_or_none,
+    str: lambda cell: cell or None,
+    bool: _yes_or_no,
+}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "label": int,
+    **{name: _OF_KIND[kind] for name, kind in KINDS.items()},
+}

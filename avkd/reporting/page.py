@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from avkd import durable
 from avkd.reporting.tables import Table, html_text, markdown_text
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -48,7 +47,7 @@ class Answer:
     subject: str
     """What it is about, e.g. the dataset."""
     value: str
-    """The number as it is printed, or the reason why there is none."""
+    """The number as it is printed, or why there is none."""
     detail: str = ""
     """What must never be read without it, e.g. its interval and coverage."""
 
@@ -102,35 +101,21 @@ def to_markdown(sections: Iterable[Section], *, level: int = 1) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def write_page(
-    path: Path,
+def to_html(
     *,
     title: str,
-    sections: Sequence[Section],
+    sections: Iterable[Section],
     headlines: Sequence[Headline] = (),
     facts: Mapping[str, str] | None = None,
-) -> None:
-    """Write a report page atomically.
+) -> str:
+    """A report page.
 
     Args:
-        path: of the HTML file.
         title: heading of the page.
         sections: in order; those of one `Section.part` must stand together.
         headlines: what the reader came for, above everything else.
         facts: names and values for the foot of the page, e.g. versions.
     """
-    page = to_html(title=title, sections=sections, headlines=headlines, facts=facts)
-    durable.write_text(path, page)
-
-
-def to_html(
-    *,
-    title: str,
-    sections: Sequence[Section],
-    headlines: Sequence[Headline] = (),
-    facts: Mapping[str, str] | None = None,
-) -> str:
-    """The page as text; arguments as of `write_page`."""
     import jinja2
     from markupsafe import Markup
 
@@ -144,15 +129,12 @@ def to_html(
         finalize=lambda value: Markup(html_text(value)) if type(value) is str else value,
     )
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    numbered = list(enumerate(sections, start=1))
+    numbered = enumerate(sections, start=1)
+    parts = groupby(numbered, lambda place: place[1].part)
     return template.render(
         title=title,
         headlines=headlines,
-        parts=[(part, list(of_part)) for part, of_part in groupby(numbered, _part)],
-        facts=dict(facts or {}),
+        parts=[(part, list(of_part)) for part, of_part in parts],
+        facts=facts or {},
         html=Markup,
     )
-
-
-def _part(numbered: tuple[int, Section]) -> str:
-    return numbered[1].part

@@ -6,39 +6,40 @@ methods as in the table of one model.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
+from avkd.metrics.bootstrap import Interval, Metric
 from avkd.metrics.paired import AucDifference, auc_difference, holm
-from avkd.metrics.ranking import Metric
 from avkd.metrics.table import METRICS, Measure
-from avkd.reporting import page, score_frame
-from avkd.reporting.csv_cells import Cell
+from avkd.reporting import score_frame
 from avkd.reporting.page import Section
-from avkd.reporting.report_csv import Provenance
-from avkd.reporting.score_frame import PooledFile, RowFiles
-from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
+from avkd.reporting.score_frame import TableRow
+from avkd.reporting.summary import Provenance
+from avkd.reporting.tables import (
+    NOT_DEFINED,
+    Cell,
+    Table,
+    by_reason,
+    interval_notes,
+    percent,
+    plain,
+    with_ends,
+    with_interval,
+)
 
 COMPARED = tuple(measure for measure in METRICS if measure.over in ("files", "probabilities"))
 """Metrics of files that two models can be compared by."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairedRow:
+class PairedRow(TableRow):
     """Two models on the forgeries of one method and all real files of the dataset."""
 
-    dataset: str
-    split: str
-    method: str
-    """Forgery method, or ``all``."""
-    is_pooled: bool
-    """Whether these are all forgeries of the dataset."""
     first: str
     """Name of the first model."""
     second: str
@@ -70,97 +71,76 @@ def compare_models(
 
     Args:
         models: scores frame of each model, by its name; at least two.
-        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
+        reals_from: dataset whose real files forgeries are set against; empty = each its own.
         resamples: bootstrap draws per row.
         seed: of the draws; within a row both models get the same draws.
 
     Raises:
-        ValueError: two models disagree on what a file is: its label, method or side of the split;
-            or ``reals_from`` has no reals there.
+        ValueError: two models disagree on what a file is: its label, method or split; or
+            ``reals_from`` has no real files there.
     """
     rows = [
-        _row(of_row, (first, second), resamples, seed)
+        _row(row, files, (first, second), resamples, seed)
         for first, second in combinations(models, 2)
-        for of_row in score_frame.row_files(_pairs(models, first, second), reals_from)
+        for row, files in score_frame.row_files(_pairs(models, first, second), reals_from)
     ]
     corrected = holm([row.auc.p_value.value for row in rows])
-    return tuple(
-        dataclasses.replace(row, holm_p_value=p) for row, p in zip(rows, corrected, strict=True)
-    )
+    return tuple(replace(row, holm_p_value=p) for row, p in zip(rows, corrected, strict=True))
 
 
 def _pairs(models: Mapping[str, pd.DataFrame], first: str, second: str) -> pd.DataFrame:
     """Files of two models side by side; a group where both name the same one."""
-    sides = [
-        {(file.dataset, file.sample_id): file for file in score_frame.records(models[name])}
-        for name in (first, second)
-    ]
-    files: list[PooledFile] = []
-    numbers: dict[str, list[float | None]] = {}
-    for key in dict.fromkeys((*sides[0], *sides[1])):
-        pair = [side.get(key) for side in sides]
-        present = [file for file in pair if file is not None]
-        _check_same_file((first, second), present)
-        groups = {file.group for file in present}
-        files.append(present[0]._replace(group=groups.pop() if len(groups) == 1 else ""))
-        for number, file in enumerate(pair):
-            for name in ("logit", "probability"):
-                value = None if file is None else getattr(file, name)
-                numbers.setdefault(f"{name}_{number}", []).append(value)
-    columns = {name: np.array(values, dtype=np.float64) for name, values in numbers.items()}
-    return score_frame.frame_of(files).assign(**columns)
-
-
-def _check_same_file(names: tuple[str, str], files: Sequence[PooledFile]) -> None:
+    one, other = (score_frame.by_file(models[name]) for name in (first, second))
+    is_shared = one.index.isin(other.index)
+    of_both = one[is_shared], other.reindex(one.index[is_shared])
     for field in ("label", "method", "split"):
-        values = [getattr(file, field) for file in files]
-        if len({*values}) > 1:
-            raise ValueError(
-                f"{files[0].sample_id} of {files[0].dataset}: {field} is {values[0]!r} for "
-                f"{names[0]} and {values[1]!r} for {names[1]}; score both on one prepared corpus"
-            )
+        values = zip(*(frame[field] for frame in of_both), strict=True)
+        for (dataset, file), (value, another) in zip(of_both[0].index, values, strict=True):
+            if value != another:
+                raise ValueError(
+                    f"{file} of {dataset}: {field} is {value!r} for {first} and {another!r} for "
+                    f"{second}; score both on one prepared corpus"
+                )
+    files = pd.concat([one, other[~other.index.isin(one.index)]])
+    differ = of_both[0].index[of_both[0]["group"] != of_both[1]["group"]]
+    files.loc[files.index.isin(differ), "group"] = ""
+    for place, frame in enumerate((one, other)):
+        for name in ("logit", "probability"):
+            files[f"{name}_{place}"] = frame[name].reindex(files.index)
+    return files
 
 
-def _row(of_row: RowFiles, names: tuple[str, str], resamples: int, seed: int) -> PairedRow:
-    pairs = of_row.files
+def _row(
+    row: TableRow, pairs: pd.DataFrame, names: tuple[str, str], resamples: int, seed: int
+) -> PairedRow:
     has_first, has_second = (pairs[name].notna() for name in ("logit_0", "logit_1"))
     both = pairs[has_first & has_second]
     labels = both["label"].to_numpy()
-    logits = [both[f"logit_{side}"].to_numpy() for side in (0, 1)]
-    given = {
-        "files": logits,
-        "probabilities": [both[f"probability_{side}"].to_numpy() for side in (0, 1)],
-    }
+    logits, stated = (
+        [both[f"{name}_{place}"].to_numpy() for place in (0, 1)]
+        for name in ("logit", "probability")
+    )
     values: dict[str, tuple[Metric, Metric]] = {}
     for measure in COMPARED:
-        first, second = given[measure.over]
+        first, second = logits if measure.over == "files" else stated
         values[measure.name] = measure.function(labels, first), measure.function(labels, second)
+    groups = score_frame.groups_of(both)
     return PairedRow(
-        dataset=of_row.dataset,
-        split=pairs["split"].iloc[0],
-        method=of_row.method,
-        is_pooled=of_row.is_pooled,
+        **vars(row),
         first=names[0],
         second=names[1],
-        num_real=int(np.sum(labels == 0)),
-        num_fake=int(np.sum(labels == 1)),
-        only_first=int(np.sum(has_first & ~has_second)),
-        only_second=int(np.sum(has_second & ~has_first)),
-        auc=auc_difference(
-            labels,
-            logits[0],
-            logits[1],
-            groups=score_frame.groups_of(both),
-            resamples=resamples,
-            seed=seed,
-        ),
+        num_real=int((labels == 0).sum()),
+        num_fake=int((labels == 1).sum()),
+        only_first=int((has_first & ~has_second).sum()),
+        only_second=int((has_second & ~has_first).sum()),
+        auc=auc_difference(labels, *logits, groups=groups, resamples=resamples, seed=seed),
         values=values,
     )
 
 
 Columns = dict[str, Callable[[PairedRow], Cell]]
 _NAME_COLUMNS: Columns = {
-    "Dataset": lambda row: f"{row.dataset} ({row.split})" if row.split else row.dataset,
+    "Dataset": lambda row: row.dataset_title,
     "Forgery": lambda row: row.method,
     "First": lambda row: row.first,
     "Second": lambda row: row.second,
@@ -211,7 +191,10 @@ def sections(
     ]
     made: list[tuple[str, Sequence[str]]] = [
         ("Numbers that are not defined", _undefined(rows)),
-        ("Models", [_model(*item) for item in models.items()]),
+        (
+            "Models",
+            [", ".join(filter(None, (f"{n}: {p.model}", p.origin))) for n, p in models.items()],
+        ),
     ]
     return (
         Section(
@@ -224,13 +207,6 @@ def sections(
     )
 
 
-def to_markdown(
-    rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
-) -> str:
-    """`sections` as Markdown."""
-    return page.to_markdown(sections(rows, models=models, notes=notes))
-
-
 def to_text(rows: Sequence[PairedRow]) -> str:
     """The main columns, aligned for a terminal; two models may have long names."""
     columns = {**_NAME_COLUMNS, **_AUC_COLUMNS}
@@ -240,17 +216,13 @@ def to_text(rows: Sequence[PairedRow]) -> str:
 
 def to_csv(rows: Sequence[PairedRow]) -> str:
     """One line per row; a number that is not defined is empty."""
-    lines = [_csv_line(row) for row in rows]
-    return Table.of_lines(lines, tuple(lines[0])).to_csv()
+    return Table.of_lines(map(_csv_line, rows)).to_csv()
 
 
 def _csv_line(row: PairedRow) -> dict[str, Cell]:
     interval = row.auc.interval
     line: dict[str, Cell] = {
-        "dataset": row.dataset,
-        "split": row.split,
-        "method": row.method,
-        "is_pooled": row.is_pooled,
+        **{name: getattr(row, name) for name in ("dataset", "split", "method", "is_pooled")},
         "first": row.first,
         "second": row.second,
         "both_real": row.num_real,
@@ -259,9 +231,7 @@ def _csv_line(row: PairedRow) -> dict[str, Cell]:
         "only_second": row.only_second,
         "first_auc": row.auc.first.value,
         "second_auc": row.auc.second.value,
-        "auc_difference": row.auc.difference.value,
-        "auc_difference_low": interval.low,
-        "auc_difference_high": interval.high,
+        **with_ends("auc_difference", row.auc.difference, interval),
         "delong_p_value": row.auc.p_value.value,
         "holm_p_value": row.holm_p_value,
         "interval_unit": interval.unit,
@@ -275,17 +245,12 @@ def _csv_line(row: PairedRow) -> dict[str, Cell]:
 
 
 def _legend(rows: Sequence[PairedRow]) -> list[str]:
-    intervals = sorted({(i.resamples, i.seed, i.unit) for i in (row.auc.interval for row in rows)})
     num_tests = sum(row.holm_p_value is not None for row in rows)
     return [
         "Both AUCs are over the files that both models scored, so they can differ from those of "
         "each model's own report. The difference is in percentage points.",
         "Only first, only second: files that one model scored and the other did not.",
-        *(
-            f"Intervals: 95 % percentile bootstrap, {resamples} resamples of {unit}, the same for "
-            f"both models, seed {seed}."
-            for resamples, seed, unit in intervals
-        ),
+        *interval_notes((row.auc.interval for row in rows), ", the same for both models"),
         "p (DeLong): chance of such a difference or a larger one if both AUCs were equal. It takes "
         "files as independent; where one face is in many files trust the interval over groups.",
         f"p (Holm): corrected for the {num_tests} tests of this table; where no model differed, "
@@ -295,24 +260,16 @@ def _legend(rows: Sequence[PairedRow]) -> list[str]:
 
 def _undefined(rows: Sequence[PairedRow]) -> list[str]:
     """Each reason once, with the rows it holds for."""
-    rows_of: dict[str, list[str]] = {}
+    numbers: list[tuple[PairedRow, Metric | Interval]] = []
     for row in rows:
-        parts = [
-            row.auc.difference,
-            row.auc.p_value,
-            *(m for pair in row.values.values() for m in pair),
-        ]
-        found = {part.reason for part in parts} | {row.auc.interval.reason}
-        for reason in sorted(found - {""}):
-            name = f"{row.dataset} ({row.method}), {row.first} and {row.second}"
-            rows_of.setdefault(reason, []).append(name)
-    return [f"{reason}: {'; '.join(names)}" for reason, names in rows_of.items()]
-
-
-def _model(name: str, provenance: Provenance) -> str:
-    facts = [provenance.model_fingerprint and f"file {provenance.model_fingerprint}"]
-    facts.append(provenance.date and f"evaluated {provenance.date}")
-    return ", ".join([f"{name}: {provenance.model}", *filter(None, facts)])
+        metrics = [metric for pair in row.values.values() for metric in pair]
+        numbers += [(row, row.auc.difference), (row, row.auc.p_value), (row, row.auc.interval)]
+        numbers += [(row, metric) for metric in metrics]
+    reasons = by_reason(
+        (number.reason, f"{row.dataset} ({row.method}), {row.first} and {row.second}")
+        for row, number in numbers
+    )
+    return [f"{reason}: {'; '.join(names)}" for reason, names in reasons.items()]
 
 
 def _probability(value: float | None) -> str:

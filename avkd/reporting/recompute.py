@@ -7,35 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from avkd import durable
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.outcome import Outcome
-from avkd.reporting import paired_report, report, shortcut_table
-from avkd.reporting.model_scores import ModelScores, read_report_folder
+from avkd.reporting import page, paired_report, report
+from avkd.reporting.model_scores import ModelScores, read_plain_scores, read_report_folder
 from avkd.reporting.page import Section
-from avkd.reporting.paired_report import compare_models
-from avkd.reporting.plain_scores import read_plain_scores
-from avkd.reporting.report_folder import write_report_folder
-from avkd.reporting.report_page import PAGE, ModelPart, describe, write_models_page
-from avkd.reporting.robustness_folder import RECORD, read_section
-from avkd.reporting.scores_head import ScoresHead, check_one_comparison
-from avkd.reporting.short_names import short_names
+from avkd.reporting.report import PAGE, Written
+from avkd.reporting.robustness_table import RECORD, read_section
+from avkd.reporting.scores import ScoresHead, check_heads
 from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.summary import summarise
-
-
-@dataclass(frozen=True)
-class _Reported:
-    """One model, its report written."""
-
-    scores: ModelScores
-    part: ModelPart
-    text: str
-    written: tuple[Path, ...]
 
 
 def recompute(config: ReportConfig) -> Outcome:
@@ -58,26 +43,27 @@ def recompute(config: ReportConfig) -> Outcome:
         for model, scores in _read(path, config).items():
             models[_folder_name(model, models) if model else name] = path, scores
     alone = len(models) == 1 and not studies
-    reported = {
+    written = {
         name: _report(path, scores, "" if alone else name, config)
         for name, (path, scores) in models.items()
     }
-    texts = [f"{name}\n{of_model.text}" for name, of_model in reported.items()]
-    written = [path for of_model in reported.values() for path in of_model.written]
+    texts = [f"{name}\n{of_model.text}" for name, of_model in written.items()]
+    paths = [path for of_model in written.values() for path in of_model.paths]
     comparison: tuple[Section, ...] = ()
-    if len(reported) > 1:
-        comparison, text, paths = _compare({n: r.scores for n, r in reported.items()}, config)
+    if len(models) > 1:
+        scores_of = {name: scores for name, (_, scores) in models.items()}
+        comparison, text, paired = _compare(scores_of, config)
         texts.append(text)
-        written += paths
+        paths += paired
     if not alone:
-        written.append(config.out / PAGE)
-        write_models_page(
-            written[-1],
-            {name: of_model.part for name, of_model in reported.items()},
+        paths.append(config.out / PAGE)
+        report.write_models_page(
+            paths[-1],
+            {name: of_model.part for name, of_model in written.items() if of_model.part},
             comparison=comparison,
             studies=[read_section(folder) for folder in studies],
         )
-    return Outcome("\n\n".join([*texts, f"wrote {', '.join(map(str, written))}"]))
+    return Outcome("\n\n".join([*texts, f"wrote {', '.join(map(str, paths))}"]))
 
 
 def _read(path: Path, config: ReportConfig) -> dict[str, ModelScores]:
@@ -101,7 +87,7 @@ def _folder_name(model: str, taken: Mapping[str, object]) -> str:
     return name
 
 
-def _report(path: Path, scores: ModelScores, name: str, config: ReportConfig) -> _Reported:
+def _report(path: Path, scores: ModelScores, name: str, config: ReportConfig) -> Written:
     """Write the report of one model, into a folder called ``name`` or into ``out`` itself."""
     resamples, seed = config.bootstrap_resamples, config.seed
     rows = summarise(
@@ -112,16 +98,11 @@ def _report(path: Path, scores: ModelScores, name: str, config: ReportConfig) ->
         resamples=resamples,
         seed=seed,
     )
-    audits = None
     if path.is_dir():
         audits = audit_folder(path, scores, resamples=resamples, seed=seed)
-    part = describe(scores, rows, name=name, audits=audits)
-    written = write_report_folder(
-        config.out / name, rows, provenance=scores.provenance, audits=audits, part=part
-    )
-    texts = [report.to_text(rows), *scores.provenance.notes[: path.is_file()]]
-    texts += [shortcut_table.to_text(audits)] if audits is not None else []
-    return _Reported(scores, part, "\n".join(texts), written)
+        return report.write_report(config.out / name, scores, rows, audits=audits, name=name)
+    written = report.write_report(config.out / name, scores, rows, name=name)
+    return written._replace(text="\n".join([written.text, *scores.provenance.notes]))
 
 
 def _compare(
@@ -129,7 +110,7 @@ def _compare(
 ) -> tuple[tuple[Section, ...], str, tuple[Path, ...]]:
     """Write paired.md and .csv; the same as sections and as text, and the two files."""
     notes, reals_from = _check_comparison(models, config)
-    compared = compare_models(
+    compared = paired_report.compare_models(
         {name: scores.files for name, scores in models.items()},
         reals_from=reals_from,
         resamples=config.bootstrap_resamples,
@@ -144,20 +125,20 @@ def _compare(
             )
     told = {name: scores.provenance for name, scores in models.items()}
     paths = config.out / "paired.md", config.out / "paired.csv"
-    durable.write_text(paths[0], paired_report.to_markdown(compared, models=told, notes=notes))
-    durable.write_text(paths[1], paired_report.to_csv(compared))
     sections = paired_report.sections(compared, models=told, notes=notes)
+    durable.write_text(paths[0], page.to_markdown(sections))
+    durable.write_text(paths[1], paired_report.to_csv(compared))
     return sections, paired_report.to_text(compared), paths
 
 
 def _check_comparison(
     folders: Mapping[str, ModelScores], config: ReportConfig
 ) -> tuple[list[str], str]:
-    """What a reader of the comparison must know, and whose reals the forgeries meet.
+    """What a reader of the comparison must know, and whose real files the forgeries meet.
 
     Raises:
         ValueError: two models were shown a dataset's files differently, or set their forgeries
-            against reals of different datasets.
+            against real files of different datasets.
     """
     tables = [name for name, scored in folders.items() if scored.head.scorer == "table"]
     heads: dict[str, dict[str, ScoresHead]] = {}
@@ -165,15 +146,15 @@ def _check_comparison(
         for dataset, head in scored.heads.items() if name not in tables else ():
             heads.setdefault(dataset, {})[f"{name} ({dataset})"] = head
     notes = [
-        check_one_comparison(of_dataset, mixed_preprocessing=config.mixed_preprocessing)
-        for of_dataset in heads.values()
+        check_heads(of_models, mixed_preprocessing=config.mixed_preprocessing, are_models=True)
+        for of_models in heads.values()
     ]
     if tables:
         notes.append(f"Nothing is known of what made the scores of {', '.join(tables)}.")
     reals = {name: scored.head.reals_from or "its own" for name, scored in folders.items()}
     if len({*reals.values()}) > 1:
         told = ", ".join(f"those of {of!r} for {name}" for name, of in reals.items())
-        raise ValueError(f"the reals differ: {told}; score both with one protocol")
+        raise ValueError(f"the real files differ: {told}; score both with one protocol")
     poolings = {
         name: RULES[scored.head.pooling] for name, scored in folders.items() if name not in tables
     }
@@ -192,3 +173,19 @@ def _names(sources: Sequence[Path]) -> list[str]:
     if names is None:
         raise ValueError("scores: the names of these sources cannot be told apart; rename one")
     return names
+
+
+def short_names(paths: Sequence[tuple[str, ...]]) -> list[str] | None:
+    """The last parts of each path, as many as tell all of them apart, joined by an underscore.
+
+    Args:
+        paths: the parts of each; also apart where a file system ignores case.
+
+    Returns:
+        A name for each; None where no number of parts tells them apart.
+    """
+    for depth in range(1, max(map(len, paths)) + 1):
+        names = ["_".join(parts[-depth:]) for parts in paths]
+        if len({name.casefold() for name in names}) == len(names):
+            return names
+    return None

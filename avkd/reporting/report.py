@@ -1,32 +1,69 @@
-"""The report of one model in words and tables: Markdown, text for a terminal, sections of a page.
+"""The report of one model, and the page of several: Markdown, terminal text, HTML, figures.
 
-All of it is plain text with untrusted names in it: whoever prints it escapes it.
+All texts are plain, with untrusted names in them: whoever prints them escapes them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from avkd import durable
+import pandas as pd
+
+from avkd import __version__, durable
+from avkd.metrics.bootstrap import Interval, Metric
 from avkd.metrics.pooling import RULES
 from avkd.metrics.table import METRICS, Measure
-from avkd.reporting import page, shortcut_table
-from avkd.reporting.page import Picture, Section
-from avkd.reporting.report_csv import Provenance, to_csv
+from avkd.reporting import page, score_frame, shortcut_table, summary
+from avkd.reporting.figures import results
+from avkd.reporting.figures.canvas import picture, save
+from avkd.reporting.figures.curves import curve_pictures, histogram_pictures
+from avkd.reporting.model_scores import ModelScores
+from avkd.reporting.page import Answer, Headline, Picture, Section
+from avkd.reporting.scores import ScoresHead
 from avkd.reporting.shortcut_audit import RowAudit
-from avkd.reporting.summary import SummaryRow, Threshold
-from avkd.reporting.tables import NOT_DEFINED, Table, percent, percent_down, plain, with_interval
+from avkd.reporting.summary import Provenance, SummaryRow, Threshold
+from avkd.reporting.tables import (
+    NOT_DEFINED,
+    Table,
+    by_reason,
+    ends_in_percent,
+    interval_notes,
+    percent,
+    percent_down,
+    plain,
+    with_interval,
+)
 
+PAGE = "report.html"
+# Not every report has these; of an earlier one they would say something else than the tables.
+_NOT_ALWAYS = ("report.png", "confusion*.png", "reliability*.png", "shortcuts.csv", PAGE)
 Columns = dict[str, Callable[[SummaryRow], str]]
 RANKING, CURVES, SCORES = "AUC and other ranking numbers", "ROC and DET curves", "Scores by method"
 AT_THRESHOLD = "At the threshold chosen on validation data"
 RANGE = "Low false-alarm range and probabilities"
-_UNIT_MEANING = {
-    "files": "files, reals and fakes apart",
-    "groups": "groups of files (identities)",
-}
+_MADE_BY = f"avkd {__version__} from score files alone; the same scores give the same bytes"
+_QUANTITY = "AUC % over files, all forgeries, with 95 % interval and coverage; 50 is chance"
+_NO_THRESHOLD = (
+    "There is no validation threshold: these scores rank files, but no verdict, accuracy, "
+    "precision or recall can be read from them."
+)
+_RELIABILITY_CAPTION = (
+    "Points on the diagonal: of the files called 0.8 fake, four in five are. Below: how many files "
+    "stand behind each point."
+)
+_AUC_CAPTION = (
+    "AUC with its 95 % interval for each method against the same real files, and for all of them "
+    "(diamonds). The dashed line is chance."
+)
+_HEAT_MAP_CAPTION = (
+    "AUC % of each model on each dataset, all its forgeries, with the 95 % interval. White is "
+    "chance, blue is better, orange worse."
+)
 
 
 def _cell(measure: Measure, row: SummaryRow) -> str:
@@ -48,13 +85,16 @@ _NAME_COLUMNS: Columns = {
     "Dataset": lambda row: row.dataset_title,
     "Forgery": lambda row: row.method,
 }
+_CLASS_COLUMNS: Columns = {
+    "Real": lambda row: f"{row.num_real} / {row.expected_real}",
+    "Fake": lambda row: f"{row.num_fake} / {row.expected_fake}",
+}
 RANKING_COLUMNS: Columns = {
     METRICS[0].label: partial(_cell, METRICS[0]),
     "Scored / expected": lambda row: (
         f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
     ),
-    "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
-    "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
+    **_CLASS_COLUMNS,
     **_metric_columns("ranking"),
 }
 THRESHOLD_COLUMNS: Columns = {
@@ -74,24 +114,26 @@ TEXT_COLUMNS: Columns = {
     "scored/expected": lambda row: f"{row.num_scored}/{row.num_expected}",
 }
 """What fits into a terminal."""
+_COVERAGE: Columns = {
+    "Dataset": lambda row: row.dataset_title,
+    "Scored / expected": lambda row: f"{row.num_scored} / {row.num_expected}",
+    "Share": lambda row: percent_down(row.coverage),
+    **_CLASS_COLUMNS,
+    "AUC % of the scored": lambda row: with_interval(row.auc, row.auc_interval),
+    "AUC %, unscored pairs as ties": lambda row: percent(row.values["video_auc_missing_neutral"]),
+}
 
 
-def table(
+def _table(
     rows: Sequence[SummaryRow],
     columns: Columns,
     marks: Mapping[tuple[str, str, str], str] | None = None,
 ) -> Table:
-    """A table that begins with the names.
-
-    Args:
-        rows: of the table.
-        columns: those after the names.
-        marks: what stands beside the first number of a row, by dataset, side and method.
-    """
+    """Names, then the columns; ``marks`` stand beside the first number of a row."""
     first, cell = next(iter(columns.items()))
 
     def with_mark(row: SummaryRow) -> str:
-        mark = (marks or {}).get((row.dataset, row.split, row.method))
+        mark = (marks or {}).get(row.key)
         return cell(row) if mark is None else f"{cell(row)} {mark}"
 
     return Table.of(
@@ -119,7 +161,7 @@ def sections(
         pictures: by title of the section.
     """
     drawn = {title: tuple(found) for title, found in (pictures or {}).items() if found}
-    ranking = table(rows, RANKING_COLUMNS, shortcut_table.marks(audits or ()))
+    ranking = _table(rows, RANKING_COLUMNS, shortcut_table.marks(audits or ()))
     made = [Section(title=RANKING, tables=(ranking,), pictures=drawn.get(RANKING, ()))]
     made += [Section(title=t, pictures=drawn[t]) for t in (CURVES, SCORES) if t in drawn]
     made += [shortcut_table.section(audits)] if audits is not None else []
@@ -127,16 +169,21 @@ def sections(
     if provenance.threshold is None:
         del given[AT_THRESHOLD]
     return made + [
-        Section(title=title, tables=(table(rows, columns),), pictures=drawn.get(title, ()))
+        Section(title=title, tables=(_table(rows, columns),), pictures=drawn.get(title, ()))
         for title, columns in given.items()
     ]
 
 
 def listed(rows: Sequence[SummaryRow], provenance: Provenance) -> list[Section]:
-    """How to read the tables, and what is not defined."""
+    """How to read the tables, and what is not defined: each reason once."""
+    numbers: list[tuple[SummaryRow, Metric | Interval]] = []
+    for row in rows:
+        numbers += [(row, value) for value in row.values.values()]
+        numbers += [(row, interval) for interval in row.intervals.values()]
+    reasons = by_reason((n.reason, f"{row.dataset} ({row.method})") for row, n in numbers)
     lists = {
         "How to read it": legend(rows, provenance),
-        "Numbers that are not defined": undefined(rows),
+        "Numbers that are not defined": [f"{why}: {', '.join(of)}" for why, of in reasons.items()],
     }
     return [Section(title=title, notes=tuple(lines)) for title, lines in lists.items() if lines]
 
@@ -152,7 +199,13 @@ def to_markdown(
     Arguments as of `sections`.
     """
     made = sections(rows, provenance=provenance, audits=audits) + listed(rows, provenance)
-    if lost := unscored(rows):
+    # The pooled rows hold every file of their dataset once.
+    lost = [
+        f"{row.dataset}: {', '.join(f'{count} x {code}' for code, count in row.unscored)}"
+        for row in rows
+        if row.is_pooled and row.unscored
+    ]
+    if lost:
         made.append(Section(title="Files that could not be scored", notes=tuple(lost)))
     title = Section(title=f"Evaluation of {provenance.model}")
     return f"{page.to_markdown([title])}\n{page.to_markdown(made, level=2)}"
@@ -166,23 +219,8 @@ def to_text(rows: Sequence[SummaryRow]) -> str:
     return Table.of(rows, columns).to_text()
 
 
-def write_report(
-    folder: Path,
-    rows: Sequence[SummaryRow],
-    *,
-    provenance: Provenance,
-    audits: Sequence[RowAudit] | None = None,
-) -> tuple[Path, Path]:
-    """Write ``report.md`` and ``report.csv`` into ``folder``, each atomically; their paths."""
-    paths = folder / "report.md", folder / "report.csv"
-    durable.write_text(paths[0], to_markdown(rows, provenance=provenance, audits=audits))
-    durable.write_text(paths[1], to_csv(rows, provenance=provenance))
-    return paths
-
-
 def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
     """How to read the tables, and what made them; one sentence or two each."""
-    intervals = sorted({(i.resamples, i.seed, i.unit) for i in (row.auc_interval for row in rows)})
     lower = [m.short_label for m in METRICS if not m.higher_is_better]
     of_one_set = [m.short_label for m in METRICS if m.depends_on_share]
     return [
@@ -192,44 +230,29 @@ def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
         f"{'; '.join(dict.fromkeys(RULES[row.pooling] for row in rows))}; AUC counts ties one "
         "half.",
         *dict.fromkeys(
-            f"The reals of {row.dataset} are those of {row.reals_from}."
+            f"The real files of {row.dataset} are those of {row.reals_from}."
             for row in rows
             if row.reals_from
         ),
-        *(
-            f"Intervals: 95 % percentile bootstrap, {resamples} resamples of "
-            f"{_UNIT_MEANING[unit]}, seed {seed}."
-            for resamples, seed, unit in intervals
-        ),
+        *interval_notes(row.auc_interval for row in rows),
         "An interval of no width means that no resample differed (for AUC: that every pair was in "
         "order), not that the value is known exactly. A resample in which nothing is called fake "
         "has no precision: it counts as 0 for the lower end and as 1 for the upper.",
         "All numbers are over the scored files, except 'unscored pairs as ties', where each pair "
-        "of a fake and a real with an unscored member counts one half.",
+        "of a fake and a real file with an unscored member counts one half.",
         "Clip AUC: over windows. Frame AUC: a window's score stands for its frames; a frame in two "
         "windows has their mean. Where every file is a single image both equal the AUC.",
         *_threshold_legend(provenance.threshold),
-        "Low false-alarm range: FPR is the share of reals called fake, TPR of fakes called fake. "
-        "TPR at an FPR: the best threshold of this test set that keeps it. Partial AUC: "
-        "standardised after McClish, 50 = chance, 100 = perfect.",
+        "Low false-alarm range: FPR is the share of real files called fake, TPR of fake files "
+        "called fake. TPR at an FPR: the best threshold of this test set that keeps it. Partial "
+        "AUC: standardised after McClish, 50 = chance, 100 = perfect.",
         f"Lower is better: {', '.join(lower)} (log-loss in nats; always 0.5: 0.693, Brier score "
         "0.250). Of all others higher is better.",
-        f"{', '.join(of_one_set)} depend on the share of fakes: compare them within one test set "
-        "only.",
-        *_origin(provenance),
+        f"{', '.join(of_one_set)} depend on the share of fake files: compare them within one test "
+        "set only.",
+        *([f"{origin[0].upper()}{origin[1:]}."] if (origin := provenance.origin) else []),
         *provenance.notes,
     ]
-
-
-def _origin(provenance: Provenance) -> list[str]:
-    """The model file and the day, where they are known."""
-    parts = []
-    if provenance.model_fingerprint:
-        parts.append(f"model file {provenance.model_fingerprint}")
-    if provenance.date:
-        parts.append(f"evaluated {provenance.date}")
-    text = ", ".join(parts)
-    return [f"{text[0].upper()}{text[1:]}."] if text else []
 
 
 def _threshold_legend(threshold: Threshold | None) -> list[str]:
@@ -237,29 +260,268 @@ def _threshold_legend(threshold: Threshold | None) -> list[str]:
         return ["Accuracy, precision, recall, F1: not given, for there is no validation threshold."]
     return [
         f"At the threshold: fake when the file's logit is at least {threshold.logit:.4g} "
-        f"({threshold.origin}). Fake is the positive class: TN = reals called real, FP = "
-        "reals called fake, FN = fakes called real, TP = fakes called fake.",
+        f"({threshold.origin}). Fake is the positive class: TN = real files called real, "
+        "FP = real files called fake, FN = fake files called real, TP = fake files called fake.",
         "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
         "accuracy = the mean of recall and TN / (TN + FP).",
     ]
 
 
-def undefined(rows: Sequence[SummaryRow]) -> list[str]:
-    """Each reason once, with the rows it holds for."""
-    rows_of: dict[str, list[str]] = {}
-    for row in rows:
-        found = {value.reason for value in row.values.values()}
-        found |= {interval.reason for interval in row.intervals.values()}
-        for reason in sorted(found - {""}):
-            rows_of.setdefault(reason, []).append(f"{row.dataset} ({row.method})")
-    return [f"{reason}: {', '.join(names)}" for reason, names in rows_of.items()]
+@dataclass(frozen=True, kw_only=True)
+class ModelPart:
+    """What a page says of one model."""
+
+    headline: Headline
+    """The answer."""
+    sections: tuple[Section, ...]
+    """All the rest."""
+    rows: tuple[SummaryRow, ...]
+    """Rows of its table."""
+    provenance: Provenance
+    """What made them."""
 
 
-def unscored(rows: Sequence[SummaryRow]) -> list[str]:
-    """Reasons of the pooled rows: they hold every file of their dataset once."""
-    lines = []
-    for row in rows:
-        if row.is_pooled and row.unscored:
-            reasons = ", ".join(f"{count} x {code}" for code, count in row.unscored)
-            lines.append(f"{row.dataset}: {reasons}")
-    return lines
+def describe(
+    scores: ModelScores,
+    rows: Sequence[SummaryRow],
+    *,
+    name: str = "",
+    audits: Sequence[RowAudit] | None = None,
+) -> ModelPart:
+    """Draw and word everything about one model.
+
+    Args:
+        scores: of the model.
+        rows: of its table, as `summary.summarise` gives them.
+        name: of the model for the reader; empty = that of its model file's folder.
+        audits: as of `sections`.
+    """
+    provenance = scores.provenance
+    pooled = [row for row in rows if row.is_pooled]
+    warnings = [*_warnings(pooled), *([] if provenance.threshold else [_NO_THRESHOLD])]
+    pictures = _pictures(rows, pooled, pooled_files(scores), provenance.threshold)
+    return ModelPart(
+        headline=Headline(
+            title=name or title_of(provenance),
+            quantity=_QUANTITY,
+            answers=tuple(map(_answer, pooled)),
+            notes=provenance.notes,
+            warnings=(*warnings, *(shortcut_table.warnings(audits) if audits is not None else ())),
+        ),
+        sections=(
+            *sections(rows, provenance=provenance, audits=audits, pictures=pictures),
+            _coverage(pooled),
+            _provenance(scores.heads),
+            *listed(rows, provenance),
+        ),
+        rows=tuple(rows),
+        provenance=provenance,
+    )
+
+
+def pooled_files(scores: ModelScores) -> list[pd.DataFrame]:
+    """The scored files behind the pooled rows of a model, in their order."""
+    rows = score_frame.row_files(scores.files, scores.head.reals_from)
+    return [score_frame.scored(files) for row, files in rows if row.is_pooled]
+
+
+def _answer(row: SummaryRow) -> Answer:
+    interval = row.auc_interval.reason or row.auc.reason
+    if row.auc_interval.ends is not None:
+        interval = ends_in_percent(row.auc_interval.ends)
+    counts = f"{row.num_scored} of {row.num_expected} files scored ({percent_down(row.coverage)})"
+    detail = f"{interval}, {counts}"
+    return Answer(subject=row.dataset_title, value=percent(row.auc), detail=detail)
+
+
+def _warnings(pooled: Sequence[SummaryRow]) -> list[str]:
+    found: list[str] = []
+    for row in pooled:
+        if missing := row.num_expected - row.num_scored:
+            with_ties = percent(row.values["video_auc_missing_neutral"])
+            found.append(
+                f"{row.dataset_title}: {missing} expected files could not be scored; with "
+                f"their pairs as ties the AUC is {with_ties}."
+            )
+        if row.auc.reason:
+            found.append(f"{row.dataset_title}: no AUC, for there is {row.auc.reason}.")
+    return found
+
+
+def _pictures(
+    rows: Sequence[SummaryRow],
+    pooled: Sequence[SummaryRow],
+    files: Sequence[pd.DataFrame],
+    threshold: Threshold | None,
+) -> dict[str, list[Picture]]:
+    """By title of their section."""
+    drawn = {title: list[Picture]() for title in (RANKING, CURVES, SCORES, AT_THRESHOLD, RANGE)}
+    drawn[RANKING].append(picture(results.auc_figure(rows), _AUC_CAPTION))
+    for row, of_row in zip(pooled, files, strict=True):
+        drawn[CURVES] += curve_pictures(row, of_row)
+        drawn[SCORES] += histogram_pictures(row, of_row, threshold)
+        if threshold is not None:
+            caption = f"Verdicts on {row.dataset_title}: right ones blue, wrong ones orange."
+            drawn[AT_THRESHOLD].append(picture(results.confusion_figures([row])[0], caption))
+        caption = f"Stated probabilities on {row.dataset_title}. {_RELIABILITY_CAPTION}"
+        drawn[RANGE] += [picture(f, caption) for f in results.reliability_figures([row])]
+    return drawn
+
+
+def _coverage(pooled: Sequence[SummaryRow]) -> Section:
+    tables = [Table.of(pooled, _COVERAGE)]
+    reasons = [
+        (row.dataset_title, code, str(number)) for row in pooled for code, number in row.unscored
+    ]
+    if reasons:
+        names = ("Dataset", "Reason", "Files")
+        caption = "Why files have no score"
+        tables.append(Table(columns=names, rows=tuple(reasons), num_texts=2, caption=caption))
+    return Section(title="Coverage", tables=tuple(tables))
+
+
+def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
+    """What all score files share, then what they do not."""
+    facts = {path: dataclasses.asdict(head) for path, head in heads.items()}
+    shared: list[tuple[str, str]] = []
+    differing: list[tuple[str, str, str]] = []
+    for field in dataclasses.fields(ScoresHead):
+        name = field.name.replace("_", " ")
+        values = {path: str(head[field.name]) for path, head in facts.items()}
+        if len({*values.values()}) == 1:
+            value = next(iter(values.values()))
+            shared += [(name, value)] if value else []
+        else:
+            differing += [(name, path, value or "none") for path, value in values.items()]
+    tables = []
+    if shared:
+        tables.append(Table(columns=("", "All score files"), rows=tuple(shared), num_texts=2))
+    if differing:
+        columns = ("", "Score file", "")
+        tables.append(Table(columns=columns, rows=tuple(differing), num_texts=3))
+    return Section(title="What made these scores", tables=tuple(tables))
+
+
+def title_of(provenance: Provenance) -> str:
+    """Name of the model: that of its file's folder, for the files all have the same name."""
+    return Path(provenance.model).parent.name or provenance.model
+
+
+class Written(NamedTuple):
+    """The report of one model, as it was written."""
+
+    text: str
+    """The same for a terminal."""
+    paths: tuple[Path, ...]
+    part: ModelPart | None
+    """What its page says; None = it has no page."""
+
+
+def write_report(
+    folder: Path,
+    scores: ModelScores,
+    rows: Sequence[SummaryRow],
+    *,
+    audits: Sequence[RowAudit] | None = None,
+    name: str = "",
+    tables_only: bool = False,
+) -> Written:
+    """Write the tables, the figures and the page; what an earlier report left beside them goes.
+
+    Args:
+        folder: is made if it is not there.
+        scores: of the model.
+        rows: as `summary.summarise` gives them, at least one.
+        audits: as of `sections`.
+        name: as of `describe`.
+        tables_only: no page and no figures.
+    """
+    provenance, part = scores.provenance, None
+    texts = {
+        "report.md": to_markdown(rows, provenance=provenance, audits=audits),
+        "report.csv": summary.to_csv(rows, provenance=provenance),
+    }
+    if audits:
+        texts["shortcuts.csv"] = shortcut_table.to_csv(audits)
+    paths: list[Path] = []
+    if not tables_only:
+        title = title_of(provenance)
+        figures = {"report.png": [results.auc_figure(rows, f"{title}: AUC, 95 % interval")]}
+        if provenance.threshold is not None:
+            figures["confusion.png"] = results.confusion_figures(rows, f"{title}: verdicts")
+        stated = results.reliability_figures(rows, f"{title}: stated probabilities")
+        for file, of_file in {**figures, "reliability.png": stated}.items():
+            paths += save(of_file, folder / file)
+        part = describe(scores, rows, name=name, audits=audits)
+        texts[PAGE] = _model_page(part)
+    for file, text in texts.items():
+        durable.write_text(folder / file, text)
+    paths = [*(folder / file for file in texts), *paths]
+    for left in (path for pattern in _NOT_ALWAYS for path in folder.glob(pattern)):
+        if left not in paths:
+            left.unlink()
+    said = [to_text(rows), *([] if audits is None else [shortcut_table.to_text(audits)])]
+    return Written("\n".join(said), tuple(paths), part)
+
+
+def _model_page(part: ModelPart) -> str:
+    facts = {
+        "Model": part.provenance.model,
+        "Model file": part.provenance.model_fingerprint,
+        "Evaluated": part.provenance.date,
+        "Made by": _MADE_BY,
+    }
+    return page.to_html(
+        title=f"Evaluation of {part.headline.title}",
+        headlines=[part.headline],
+        sections=part.sections,
+        facts={name: value for name, value in facts.items() if value},
+    )
+
+
+def write_models_page(
+    path: Path,
+    parts: Mapping[str, ModelPart],
+    *,
+    comparison: Sequence[Section] = (),
+    studies: Sequence[Section] = (),
+) -> None:
+    """Write the page of any number of models.
+
+    Args:
+        path: of the page.
+        parts: of each model, by its name.
+        comparison: what sets them apart; stands before them.
+        studies: sections of robustness and the like; stand after them.
+    """
+    sections = [*_across_datasets(parts), *comparison]
+    for name, part in parts.items():
+        sections += [replace(section, part=name) for section in part.sections]
+    models = f"{len(parts)} model{'s' if len(parts) > 1 else ''}" if parts else ""
+    text = page.to_html(
+        title=f"Report of {' and '.join(filter(None, [models, 'studies' if studies else '']))}",
+        headlines=[part.headline for part in parts.values()],
+        sections=[*sections, *studies],
+        facts={"Made by": _MADE_BY},
+    )
+    durable.write_text(path, text)
+
+
+def _across_datasets(parts: Mapping[str, ModelPart]) -> list[Section]:
+    """The heat map, where there is more than one cell in both directions."""
+    cells = {
+        name: {row.dataset_title: row for row in part.rows if row.is_pooled}
+        for name, part in parts.items()
+    }
+    datasets = list(dict.fromkeys(title for rows in cells.values() for title in rows))
+    if len(cells) < 2 or len(datasets) < 2:
+        return []
+    found = [[rows.get(title) for title in datasets] for rows in cells.values()]
+    figure = results.heat_map(
+        [*cells],
+        datasets,
+        [[None if row is None else row.auc.value for row in line] for line in found],
+        [[None if row is None else row.auc_interval.ends for row in line] for line in found],
+        titles=("model", "tested on"),
+    )
+    return [Section(title="Models x datasets", pictures=(picture(figure, _HEAT_MAP_CAPTION),))]

@@ -1,4 +1,4 @@
-"""From scores of clean and of distorted files to the entries of the robustness table.
+"""One model under perturbations: its table from the scores of clean and of distorted files.
 
 The same files stand in every cell, so what is drawn again is drawn once for all cells: the interval
 of a mean over cells, and of the drop from the clean ones, holds what the cells share.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from avkd.metrics import ranking
-from avkd.metrics.bootstrap import FloatArray, Interval, Resampling
+from avkd.metrics.bootstrap import FloatArray, Interval, Metric, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
-from avkd.metrics.ranking import Metric, RankedFiles
+from avkd.metrics.ranking import RankedFiles
 from avkd.reporting import score_frame
+from avkd.reporting.score_frame import TableRow
 from avkd.reporting.summary import SummaryRow, Threshold, summarise
 
 CLEAN, MEAN = "clean", "mean"
@@ -83,19 +86,13 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Robustness:
+class Robustness(TableRow):
     """One model on the forgeries of one method, and all real files, under every perturbation."""
 
     model: str
     """Name of the model, for the reader."""
     model_fingerprint: str
     """Digest of the model file; empty = not known."""
-    dataset: str
-    split: str
-    method: str
-    """Forgery method, or ``all``."""
-    is_pooled: bool
-    """Whether these are all forgeries of the dataset."""
     perturbations: tuple[str, ...]
     """Rows of the table."""
     severities: tuple[int, ...]
@@ -116,9 +113,9 @@ class Robustness:
         return self.at(CLEAN, 0)
 
     @property
-    def dataset_title(self) -> str:
-        """The dataset, with its split where it has one."""
-        return f"{self.dataset} ({self.split})" if self.split else self.dataset
+    def title(self) -> str:
+        """The model and the dataset."""
+        return f"{self.model} on {self.dataset_title}"
 
     def lost_many(self, entry: Entry) -> bool:
         """Whether a cell lost more than `LOST_MANY` of the files that were scored clean."""
@@ -151,41 +148,31 @@ def summarise_robustness(
     """
     perturbations = tuple(dict.fromkeys(c.perturbation for c in cells if c != CLEAN_CELL))
     severities = tuple(sorted({c.severity for c in cells if c != CLEAN_CELL}))
-    grid = [Cell(name, severity) for name in perturbations for severity in severities]
-    assert {*cells} == {CLEAN_CELL, *grid} and grid, "a full grid and the clean cell"
-    order = (CLEAN_CELL, *grid)
-    rows = [
-        {
-            (row.dataset, row.split, row.method): row
-            for row in summarise(
-                cells[cell], threshold=threshold, pooling=pooling, resamples=resamples, seed=seed
-            )
-        }
-        for cell in order
-    ]
+    order = (CLEAN_CELL, *(Cell(*cell) for cell in product(perturbations, severities)))
+    assert {*cells} == {*order} and severities, "a full grid and the clean cell"
     _check_same_files(cells)
-    logits = pd.DataFrame(
-        {cell.name: cells[cell].set_index(["dataset", "sample_id"])["logit"] for cell in order}
-    )
+    options: dict[str, Any] = {
+        "threshold": threshold,
+        "pooling": pooling,
+        "resamples": resamples,
+        "seed": seed,
+    }
+    rows = [{row.key: row for row in summarise(cells[cell], **options)} for cell in order]
+    logits = pd.DataFrame({c.name: score_frame.by_file(cells[c])["logit"] for c in order})
     tables = []
-    for of_row in score_frame.row_files(cells[CLEAN_CELL]):
-        name = of_row.dataset, of_row.files["split"].iloc[0], of_row.method
-        row = rows[0][name]
-        chosen = pd.MultiIndex.from_frame(of_row.files[["dataset", "sample_id"]])
-        plan, low, high = _draw(of_row.files, logits.loc[chosen].to_numpy(), resamples, seed)
-        of_cells = [of_cell[name] for of_cell in rows]
+    for row, files in score_frame.row_files(cells[CLEAN_CELL]):
+        of_files = logits.reindex(score_frame.by_file(files).index)
+        draws = _draw(files, of_files.to_numpy(), resamples, seed)
+        of_cells = [of_cell[row.key] for of_cell in rows]
         tables.append(
             Robustness(
+                **vars(row),
                 model=model,
                 model_fingerprint=model_fingerprint,
-                dataset=row.dataset,
-                split=row.split,
-                method=row.method,
-                is_pooled=row.is_pooled,
                 perturbations=perturbations,
                 severities=severities,
                 entries=tuple(
-                    _entry(key, places, order, of_cells, plan, low, high)
+                    _entry(key, places, order, of_cells, *draws)
                     for key, places in _places(perturbations, severities).items()
                 ),
             )
@@ -209,18 +196,20 @@ def _places(
 
 
 def _check_same_files(cells: Mapping[Cell, pd.DataFrame]) -> None:
-    known = {
-        cell: {(f.dataset, f.sample_id): (f.label, f.method, f.split, f.group) for f in files}
-        for cell, files in ((cell, score_frame.records(cells[cell])) for cell in cells)
-    }
-    clean = known[CLEAN_CELL]
-    for cell, there in known.items():
-        for key in dict.fromkeys((*clean, *there)):
-            if there.get(key) != clean.get(key):
-                raise ValueError(
-                    f"{key[1]} of {key[0]}: is not the same file in {cell.title} as in {CLEAN} "
-                    f"({there.get(key)} and {clean.get(key)}); score all cells on one set of files"
-                )
+    facts = ["label", "method", "split", "group"]
+    clean = score_frame.by_file(cells[CLEAN_CELL])[facts].astype(object)
+    for cell, files in cells.items():
+        there = score_frame.by_file(files)[facts].astype(object)
+        every = clean.index.union(there.index, sort=False)
+        one, other = (frame.reindex(every, fill_value="") for frame in (clean, there))
+        differing = (one != other).any(axis=1).to_numpy()
+        if differing.any():
+            place = int(np.argmax(differing))
+            (dataset, file), found = every[place], [[*f.iloc[place]] for f in (other, one)]
+            raise ValueError(
+                f"{file} of {dataset}: is not the same file in {cell.title} as in {CLEAN} "
+                f"({found[0]} and {found[1]}); score all cells on one set of files"
+            )
 
 
 def _draw(

@@ -1,36 +1,48 @@
-"""The robustness table as a section of a report, text and CSV; all methods are in the CSV alone."""
+"""The robustness table as a section of a report, text and CSV, and the folder it is made from.
+
+The folder of `avkd robustness` holds what was asked for and the scores of every cell; a cell's
+folder appears whole or not at all. All methods are in the CSV alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
-from avkd.metrics.table import METRICS
-from avkd.reporting.csv_cells import Cell
-from avkd.reporting.figures.canvas import picture
+from avkd import durable
+from avkd.reporting.figures.canvas import picture, save
 from avkd.reporting.figures.robustness_curves import robustness_figures
-from avkd.reporting.page import Section
-from avkd.reporting.robustness_summary import CLEAN, LOST_MANY, MEAN, Entry, Robustness
-from avkd.reporting.tables import Table, percent, percent_down, with_interval
-
-_UNIT_MEANING = {
-    "files": "files, reals and fakes apart",
-    "groups": "groups of files (identities)",
-}
-_Say = Callable[[Robustness, Entry], str]
-
-_CELL_METRICS = [
-    m.name for m in METRICS if m.over != "verdicts" and not m.name.startswith("video_auc")
-]
-_OF_VERDICTS = [m.name for m in METRICS if m.over == "verdicts"]
-CSV_COLUMNS = (
-    *("model", "model_fingerprint", "dataset", "split", "method", "is_pooled"),
-    *("perturbation", "severity", "num_cells"),
-    *("auc", "auc_low", "auc_high", "auc_missing_neutral", "drop", "drop_low", "drop_high"),
-    *("coverage", "scored_real", "expected_real", "scored_fake", "expected_fake", "unscored"),
-    *_CELL_METRICS,
-    *(f"{name}{end}" for name in _OF_VERDICTS for end in ("", "_low", "_high")),
-    *("interval_unit", "resamples", "seed", "reason"),
+from avkd.reporting.model_scores import ModelScores, read_report_folder
+from avkd.reporting.page import Section, to_markdown
+from avkd.reporting.robustness_summary import (
+    CLEAN,
+    CLEAN_CELL,
+    LOST_MANY,
+    MEAN,
+    Entry,
+    Robustness,
+    summarise_robustness,
 )
+from avkd.reporting.robustness_summary import Cell as RobustnessCell
+from avkd.reporting.scores import SCORES, check_heads
+from avkd.reporting.summary import coverage_cells, metric_cells
+from avkd.reporting.tables import (
+    Cell,
+    Table,
+    by_reason,
+    interval_notes,
+    percent,
+    percent_down,
+    with_ends,
+    with_interval,
+)
+
+RECORD = "robustness.json"
+_FORMAT = "avkd-robustness-1"
+_Say = Callable[[Robustness, Entry], str]
 
 
 def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
@@ -42,20 +54,18 @@ def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
     """
     shown = [table for table in tables if table.is_pooled]
     single = [table for table in tables if not table.is_pooled]
-    parts = []
+    parts = [_grid(table, _full, "AUC % [95 % interval] at severity") for table in shown]
     if len(shown) > 1:
-        columns = _NAMES | _SUMMARY
-        parts.append(Table.of(shown, columns, num_texts=2, caption="All models: AUC %"))
-    what = "AUC % [95 % interval] at severity"
-    parts += [_grid(table, _full, what) for table in shown]
+        whole = Table.of(shown, _NAMES | _SUMMARY, num_texts=2, caption="All models: AUC %")
+        parts.insert(0, whole)
     if single:
-        columns = _NAMES | _FORGERY | _SUMMARY
+        columns = _NAMES | {"Forgery": lambda table: table.method} | _SUMMARY
         parts.append(Table.of(single, columns, num_texts=3, caption="By forgery: AUC %"))
     return Section(
         title="Robustness",
         warnings=tuple(_warnings(shown)),
         tables=tuple(parts),
-        pictures=tuple(picture(figure, caption) for figure, caption in robustness_figures(tables)),
+        pictures=tuple(picture(*drawn) for drawn in robustness_figures(tables)),
         notes=(*_legend(tables), *_undefined(shown), *notes),
     )
 
@@ -70,7 +80,7 @@ def to_text(tables: Sequence[Robustness]) -> str:
 def to_csv(tables: Sequence[Robustness]) -> str:
     """One line for each model, dataset, method and entry; what is not defined is empty."""
     lines = [_csv_line(table, entry) for table in tables for entry in table.entries]
-    return Table.of_lines(lines, CSV_COLUMNS).to_csv()
+    return Table.of_lines(lines).to_csv()
 
 
 def _grid(table: Robustness, say: _Say, what: str) -> Table:
@@ -84,23 +94,20 @@ def _grid(table: Robustness, say: _Say, what: str) -> Table:
     return Table(
         columns=("Perturbation", *map(str, table.severities), "Mean", f"Drop at {strongest}"),
         rows=tuple(rows),
-        caption=f"{table.model} on {table.dataset_title}: {what}",
+        caption=f"{table.title}: {what}",
         strong_rows=frozenset({len(rows) - 1}),
     )
 
 
-def _at_strongest(table: Robustness) -> Entry:
-    return table.at(MEAN, table.severities[-1])
-
-
 _Columns = dict[str, Callable[[Robustness], str]]
 _NAMES: _Columns = {"Model": lambda t: t.model, "Dataset": lambda t: t.dataset_title}
-_FORGERY: _Columns = {"Forgery": lambda t: t.method}
 _SUMMARY: _Columns = {
     "Clean": lambda table: _full(table, table.clean),
     "Mean of all cells": lambda table: _full(table, table.at(MEAN, None)),
-    "Mean at the highest severity": lambda table: _full(table, _at_strongest(table)),
-    "Drop there": lambda table: _points(_at_strongest(table)),
+    "Mean at the highest severity": lambda table: _full(
+        table, table.at(MEAN, table.severities[-1])
+    ),
+    "Drop there": lambda table: _points(table.at(MEAN, table.severities[-1])),
 }
 
 
@@ -137,7 +144,7 @@ def _warnings(shown: Sequence[Robustness]) -> list[str]:
         worst = min(lost, key=lambda entry: entry.coverage)
         mean = table.at(MEAN, None)
         warnings.append(
-            f"{table.model} on {table.dataset_title}: {len(lost)} of {len(cells)} cells lost more "
+            f"{table.title}: {len(lost)} of {len(cells)} cells lost more "
             f"than {100 * LOST_MANY:g} % of the files that the clean one scored (worst: "
             f"{worst.perturbation} {worst.severity}, {percent_down(worst.coverage)} scored), and "
             "their AUC is over what is left. Mean AUC of all cells: "
@@ -148,8 +155,6 @@ def _warnings(shown: Sequence[Robustness]) -> list[str]:
 
 
 def _legend(tables: Sequence[Robustness]) -> list[str]:
-    intervals = [entry.interval for table in tables for entry in table.entries]
-    drawn = sorted({(i.resamples, i.seed, i.unit) for i in intervals})
     strongest = tables[0].severities[-1]
     return [
         "Label 1 = fake; AUC over files, ties one half. The same files stand in every cell; frames "
@@ -158,11 +163,7 @@ def _legend(tables: Sequence[Robustness]) -> list[str]:
         "brackets says how many that were (of a mean: in the cell with the fewest); without one, "
         "as many as of the clean files. Means with pairs of a lost file counted as ties: "
         "auc_missing_neutral in the CSV.",
-        *(
-            f"Intervals: 95 % percentile bootstrap, {resamples} resamples of "
-            f"{_UNIT_MEANING[unit]}, seed {seed}."
-            for resamples, seed, unit in drawn
-        ),
+        *interval_notes(entry.interval for table in tables for entry in table.entries),
         "The interval of a mean or a drop resamples the files once for all cells, so it holds what "
         "the cells share; a file without a score is missing in that cell of the resample as well.",
         f"Drop at {strongest}: clean AUC minus that at severity {strongest}, in points, clean and "
@@ -172,17 +173,23 @@ def _legend(tables: Sequence[Robustness]) -> list[str]:
 
 def _undefined(shown: Sequence[Robustness]) -> list[str]:
     """Each reason once, with where it holds."""
-    places: dict[str, list[str]] = {}
-    for table in shown:
-        for entry in table.entries:
-            if entry.is_cell and entry.auc.reason:
-                name = f"{table.model}, {entry.perturbation} {entry.severity}"
-                places.setdefault(entry.auc.reason, []).append(name)
-    return [f"Not defined, {reason}: {'; '.join(names)}." for reason, names in places.items()]
+    reasons = by_reason(
+        (entry.auc.reason, f"{table.model}, {entry.perturbation} {entry.severity}")
+        for table in shown
+        for entry in table.entries
+        if entry.is_cell
+    )
+    return [f"Not defined, {reason}: {'; '.join(names)}." for reason, names in reasons.items()]
 
 
 def _csv_line(table: Robustness, entry: Entry) -> dict[str, Cell]:
-    line: dict[str, Cell] = {
+    """All columns; what only a cell has is empty in a mean."""
+    of_cell = entry.is_cell or entry.perturbation == CLEAN
+    row, auc = entry.rows[0], entry.interval
+    unscored = "; ".join(f"{count} x {code}" for code, count in row.unscored)
+    only_of_cell = {**coverage_cells(row), "unscored": unscored}
+    only_of_cell |= {n: v for n, v in metric_cells(row).items() if not n.startswith("video_auc")}
+    return {
         "model": table.model,
         "model_fingerprint": table.model_fingerprint,
         "dataset": table.dataset,
@@ -192,31 +199,150 @@ def _csv_line(table: Robustness, entry: Entry) -> dict[str, Cell]:
         "perturbation": entry.perturbation,
         "severity": MEAN if entry.severity is None else entry.severity,
         "num_cells": len(entry.rows),
-        "auc": entry.auc.value,
-        "auc_low": entry.interval.low,
-        "auc_high": entry.interval.high,
+        **with_ends("auc", entry.auc, auc),
         "auc_missing_neutral": entry.auc_missing_neutral.value,
-        "drop": entry.drop.value,
-        "drop_low": entry.drop_interval.low,
-        "drop_high": entry.drop_interval.high,
+        **with_ends("drop", entry.drop, entry.drop_interval),
         "coverage": entry.coverage,
-        "interval_unit": entry.interval.unit,
-        "resamples": entry.interval.resamples,
-        "seed": entry.interval.seed,
-        "reason": entry.auc.reason or entry.interval.reason,
+        **{name: value if of_cell else None for name, value in only_of_cell.items()},
+        "interval_unit": auc.unit,
+        "resamples": auc.resamples,
+        "seed": auc.seed,
+        "reason": entry.auc.reason or auc.reason,
     }
-    if not (entry.is_cell or entry.perturbation == CLEAN):
-        return line
-    (row,) = entry.rows
-    line |= {
-        "scored_real": row.num_real,
-        "expected_real": row.expected_real,
-        "scored_fake": row.num_fake,
-        "expected_fake": row.expected_fake,
-        "unscored": "; ".join(f"{count} x {code}" for code, count in row.unscored),
-    }
-    line |= {name: row.values[name].value for name in _CELL_METRICS}
-    for name in _OF_VERDICTS:
-        metric, interval = row.values[name], row.intervals[name]
-        line |= {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the command that last wrote into a folder asked for.
+
+    Raises:
+        ValueError: a field is not what it should be.
+    """
+
+    settings: Mapping[str, Any]
+    """All that decides the scores of a cell, the model aside; one folder, one of these."""
+    fingerprints: Mapping[str, str]
+    """Digest of the file of every model that was ever scored here, by the model's name."""
+    models: tuple[str, ...]
+    """Names of those of the table."""
+    perturbations: tuple[str, ...]
+    """Rows of the table."""
+    severities: tuple[int, ...]
+    """Its columns."""
+    bootstrap_resamples: int
+    """Resamples of every interval."""
+    seed: int
+    """Of the bootstrap."""
+    notes: tuple[str, ...]
+    """What a reader must know, one sentence each."""
+
+    def __post_init__(self) -> None:
+        texts = (*self.models, *self.perturbations, *self.notes, *self.fingerprints.values())
+        numbers = (*self.severities, self.bootstrap_resamples, self.seed)
+        if not (all(isinstance(t, str) for t in texts) and all(type(n) is int for n in numbers)):
+            raise ValueError("a name is no text, or a number no whole number")
+        for names in (self.models, self.perturbations, self.severities):
+            if not names or len({*names}) < len(names):
+                raise ValueError("models, perturbations and severities: each once, at least one")
+        if {CLEAN, MEAN} & {*self.perturbations} or min(self.severities) < 1:
+            raise ValueError("invalid perturbation or severity")
+        if not {*self.models} <= self.fingerprints.keys():
+            raise ValueError("a model has no fingerprint")
+
+    @property
+    def cells(self) -> tuple[RobustnessCell, ...]:
+        """The clean cell and the others, mild ones first."""
+        levels = sorted(self.severities)
+        grid = (RobustnessCell(name, n) for n in levels for name in self.perturbations)
+        return (CLEAN_CELL, *grid)
+
+    def save(self, folder: Path) -> None:
+        """Write into ``folder``."""
+        durable.write_json(folder / RECORD, {"format": _FORMAT, **asdict(self)})
+
+    @classmethod
+    def load(cls, folder: Path) -> Record:
+        """Read from ``folder``.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: it is broken, or not ours.
+        """
+        path = folder / RECORD
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder}: no {RECORD}; give the --out of avkd robustness")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
+                raise ValueError(f"it is not of the format {_FORMAT}")
+            for name in ("models", "perturbations", "severities", "notes"):
+                values[name] = tuple(values[name])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{path}: not the record of avkd robustness: {error}") from error
+
+
+def scores_folder(folder: Path, model: str, cell: RobustnessCell) -> Path:
+    """Where the evaluation of a model on a cell lies once it is finished."""
+    return folder / SCORES / model / cell.name
+
+
+def read_tables(folder: Path) -> tuple[Robustness, ...]:
+    """The tables of all models that the folder's record names.
+
+    Raises:
+        FileNotFoundError: it is no folder of `avkd robustness`.
+        ValueError: a cell is not finished, is of another model, or its scores are broken.
+    """
+    record = Record.load(folder)
+    tables: list[Robustness] = []
+    for name in record.models:
+        cells = {cell: _read_cell(folder, record, name, cell) for cell in record.cells}
+        # The perturbation is what they are to differ in, and nothing else.
+        heads = {cell.title: replace(cells[cell].head, perturbation="") for cell in cells}
+        check_heads(heads, mixed_preprocessing=False)
+        tables += summarise_robustness(
+            {cell: scored.files for cell, scored in cells.items()},
+            model=name,
+            model_fingerprint=record.fingerprints[name],
+            threshold=cells[CLEAN_CELL].provenance.threshold,
+            pooling=cells[CLEAN_CELL].head.pooling,
+            resamples=record.bootstrap_resamples,
+            seed=record.seed,
+        )
+    return tuple(tables)
+
+
+def read_section(folder: Path) -> Section:
+    """The part of the report page; raises as `read_tables`."""
+    return section(read_tables(folder), notes=Record.load(folder).notes)
+
+
+def write_tables(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]]:
+    """Write ``robustness.md``, ``.csv`` and ``.png`` from the scores; raises as `read_tables`.
+
+    Returns:
+        The tables, and the files that were written.
+    """
+    tables, notes = read_tables(folder), Record.load(folder).notes
+    paths = folder / "robustness.md", folder / "robustness.csv"
+    durable.write_text(paths[0], to_markdown([section(tables, notes=notes)]))
+    durable.write_text(paths[1], to_csv(tables))
+    figures = [figure for figure, _ in robustness_figures(tables)]
+    return tables, (*paths, *save(figures, folder / "robustness.png"))
+
+
+def _read_cell(folder: Path, record: Record, model: str, cell: RobustnessCell) -> ModelScores:
+    path = scores_folder(folder, model, cell)
+    # Names come from a file: they may lead to what lies in this folder and nowhere else.
+    if path not in (folder / SCORES).glob("*/*"):
+        raise ValueError(
+            f"{folder}: {cell.title} of {model} is not finished; run the same avkd robustness again"
+        )
+    scored = read_report_folder(path)
+    if scored.provenance.model_fingerprint != record.fingerprints[model]:
+        raise ValueError(
+            f"{path}: scores of another model file than {record.fingerprints[model]}; remove it "
+            "and run the same avkd robustness again"
+        )
+    return scored

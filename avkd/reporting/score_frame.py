@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from avkd.metrics.bootstrap import FloatArray, IntArray, Resampling
+from avkd.metrics.bootstrap import FloatArray, IntArray
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling, pooled_scores
 from avkd.metrics.ranking import frame_scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
@@ -41,50 +41,27 @@ class PooledFile(NamedTuple):
     """(W, 3) first frame, number of frames and logit of the scored windows."""
 
 
-class RowFiles(NamedTuple):
-    """The files of one row of a table: forgeries of one method, or all, against the reals."""
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """What a row of any table is over: forgeries of one method, or all, against real files."""
 
     dataset: str
+    split: str
+    """Split of the dataset; empty if none."""
     method: str
     """Forgery method, or ``all``."""
     is_pooled: bool
-    """Whether these are all forgeries of the dataset."""
-    files: pd.DataFrame
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScoreBlock:
-    """The scored files behind one pooled row of the table as arrays, N of them, for pictures."""
-
-    labels: IntArray
-    """(N,) 1 = fake, 0 = real."""
-    logits: FloatArray
-    """(N,) pooled raw logits."""
-    methods: np.ndarray
-    """(N,) forgery methods, ``real`` for reals."""
-    groups: np.ndarray | None
-    """(N,) what is resampled together; None = each file for itself."""
-
-    @classmethod
-    def of(cls, files: pd.DataFrame) -> ScoreBlock:
-        """Those of scored files."""
-        labels, logits = labels_and_logits(files)
-        methods = files["method"].to_numpy()
-        return cls(labels=labels, logits=logits, methods=methods, groups=groups_of(files))
+    """Whether these are all forgeries of the dataset: then this is the dataset's number."""
 
     @property
-    def forgeries(self) -> tuple[str, ...]:
-        """Methods of its fakes, in the order of the table."""
-        return tuple(sorted({*self.methods} - {REAL_METHOD}))
+    def dataset_title(self) -> str:
+        """The dataset, with its split where it has one."""
+        return f"{self.dataset} ({self.split})" if self.split else self.dataset
 
-    def against_reals(self, method: str) -> tuple[IntArray, FloatArray]:
-        """(M,) labels and logits of one method's fakes and all reals."""
-        chosen = (self.methods == method) | (self.labels == 0)
-        return self.labels[chosen], self.logits[chosen]
-
-    def plan(self, *, resamples: int, seed: int) -> Resampling:
-        """The draws behind the intervals of its row."""
-        return Resampling.of(self.labels, groups=self.groups, resamples=resamples, seed=seed)
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from the other rows of a table."""
+        return self.dataset, self.split, self.method
 
 
 def pool(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> pd.DataFrame:
@@ -111,14 +88,16 @@ def frame_of(files: Sequence[PooledFile]) -> pd.DataFrame:
 
 def records(files: pd.DataFrame) -> list[PooledFile]:
     """The rows of a scores frame one by one, with None where a number is not there."""
-    found = (PooledFile(*row) for row in files.itertuples(index=False, name=None))
-    return [
-        file._replace(
-            logit=None if pd.isna(file.logit) else file.logit,
-            probability=None if pd.isna(file.probability) else file.probability,
-        )
-        for file in found
-    ]
+    numbers = files[["logit", "probability"]].astype(object)
+    clear = files.assign(**numbers.where(numbers.notna(), None))
+    return [PooledFile(*row) for row in clear.itertuples(index=False, name=None)]
+
+
+def by_file(files: pd.DataFrame) -> pd.DataFrame:
+    """A scores frame with (dataset, sample id) as its index."""
+    # Tuples, not a MultiIndex: that makes pandas' strings of names, which must be valid UTF-8.
+    keys = list(zip(files["dataset"], files["sample_id"], strict=True))
+    return files.set_index(pd.Index(keys, dtype=object, tupleize_cols=False))
 
 
 def scored(files: pd.DataFrame) -> pd.DataFrame:
@@ -151,49 +130,53 @@ def frame_labels_and_logits(files: pd.DataFrame) -> tuple[IntArray, FloatArray]:
     return _parts(files, logits)
 
 
-def row_files(files: pd.DataFrame, reals_from: str = "") -> Iterator[RowFiles]:
-    """The files of every row of the table.
+def row_files(files: pd.DataFrame, reals_from: str = "") -> Iterator[tuple[TableRow, pd.DataFrame]]:
+    """Every row of the table with its files.
 
-    Datasets (and sides of their split) come in the order they are first met; within one each method
-    by name, then all of them; where there is one method its row is that of all.
+    Datasets (and their splits) come in the order they are first met; within one each method by
+    name, then all of them; where there is one method its row is that of all.
 
     Args:
         files: a scores frame, or any frame with its columns dataset, split and method.
-        reals_from: dataset whose reals, of the same side, replace those of every dataset; it makes
-            no row itself unless it has forgeries. Empty = each dataset's own.
+        reals_from: dataset whose real files, of the same split, replace those of every dataset; it
+            makes no row itself unless it has forgeries. Empty = each dataset's own.
 
     Raises:
-        ValueError: ``reals_from`` has no reals on a side that has forgeries.
+        ValueError: ``reals_from`` has no real files in a split that has forgeries.
     """
-    for dataset, block in _blocks(files, reals_from):
-        forgeries = sorted({*block["method"]} - {REAL_METHOD})
-        if len(forgeries) == 1:
-            yield RowFiles(dataset, forgeries[0], True, block)
-            continue
-        for method in forgeries:
-            yield RowFiles(
-                dataset, method, False, block[block["method"].isin([method, REAL_METHOD])]
-            )
-        yield RowFiles(dataset, ALL_METHODS, True, block)
-
-
-def _blocks(files: pd.DataFrame, reals_from: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each dataset and side of its split, with the reals it is set against."""
     for dataset, split in dict.fromkeys(zip(files["dataset"], files["split"], strict=True)):
-        of_side = files[files["split"] == split]
-        own = of_side[of_side["dataset"] == dataset]
-        if not reals_from:
-            yield dataset, own
+        of_split = files[files["split"] == split]
+        block = of_split[of_split["dataset"] == dataset]
+        if reals_from:
+            fakes = block[block["method"] != REAL_METHOD]
+            is_real = (of_split["dataset"] == reals_from) & (of_split["method"] == REAL_METHOD)
+            if not len(fakes):
+                continue
+            if not is_real.any():
+                raise ValueError(
+                    f"{dataset}: its forgeries are to be set against real files of "
+                    f"{reals_from!r}, of which there are none in the split {split!r}; score that "
+                    "dataset along with it"
+                )
+            block = pd.concat([of_split[is_real], fakes])
+        row = TableRow(dataset=dataset, split=split, method=ALL_METHODS, is_pooled=True)
+        methods = forgeries(block)
+        if len(methods) == 1:
+            yield replace(row, method=methods[0]), block
             continue
-        fakes = own[own["method"] != REAL_METHOD]
-        is_real = (of_side["dataset"] == reals_from) & (of_side["method"] == REAL_METHOD)
-        if len(fakes) and not is_real.any():
-            raise ValueError(
-                f"{dataset}: its forgeries are to be set against reals of {reals_from!r}, of which "
-                f"there are none on side {split!r}; score that dataset along with it"
-            )
-        if len(fakes):
-            yield dataset, pd.concat([of_side[is_real], fakes])
+        for method in methods:
+            yield replace(row, method=method, is_pooled=False), against_reals(block, method)
+        yield row, block
+
+
+def forgeries(files: pd.DataFrame) -> list[str]:
+    """Forgery methods of the files, by name."""
+    return sorted({*files["method"]} - {REAL_METHOD})
+
+
+def against_reals(files: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The forgeries of one method and all real files."""
+    return files[files["method"].isin([method, REAL_METHOD])]
 
 
 def _parts(files: pd.DataFrame, parts: list[FloatArray]) -> tuple[IntArray, FloatArray]:
@@ -224,12 +207,7 @@ def _pool_file(rows: Sequence[ClipScore], pooling: Pooling) -> PooledFile:
             probability = None
     numbers: list[Any] = [(row.start_frame, row.num_frames, row.logit) for row in of_windows]
     return PooledFile(
-        sample_id=first.sample_id,
-        label=first.label,
-        dataset=first.dataset,
-        method=first.method,
-        split=first.split,
-        group=first.group,
+        *(first.sample_id, first.label, first.dataset, first.method, first.split, first.group),
         logit=logit,
         probability=probability,
         reason="" if of_windows else first.status,

@@ -1,23 +1,28 @@
 """The scores file: one row per scored window, and one row with a reason for every unscored file.
 
-All numbers of a report are computed from these rows alone; the head says what made them. Label 1 =
-fake, 0 = real; a probability is always P(fake).
+All numbers of a report are computed from these rows alone; the head says what made them, and so
+which files may stand in one table. Label 1 = fake, 0 = real; a probability is always P(fake).
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal, TypeVar, get_args
 
 from avkd import durable
-from avkd.reporting.scores_head import ScoresHead
+from avkd.metrics.pooling import RULES, Pooling
 
+Scorer = Literal["detector", "av_agreement", "table"]
+Row = TypeVar("Row")
 SCORES = "scores"
 """Folder of the score files within the ``--out`` folder of an evaluation."""
 OK = "ok"
@@ -30,8 +35,129 @@ _CONVENTION = "label 1 = fake, 0 = real; probability = P(fake); logit = raw scor
 _TRAILER = re.compile(r"# end; (\d+) rows")
 _HEAD_LINES = 2  # before the names of the columns
 _BOM = b"\xef\xbb\xbf"  # editors put it there
-# Names of files on disk need not be valid UTF-8; Python carries the odd bytes as surrogates.
-_UNDECODABLE = "surrogatepass"
+UNDECODABLE = "surrogatepass"
+"""How names are written: on disk they need not be valid UTF-8, and Python carries the odd bytes as
+surrogates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoresHead:
+    """What made the scores of one dataset; stands at the head of their file.
+
+    Raises:
+        ValueError: a field is no text, or there is no such scorer or pooling.
+    """
+
+    model: str
+    """Model file, for the reader."""
+    model_fingerprint: str
+    """Digest of the model file."""
+    scorer: Scorer
+    """``detector``, ``av_agreement`` of a stage-one model, or ``table``: nothing is known of it."""
+    preprocessing: str
+    """Digest of what made the crops; their perturbation stands apart."""
+    preprocessing_text: str
+    """The same settings in words."""
+    perturbation: str = ""
+    """What was done to the frames before their faces were cut out; empty = nothing."""
+    windows: str
+    """Which parts of a file were looked at."""
+    pooling: Pooling
+    """Rule that makes one score of a file's windows."""
+    protocol: str = ""
+    """Name of the protocol; empty = none."""
+    protocol_fingerprint: str = ""
+    """Digest of all that the protocol says; empty = none."""
+    reals_from: str = ""
+    """Dataset whose real files the forgeries are set against; empty = each dataset's own."""
+    avkd_version: str
+    """Version that wrote the file."""
+    command: str
+    """Command line that gives the same scores."""
+    date: str
+    """Day of the scoring, ISO 8601."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if not isinstance(getattr(self, field.name), str):
+                raise ValueError(f"{field.name} is {getattr(self, field.name)!r}, not a text")
+        if self.scorer not in get_args(Scorer):
+            raise ValueError(f"scorer {self.scorer!r} is none of {', '.join(get_args(Scorer))}")
+        if self.pooling not in RULES:
+            raise ValueError(f"pooling {self.pooling!r} is none of {', '.join(RULES)}")
+
+    def to_json(self) -> str:
+        """One line of ASCII that `from_json` reads back, odd characters of names included."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=True, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ScoresHead:
+        """The head that ``text`` holds.
+
+        Raises:
+            ValueError: it is no JSON, or a field is missing, unknown or no text.
+        """
+        values = json.loads(text)
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or values.keys() != names:
+            differing = sorted(names ^ set(values)) if isinstance(values, dict) else "all of it"
+            raise ValueError(f"the head is not what this avkd writes: {differing}")
+        return cls(**values)
+
+
+_SCORE_AGAIN = "score them again with one `avkd evaluate`, or keep them in folders of their own"
+_CROPS_CURE = (
+    "prepare both alike, keep them in folders of their own, or allow it: --mixed_preprocessing true"
+)
+# Rows of one table must agree in these.
+_OF_ONE_TABLE = {
+    "model_fingerprint": ("the model file", _SCORE_AGAIN),
+    "scorer": ("the scorer", _SCORE_AGAIN),
+    "windows": ("the windows", _SCORE_AGAIN),
+    "pooling": ("the pooling", _SCORE_AGAIN),
+    "protocol_fingerprint": ("the protocol", _SCORE_AGAIN),
+    "preprocessing": ("the preprocessing of the crops", _CROPS_CURE),
+    "perturbation": ("the perturbation of the frames", _CROPS_CURE),
+}
+_OF_CROPS = ("preprocessing", "perturbation")  # all that a comparison of models must agree in
+_IN_WORDS = {"preprocessing": "preprocessing_text", "protocol_fingerprint": "protocol"}
+
+
+def check_heads(
+    heads: Mapping[str, ScoresHead], *, mixed_preprocessing: bool, are_models: bool = False
+) -> str:
+    """Refuse to put scores into one table, or models into one comparison, that do not compare.
+
+    Args:
+        heads: by what the reader knows them as: a score file, a corpus, a model.
+        mixed_preprocessing: allow other crops and perturbations; nothing else can be allowed.
+        are_models: they are of different models on one dataset: only the crops must be the same,
+            for scorer, windows and pooling belong to a detector as its makers use it.
+
+    Returns:
+        The sentence that the report must carry where mixing was allowed and happened; else empty.
+
+    Raises:
+        ValueError: names two of them, what differs, and the cure.
+    """
+    (first, expected), *others = heads.items()
+    mixed = ""
+    for other, found in others:
+        for name in _OF_CROPS if are_models else _OF_ONE_TABLE:
+            if getattr(found, name) == getattr(expected, name):
+                continue
+            words = _IN_WORDS.get(name, name)
+            what, cure = _OF_ONE_TABLE[name]
+            difference = (
+                f"{what} differs: {getattr(expected, words) or 'none'!r} for {first}, "
+                f"{getattr(found, words) or 'none'!r} for {other}"
+            )
+            if not mixed_preprocessing or name not in _OF_CROPS:
+                raise ValueError(f"{difference}; {cure}")
+            mixed = mixed or difference
+    if not mixed:
+        return ""
+    return f"Mixed on request (--mixed_preprocessing), so the rows do not compare: {mixed}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)  # slots: there may be a million
@@ -51,7 +177,7 @@ class ClipScore:
     method: str
     """Forgery method; ``real`` for real files."""
     split: str
-    """Side of the split; empty if none."""
+    """Split; empty if none."""
     window: int = NO_WINDOW
     """Window of the file from 0; -1 when no window of the file was scored."""
     start_frame: int = 0
@@ -71,10 +197,7 @@ class ClipScore:
     """What is resampled together in intervals, e.g. the identity; empty = not known."""
 
     def __post_init__(self) -> None:
-        if self.label not in (0, 1):
-            raise ValueError(f"{self.sample_id}: label {self.label!r} is neither 0 (real) nor 1")
-        if (self.method == REAL_METHOD) != (self.label == 0):
-            raise ValueError(f"{self.sample_id}: method {self.method!r} with label {self.label}")
+        check_label(self.sample_id, self.label, self.method)
         if not self.status:
             raise ValueError(f"{self.sample_id}: status is empty; say {OK!r} or the reason")
         if self.is_scored:
@@ -97,8 +220,14 @@ class ClipScore:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipScore))
-_INTEGERS = ("label", "window", "start_frame", "num_frames")
-_FLOATS = ("logit", "probability")
+
+
+def check_label(sample_id: str, label: object, method: str) -> None:
+    """Refuse a label that is none, or that its forgery method contradicts, with a ValueError."""
+    if label not in (0, 1):
+        raise ValueError(f"{sample_id}: label {label!r} is neither 0 (real) nor 1")
+    if (method == REAL_METHOD) != (label == 0):
+        raise ValueError(f"{sample_id}: method {method!r} with label {label}")
 
 
 def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> None:
@@ -108,28 +237,47 @@ def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> N
     as JSON, the third names the columns; the last is a comment with the number of rows, so that a
     file cut short is noticed.
     """
-    num_rows = 0
+    first = f"# {_FORMAT}; {_CONVENTION}\n# {head.to_json()}\n"
+    write_rows(path, first, COLUMNS, map(attrgetter(*COLUMNS), scores), last="# end; {} rows\n")
+
+
+def write_rows(
+    path: Path, first: str, columns: Sequence[str], rows: Iterable[Sequence[object]], last: str = ""
+) -> None:
+    """Write rows as CSV atomically, one by one, between a first and a last text.
+
+    Args:
+        path: of the file.
+        first: stands before the names of the columns.
+        columns: their names.
+        rows: cells, of which None is an empty one.
+        last: stands after them; ``{}`` in it is their number.
+    """
+    number = 0
     with (
         durable.replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors=_UNDECODABLE, newline="") as file,
+        temporary.open("w", encoding="utf-8", errors=UNDECODABLE, newline="") as file,
     ):
-        file.write(f"# {_FORMAT}; {_CONVENTION}\n# {head.to_json()}\n")
+        file.write(first)
         # Every text is quoted: a name may hold a lone carriage return.
         writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-        writer.writerow(COLUMNS)
-        for row in scores:
-            writer.writerow([_cell(row, column) for column in COLUMNS])
-            num_rows += 1
-        file.write(f"# end; {num_rows} rows\n")
+        writer.writerow(columns)
+        for row in rows:
+            writer.writerow(map(_cell, row))
+            number += 1
+        file.write(last.format(number))
+
+
+def _cell(value: object) -> str | int | float:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Integral):
+        return int(value)
+    return float(value)  # type: ignore[arg-type]  # csv writes repr(float): lossless
 
 
 def read_scores(path: Path) -> tuple[ClipScore, ...]:
-    """All rows of a scores file at once.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: as `iter_scores`.
-    """
+    """All rows of a scores file at once; errors as of `iter_scores`."""
     return tuple(iter_scores(path)[1])
 
 
@@ -158,7 +306,6 @@ def read_head(path: Path) -> ScoresHead:
 
 
 def _read_head(path: Path, file: BinaryIO) -> ScoresHead:
-    """Read the lines before the names of the columns."""
     first, second = (file.readline().removeprefix(_BOM).rstrip(b"\r\n") for _ in range(_HEAD_LINES))
     if first.startswith(f"# {_WITHOUT_HEAD};".encode()):
         raise ValueError(
@@ -177,7 +324,7 @@ def _rows(path: Path) -> Iterator[ClipScore]:
     with path.open("rb") as file:
         _read_head(path, file)
         # Lines end at \n alone here, so a lone \r in a name ends none.
-        reader = csv.reader(line.decode("utf-8", _UNDECODABLE) for line in file)
+        reader = csv.reader(line.decode("utf-8", UNDECODABLE) for line in file)
         line, num_rows = _HEAD_LINES + 1, 0
         try:
             if tuple(next(reader, ())) != COLUMNS:
@@ -187,7 +334,7 @@ def _rows(path: Path) -> Iterator[ClipScore]:
                 if len(cells) == 1 and (announced := _TRAILER.fullmatch(cells[0])):
                     _check_complete(path, num_rows, announced[1], next(reader, None))
                     return
-                yield _parse(path, line, cells)
+                yield parse_row(ClipScore, COLUMNS, cells, _READERS, f"{path}, line {line}")
                 num_rows += 1
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{path}, line {reader.line_num + _HEAD_LINES}: {error}") from error
@@ -202,21 +349,31 @@ def _check_complete(path: Path, num_rows: int, announced: str, more: list[str] |
         )
 
 
-def _cell(row: ClipScore, column: str) -> str | int | float:
-    value = getattr(row, column)
-    if value is None:
-        return ""
-    return float(value) if column in _FLOATS else value  # csv writes repr(float): lossless
+def number_or_none(cell: str) -> float | None:
+    """The number of a cell; None of an empty one."""
+    return float(cell) if cell else None
 
 
-def _parse(path: Path, line: int, cells: Sequence[str]) -> ClipScore:
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("label", "window", "start_frame", "num_frames"), int),
+    **dict.fromkeys(("logit", "probability"), number_or_none),
+}
+
+
+def parse_row(
+    kind: Callable[..., Row],
+    columns: Sequence[str],
+    cells: Sequence[str],
+    readers: Mapping[str, Callable[[str], Any]],
+    where: str,
+) -> Row:
+    """The record that CSV cells hold; ``readers`` make values of those that are no texts.
+
+    Raises:
+        ValueError: a cell cannot be read, or the record refuses its fields; tells ``where``.
+    """
     try:
-        row: dict[str, str | int | float | None] = dict(zip(COLUMNS, cells, strict=True))
-        for column, cell in zip(COLUMNS, cells, strict=True):
-            if column in _INTEGERS:
-                row[column] = int(cell)
-            elif column in _FLOATS:
-                row[column] = float(cell) if cell else None
-        return ClipScore(**row)  # type: ignore[arg-type]
+        named = zip(columns, cells, strict=True)
+        return kind(**{name: readers.get(name, str)(cell) for name, cell in named})
     except ValueError as error:
-        raise ValueError(f"{path}, line {line}: {error}") from error
+        raise ValueError(f"{where}: {error}") from error

@@ -1,17 +1,16 @@
-"""The shortcut audit: do facts that say nothing of a forgery tell fakes from reals all the same?
+"""The shortcut audit: do facts that say nothing of a forgery tell fake files from real ones?
 
 For each row of the table, probes that see such facts only (`shortcut_probe`) are set against the
-labels; where one is a shortcut, the detector is tested once more on pairs of a real and a fake that
-agree on it.
+labels; where one is a shortcut, the detector is tested once more on pairs of a real and a fake file
+that agree on it.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,12 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from avkd.metrics import ranking
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Metric, Resampling
 from avkd.metrics.paired import holm
-from avkd.metrics.ranking import Metric
 from avkd.reporting import score_frame, shortcut_probe
 from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.nuisance_facts import FileFacts, read_folder
-from avkd.reporting.score_frame import PooledFile, RowFiles
+from avkd.reporting.score_frame import TableRow
 from avkd.reporting.shortcut_probe import BITS_PER_PIXEL, FactColumns
 
 WORTH_A_WARNING = 0.6
@@ -55,16 +53,16 @@ _NO_AUDIT = Metric(None, "no audit")
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How well one fact, a family of facts, or all of them tell fakes from reals."""
+    """How well one fact, a family of facts, or all of them tell fake from real files."""
 
     name: str
     """The fact as `nuisance_facts` calls it, a name of `FAMILIES`, or `ALL_FACTS`."""
     facts: tuple[str, ...]
     """What the probe saw; one fact alone is tried on the files where it is known."""
     usual_real: str = ""
-    """Median, or the commonest value with its share, of the reals; empty for several facts."""
+    """Median, or the commonest value with its share, of the real files; empty for several facts."""
     usual_fake: str = ""
-    """The same of the fakes."""
+    """The same of the fake files."""
     auc: Metric = _NO_AUDIT
     """Of its cross-fitted log-odds; one half = it knows nothing."""
     interval: Interval | None = None
@@ -106,13 +104,9 @@ class Matched:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowAudit:
+class RowAudit(TableRow):
     """The audit of one row of the table."""
 
-    dataset: str
-    split: str
-    method: str
-    is_pooled: bool
     num_real: int
     """Real files looked at: scored, with facts."""
     num_fake: int
@@ -128,7 +122,7 @@ class RowAudit:
     detector_auc: Metric = _NO_AUDIT
     """Of the detector on the files looked at."""
     follows: tuple[Metric, Metric] = (_NO_AUDIT, _NO_AUDIT)
-    """Spearman's correlation, among reals and among fakes, of the detector's score with the
+    """Spearman's correlation, among real and among fake files, of the detector's score with the
     log-odds by the facts found (all facts, where none was)."""
     matched: Matched | None = None
     """None where no shortcut was found."""
@@ -138,11 +132,6 @@ class RowAudit:
         """The shortcuts, strongest first."""
         found = [probe for probe in self.probes if probe.is_shortcut]
         return tuple(sorted(found, key=lambda probe: -(probe.auc.value or 0.0)))
-
-    @property
-    def dataset_title(self) -> str:
-        """The dataset, with its split where it has one."""
-        return f"{self.dataset} ({self.split})" if self.split else self.dataset
 
 
 def p_value(area: float, error: float, num_real: int, num_fake: int) -> float:
@@ -190,64 +179,68 @@ def audit(
     Args:
         files: scores frame of any number of datasets.
         facts: what is known of them; files without facts are counted and left out.
-        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
+        reals_from: dataset whose real files forgeries are set against; empty = each its own.
         resamples: bootstrap draws behind each interval.
         seed: of the folds, the draws, and which files are looked at where there are too many.
 
     Raises:
         ValueError: scores and facts disagree on what a file is; or as `score_frame.row_files`.
     """
-    known = {(row.dataset, row.sample_id): row for row in facts if row.is_known}
-    for file in score_frame.records(files):
-        _check_same_file(file, known.get((file.dataset, file.sample_id)))
+    known = {(row.dataset, row.sample_id): row for row in facts if row.facts}
+    for file in files.itertuples():
+        told = known.get((file.dataset, file.sample_id))
+        for field in ("label", "method", "split") if told is not None else ():
+            if getattr(file, field) != getattr(told, field):
+                raise ValueError(
+                    f"{file.sample_id} of {file.dataset}: {field} is {getattr(file, field)!r} in "
+                    f"its scores and {getattr(told, field)!r} in its facts; evaluate again"
+                )
     return tuple(
-        _audit_row(row, known, resamples, seed) for row in score_frame.row_files(files, reals_from)
+        _audit_row(row, of_row, known, resamples, seed)
+        for row, of_row in score_frame.row_files(files, reals_from)
     )
-
-
-def _check_same_file(file: PooledFile, facts: FileFacts | None) -> None:
-    for field in ("label", "method", "split") if facts is not None else ():
-        if getattr(file, field) != getattr(facts, field):
-            raise ValueError(
-                f"{file.sample_id} of {file.dataset}: {field} is {getattr(file, field)!r} in its "
-                f"scores and {getattr(facts, field)!r} in its facts; evaluate again"
-            )
 
 
 def _audit_row(
-    row: RowFiles, known: dict[tuple[str, str], FileFacts], resamples: int, seed: int
+    row: TableRow,
+    files: pd.DataFrame,
+    known: dict[tuple[str, str], FileFacts],
+    resamples: int,
+    seed: int,
 ) -> RowAudit:
-    scored = score_frame.records(score_frame.scored(row.files))
-    with_facts = [file for file in scored if (file.dataset, file.sample_id) in known]
-    chosen = _drawn(with_facts, seed)
-    counts = Counter(file.label for file in chosen)
+    scored = score_frame.scored(files)
+    keys = zip(scored["dataset"], scored["sample_id"], strict=True)
+    with_facts = scored.assign(facts=[known.get(key) for key in keys]).dropna(subset="facts")
+    labels = with_facts["label"].to_numpy()
+    random = np.random.default_rng(seed)
+    drawn = [random.permutation(np.flatnonzero(labels == k))[:MOST_FILES] for k in (0, 1)]
+    chosen = with_facts.iloc[np.sort(np.concatenate(drawn))]
+    num_real, num_fake = map(len, drawn)
     audited = RowAudit(
-        dataset=row.dataset,
-        split=row.files["split"].iloc[0],
-        method=row.method,
-        is_pooled=row.is_pooled,
-        num_real=counts[0],
-        num_fake=counts[1],
+        **vars(row),
+        num_real=num_real,
+        num_fake=num_fake,
         num_without_facts=len(scored) - len(with_facts),
         num_left_out=len(with_facts) - len(chosen),
     )
-    if not with_facts:
-        return dataclasses.replace(audited, reason="nothing is known of its files but their scores")
-    if min(counts[0], counts[1]) < LEAST_FILES:
-        few = f"{counts[0]} reals and {counts[1]} fakes with facts; it takes {LEAST_FILES} of each"
-        return dataclasses.replace(audited, reason=few)
-    facts = [known[file.dataset, file.sample_id] for file in chosen]
-    labels = np.array([file.label for file in chosen], dtype=np.int64)
+    if not len(with_facts):
+        return replace(audited, reason="nothing is known of its files but their scores")
+    if min(num_real, num_fake) < LEAST_FILES:
+        few = (
+            f"{num_real} real and {num_fake} fake files with facts; it takes {LEAST_FILES} of each"
+        )
+        return replace(audited, reason=few)
+    labels, logits = score_frame.labels_and_logits(chosen)
+    facts = chosen["facts"].tolist()
     linked = shortcut_probe.linked_groups(facts)
     folds = shortcut_probe.folds_of(labels, linked, seed=seed)
     if folds is None:
         few = "its files all belong together: there is no other group to try a probe on"
-        return dataclasses.replace(audited, reason=few)
-    groups = [file.group for file in chosen]
+        return replace(audited, reason=few)
     auditor = _Auditor(
         labels=labels,
-        logits=np.array([file.logit for file in chosen], dtype=np.float64),
-        groups=np.array(groups) if all(groups) else None,
+        logits=logits,
+        groups=score_frame.groups_of(chosen),
         linked=linked,
         folds=folds,
         columns=shortcut_probe.fact_columns(facts),
@@ -255,16 +248,6 @@ def _audit_row(
         seed=seed,
     )
     return auditor.audited(audited)
-
-
-def _drawn(files: Sequence[PooledFile], seed: int) -> list[PooledFile]:
-    """At most `MOST_FILES` of each class, in their old order."""
-    random = np.random.default_rng(seed)
-    kept: set[int] = set()
-    for label in (0, 1):
-        places = [place for place, file in enumerate(files) if file.label == label]
-        kept.update(random.permutation(places)[:MOST_FILES].tolist())
-    return [files[place] for place in sorted(kept)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -288,7 +271,7 @@ class _Auditor:
         suspects = self._suspects(probes)
         columns = {name: self.columns[name] for name in suspects or self.columns}
         log_odds = shortcut_probe.out_of_fold(columns, self.labels, self.folds)
-        return dataclasses.replace(
+        return replace(
             row,
             probes=probes,
             detector_auc=ranking.auc(self.labels, self.logits),
@@ -305,8 +288,7 @@ class _Auditor:
         probes = [self._probe(name, facts) for name, facts in sets.items()]
         corrected = holm([probe.p_value for probe in probes])
         return tuple(
-            dataclasses.replace(probe, holm_p_value=p)
-            for probe, p in zip(probes, corrected, strict=True)
+            replace(probe, holm_p_value=p) for probe, p in zip(probes, corrected, strict=True)
         )
 
     def _probe(self, name: str, facts: tuple[str, ...]) -> Probe:
@@ -316,21 +298,21 @@ class _Auditor:
         if len(facts) == 1:
             chosen = np.flatnonzero(shortcut_probe.is_known(columns[name]))
             usual = [_usual(columns[name][self.labels == label]) for label in (0, 1)]
-            probe = dataclasses.replace(probe, usual_real=usual[0], usual_fake=usual[1])
+            probe = replace(probe, usual_real=usual[0], usual_fake=usual[1])
         labels = self.labels[chosen]
         num_real, num_fake = int(np.sum(labels == 0)), int(np.sum(labels == 1))
         if min(num_real, num_fake) < LEAST_FILES:
-            few = Metric(None, f"known of fewer than {LEAST_FILES} reals or fakes")
-            return dataclasses.replace(probe, auc=few)
+            few = Metric(None, f"known of fewer than {LEAST_FILES} real or fake files")
+            return replace(probe, auc=few)
         known = {fact: column[chosen] for fact, column in columns.items()}
         log_odds = shortcut_probe.out_of_fold(known, labels, self.folds[chosen])
         area = ranking.auc(labels, log_odds)
         assert area.value is not None
         if area.value <= WORTH_A_WARNING:
-            return dataclasses.replace(probe, auc=area, p_value=1.0)
+            return replace(probe, auc=area, p_value=1.0)
         interval, error = self._interval(log_odds, chosen)
         chance = p_value(area.value, error, num_real, num_fake)
-        return dataclasses.replace(probe, auc=area, interval=interval, p_value=chance)
+        return replace(probe, auc=area, interval=interval, p_value=chance)
 
     def _interval(self, scores: FloatArray, chosen: IntArray) -> tuple[Interval, float]:
         """Of the AUC of (C,) scores of the chosen files, and the standard error of that AUC."""
@@ -369,14 +351,19 @@ class _Auditor:
         pairs = shortcut_probe.matched_pairs(self.labels, log_odds, strata)
         probe_auc = detector_auc = Metric(
             None,
-            f"of the pairs of a real and a fake {len(pairs)} agree, and it takes {LEAST_FILES}",
+            f"{len(pairs)} pairs of a real and a fake file agree, and it takes {LEAST_FILES}",
         )
         interval: Interval | None = None
         if len(pairs) >= LEAST_FILES:
             chosen = np.sort(pairs.reshape(-1))
             interval, _ = self._interval(self.logits[chosen], chosen)
-            probe_auc = self._probe_of_pairs(columns, chosen)
-            detector_auc = ranking.auc(self.labels[chosen], self.logits[chosen])
+            labels = self.labels[chosen]
+            folds = shortcut_probe.folds_of(labels, self.linked[chosen], seed=self.seed)
+            probe_auc = Metric(None, "the pairs all belong together: no other group to try it on")
+            if folds is not None:
+                left = {name: column[chosen] for name, column in columns.items()}
+                probe_auc = ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))
+            detector_auc = ranking.auc(labels, self.logits[chosen])
         return Matched(
             on=tuple(columns),
             num_pairs=len(pairs),
@@ -384,15 +371,6 @@ class _Auditor:
             detector_auc=detector_auc,
             detector_interval=interval,
         )
-
-    def _probe_of_pairs(self, columns: FactColumns, chosen: IntArray) -> Metric:
-        """Whether a probe made of the pairs alone still finds something in what they agree on."""
-        labels = self.labels[chosen]
-        folds = shortcut_probe.folds_of(labels, self.linked[chosen], seed=self.seed)
-        if folds is None:
-            return Metric(None, "the pairs all belong together: no other group to try it on")
-        left = {name: column[chosen] for name, column in columns.items()}
-        return ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))
 
 
 def _usual(column: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""A small probe that tells fakes from reals by facts which say nothing of a forgery.
+"""A small probe that tells fake from real files by facts which say nothing of a forgery.
 
 Additive logistic regression on ranks, bins and categories, cross-fitted: each file is judged by a
 probe that saw neither it nor any file of its group. Letters: N files.
@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from avkd.metrics.bootstrap import FloatArray, IntArray
-from avkd.reporting.nuisance_facts import NAMES, FileFacts
+from avkd.reporting.nuisance_facts import KINDS, FileFacts
 
 BITS_PER_PIXEL = "bits_per_pixel"
 """A fact made of others: bit rate over width, height and frame rate."""
@@ -41,8 +41,10 @@ FactColumns = Mapping[str, FloatArray | TextArray]
 def fact_columns(facts: Sequence[FileFacts]) -> FactColumns:
     """Facts that are known of some file and not the same for all of them."""
     columns: dict[str, FloatArray | TextArray] = {}
-    for name in (*NAMES, BITS_PER_PIXEL):
-        values = [_bits_per_pixel(f) if name == BITS_PER_PIXEL else getattr(f, name) for f in facts]
+    for name in (*KINDS, BITS_PER_PIXEL):
+        values = [
+            _bits_per_pixel(f) if name == BITS_PER_PIXEL else f.facts.get(name) for f in facts
+        ]
         known = {value for value in values if value is not None}
         if not known or len({*values}) < 2:
             continue
@@ -99,7 +101,7 @@ def folds_of(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray | Non
 def out_of_fold(columns: FactColumns, labels: IntArray, fold_of_file: IntArray) -> FloatArray:
     """(N,) log-odds of being fake by the facts alone, each by a probe of the other folds.
 
-    Both classes weigh the same, so that a fold with more fakes does not look more real: with
+    Both classes weigh the same, so that a fold with more fake files does not look more real: with
     little to learn from, cross-fitted areas lie a little below one half, never above.
 
     Args:
@@ -133,7 +135,7 @@ def matched_pairs(labels: IntArray, log_odds: FloatArray, strata: IntArray) -> I
         strata: (N,) pairs are made within one stratum only.
 
     Returns:
-        (P, 2) index of the real and of the fake of each pair, in the order of the reals.
+        (P, 2) index of the real and of the fake of each pair, in the order of the real files.
     """
     # Both classes weigh the same.
     caliper = CALIPER * np.sqrt(np.mean([np.var(log_odds[labels == k]) for k in (0, 1)]))
@@ -149,8 +151,8 @@ def matched_pairs(labels: IntArray, log_odds: FloatArray, strata: IntArray) -> I
 
 
 def _bits_per_pixel(facts: FileFacts) -> float | None:
-    parts = facts.bit_rate, facts.width, facts.height, facts.frames_per_second
-    rate, *sizes = (part or 0.0 for part in parts)
+    names = ("bit_rate", "width", "height", "frames_per_second")
+    rate, *sizes = (float(facts.facts.get(name, 0.0)) for name in names)
     return rate / float(np.prod(sizes)) if rate and all(sizes) else None
 
 

@@ -6,9 +6,9 @@ rows are marked and warnings stand with the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from avkd.reporting.csv_cells import Cell
+from avkd.metrics.bootstrap import Metric
 from avkd.reporting.page import Section
 from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
@@ -20,7 +20,16 @@ from avkd.reporting.shortcut_audit import (
     RowAudit,
 )
 from avkd.reporting.shortcut_probe import CALIPER
-from avkd.reporting.tables import NOT_DEFINED, Table, percent, plain, with_interval
+from avkd.reporting.tables import (
+    NOT_DEFINED,
+    Cell,
+    Table,
+    by_reason,
+    percent,
+    plain,
+    with_ends,
+    with_interval,
+)
 
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"
@@ -35,20 +44,7 @@ _PERCENT = round(100 * WORTH_A_WARNING)
 
 def marks(audits: Sequence[RowAudit]) -> dict[tuple[str, str, str], str]:
     """What stands beside the AUC of each row with a shortcut, by dataset, split and method."""
-    return {(a.dataset, a.split, a.method): MARK for a in audits if a.found}
-
-
-def in_order(
-    audits: Sequence[RowAudit], rows: Iterable[tuple[str, str, str]]
-) -> tuple[RowAudit, ...]:
-    """The audits in the order of the table's rows, given by dataset, split and method."""
-    place = {row: number for number, row in enumerate(rows)}
-    last = len(place)
-    return tuple(
-        sorted(
-            audits, key=lambda audit: place.get((audit.dataset, audit.split, audit.method), last)
-        )
-    )
+    return {audit.key: MARK for audit in audits if audit.found}
 
 
 def warnings(audits: Sequence[RowAudit]) -> tuple[str, ...]:
@@ -56,10 +52,7 @@ def warnings(audits: Sequence[RowAudit]) -> tuple[str, ...]:
     if not audits:
         return (NO_FACTS,)
     said = [_warning(audit) for audit in audits if audit.found]
-    reasons: dict[str, list[str]] = {}
-    for audit in audits:
-        if audit.reason:
-            reasons.setdefault(audit.reason, []).append(_name(audit))
+    reasons = by_reason((audit.reason, _name(audit)) for audit in audits)
     said += [f"No shortcut audit of {', '.join(of)}: {why}." for why, of in reasons.items()]
     return tuple(said)
 
@@ -68,7 +61,7 @@ def to_text(audits: Sequence[RowAudit]) -> str:
     """What must not be overlooked, for a terminal: plain lines, or that nothing was found."""
     if lines := warnings(audits):
         return "\n".join(f"shortcut audit: {line}" for line in lines)
-    return "shortcut audit: no fact beside the face tells fakes from reals"
+    return "shortcut audit: no fact beside the face tells fake files from real ones"
 
 
 def section(audits: Sequence[RowAudit]) -> Section:
@@ -79,7 +72,7 @@ def section(audits: Sequence[RowAudit]) -> Section:
     if found:
         lines = [_found_row(audit, probe) for audit, probe in found]
         tables.append(Table.of_lines(lines, num_texts=5, caption="Every shortcut found"))
-    clean = "In no row do facts beside the face tell fakes from reals."
+    clean = "In no row do facts beside the face tell fake files from real ones."
     return Section(
         title=TITLE,
         warnings=warnings(audits),
@@ -105,14 +98,18 @@ _NOTES = (
     f"50 % and p, corrected for all probes of the row (Holm), is below {FALSE_ALARM_LEVEL:g}. "
     "Intervals are made as those of the detector, and only above "
     f"{_PERCENT} %. A shortcut that is not listed here may still be there.",
-    "Matched pairs: a real and a fake that agree on the shortcuts found (exactly on words, within "
-    f"{CALIPER:g} standard deviations of the probe's log-odds on numbers), so that their AUC "
-    "cannot come from those. A probe made anew of the pairs should be near or below 50 %. At "
+    "Matched pairs: a real and a fake file that agree on the shortcuts found (exactly on words, "
+    f"within {CALIPER:g} standard deviations of the probe's log-odds on numbers), so that their "
+    "AUC cannot come from those. A probe made anew of the pairs should be near or below 50 %. At "
     f"least {LEAST_FILES} pairs are needed.",
     "Detector follows the facts: Spearman's correlation of its score with the log-odds of the "
     "probe, within a class; near 0 for a detector that does not look at them.",
     f"At most {MOST_FILES} files of a class are looked at, drawn by the seed. Facts are those of "
     "the source files, also where a perturbation was applied.",
+)
+_OF_ROW = (
+    *("dataset", "split", "method", "is_pooled"),
+    *("num_real", "num_fake", "num_without_facts", "num_left_out", "reason"),
 )
 _WORDS = {
     "duration_seconds": "length in seconds",
@@ -144,7 +141,9 @@ def _warning(audit: RowAudit) -> str:
     more = len(audit.found) - len(named)
     named += [f"{more} more"] if more else []
     assert audit.matched is not None
-    told = f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fakes from reals."
+    told = (
+        f"{_name(audit)}: without a look at the face, {'; '.join(named)} tell fake from real files."
+    )
     if (audit.detector_auc.value or 0.0) <= 0.5:
         return f"{told} The detector's AUC of {percent(audit.detector_auc)} % is not above chance."
     return (
@@ -157,7 +156,7 @@ def _finding(probe: Probe) -> str:
     assert probe.interval is not None
     usual = ""
     if probe.usual_real or probe.usual_fake:
-        usual = f", reals {probe.usual_real}, fakes {probe.usual_fake}"
+        usual = f", real files {probe.usual_real}, fake files {probe.usual_fake}"
     return f"{_words(probe.name)} (AUC {with_interval(probe.auc, probe.interval)} %{usual})"
 
 
@@ -191,7 +190,7 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
     return {
         "Dataset": audit.dataset_title,
         "Forgery": f"{audit.method} {MARK}" if audit.found else audit.method,
-        "Files looked at": f"{audit.num_real} reals, {audit.num_fake} fakes{unknown}",
+        "Files looked at": f"{audit.num_real} real, {audit.num_fake} fake{unknown}",
         "Best single fact": "-" if best is None else _words(best.name),
         "its AUC %": "-" if best is None else percent(best.auc),
         "AUC % of all facts": "-" if whole is None else percent(whole.auc),
@@ -199,8 +198,8 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
         "Matched pairs": pairs[0],
         "AUC % of a probe of the pairs": pairs[1],
         "Detector AUC % on the pairs [95 % interval]": pairs[2],
-        "Detector follows the facts: reals": plain(audit.follows[0]),
-        "fakes": plain(audit.follows[1]),
+        "Detector follows the facts: real files": plain(audit.follows[0]),
+        "fake files": plain(audit.follows[1]),
     }
 
 
@@ -210,8 +209,8 @@ def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
         "Dataset": audit.dataset_title,
         "Forgery": audit.method,
         "Shortcut": _words(probe.name),
-        "Usual of reals": probe.usual_real or "-",
-        "Usual of fakes": probe.usual_fake or "-",
+        "Usual of real files": probe.usual_real or "-",
+        "Usual of fake files": probe.usual_fake or "-",
         "AUC % [95 % interval]": with_interval(probe.auc, probe.interval),
         "p (Holm)": f"{probe.holm_p_value:.2g}",
     }
@@ -219,22 +218,11 @@ def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
 
 def _csv_line(audit: RowAudit, probe: Probe | None) -> dict[str, Cell]:
     p, pairs = probe or Probe(name="", facts=()), audit.matched
-    interval = None if pairs is None else pairs.detector_interval
     return {
-        "dataset": audit.dataset,
-        "split": audit.split,
-        "method": audit.method,
-        "is_pooled": audit.is_pooled,
-        "num_real": audit.num_real,
-        "num_fake": audit.num_fake,
-        "num_without_facts": audit.num_without_facts,
-        "num_left_out": audit.num_left_out,
-        "reason": audit.reason,
+        **{name: getattr(audit, name) for name in _OF_ROW},
         "probe": p.name,
         "facts": " ".join(p.facts),
-        "auc": p.auc.value,
-        "auc_low": None if p.interval is None else p.interval.low,
-        "auc_high": None if p.interval is None else p.interval.high,
+        **with_ends("auc", p.auc, p.interval),
         "holm_p_value": p.holm_p_value,
         "is_shortcut": None if probe is None else probe.is_shortcut,
         "usual_real": p.usual_real,
@@ -245,7 +233,9 @@ def _csv_line(audit: RowAudit, probe: Probe | None) -> dict[str, Cell]:
         "matched_on": None if pairs is None else " ".join(pairs.on),
         "num_pairs": None if pairs is None else pairs.num_pairs,
         "pairs_probe_auc": None if pairs is None else pairs.probe_auc.value,
-        "pairs_detector_auc": None if pairs is None else pairs.detector_auc.value,
-        "pairs_detector_auc_low": None if interval is None else interval.low,
-        "pairs_detector_auc_high": None if interval is None else interval.high,
+        **with_ends(
+            "pairs_detector_auc",
+            Metric(None) if pairs is None else pairs.detector_auc,
+            None if pairs is None else pairs.detector_interval,
+        ),
     }

@@ -1,23 +1,34 @@
-"""From the scores frame to the rows of the table: each method against the dataset's real files."""
+"""From the scores frame to the rows of the table, and ``report.csv``, which holds them.
+
+Each row sets the forgeries of one method, or all of them, against the dataset's real files.
+"""
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import io
+import json
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from avkd.metrics import probability, ranking
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
-from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Metric, Resampling
+from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling
 from avkd.metrics.probability import Reliability
-from avkd.metrics.ranking import Metric
 from avkd.metrics.table import METRICS, at_threshold
 from avkd.metrics.verdicts import Confusion, confusion
 from avkd.reporting import score_frame
-from avkd.reporting.score_frame import RowFiles
+from avkd.reporting.score_frame import TableRow
+from avkd.reporting.tables import Cell, Table, from_csv_cell, with_ends
+
+_PROVENANCE = ("model", "model_fingerprint", "date", "threshold_logit", "threshold_origin")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +42,31 @@ class Threshold:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SummaryRow:
+class Provenance:
+    """What made the numbers; printed beside them."""
+
+    model: str
+    """Name of the model, for the reader."""
+    model_fingerprint: str
+    """Digest of the model file; empty = not known."""
+    date: str
+    """Day of the evaluation, ISO 8601; empty = not known."""
+    threshold: Threshold | None
+    """The threshold `summarise` was given."""
+    notes: tuple[str, ...] = ()
+    """Anything else a reader must know, one sentence each."""
+
+    @property
+    def origin(self) -> str:
+        """The model file and the day, as far as they are known."""
+        file = self.model_fingerprint and f"model file {self.model_fingerprint}"
+        return ", ".join(filter(None, (file, self.date and f"evaluated {self.date}")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummaryRow(TableRow):
     """One line of the table: the forgeries of one method against all real files of the dataset."""
 
-    dataset: str
-    split: str
-    """Side of the dataset's own split; empty if none."""
-    method: str
-    """Forgery method, or ``all``."""
-    is_pooled: bool
-    """Whether these are all forgeries of the dataset: then this is the dataset's number."""
     num_real: int
     """Scored real files."""
     num_fake: int
@@ -64,12 +90,7 @@ class SummaryRow:
     pooling: Pooling = MEAN_LOGIT
     """Rule that makes a file's score of its windows' (`pooling.RULES` has it in words)."""
     reals_from: str = ""
-    """Dataset of the reals, where they are of another one; empty = its own."""
-
-    @property
-    def dataset_title(self) -> str:
-        """The dataset, with its split where it has one."""
-        return f"{self.dataset} ({self.split})" if self.split else self.dataset
+    """Dataset of the real files, where they are of another one; empty = its own."""
 
     @property
     def auc(self) -> Metric:
@@ -115,36 +136,27 @@ def summarise(
         files: a scores frame of any number of datasets; expected files are those in it.
         threshold: for the confusion and its numbers; without one they have a reason instead.
         pooling: rule by which windows were pooled, for the reader.
-        reals_from: dataset whose reals every forgery is set against; empty = each dataset's own.
+        reals_from: dataset whose real files forgeries are set against; empty = each its own.
         resamples: bootstrap draws per row.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: ``reals_from`` has no reals there.
+        ValueError: ``reals_from`` has no real files there.
     """
     return tuple(
-        _summary_row(
-            row,
-            threshold=threshold,
+        dataclasses.replace(
+            _summary_row(row, of_row, threshold, resamples, seed),
             pooling=pooling,
             reals_from=reals_from if reals_from != row.dataset else "",
-            resamples=resamples,
-            seed=seed,
         )
-        for row in score_frame.row_files(files, reals_from)
+        for row, of_row in score_frame.row_files(files, reals_from)
     )
 
 
 def _summary_row(
-    row: RowFiles,
-    *,
-    threshold: Threshold | None,
-    pooling: Pooling,
-    reals_from: str,
-    resamples: int,
-    seed: int,
+    row: TableRow, files: pd.DataFrame, threshold: Threshold | None, resamples: int, seed: int
 ) -> SummaryRow:
-    files, scored = row.files, score_frame.scored(row.files)
+    scored = score_frame.scored(files)
     labels, logits = ranking.checked(*score_frame.labels_and_logits(scored))
     groups = score_frame.groups_of(scored)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
@@ -168,10 +180,7 @@ def _summary_row(
     stated = ~np.isnan(probabilities)
     expected = Counter(files["label"].tolist())
     return SummaryRow(
-        dataset=row.dataset,
-        split=files["split"].iloc[0],
-        method=row.method,
-        is_pooled=row.is_pooled,
+        **vars(row),
         num_real=int(np.sum(labels == 0)),
         num_fake=int(np.sum(labels == 1)),
         expected_real=expected[0],
@@ -182,6 +191,114 @@ def _summary_row(
         reliability=probability.reliability(labels[stated], probabilities[stated]),
         confusion=None if logit is None else confusion(labels, logits, logit),
         unscored=tuple(Counter(files["reason"][files["logit"].isna()]).most_common()),
-        pooling=pooling,
-        reals_from=reals_from,
     )
+
+
+def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
+    """One line per row, each with its provenance; a number that is not defined is empty."""
+    return Table.of_lines(_csv_line(row, provenance) for row in rows).to_csv()
+
+
+def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
+    auc, threshold = row.auc_interval, provenance.threshold
+    line: dict[str, Cell] = {
+        "dataset": row.dataset,
+        "split": row.split,
+        "method": row.method,
+        "is_pooled": row.is_pooled,
+        **coverage_cells(row),
+        "coverage": row.coverage,
+        "scored_windows": row.num_windows,
+        "video_auc_low": auc.low,
+        "video_auc_high": auc.high,
+        **metric_cells(row),
+    }
+    for field in dataclasses.fields(Confusion):
+        line[field.name] = getattr(row.confusion, field.name, None)
+    return line | {
+        "threshold_logit": threshold.logit if threshold else None,
+        "threshold_origin": threshold.origin if threshold else None,
+        "interval_unit": auc.unit,
+        "resamples": auc.resamples,
+        "seed": auc.seed,
+        "pooling": RULES[row.pooling],
+        "reals_from": row.reals_from or None,
+        "model": provenance.model,
+        "model_fingerprint": provenance.model_fingerprint,
+        "date": provenance.date,
+        "notes": json.dumps(provenance.notes) if provenance.notes else None,
+    }
+
+
+def coverage_cells(row: SummaryRow) -> dict[str, Cell]:
+    """CSV cells of how many files were scored."""
+    return {
+        "scored_real": row.num_real,
+        "expected_real": row.expected_real,
+        "scored_fake": row.num_fake,
+        "expected_fake": row.expected_fake,
+    }
+
+
+def metric_cells(row: SummaryRow) -> dict[str, Cell]:
+    """CSV cells of all metrics; those of verdicts stand last, with the ends of their intervals."""
+    cells: dict[str, Cell] = {
+        m.name: row.values[m.name].value for m in METRICS if m.over != "verdicts"
+    }
+    for measure in METRICS:
+        if measure.over == "verdicts":
+            name = measure.name
+            cells |= with_ends(name, row.values[name], row.intervals[name])
+    return cells
+
+
+def read_provenance(path: Path) -> Provenance:
+    """What a ``report.csv`` says made its numbers; an older one has no notes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a ``report.csv``, or its rows are of different models or thresholds.
+    """
+    lines = read_lines(path)
+    found = {tuple(line[name] for name in _PROVENANCE) for line in lines}
+    if len(found) != 1:
+        raise ValueError(f"{path}: its rows name {len(found)} models or thresholds, not one")
+    model, fingerprint, date, logit, origin = found.pop()
+    try:
+        threshold = Threshold(logit=float(logit), origin=origin) if logit else None
+    except ValueError as error:
+        raise ValueError(f"{path}: threshold_logit {logit!r} is not a number") from error
+    if threshold is not None and not math.isfinite(threshold.logit):
+        raise ValueError(f"{path}: threshold_logit {logit!r} is not a finite number")
+    try:
+        notes = json.loads(lines[0].get("notes") or "[]")
+    except ValueError as error:
+        raise ValueError(f"{path}: notes are no JSON: {error}") from error
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ValueError(f"{path}: notes are no list of texts")
+    return Provenance(
+        model=model,
+        model_fingerprint=fingerprint,
+        date=date,
+        threshold=threshold,
+        notes=tuple(notes),
+    )
+
+
+def read_lines(path: Path) -> list[dict[str, str]]:
+    """The lines of a ``report.csv`` as text, by column; of older files too.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a ``report.csv``.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", restkey="")
+        lines = [{name: from_csv_cell(text) for name, text in line.items()} for line in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a report.csv: {error}") from error
+    needed = {"dataset", *_PROVENANCE}
+    if lost := needed - set(reader.fieldnames or ()):
+        raise ValueError(f"{path}: not a report.csv: no column {', '.join(sorted(lost))}")
+    return lines

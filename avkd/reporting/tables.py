@@ -1,12 +1,14 @@
 """One table: made of records once, printed as Markdown, CSV, plain text or HTML.
 
-Names in cells are untrusted. What a format would misread in them is escaped here and in
-`csv_cells`, and nowhere else. None is not defined: empty in CSV, `NOT_DEFINED` elsewhere.
+Names in cells are untrusted. What a format would misread in them is escaped here and nowhere else.
 """
 
 from __future__ import annotations
 
+import csv
 import html
+import io
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +16,14 @@ from typing import TypeVar
 
 from avkd.metrics.bootstrap import Interval
 from avkd.metrics.ranking import Metric
-from avkd.reporting.csv_cells import Cell, csv_line
 
 Record = TypeVar("Record")
+Cell = str | int | float | bool | None
+"""None = not defined: empty in CSV, `NOT_DEFINED` elsewhere."""
 NOT_DEFINED = "not defined"
+# A spreadsheet runs a text that begins so unless it is a number; the quotes are those of before.
+_FORMULA = re.compile(r"(?![+-]?[\d.]+(e[+-]?\d+)?$)'*[=+\-@\t\r\n].", re.DOTALL)
+_UNITS = {"files": "files, real and fake ones apart", "groups": "groups of files (identities)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,29 +74,17 @@ class Table:
 
     @classmethod
     def of_lines(
-        cls,
-        lines: Iterable[Mapping[str, Cell]],
-        columns: Sequence[str] | None = None,
-        *,
-        num_texts: int = 1,
-        caption: str = "",
+        cls, lines: Iterable[Mapping[str, Cell]], *, num_texts: int = 1, caption: str = ""
     ) -> Table:
-        """One row for each line.
-
-        Args:
-            lines: cells by column; what a line lacks is not defined there.
-            columns: in order; None = those of the first line.
-            num_texts: as the field.
-            caption: as the field.
-        """
+        """One row for each line of cells by column; the first line has all columns, in order."""
         lines = list(lines)
-        columns = tuple(lines[0] if columns is None else columns)
-        assert all(line.keys() <= {*columns} for line in lines), columns
+        columns = tuple(lines[0])
+        assert all(line.keys() <= lines[0].keys() for line in lines), columns
         rows = tuple(tuple(line.get(column) for column in columns) for line in lines)
         return cls(columns=columns, rows=rows, num_texts=num_texts, caption=caption)
 
     def to_csv(self) -> str:
-        """For programs: every bit of a number, truth values as 0 and 1; see `csv_cells`."""
+        """For programs: every bit of a number, truth values as 0 and 1."""
         return "".join(csv_line(row) for row in (self.columns, *self.rows))
 
     def to_markdown(self) -> str:
@@ -120,19 +114,19 @@ class Table:
     def to_html(self) -> str:
         """The ``<table>`` element; classes are those of ``page.html``."""
         caption = f"<caption>{html_text(self.caption)}</caption>\n" if self.caption else ""
+        names = [' class="name"'] * self.num_texts + [""] * (len(self.columns) - self.num_texts)
         heads = "".join(
-            f'<th scope="col"{_NAME if place < self.num_texts else ""}>{html_text(name)}</th>'
-            for place, name in enumerate(self.columns)
+            f'<th scope="col"{kind}>{html_text(name)}</th>'
+            for kind, name in zip(names, self.columns, strict=True)
         )
-        rows = "".join(
-            f"<tr{_STRONG if number in self.strong_rows else ''}>"
-            + "".join(self._html_cell(place, cell) for place, cell in enumerate(row))
-            + "</tr>\n"
-            for number, row in enumerate(self.rows)
-        )
+        rows = []
+        for number, row in enumerate(self.rows):
+            strong = ' class="strong"' if number in self.strong_rows else ""
+            cells = "".join(self._html_cell(place, cell) for place, cell in enumerate(row))
+            rows.append(f"<tr{strong}>{cells}</tr>\n")
         return (
             f"<table>\n{caption}<thead>\n<tr>{heads}</tr>\n</thead>\n"
-            f"<tbody>\n{rows}</tbody>\n</table>"
+            f"<tbody>\n{''.join(rows)}</tbody>\n</table>"
         )
 
     def _html_cell(self, place: int, cell: Cell) -> str:
@@ -140,12 +134,9 @@ class Table:
         if place == 0:
             return f'<th scope="row" class="name"><span>{said}</span></th>'
         if place < self.num_texts:
-            is_last = place == len(self.columns) - 1
-            return f'<td class="name{" long" if is_last else ""}"><span>{said}</span></td>'
+            long = " long" if place == len(self.columns) - 1 else ""
+            return f'<td class="name{long}"><span>{said}</span></td>'
         return f'<td class="number">{said}</td>'
-
-
-_NAME, _STRONG = ' class="name"', ' class="strong"'
 
 
 def markdown_text(text: str) -> str:
@@ -168,10 +159,37 @@ def one_line(text: str) -> str:
 
 def with_interval(metric: Metric, interval: Interval, *, decimals: int = 1) -> str:
     """The number in percent with the ends of its interval where there is one."""
-    if interval.low is None or interval.high is None:
-        return percent(metric, decimals=decimals)
-    low, high = (f"{100 * end:.{decimals}f}" for end in (interval.low, interval.high))
-    return f"{percent(metric, decimals=decimals)} [{low}, {high}]"
+    ends = "" if interval.ends is None else f" {ends_in_percent(interval.ends, decimals=decimals)}"
+    return percent(metric, decimals=decimals) + ends
+
+
+def ends_in_percent(ends: tuple[float, float], *, decimals: int = 1) -> str:
+    """Both ends of an interval in percent."""
+    return f"[{100 * ends[0]:.{decimals}f}, {100 * ends[1]:.{decimals}f}]"
+
+
+def with_ends(name: str, metric: Metric, interval: Interval | None) -> dict[str, Cell]:
+    """CSV cells of a number and of both ends of its interval."""
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    return {name: metric.value, f"{name}_low": low, f"{name}_high": high}
+
+
+def interval_notes(intervals: Iterable[Interval], more: str = "") -> list[str]:
+    """How the intervals of a table were made, one sentence for each way."""
+    return [
+        f"Intervals: 95 % percentile bootstrap, {resamples} resamples of {_UNITS[unit]}{more}, "
+        f"seed {seed}."
+        for resamples, seed, unit in sorted({(i.resamples, i.seed, i.unit) for i in intervals})
+    ]
+
+
+def by_reason(found: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """From pairs of a reason and a name: the names of each reason, without empty reasons."""
+    names: dict[str, list[str]] = {}
+    for reason, name in dict.fromkeys(found):
+        if reason:
+            names.setdefault(reason, []).append(name)
+    return names
 
 
 def percent(metric: Metric, *, decimals: int = 1) -> str:
@@ -201,3 +219,24 @@ def _num_places(text: str) -> int:
         0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
         for c in text
     )
+
+
+def csv_line(cells: Sequence[Cell]) -> str:
+    """One row with its line break: every bit of a number, truth values as 0 and 1."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow([csv_cell(cell) for cell in cells])
+    return text.getvalue()
+
+
+def csv_cell(cell: Cell) -> str | int | float:
+    """A cell as `csv` is to write it; a text that a spreadsheet would run gets a leading quote."""
+    if isinstance(cell, str):
+        return f"'{cell}" if _FORMULA.match(cell) else cell
+    if isinstance(cell, bool):
+        return int(cell)
+    return "" if cell is None else cell
+
+
+def from_csv_cell(text: str) -> str:
+    """The text that `csv_cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

@@ -13,16 +13,26 @@ from avkd.config.image_config import DistillConfig
 from avkd.config.shared import narrowed
 from avkd.config.study_config import AS_IS, CompareConfig, MatrixTest, RunConfig, SetConfig
 from avkd.data.datasets import Corpus
-from avkd.data.model_input import ModelInput
-from avkd.models.model_file import load_model
 from avkd.outcome import Outcome
 from avkd.reporting.figures.canvas import save
 from avkd.reporting.figures.results import confusion_figures
-from avkd.studies import comparison_report, throughput
+from avkd.reporting.matrix_table import Result, SeedSpread
+from avkd.reporting.tables import Cell, Table, with_ends
+from avkd.runtime import Runtime
+from avkd.studies import throughput
 from avkd.studies.grid import GridRun, model_of, run_grid
-from avkd.studies.throughput import BenchmarkModel, Speed
+from avkd.studies.throughput import Speed
 
 _BATCH_SIZE = 32  # pictures scored and timed at once
+# Column -> metric of a summary row.
+_METRICS = {name: name for name in ("accuracy", "precision", "recall", "f1")} | {"auc": "video_auc"}
+_COUNTS = ("true_real", "false_fake", "false_real", "true_fake")
+_HOW_TO_READ = (
+    "Each cell: the mean over the runs (one for each seed); in brackets from the lowest lower to "
+    "the highest upper end of their 95 % bootstrap intervals, so it holds the spread over seeds "
+    "and over files. Fake is the positive class. Accuracy, precision, recall and F1 at the "
+    "threshold each run chose on its validation split. Every run and method: compare.csv."
+)
 
 
 def compare(config: CompareConfig) -> Outcome:
@@ -48,17 +58,15 @@ def compare(config: CompareConfig) -> Outcome:
         )
 
     results = run_grid(runs, tests, corpora, evaluation)
-    speeds = _speeds(runs, config) if config.bench_rounds else []
     machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
-    report = comparison_report.to_markdown(
-        results,
-        speeds_table=throughput.to_markdown(speeds, machine, batch_size=_BATCH_SIZE)
-        if speeds
-        else "",
-        date=datetime.date.today().isoformat(),
-    )
+    speeds = ""
+    if config.bench_rounds:
+        measured = _speeds(runs, config, machine)
+        speeds = throughput.to_markdown(measured, machine, batch_size=_BATCH_SIZE)
+    report = _to_markdown(results, speeds)
     durable.write_text(config.out / "compare.md", report)
-    durable.write_text(config.out / "compare.csv", comparison_report.to_csv(results))
+    csv = Table.of_lines(map(_csv_line, results)).to_csv()
+    durable.write_text(config.out / "compare.csv", csv)
     for test_name in dict.fromkeys(result.test for result in results):
         pooled = [
             replace(result.row, dataset=result.training, split="")
@@ -125,19 +133,67 @@ def _recipe(
     )
 
 
-def _speeds(runs: Sequence[GridRun], config: CompareConfig) -> list[Speed]:
+def _speeds(runs: Sequence[GridRun], config: CompareConfig, machine: Runtime) -> list[Speed]:
     """One model of every arm, in turn, reading the pictures of the first set."""
-    machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
-    models = []
-    for arm in config.arms:
-        path = next(run.model for run in runs if run.training == arm.name)
-        model, header = load_model(path, kind="image_detector")
-        models.append(
-            BenchmarkModel(
-                arm.name, model.to(machine.device), header.input_of(ModelInput.read, path)
-            )
+    models = [
+        throughput.load_model(
+            next(run.model for run in runs if run.training == name), name, machine
         )
+        for name in config.arm_names
+    ]
     corpus = Corpus.open(next(one for one in config.sets if one.train).data[0])
     return throughput.measure(
         models, corpus, batch_size=_BATCH_SIZE, rounds=config.bench_rounds, machine=machine
     )
+
+
+def _to_markdown(results: Sequence[Result], speeds_table: str) -> str:
+    """One block for each set, ratio and test set; a row for each arm over its seeds."""
+    blocks: dict[tuple[str, str, str], dict[str, list[Result]]] = {}
+    for result in results:
+        if result.row.is_pooled:
+            block = blocks.setdefault((result.trained_on, result.ratio, result.test), {})
+            block.setdefault(result.training, []).append(result)
+    parts = ["# Comparison"]
+    for (trained_on, ratio, tested_on), arms in blocks.items():
+        row = next(iter(arms.values()))[0].row
+        samples = "all samples" if ratio == "as_is" else f"real:fake {ratio}"
+        where = "the same set" if trained_on == tested_on else "another set"
+        parts += [
+            f"## Trained on {trained_on} ({samples}), tested on {tested_on} ({where})",
+            f"{row.num_scored} of {row.num_expected} files scored: {row.num_real} real, "
+            f"{row.num_fake} fake.",
+            Table(
+                columns=("model", "runs", *(f"{name} %" for name in _METRICS)),
+                rows=tuple(
+                    (arm, len(runs), *(_spread(runs, metric) for metric in _METRICS.values()))
+                    for arm, runs in arms.items()
+                ),
+            ).to_markdown(),
+        ]
+    parts.append(_HOW_TO_READ)
+    if speeds_table:
+        parts += ["## Speed", speeds_table.rstrip("\n")]
+    return "\n\n".join([*parts, f"Made {datetime.date.today().isoformat()}.\n"])
+
+
+def _spread(runs: Sequence[Result], metric: str) -> str:
+    return SeedSpread.of([(r.row.values[metric], r.row.intervals[metric]) for r in runs]).text
+
+
+def _csv_line(result: Result) -> dict[str, Cell]:
+    row = result.row
+    line: dict[str, Cell] = {
+        "trained_on": result.trained_on,
+        "ratio": result.ratio,
+        "arm": result.training,
+        "seed": result.seed,
+        "tested_on": result.test,
+        "method": row.method,
+        "is_pooled": row.is_pooled,
+        "scored": row.num_scored,
+        "expected": row.num_expected,
+    }
+    for name, metric in _METRICS.items():
+        line |= with_ends(name, row.values[metric], row.intervals[metric])
+    return line | {name: getattr(row.confusion, name, None) for name in _COUNTS}

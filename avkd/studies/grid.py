@@ -181,7 +181,7 @@ def _score_once(settings: EvaluateConfig, *, name: str) -> tuple[SummaryRow, ...
     if not path.exists():
         evaluate(settings)
         durable.write_json(path, wanted)
-    elif _recorded(path) != wanted:
+    elif json.loads(path.read_text(encoding="utf-8")) != wanted:
         raise ValueError(
             f"{settings.out}: holds scores of another model, other data or other settings; remove "
             "it, or give the study another --out"
@@ -207,13 +207,6 @@ def _made_from(settings: EvaluateConfig) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(made_from, default=str))
     return plain
-
-
-def _recorded(path: Path) -> Any:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(record, dict) and isinstance(record.get("settings"), dict):
-        record["settings"].pop("flat_memory", None)  # a setting of earlier versions; never used
-    return record
 
 
 def _fingerprint(folder: Path) -> str:

@@ -24,7 +24,7 @@ from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import matrix_table
 from avkd.reporting.figures.canvas import save
 from avkd.reporting.matrix_table import Result, to_csv
-from avkd.reporting.page import to_markdown, write_page
+from avkd.reporting.page import to_html, to_markdown
 from avkd.studies import matrix_checks
 from avkd.studies.grid import Corpora, GridRun, Recipe, known_data, model_of, run_grid
 from avkd.studies.matrix_checks import TestFiles
@@ -215,7 +215,8 @@ def _write(out: Path, results: list[Result], warnings: tuple[str, ...]) -> Outco
     durable.write_text(out / "matrix.md", text)
     durable.write_text(out / "matrix.csv", to_csv(results))
     save(matrix_table.matrix_figure(results), out / "matrix.png")
-    write_page(out / "matrix.html", title="Train sets x test sets", sections=[section])
+    page = to_html(title=section.title, sections=[section])
+    durable.write_text(out / "matrix.html", page)
     is_whole = all(result.row.coverage == 1.0 for result in results)
     return Outcome(
         f"{text}\nwrote {out / 'matrix.md'}, matrix.csv, matrix.png, matrix.html, runs and scores",

@@ -24,9 +24,9 @@ from avkd.evaluation.evaluate import evaluate
 from avkd.models.model_file import read_header
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import robustness_table
-from avkd.reporting.robustness_folder import RECORD, Record, scores_folder, write_tables
+from avkd.reporting.recompute import short_names
 from avkd.reporting.robustness_summary import Cell
-from avkd.reporting.short_names import short_names
+from avkd.reporting.robustness_table import RECORD, Record, scores_folder, write_tables
 
 if TYPE_CHECKING:
     from avkd.config.data_config import PerturbationName

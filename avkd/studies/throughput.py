@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,10 @@ from avkd.config.image_config import ImageModelConfig
 from avkd.config.study_config import BenchConfig
 from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.model_input import FRAMES_PER_FILE, IMAGE_VIEW_SHARE, ModelInput
-from avkd.data.sampling import ClipBatch
+from avkd.models import model_file
 from avkd.models.build import build_image_detector
 from avkd.models.cost import multiply_accumulates, num_parameters
 from avkd.models.image_detector import ImageDetector
-from avkd.models.model_file import load_model
 from avkd.outcome import Outcome
 from avkd.reporting.tables import Table
 from avkd.runtime import Runtime
@@ -151,14 +150,17 @@ def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -
     )
 
 
+def load_model(path: Path, name: str, machine: Runtime) -> BenchmarkModel:
+    """The image detector in ``path``, on the device; raises as `model_file.load_model`."""
+    model, header = model_file.load_model(path, kind="image_detector")
+    return BenchmarkModel(name, model.to(machine.device), header.input_of(ModelInput.read, path))
+
+
 def _benchmark_model(name: str, config: BenchConfig, machine: Runtime) -> BenchmarkModel:
     path = Path(name)
     if path.suffix == ".safetensors" or path.is_file():
-        model, header = load_model(path, kind="image_detector")
-        label = f"{path.parent.name}" if path.name == "model.safetensors" else path.stem
-        return BenchmarkModel(
-            label, model.to(machine.device), header.input_of(ModelInput.read, path)
-        )
+        label = path.parent.name if path.name == "model.safetensors" else path.stem
+        return load_model(path, label, machine)
     arguments = ImageModelConfig(name=name, image_size=config.image_size).arguments()
     detector = build_image_detector(**arguments).to(machine.device).eval()
     seen = ModelInput(
@@ -202,13 +204,7 @@ def _whole_turn(
 ) -> Callable[[], int]:
     """Read and score the next batch of the corpus, over and over."""
     clips = WindowClips(corpus.items(corpus.manifest.samples), one.input)
-
-    def batches() -> Iterator[ClipBatch]:
-        while True:
-            for batch, _ in clips.batches(batch_size):
-                yield batch
-
-    stream = batches()
+    stream = (batch for _ in itertools.count() for batch, _ in clips.batches(batch_size))
 
     def turn() -> int:
         batch = next(stream).to(machine.device)

@@ -255,9 +255,9 @@ def test_the_batch_size_changes_nothing(machine: Runtime) -> None:
 
 @pytest.mark.parametrize("length", [30, 31, 34, 40, 499, 500, 501, 1234])
 def test_every_frame_is_seen_and_no_stretch_is_too_short_or_too_long(length: int) -> None:
-    parts = av_agreement.stretches(range(7, 7 + length))
+    parts = av_agreement.chunks(range(7, 7 + length))
     assert [frame for part in parts for frame in part] == list(range(7, 7 + length))
-    assert all(LEAST_FRAMES <= len(part) <= av_agreement.STRETCH_FRAMES for part in parts)
+    assert all(LEAST_FRAMES <= len(part) <= av_agreement.CHUNK_FRAMES for part in parts)
     for part in parts:
         windows = av_agreement.windows_of(part, first_index=3)
         assert [window.index for window in windows] == list(range(3, 3 + len(windows)))
@@ -268,7 +268,7 @@ def test_every_frame_is_seen_and_no_stretch_is_too_short_or_too_long(length: int
 def test_a_long_file_is_judged_stretch_by_stretch(
     machine: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(av_agreement, "STRETCH_FRAMES", 60)
+    monkeypatch.setattr(av_agreement, "CHUNK_FRAMES", 60)
     said = codes(130)
     (found,) = judged(machine, item(said, heard(said)))
     assert mean_score(found) == pytest.approx(-1.0, abs=1e-4)

@@ -20,13 +20,13 @@ from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
-from avkd.evaluation.score_head import scores_head
+from avkd.evaluation.score_rows import scores_head
 from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.models.model_header import ModelHeader
-from avkd.reporting.report_csv import read_lines
 from avkd.reporting.scores import ClipScore, read_head, read_scores, write_scores
+from avkd.reporting.summary import read_lines
 
 RULE = DecisionRule(threshold_logit=0.0, source="val")
 NUM_FRAMES = 12
@@ -224,7 +224,7 @@ def test_a_protocol_that_does_not_fit_is_refused_before_anything_is_scored(
         (["clip_frames: 25"], r"looks at 1 frame\(s\) at once, protocol 'mine' at 25"),
         (["windows: spread"], r"mine\.yaml: .*most_windows goes with"),
         (["windoes: spread"], r"mine\.yaml: .*did you mean 'windows'"),
-        (["methods: [absent]", "split: val"], "nothing to score on its val side"),
+        (["methods: [absent]", "split: val"], "nothing to score in its val split"),
     ):
         path = protocol_file(tmp_path, *lines)
         with pytest.raises(ValueError, match=told):

@@ -184,7 +184,7 @@ def test_a_corpus_without_a_val_side_chooses_nothing(
     model: Path, corpus: Path, tmp_path: Path
 ) -> None:
     unsplit = write_corpus(tmp_path / "unsplit", "unsplit", without_side="val")
-    with pytest.raises(ValueError, match=r"nothing on its val side.*must choose nothing"):
+    with pytest.raises(ValueError, match=r"nothing in its val split.*must choose nothing"):
         recalibrate(settings(model, corpus, unsplit))
 
 

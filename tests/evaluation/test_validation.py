@@ -141,7 +141,7 @@ def test_no_more_reals_than_allowed_are_called_fake(share: float) -> None:
     assert (reals >= below).mean() > share
     words = [rule.decide(float(logit)) for logit in reals]
     assert words.count("fake") / len(words) <= share
-    assert f"at most {share:.1%} of reals called fake" in rule.source
+    assert f"at most {share:.1%} of real files called fake" in rule.source
 
 
 def test_the_uncertain_band_reaches_to_half_the_alarms() -> None:

@@ -1,12 +1,11 @@
 """The facts file: what is written is read back, and nothing else is taken for one."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 from factories import facts
 
-from avkd.reporting.nuisance_facts import COLUMNS, NAMES, read_facts, write_facts
+from avkd.reporting.nuisance_facts import COLUMNS, KINDS, read_facts, write_facts
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -19,8 +18,8 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_a_file_of_which_nothing_is_known_is_a_row_all_the_same(tmp_path: Path) -> None:
-    empty = facts(**dict.fromkeys(NAMES))
-    assert not empty.is_known and facts().is_known
+    empty = facts(**dict.fromkeys(KINDS))
+    assert not empty.facts and facts().facts
     write_facts(tmp_path / "d.csv", [empty])
     assert read_facts(tmp_path / "d.csv") == (empty,)
 
@@ -70,4 +69,4 @@ def test_presence_of_sound_is_yes_or_no(tmp_path: Path) -> None:
 )
 def test_a_fact_of_another_kind_is_refused(change: dict) -> None:
     with pytest.raises(ValueError, match="d/swap/0"):
-        dataclasses.replace(facts(), **change)
+        facts(**change)

@@ -181,7 +181,7 @@ figures = [
 ]
 pictures = tuple(picture(figure, "c") for figure in figures)
 section = page.Section(title="s", pictures=pictures)
-page.write_page(Path(sys.argv[1]), title="t", sections=[section])
+Path(sys.argv[1]).write_text(page.to_html(title="t", sections=[section]))
 """
 
 

@@ -12,8 +12,8 @@ from sklearn import metrics as reference
 
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.paired import delong_p_value
-from avkd.reporting import report_csv
-from avkd.reporting.plain_scores import read_plain_scores
+from avkd.reporting import summary
+from avkd.reporting.model_scores import read_plain_scores
 from avkd.reporting.recompute import recompute
 
 
@@ -43,7 +43,7 @@ def made_up_table(seed: int = 0, size: int = 240) -> pd.DataFrame:
 def report(out: Path, *tables: Path) -> list[dict[str, str]]:
     recompute(ReportConfig(scores=tables, out=out, bootstrap_resamples=100))
     table = out / "report.csv"
-    return report_csv.read_lines(table) if table.exists() else []
+    return summary.read_lines(table) if table.exists() else []
 
 
 def test_the_numbers_are_scikit_learns(tmp_path: Path) -> None:

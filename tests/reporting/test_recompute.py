@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.models.decision import DecisionRule
-from avkd.reporting import report_csv
+from avkd.reporting import summary
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
 from avkd.reporting.scores import write_scores
@@ -63,7 +63,7 @@ def test_without_a_report_there_is_no_threshold_and_still_the_numbers_and_what_m
     assert text.startswith("# Evaluation of runs/one/model.safetensors\n")
     assert "no validation threshold" in text
     assert "evaluated 2026-01-01" in text
-    lines = report_csv.read_lines(tmp_path / "again" / "report.csv")
+    lines = summary.read_lines(tmp_path / "again" / "report.csv")
     assert {line["threshold_logit"] for line in lines} == {""}
     assert {line["model_fingerprint"] for line in lines} == {make_head().model_fingerprint}
     assert [line["dataset"] for line in lines] == ["a"] * 3 + ["d"] * 3
@@ -183,7 +183,7 @@ def test_two_models_may_pool_differently_and_the_comparison_says_so(tmp_path: Pa
     assert "The models pool differently. x: a file's score is the mean of the raw logits" in text
     table = (tmp_path / "out" / "y" / "report.md").read_text()
     assert RULES["mean_probability"] in table and RULES["mean_logit"] not in table
-    lines = report_csv.read_lines(tmp_path / "out" / "y" / "report.csv")
+    lines = summary.read_lines(tmp_path / "out" / "y" / "report.csv")
     assert {line["pooling"] for line in lines} == {RULES["mean_probability"]}
     # The numbers follow the words.
     expected = {

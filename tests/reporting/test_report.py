@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from factories import PROVENANCE, make_rows
 
-from avkd.reporting import report, report_csv
+from avkd.reporting import report, summary
+from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.tables import percent_down
 
 
@@ -137,7 +139,7 @@ def test_the_text_for_a_terminal_fits_100_columns_with_real_names() -> None:
 
 def test_csv_reads_back_to_the_same_numbers() -> None:
     rows = make_rows(method='odd "name"\nof, two lines')
-    text = report_csv.to_csv(rows, provenance=PROVENANCE)
+    text = summary.to_csv(rows, provenance=PROVENANCE)
     lines = list(csv.DictReader(io.StringIO(text, newline="")))
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
@@ -164,10 +166,11 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
 
 def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:
     rows = make_rows()
-    paths = report.write_report(tmp_path / "run", rows, provenance=PROVENANCE)
+    scores = ModelScores(files=pd.DataFrame(), heads={}, provenance=PROVENANCE)
+    paths = report.write_report(tmp_path / "run", scores, rows, tables_only=True).paths
     assert [path.name for path in paths] == ["report.md", "report.csv"]
     assert paths[0].read_text() == report.to_markdown(rows, provenance=PROVENANCE)
-    assert paths[1].read_text() == report_csv.to_csv(rows, provenance=PROVENANCE)
+    assert paths[1].read_text() == summary.to_csv(rows, provenance=PROVENANCE)
 
 
 def test_a_full_coverage_is_never_rounded_up() -> None:

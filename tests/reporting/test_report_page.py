@@ -8,10 +8,11 @@ import pytest
 from factories import made_up_scores, write_folder
 
 from avkd.config.evaluation_config import ReportConfig
-from avkd.reporting import report_page
+from avkd.reporting import report
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
-from avkd.reporting.report_page import ModelPart, describe
+from avkd.reporting.report import ModelPart, describe
+from avkd.reporting.score_frame import against_reals, labels_and_logits
 from avkd.reporting.summary import summarise
 
 
@@ -69,17 +70,17 @@ def test_every_part_of_the_report_is_there_with_its_pictures(folder: Path) -> No
     assert sections["How to read it"].notes
 
 
-def test_blocks_hold_the_scored_files_behind_the_pooled_rows(folder: Path) -> None:
+def test_pictures_are_of_the_scored_files_behind_the_pooled_rows(folder: Path) -> None:
     rows, scores = described(folder).rows, read_report_folder(folder)
-    found = report_page.blocks(scores)
-    blocks = {row.dataset: block for row, block in zip(rows[2::3], found, strict=True)}
+    found = report.pooled_files(scores)
+    files_of = {row.dataset: files for row, files in zip(rows[2::3], found, strict=True)}
     for row in rows:
-        block = blocks[row.dataset]
+        files = files_of[row.dataset]
         if row.is_pooled:
-            assert (block.labels == 0).sum() == row.num_real
-            assert (block.labels == 1).sum() == row.num_fake
+            assert (files["label"] == 0).sum() == row.num_real
+            assert (files["label"] == 1).sum() == row.num_fake
         else:
-            labels, logits = block.against_reals(row.method)
+            labels, logits = labels_and_logits(against_reals(files, row.method))
             assert (int((labels == 0).sum()), int(labels.sum())) == (row.num_real, row.num_fake)
             assert np.isfinite(logits).all()
 
@@ -97,7 +98,7 @@ def test_several_models_share_a_page_with_a_heat_map_first(tmp_path: Path) -> No
     folders = tuple(write_folder(tmp_path / name, rows) for name in ("x", "<b>"))
     config = ReportConfig(scores=folders, out=tmp_path / "out", bootstrap_resamples=100)
     recompute(config)
-    page = (tmp_path / "out" / report_page.PAGE).read_text(encoding="utf-8")
+    page = (tmp_path / "out" / report.PAGE).read_text(encoding="utf-8")
     places = [page.index(f">{text}</h2>") for text in ("Models x datasets", "Paired comparison")]
     places += [page.index(f"<h2>{name}</h2>") for name in ("x", "&lt;b&gt;")]
     assert places == sorted(places)
@@ -105,4 +106,4 @@ def test_several_models_share_a_page_with_a_heat_map_first(tmp_path: Path) -> No
     assert "<title>Report of 2 models</title>" in page
     again = dataclasses.replace(config, out=tmp_path / "again")
     recompute(again)
-    assert (tmp_path / "again" / report_page.PAGE).read_bytes() == page.encode("utf-8")
+    assert (tmp_path / "again" / report.PAGE).read_bytes() == page.encode("utf-8")

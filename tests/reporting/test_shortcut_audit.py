@@ -79,7 +79,7 @@ def test_what_is_guilty_in_company_only_is_found_and_matched_with_its_company() 
 def test_on_matched_pairs_a_reader_of_silence_falls_and_an_honest_detector_does_not() -> None:
     videos, facts = made_up(silence, num_files=600)
     (honest,) = audit(videos, facts, resamples=200, seed=0)
-    heard = [row.leading_silence_seconds for row in facts]
+    heard = [row.facts["leading_silence_seconds"] for row in facts]
     reader = videos.assign(logit=heard)
     (fooled,) = audit(reader, facts, resamples=200, seed=0)
     assert honest.matched is not None and fooled.matched is not None
@@ -99,13 +99,14 @@ def test_where_no_real_looks_like_a_fake_there_is_a_sentence_instead_of_a_number
     row = audited(perfect_codec)
     assert row.matched is not None and row.matched.num_pairs == 0
     assert row.matched.detector_auc.value is None
-    assert "and a fake 0 agree" in row.matched.detector_auc.reason
+    assert "0 pairs of a real and a fake file agree" in row.matched.detector_auc.reason
 
 
 def test_a_fact_is_tried_where_it_is_known_and_the_absence_of_sound_is_its_own_fact() -> None:
     def deaf(fields: dict, label: int, random: np.random.Generator) -> None:
         if random.random() < (0.8 if label else 0.2):
-            fields |= {"has_sound": False, "leading_silence_seconds": None, "sound_level_db": None}
+            fields["has_sound"] = False
+            del fields["leading_silence_seconds"], fields["sound_level_db"]
 
     found = {probe.name for probe in audited(deaf).found}
     assert "has_sound" in found
@@ -121,7 +122,7 @@ def test_the_audit_is_the_same_every_time() -> None:
 def test_too_few_files_and_unknown_files_are_a_reason_and_a_count() -> None:
     videos, facts = made_up(nothing, num_files=40)
     (row,) = audit(videos, facts[:18], resamples=100, seed=0)
-    assert "9 reals and 9 fakes" in row.reason and not row.probes
+    assert "9 real and 9 fake files" in row.reason and not row.probes
     assert (row.num_real, row.num_fake, row.num_without_facts) == (9, 9, 22)
     (row,) = audit(videos, [], resamples=100, seed=0)
     assert row.reason == "nothing is known of its files but their scores"

@@ -295,7 +295,9 @@ def test_the_dataset_of_the_reals_keeps_its_own_forgeries() -> None:
 def test_reals_of_the_other_side_or_none_at_all_are_refused() -> None:
     rows, reals = made_up_scores(), [row for row in made_up_scores() if row.method == "real"]
     for given in (rows, [*rows, *other_dataset(reals, "ff", split="val")]):
-        with pytest.raises(ValueError, match=r"d: .* reals of 'ff', .* none on side 'test'"):
+        with pytest.raises(
+            ValueError, match=r"d: .* real files of 'ff', .* none in the split 'test'"
+        ):
             summarise(given, reals_from="ff", resamples=100)
 
 

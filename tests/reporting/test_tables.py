@@ -6,8 +6,7 @@ import io
 
 import pytest
 
-from avkd.reporting.csv_cells import csv_cell, from_csv_cell
-from avkd.reporting.tables import Table
+from avkd.reporting.tables import Table, csv_cell, from_csv_cell
 
 HOSTILE = (
     *("a|b", "<script>alert('x')</script>", "**x** `y`\n# z", "[a](http://x)", "a\\|b"),
@@ -69,5 +68,5 @@ def test_a_percent_sign_stays_with_its_number_on_a_page() -> None:
 
 
 def test_lines_leave_empty_what_they_do_not_have() -> None:
-    table = Table.of_lines([{"b": 1}, {"a": "x"}], ["a", "b"])
+    table = Table.of_lines([{"a": None, "b": 1}, {"a": "x"}])
     assert table.to_csv() == "a,b\n,1\nx,\n"

@@ -7,7 +7,7 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib
 import numpy as np
@@ -22,6 +22,7 @@ from avkd import durable
 from avkd.reporting.page import Picture
 from avkd.reporting.tables import one_line
 
+Item = TypeVar("Item")
 CHANCE = 0.5
 # Okabe and Ito's palette, told apart with any common colour blindness; shape and fill differ too.
 BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = (
@@ -91,6 +92,11 @@ def panels(
     for axes in every[number:]:
         axes.set_axis_off()
     return figure, every[:number]
+
+
+def batched(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
+    """The items in parts of at most so many, for a figure each."""
+    return [items[first : first + most] for first in range(0, len(items), most)]
 
 
 def open_axes(axes: Axes, *sides: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -29,16 +30,23 @@ from avkd.reporting.figures.canvas import (
     PINK,
     SKY,
     YELLOW,
+    batched,
     open_axes,
     picture,
     shortened,
 )
 from avkd.reporting.page import Picture
-from avkd.reporting.score_frame import ScoreBlock
+from avkd.reporting.score_frame import (
+    against_reals,
+    forgeries,
+    groups_of,
+    labels_and_logits,
+)
+from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow, Threshold
 
 Curve = tuple[FloatArray, FloatArray]
-"""(P,) share of the reals called fake, ascending from 0 to 1, and (P,) of the fakes."""
+"""(P,) share of the real files called fake, ascending from 0 to 1, and (P,) of the fake ones."""
 
 MOST_POINTS = 500
 DET_TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
@@ -95,7 +103,7 @@ def roc_band(
     # Corner k calls fake what is among the k highest distinct scores.
     place = np.unique(-scores, return_inverse=True)[1].reshape(-1)
     level = np.searchsorted(kept, place, side="right") - 1
-    cell = labels * (kept.size - 1) + level  # reals at each level, then fakes
+    cell = labels * (kept.size - 1) + level  # real files at each level, then fake files
     rates = []
     for counts in _drawn_counts(plan, cell, 2 * (kept.size - 1)):
         sums = np.cumsum(counts.reshape(len(counts), 2, -1), axis=2)
@@ -136,49 +144,45 @@ def _drawn_counts(plan: Resampling, cell: IntArray, num_cells: int) -> list[IntA
     return [np.asarray(weights @ of_group) for weights in plan.group_weights()]
 
 
-def curve_pictures(row: SummaryRow, block: ScoreBlock) -> tuple[Picture, ...]:
+def curve_pictures(row: SummaryRow, files: pd.DataFrame) -> tuple[Picture, ...]:
     """The ROC and the DET picture of a dataset; none where a class is missing.
 
     Args:
         row: its pooled row.
-        block: the scores behind it.
+        files: the scored files behind it.
     """
-    if missing_class(block.labels):
+    labels, logits = labels_and_logits(files)
+    if missing_class(labels):
         return ()
-    draws = block.plan(resamples=row.auc_interval.resamples, seed=row.auc_interval.seed)
-    methods = block.forgeries if len(block.forgeries) > 1 else ()
+    resamples, seed = row.auc_interval.resamples, row.auc_interval.seed
+    draws = Resampling.of(labels, groups=groups_of(files), resamples=resamples, seed=seed)
+    methods = forgeries(files) if len(forgeries(files)) > 1 else []
+    thinned = {m: thin_roc(*labels_and_logits(against_reals(files, m))) for m in methods}
+    point, counts = None, row.confusion
+    if counts is not None:
+        real, fake = counts.true_real + counts.false_fake, counts.false_real + counts.true_fake
+        point = counts.false_fake / real, counts.true_fake / fake
     curves = Curves(
-        pooled=thin_roc(block.labels, block.logits),
+        pooled=thin_roc(labels, logits),
         pooled_name="all forgeries" if methods else row.method,
-        band=None if draws.reason else roc_band(block.labels, block.logits, draws),
-        methods={name: thin_roc(*block.against_reals(name)) for name in methods},
-        operating_point=_operating_point(row),
+        band=None if draws.reason else roc_band(labels, logits, draws),
+        methods=thinned,
+        operating_point=point,
     )
-    notes = [
-        f"No band: {draws.reason}."
-        if draws.reason
-        else "The band holds the curve of all forgeries in 95 % of the draws, at each FPR for "
-        "itself."
-    ]
-    if curves.operating_point is not None:
-        notes.append("The dot is the validation threshold.")
+    note = "The band holds the curve of all forgeries in 95 % of the draws, at each FPR for itself."
+    if draws.reason:
+        note = f"No band: {draws.reason}."
+    if point is not None:
+        note += " The dot is the validation threshold."
     if len(methods) > MOST_NAMED:
-        notes.append(f"Grey: the methods after the first {MOST_NAMED}.")
-    title, note = row.dataset_title, " ".join(notes)
+        note += f" Grey: the methods after the first {MOST_NAMED}."
+    title = row.dataset_title
     roc = f"ROC of {title}: higher and further left is better, dashed is chance. {note}"
     det = (
         f"DET of {title}, the same points on axes of normal deviates: lower and further left is "
         f"better, dashed is chance, dotted where both errors are equal. {note}"
     )
     return picture(roc_figure(curves), roc), picture(det_figure(curves), det)
-
-
-def _operating_point(row: SummaryRow) -> tuple[float, float] | None:
-    counts = row.confusion
-    if counts is None:
-        return None
-    reals, fakes = counts.true_real + counts.false_fake, counts.false_real + counts.true_fake
-    return counts.false_fake / reals, counts.true_fake / fakes
 
 
 def roc_figure(curves: Curves) -> Figure:
@@ -188,7 +192,7 @@ def roc_figure(curves: Curves) -> Figure:
     _draw(axes, curves, np.asarray, np.asarray, (0.0, 1.0))
     ticks = np.linspace(0, 1, 6)
     names = [f"{100 * tick:.0f}" for tick in ticks]
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="fakes called fake, TPR %")
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="fake files called fake, TPR %")
     return _finished(figure, axes, ticks, names)
 
 
@@ -200,7 +204,7 @@ def det_figure(curves: Curves) -> Figure:
     axes.plot([low, high], [low, high], linestyle=":", color=CHANCE_COLOUR, linewidth=0.9)
     _draw(axes, curves, deviates, lambda rate: deviates(1.0 - rate), (low, high))
     names = [f"{100 * tick:g}" for tick in DET_TICKS]
-    axes.set(xlim=(low, high), ylim=(low, high), ylabel="fakes called real, FNR %")
+    axes.set(xlim=(low, high), ylim=(low, high), ylabel="fake files called real, FNR %")
     return _finished(figure, axes, ndtri(DET_TICKS), names)
 
 
@@ -247,7 +251,7 @@ def _figure(curves: Curves) -> tuple[Figure, Axes]:
 def _finished(figure: Figure, axes: Axes, ticks: ArrayLike, names: Sequence[str]) -> Figure:
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
-    axes.set(aspect="equal", xlabel="reals called fake, FPR %")
+    axes.set(aspect="equal", xlabel="real files called fake, FPR %")
     handles, labels = axes.get_legend_handles_labels()
     place: dict[str, Any] = {"loc": "outside lower left", "ncols": 2, "handlelength": 2}
     figure.legend(handles, labels, fontsize=8, frameon=False, **place)
@@ -255,42 +259,35 @@ def _finished(figure: Figure, axes: Axes, ticks: ArrayLike, names: Sequence[str]
 
 
 def histogram_pictures(
-    row: SummaryRow, block: ScoreBlock, threshold: Threshold | None
+    row: SummaryRow, files: pd.DataFrame, threshold: Threshold | None
 ) -> tuple[Picture, ...]:
-    """Histograms of the scores of each method's fakes over those of the reals.
+    """Histograms of the scores of each method's fake files over those of the real files.
 
     Args:
         row: the pooled row of the dataset.
-        block: the scores behind it.
+        files: the scored files behind it.
         threshold: is drawn where it lies within the histograms.
     """
-    if not block.forgeries:
+    names = forgeries(files)
+    if not names:
         return ()
-    logits = {name: block.logits[block.methods == name] for name in block.forgeries}
-    edges, reals, fakes = count_scores(block.logits[block.labels == 0], logits)
+    logits = {n: files["logit"][files["method"] == n].to_numpy() for n in (REAL_METHOD, *names)}
+    edges, real, fakes = count_scores(logits.pop(REAL_METHOD), logits)
     caption = (
-        f"Scores of {row.dataset_title}. Grey: the {reals.sum()} reals, the same in each panel; "
-        "blue: the fakes of one method; each as shares of its own files. The outermost bins hold "
-        "what lies beyond them."
+        f"Scores of {row.dataset_title}. Grey: the {real.sum()} real files, the same in each "
+        "panel; blue: the fakes of one method; each as shares of its own files. The outermost "
+        "bins hold what lies beyond them."
     )
     if threshold is not None:
         caption += " Dashed: the validation threshold."
     logit = None if threshold is None else threshold.logit
-    tallest = max(_shares(counts).max() for counts in (reals, *fakes.values()))
-    names = [*fakes]
-    return tuple(
-        picture(
-            histogram_figure(
-                edges,
-                reals,
-                {name: fakes[name] for name in names[first : first + _PANELS_PER_PICTURE]},
-                threshold=logit,
-                tallest=tallest,
-            ),
-            caption,
-        )
-        for first in range(0, len(names), _PANELS_PER_PICTURE)
-    )
+    tallest = max(_shares(counts).max() for counts in (real, *fakes.values()))
+    drawn = []
+    for part in batched(names, _PANELS_PER_PICTURE):
+        shown = {name: fakes[name] for name in part}
+        figure = histogram_figure(edges, real, shown, threshold=logit, tallest=tallest)
+        drawn.append(picture(figure, caption))
+    return tuple(drawn)
 
 
 def count_scores(
@@ -303,7 +300,7 @@ def count_scores(
         fakes: (N,) logits of the files of each method.
 
     Returns:
-        (B + 1,) edges, (B,) reals, (B,) fakes of each method; what lies outside is in the
+        (B + 1,) edges, (B,) real files, (B,) fake files of each method; what lies outside is in the
         outermost bins.
     """
     every = np.clip(np.concatenate([reals, *fakes.values()]), -1e6, 1e6)

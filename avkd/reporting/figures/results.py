@@ -21,6 +21,7 @@ from avkd.reporting.figures.canvas import (
     GRID_COLOUR,
     LONGEST_NAME,
     ORANGE,
+    batched,
     colour,
     headed,
     open_axes,
@@ -78,9 +79,9 @@ def _draw_auc(axes: Axes, row: SummaryRow, height: float) -> None:
     else:
         said = f"{row.auc.value:.3f}   {said}"
         ink, mark = (ORANGE, "D") if row.is_pooled else (BLUE, "o")
-        low, high = row.auc_interval.low, row.auc_interval.high
-        if low is not None and high is not None:
-            axes.plot([low, high], [height] * 2, color=ink, linewidth=2.2, solid_capstyle="butt")
+        if row.auc_interval.ends is not None:
+            ends = row.auc_interval.ends
+            axes.plot(ends, [height] * 2, color=ink, linewidth=2.2, solid_capstyle="butt")
         axes.plot(row.auc.value, height, mark, color=ink, markersize=7, zorder=3)
     axes.annotate(
         said,
@@ -108,7 +109,12 @@ def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=1.0)
     axes.plot(false_positive_rate, true_positive_rate, color=BLUE, linewidth=2.0)
-    axes.set(xlabel="reals called fake", ylabel="fakes called fake", xlim=(0, 1), ylim=(0, 1.01))
+    axes.set(
+        xlabel="real files called fake",
+        ylabel="fake files called fake",
+        xlim=(0, 1),
+        ylim=(0, 1.01),
+    )
     return pixels(figure)
 
 
@@ -125,8 +131,7 @@ def confusion_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Figur
     drawn = [row for row in rows if row.is_pooled and row.confusion is not None]
     assert drawn, "a confusion needs a threshold and a pooled row"
     figures = []
-    for first in range(0, len(drawn), MATRICES_PER_FIGURE):
-        shown = drawn[first : first + MATRICES_PER_FIGURE]
+    for shown in batched(drawn, MATRICES_PER_FIGURE):
         figure, every = panels(len(shown), 4, 2.5, 2.95, header=0.8)
         for row, axes in zip(shown, every, strict=True):
             _draw_confusion(axes, row)
@@ -161,7 +166,7 @@ def _draw_confusion(axes: Axes, row: SummaryRow) -> None:
 
 
 def reliability_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Figure]:
-    """The share of fakes among files of like P(fake), and how many they are, for each dataset.
+    """The share of fake files among files of like P(fake), and how many they are, for each dataset.
 
     Args:
         rows: only pooled ones with a scored file are drawn, possibly none.
@@ -169,8 +174,7 @@ def reliability_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Fig
     """
     drawn = [row for row in rows if row.is_pooled and any(row.reliability.num_files)]
     figures = []
-    for first in range(0, len(drawn), DIAGRAMS_PER_FIGURE):
-        shown = drawn[first : first + DIAGRAMS_PER_FIGURE]
+    for shown in batched(drawn, DIAGRAMS_PER_FIGURE):
         figure, every = panels(len(shown), 3, 3.6, 4.4, header=0.8)
         for row, axes in zip(shown, every, strict=True):
             place = axes.get_subplotspec()
@@ -189,7 +193,7 @@ def _draw_reliability(upper: Axes, lower: Axes, row: SummaryRow) -> None:
     shares = np.where(counts, np.array(row.reliability.num_fake) / np.maximum(counts, 1), np.nan)
     upper.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=1.0)
     upper.plot(stated, shares, "o-", color=BLUE, markersize=5, clip_on=False)
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of fakes")
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of fake files")
     error = row.values["expected_calibration_error"].value
     upper.set_title(f"{_heading(row)}\nECE {100 * (error or 0.0):.1f} %", fontsize=10)
     edges = np.linspace(0, 1, counts.size + 1)

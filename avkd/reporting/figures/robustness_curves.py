@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from avkd.reporting.figures.canvas import (
     PINK,
     SKY,
     YELLOW,
+    batched,
     headed,
     open_axes,
     panels,
@@ -51,12 +53,11 @@ def robustness_figures(tables: Sequence[Robustness]) -> list[tuple[Figure, str]]
     for table in tables:
         if table.is_pooled:
             of_dataset.setdefault(table.dataset_title, []).append(table)
-    groups = [
-        group[first : first + MODELS_PER_FIGURE]
-        for group in of_dataset.values()
-        for first in range(0, len(group), MODELS_PER_FIGURE)
+    return [
+        (_figure(group), _caption(group))
+        for tables in of_dataset.values()
+        for group in batched(tables, MODELS_PER_FIGURE)
     ]
-    return [(_figure(group), _caption(group)) for group in groups]
 
 
 def _caption(tables: Sequence[Robustness]) -> str:
@@ -82,9 +83,12 @@ def _figure(tables: Sequence[Robustness]) -> Figure:
     title = f"AUC under perturbation, {tables[0].dataset_title}"
     if len(tables) == 1:
         return headed(figure, f"{tables[0].model}: {title}")
-    width = figure.get_figwidth()
+    width, key = figure.get_figwidth(), []
+    for table, (ink, dash, mark) in zip(tables, _STYLES, strict=False):
+        line: dict[str, Any] = {"color": ink, "linestyle": dash, "marker": mark}
+        key.append(Line2D([], [], label=wrapped(table.model, 36, lines=1), **line))
     figure.legend(
-        handles=_key(tables),
+        handles=key,
         loc="outside upper center",
         ncols=min(len(tables), int(width / 2.8)),
         title=wrapped(title, int(9 * width), lines=2),
@@ -93,15 +97,6 @@ def _figure(tables: Sequence[Robustness]) -> Figure:
         frameon=False,
     )
     return figure
-
-
-def _key(tables: Sequence[Robustness]) -> list[Line2D]:
-    key = []
-    for table, (ink, dash, mark) in zip(tables, _STYLES, strict=False):
-        label = wrapped(table.model, 36, lines=1)
-        key.append(Line2D([], []))
-        key[-1].set(color=ink, linestyle=dash, marker=mark, label=label)
-    return key
 
 
 def _lowest(tables: Sequence[Robustness]) -> float:

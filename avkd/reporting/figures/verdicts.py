@@ -7,20 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from avkd.reporting.figures.canvas import (
-    BLUE,
-    CHANCE_COLOUR,
-    GREEN,
-    GRID_COLOUR,
-    ORANGE,
-    PINK,
-    SKY,
-    open_axes,
-    panels,
-    shortened,
-)
+from avkd.reporting.figures import canvas
+from avkd.reporting.figures.canvas import open_axes, panels, shortened
 
-_COLOURS = (ORANGE, BLUE, GREEN, PINK, SKY)
+_COLOURS = (canvas.ORANGE, canvas.BLUE, canvas.GREEN, canvas.PINK, canvas.SKY)
 
 
 def timeline_figure(
@@ -37,8 +27,8 @@ def timeline_figure(
     """
     figure = Figure(figsize=(8.5, 2.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.axhspan(threshold - half_width, threshold + half_width, color=GRID_COLOUR, zorder=0)
-    axes.axhline(threshold, color=CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1)
+    axes.axhspan(threshold - half_width, threshold + half_width, color=canvas.GRID_COLOUR, zorder=0)
+    axes.axhline(threshold, color=canvas.CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1)
     for number, (name, windows) in enumerate(faces.items()):
         colour = _COLOURS[number % len(_COLOURS)]
         middles = [(start + end) / 2 for start, end, _ in windows]
@@ -56,7 +46,7 @@ def timeline_figure(
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlabel("seconds")
     axes.set_ylabel("P(fake)")
-    axes.grid(axis="y", color=GRID_COLOUR)
+    axes.grid(axis="y", color=canvas.GRID_COLOUR)
     axes.set_axisbelow(True)
     open_axes(axes)
     return figure

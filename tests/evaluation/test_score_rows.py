@@ -13,7 +13,7 @@ from avkd.data.crops.journal import append_journal
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
-from avkd.evaluation.file_facts import write_file_facts
+from avkd.evaluation.score_rows import write_file_facts
 from avkd.reporting import nuisance_facts
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.scores import write_scores
@@ -56,7 +56,7 @@ def test_a_silence_planted_in_the_fakes_is_found_and_a_clean_corpus_stays_quiet(
 ) -> None:
     folder = write_corpus(tmp_path, silence_of_fakes=silence_of_fakes)
     facts = nuisance_facts.read_folder(folder)
-    assert all(row.leading_silence_seconds is not None for row in facts)
+    assert all("leading_silence_seconds" in row.facts for row in facts)
     audits = audit_folder(folder, read_report_folder(folder), resamples=100, seed=0)
     assert len(audits) == 1 and not audits[0].reason
     # With a constant tone the bit rate and the level follow the silence: they may be named too.
@@ -83,9 +83,9 @@ def test_every_expected_file_is_a_row_also_one_that_could_not_be_prepared(tmp_pa
     append_journal(tmp_path / "corpus" / "report.jsonl", rows)
     write_file_facts(tmp_path, [lost, found], tmp_path / "corpus")
     first, second = nuisance_facts.read_folder(tmp_path)
-    assert not first.is_known and first.source == "d/real/0" and first.group == ""
-    assert second.codec == "h264" and second.group == "anna" and second.width is None
+    assert not first.facts and first.source == "d/real/0" and first.group == ""
+    assert second.facts == {"codec": "h264"} and second.group == "anna"
 
 
 def test_prepare_and_the_report_name_the_same_facts() -> None:
-    assert nuisance_facts.NAMES == nuisance.FACTS
+    assert tuple(nuisance_facts.KINDS) == nuisance.FACTS
