@@ -16,12 +16,13 @@ from avkd.reporting import page, shortcut_table
 from avkd.reporting.page import Picture, Section
 from avkd.reporting.report_csv import Provenance, to_csv
 from avkd.reporting.shortcut_audit import RowAudit
-from avkd.reporting.summary import SummaryRow, Threshold
+from avkd.reporting.summary import SetLimits, SummaryRow, Threshold
 from avkd.reporting.tables import NOT_DEFINED, Table, percent, percent_down, plain, with_interval
 
 Columns = dict[str, Callable[[SummaryRow], str]]
 RANKING, CURVES, SCORES = "AUC and other ranking numbers", "ROC and DET curves", "Scores by method"
 AT_THRESHOLD = "At the threshold chosen on validation data"
+SETS = "Prediction sets, and what is left uncertain"
 RANGE = "Low false-alarm range and probabilities"
 _UNIT_MEANING = {
     "files": "files, reals and fakes apart",
@@ -36,7 +37,8 @@ def _cell(measure: Measure, row: SummaryRow) -> str:
     return percent(value) if interval is None else with_interval(value, interval)
 
 
-def _metric_columns(table: str) -> Columns:
+def metric_columns(table: str) -> Columns:
+    """Columns of a table of `METRICS`."""
     return {m.label: partial(_cell, m) for m in METRICS if m.table == table}
 
 
@@ -55,16 +57,16 @@ RANKING_COLUMNS: Columns = {
     ),
     "Reals": lambda row: f"{row.num_real} / {row.expected_real}",
     "Fakes": lambda row: f"{row.num_fake} / {row.expected_fake}",
-    **_metric_columns("ranking"),
+    **metric_columns("ranking"),
 }
 THRESHOLD_COLUMNS: Columns = {
-    **_metric_columns("verdicts"),
+    **metric_columns("verdicts"),
     "TN": partial(_count, "true_real"),
     "FP": partial(_count, "false_fake"),
     "FN": partial(_count, "false_real"),
     "TP": partial(_count, "true_fake"),
 }
-RANGE_COLUMNS: Columns = _metric_columns("range")
+RANGE_COLUMNS: Columns = metric_columns("range")
 TEXT_COLUMNS: Columns = {
     "dataset": lambda row: row.dataset,
     "forgery": lambda row: row.method,
@@ -126,6 +128,8 @@ def sections(
     given = {AT_THRESHOLD: THRESHOLD_COLUMNS, RANGE: RANGE_COLUMNS}
     if provenance.threshold is None:
         del given[AT_THRESHOLD]
+    elif provenance.threshold.sets is not None:
+        given[SETS] = metric_columns("sets")
     return made + [
         Section(title=title, tables=(table(rows, columns),), pictures=drawn.get(title, ()))
         for title, columns in given.items()
@@ -241,6 +245,18 @@ def _threshold_legend(threshold: Threshold | None) -> list[str]:
         "reals called fake, FN = fakes called real, TP = fakes called fake.",
         "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
         "accuracy = the mean of recall and TN / (TN + FP).",
+        *_sets_legend(threshold.sets),
+    ]
+
+
+def _sets_legend(sets: SetLimits | None) -> list[str]:
+    if sets is None:
+        return []
+    return [
+        f"Prediction sets hold real up to a logit of {sets.largest_real:.4g} and fake from "
+        f"{sets.least_fake:.4g} on: chosen so that the sets of at least {sets.coverage:.1%} of the "
+        "reals, and of the fakes, hold the right answer, for files like those of the validation. A "
+        "file whose set holds both or none, or not what the threshold says, is called uncertain."
     ]
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avkd.metrics.pooling import RULES
-from avkd.metrics.table import METRICS
+from avkd.metrics.table import METRICS, OF_A_RULE
 from avkd.metrics.verdicts import Confusion
 from avkd.reporting.csv_cells import Cell, from_csv_cell
-from avkd.reporting.summary import SummaryRow, Threshold
+from avkd.reporting.summary import SetLimits, SummaryRow, Threshold
 from avkd.reporting.tables import Table
 
 
@@ -39,15 +39,16 @@ CSV_COLUMNS = (
     *("dataset", "split", "method", "is_pooled"),
     *("scored_real", "expected_real", "scored_fake", "expected_fake", "coverage"),
     *("scored_windows", "video_auc_low", "video_auc_high"),
-    *(measure.name for measure in METRICS if measure.over != "verdicts"),
+    *(measure.name for measure in METRICS if measure.over not in OF_A_RULE),
     *(
         f"{measure.name}{end}"
         for measure in METRICS
-        if measure.over == "verdicts"
+        if measure.over in OF_A_RULE
         for end in ("", "_low", "_high")
     ),
     *(field.name for field in dataclasses.fields(Confusion)),
     *("threshold_logit", "threshold_origin", "interval_unit", "resamples", "seed"),
+    *(f"sets_{name}" for name in SetLimits._fields),
     *("pooling", "reals_from", "model", "model_fingerprint", "date", "notes"),
 )
 _PROVENANCE_COLUMNS = ("model", "model_fingerprint", "date", "threshold_logit", "threshold_origin")
@@ -83,6 +84,8 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
         "date": provenance.date,
         "notes": json.dumps(provenance.notes) if provenance.notes else None,
     }
+    if threshold and threshold.sets:
+        line |= {f"sets_{name}": value for name, value in threshold.sets._asdict().items()}
     line |= {name: value.value for name, value in row.values.items()}
     for name, of_metric in row.intervals.items():
         line |= {f"{name}_low": of_metric.low, f"{name}_high": of_metric.high}
@@ -101,12 +104,15 @@ def read_provenance(path: Path) -> Provenance:
     if len(found) != 1:
         raise ValueError(f"{path}: its rows name {len(found)} models or thresholds, not one")
     model, fingerprint, date, logit, origin = found.pop()
-    try:
-        threshold = Threshold(logit=float(logit), origin=origin) if logit else None
-    except ValueError as error:
-        raise ValueError(f"{path}: threshold_logit {logit!r} is not a number") from error
-    if threshold is not None and not math.isfinite(threshold.logit):
-        raise ValueError(f"{path}: threshold_logit {logit!r} is not a finite number")
+    threshold = None
+    if logit:
+        names = [f"sets_{name}" for name in SetLimits._fields]
+        limits = [_number(path, name, lines[0][name]) for name in names if lines[0].get(name)]
+        threshold = Threshold(
+            logit=_number(path, "threshold_logit", logit),
+            origin=origin,
+            sets=SetLimits(*limits) if len(limits) == len(names) else None,
+        )
     return Provenance(
         model=model,
         model_fingerprint=fingerprint,
@@ -114,6 +120,16 @@ def read_provenance(path: Path) -> Provenance:
         threshold=threshold,
         notes=_read_notes(path, lines[0].get("notes") or "[]"),
     )
+
+
+def _number(path: Path, name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {name} {text!r} is not a number") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{path}: {name} {text!r} is not a finite number")
+    return number
 
 
 def _read_notes(path: Path, text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from avkd.metrics.table import METRICS
+from avkd.metrics.table import METRICS, OF_A_RULE
 from avkd.reporting.csv_cells import Cell
 from avkd.reporting.figures.canvas import picture
 from avkd.reporting.figures.robustness_curves import robustness_figures
@@ -19,7 +19,7 @@ _UNIT_MEANING = {
 _Say = Callable[[Robustness, Entry], str]
 
 _CELL_METRICS = [
-    m.name for m in METRICS if m.over != "verdicts" and not m.name.startswith("video_auc")
+    m.name for m in METRICS if m.over not in OF_A_RULE and not m.name.startswith("video_auc")
 ]
 _OF_VERDICTS = [m.name for m in METRICS if m.over == "verdicts"]
 CSV_COLUMNS = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,21 @@ from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.metrics.probability import Reliability
 from avkd.metrics.ranking import Metric
-from avkd.metrics.table import METRICS, at_threshold
+from avkd.metrics.table import METRICS, OF_A_RULE, at_threshold
 from avkd.metrics.verdicts import Confusion, confusion
 from avkd.reporting import score_frame
 from avkd.reporting.score_frame import RowFiles
+
+
+class SetLimits(NamedTuple):
+    """Prediction sets: what they promise, and the logits that decide what they hold."""
+
+    coverage: float
+    """Least share of the real files, and of the fake ones, whose set holds their label."""
+    largest_real: float
+    """A set holds real up to this logit."""
+    least_fake: float
+    """A set holds fake from this logit on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +40,8 @@ class Threshold:
     """A file is called fake when its pooled logit is at or above this."""
     origin: str
     """Where it was chosen, e.g. ``best balanced accuracy on faceforensics val``."""
+    sets: SetLimits | None = None
+    """Of the model's prediction sets; None = it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +66,8 @@ class SummaryRow:
     num_windows: int
     """Scored windows."""
     values: Mapping[str, Metric]
-    """The number of every metric of `metrics.table.METRICS`, by its name."""
+    """The number of every metric of `metrics.table.METRICS`, by its name; of prediction sets only
+    where the model has them."""
     intervals: Mapping[str, Interval]
     """95 % intervals, of those metrics that have one: the AUC, and all that need a threshold."""
     reliability: Reliability
@@ -157,13 +172,14 @@ def _summary_row(
         "probabilities": (labels, probabilities),
     }
     values: dict[str, Metric] = {
-        m.name: m.function(*given[m.over]) for m in METRICS if m.over != "verdicts"
+        m.name: m.function(*given[m.over]) for m in METRICS if m.over not in OF_A_RULE
     }
     intervals = {"video_auc": plan.no_interval(plan.reason)}
     if not plan.reason:
         intervals["video_auc"] = plan.interval(ranking.resampled_aucs(labels, logits, plan))
     logit = None if threshold is None else threshold.logit
-    for name, (value, interval) in at_threshold(labels, logits, logit, plan).items():
+    limits = threshold.sets[1:] if threshold and threshold.sets else None
+    for name, (value, interval) in at_threshold(labels, logits, logit, plan, limits).items():
         values[name], intervals[name] = value, interval
     stated = ~np.isnan(probabilities)
     expected = Counter(files["label"].tolist())
