@@ -116,6 +116,9 @@ class CalibrateConfig(ComputeConfig):
     increasing curve, for 100 files and more), none."""
     pooling: Literal["mean_logit", "mean_probability", "confident"] = "mean_logit"
     """How a file's score is made of its windows'; predict and evaluate then pool alike."""
+    coverage: float = 0.9
+    """Least share of real files, and of fake ones, whose prediction set holds the right answer;
+    where it holds both or none a file is `uncertain`. Needs 9 identities of each, 0.95 needs 19."""
 
     def __post_init__(self) -> None:
         require_data(self.data)
@@ -123,6 +126,7 @@ class CalibrateConfig(ComputeConfig):
             raise ValueError(f"out {self.out} is the model itself: give another file")
         if self.out.suffix != ".safetensors":
             raise ValueError(f"out {self.out}: a model file ends in .safetensors")
+        require(0.5 <= self.coverage < 1.0, "coverage: want a share from 0.5, below 1")
         at_least(self, 1, "batch_size")
 
 
@@ -147,8 +151,14 @@ class PredictConfig(ComputeConfig):
     page: Path | None = None
     """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
     explain: Literal["grad_cam", "integrated_gradients"] | None = None
-    """Lay heat maps over the frames of the page: which pixels the score comes from. Needs
-    `pip install 'avkd[explain]'`."""
+    """Lay heat maps over the frames of --page and --overlay: which pixels the score comes from.
+    Needs `pip install 'avkd[explain]'`."""
+    overlay: Path | None = None
+    """Folder for an overlay of each video (NAME.overlay.mp4, its first ten minutes, no sound):
+    faces with P(fake), the scores over time, and with --explain a heat map for each window."""
+    agreement: Path | None = None
+    """Model file of `avkd pretrain` as a second opinion on videos with sound: for each face and
+    second, how far picture and sound disagree. It takes no part in the decision."""
     json: bool = False
     """Print JSON lines instead of text."""
     detector: Literal["mtcnn", "boxes", "none"] | None = None
@@ -180,7 +190,10 @@ class PredictConfig(ComputeConfig):
             self.min_face is None or 0.0 < self.min_face <= 1.0,
             "min_face: want a share of the picture's shorter side, above 0 and at most 1",
         )
-        require(self.explain is None or self.page is not None, "explain draws on --page; name it")
+        require(
+            self.explain is None or self.page is not None or self.overlay is not None,
+            "explain draws on --page or --overlay; name one",
+        )
         if self.resume:
             require(self.out is not None, "resume goes on with --out; name it")
             require(self.page is None, "a page shows the files of one run; leave out --page")

@@ -33,8 +33,11 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 _FOREIGN_CALLS = 0x40000000  # x32: other numbers for the same calls
 
 
-def confine() -> tuple[str, ...]:
+def confine(most_file_bytes: int | None = None) -> tuple[str, ...]:
     """Take from this process, for good, what decoding does not need.
+
+    Args:
+        most_file_bytes: Size of the largest file it may write; None = 16 MB.
 
     Returns:
         What was taken: ``large files`` (writing them), ``system calls`` (network, other programs).
@@ -43,7 +46,8 @@ def confine() -> tuple[str, ...]:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_FILE_BYTES, _MOST_FILE_BYTES))
+        most = most_file_bytes or _MOST_FILE_BYTES
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         taken.append("large files")
     if sys.platform == "linux" and platform.machine() in _NUMBERS and _filter_system_calls():
         taken.append("system calls")

@@ -58,7 +58,7 @@ from avkd.reporting.model_scores import ModelScores, read_score_files
 from avkd.reporting.report import write_report
 from avkd.reporting.scores import SCORES, ClipScore, ScoresHead, check_heads
 from avkd.reporting.shortcut_audit import audit_folder
-from avkd.reporting.summary import Provenance, SummaryRow, Threshold, summarise
+from avkd.reporting.summary import Provenance, SetLimits, SummaryRow, Threshold, summarise
 from avkd.runtime import Runtime
 
 _NOT_PREPARED = ("not_prepared", "the preparation did not get to it; run `avkd prepare` again")
@@ -268,7 +268,11 @@ def _report(
     rule = header.decision
     threshold = None
     if rule is not None:
-        threshold = Threshold(logit=rule.threshold_logit, origin=rule.source)
+        sets = None
+        if rule.sets is not None:
+            limits = rule.sets.largest_real, rule.sets.least_fake
+            sets = SetLimits(rule.sets.coverage, *limits)
+        threshold = Threshold(logit=rule.threshold_logit, origin=rule.source, sets=sets)
     resamples, seed = config.bootstrap_resamples, config.seed
     files, heads = read_score_files(paths)
     summary = summarise(

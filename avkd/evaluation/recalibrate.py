@@ -47,6 +47,7 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
     rule, _ = validation.decision(
         config.calibration,
         whose=datasets,
+        coverage=config.coverage,
         replaced_source=header.decision.source if header.decision else "",
     )
     save_model(
@@ -108,5 +109,16 @@ def _in_words(rule: DecisionRule) -> str:
         f"{fit.same_files_calibration_error_before:.3f} before, "
         f"{fit.same_files_calibration_error_after:.3f} after (of these very files, so better than "
         "on others; real and fake files weigh alike)\n"
-        f"called fake from P(fake) {rule.threshold:.3f}, a logit of {rule.threshold_logit:.3f}"
+        f"called fake from P(fake) {rule.threshold:.3f}, a logit of {rule.threshold_logit:.3f}\n"
+        + _sets_in_words(rule)
+    )
+
+
+def _sets_in_words(rule: DecisionRule) -> str:
+    if rule.sets is None:
+        return rule.source.rpartition("; ")[2]
+    return (
+        f"prediction sets of {rule.sets.coverage:.1%} coverage: real up to a logit of "
+        f"{rule.sets.largest_real:.3f}, fake from {rule.sets.least_fake:.3f} on "
+        f"({rule.sets.origin})"
     )

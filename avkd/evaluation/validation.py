@@ -21,17 +21,20 @@ from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
 from avkd.evaluation.score_rows import scores_head
-from avkd.metrics import ranking
+from avkd.metrics import conformal, ranking
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
+from avkd.models.prediction_sets import CoverageUnit, PredictionSets
 from avkd.outcome import Outcome
 from avkd.reporting import score_frame, scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.runtime import Runtime
 
-_UNCERTAIN_HALF_WIDTH = 0.1
+COVERAGE = 0.9
+"""Of the prediction sets, unless said otherwise."""
+_UNCERTAIN_HALF_WIDTH = 0.1  # where there are too few files for prediction sets
 _PROBABILITIES: dict[CalibrationKind, str] = {
     "platt": "probabilities by Platt scaling",
     "temperature": "probabilities by temperature scaling",
@@ -108,6 +111,7 @@ class Validation:
         *,
         whose: str,
         max_false_alarms: float | None = None,
+        coverage: float = COVERAGE,
         replaced_source: str = "",
     ) -> tuple[DecisionRule, list[ClipScore]]:
         """The rule fitted on these scores, and the rows with its probabilities.
@@ -116,13 +120,15 @@ class Validation:
             kind: Of the calibration.
             whose: Whose validation files these are, for the reader of a verdict.
             max_false_alarms: Largest share of the real files to be called fake; half of it surely,
-                the rest is the uncertain band. None = best balanced accuracy.
+                the rest is the uncertain band, if there is one. None = best balanced accuracy.
+            coverage: Of the prediction sets, in (0, 1).
             replaced_source: Where the rule came from that this one replaces.
 
         Raises:
             ValueError: only one class, or too few files for this kind.
         """
-        labels, logits = self.labels_and_logits
+        files = score_frame.pool(self.rows, self.pooling)
+        labels, logits = score_frame.labels_and_logits(files)
         curve = fitting.fit(kind, labels, logits)
         threshold, reason = _operating_point(labels, logits, max_false_alarms)
         probability = curve.probability(threshold)
@@ -131,15 +137,18 @@ class Validation:
         if max_false_alarms is not None:
             surely = _threshold_of_reals(labels, logits, max_false_alarms / 2)
             half_width = curve.probability(surely) - probability
+        sets, why_none = _prediction_sets(labels, logits, score_frame.groups_of(files), coverage)
         few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
             calibration=curve,
             threshold_logit=threshold,
-            uncertain_half_width=min(half_width, 0.9 * margin),
+            uncertain_half_width=0.0 if sets else min(half_width, 0.9 * margin),
             source=f"{reason} on {len(labels)} validation files of {whose}; "
-            f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}",
+            f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}"
+            f"{why_none}",
             fit=self._fit(labels, logits, curve, replaced_source),
             pooling=self.pooling,
+            sets=sets,
         )
         return rule, [_calibrated(row, rule) for row in self.rows]
 
@@ -238,6 +247,34 @@ def _threshold_of_reals(labels: np.ndarray, logits: np.ndarray, share: float) ->
     reals = np.sort(logits[labels == 0])[::-1]
     allowed = int(share * len(reals))
     return float(np.nextafter(reals[min(allowed, len(reals) - 1)], np.inf))
+
+
+def _prediction_sets(
+    labels: np.ndarray, logits: np.ndarray, groups: np.ndarray | None, coverage: float
+) -> tuple[PredictionSets | None, str]:
+    """The conformal rule, or for the rule's source why these files give none."""
+    names = np.arange(len(labels)).astype(str) if groups is None else groups
+    unit: CoverageUnit = "files" if groups is None else "identities"
+    num_real, num_fake = (len(np.unique(names[labels == label])) for label in (0, 1))
+    needed = conformal.fewest_groups(coverage)
+    if min(num_real, num_fake) < needed:
+        return None, (
+            f"; no prediction sets of {coverage:.1%} coverage: {num_real} real and {num_fake} fake "
+            f"{unit}, {needed} of each are needed"
+        )
+    limits = [
+        conformal.score_limit(sign * logits[labels == label], coverage, names[labels == label])
+        for label, sign in ((0, 1), (1, -1))
+    ]
+    sets = PredictionSets(
+        coverage=coverage,
+        largest_real=limits[0],
+        least_fake=-limits[1],
+        num_real=num_real,
+        num_fake=num_fake,
+        unit=unit,
+    )
+    return sets, ""
 
 
 def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:

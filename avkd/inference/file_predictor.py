@@ -13,7 +13,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -41,10 +41,19 @@ from avkd.data.media.media_file import MediaError, check_regular_file, kind_of
 from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import Window
+from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence
 from avkd.inference.heat_maps import HeatMethod, heat_maps
+from avkd.inference.overlay import Overlay
 from avkd.inference.shots import JoinedShots
-from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
+from avkd.inference.verdict import (
+    FaceAgreement,
+    Note,
+    Verdict,
+    WindowScore,
+    cannot_tell,
+    judge,
+)
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
@@ -127,6 +136,8 @@ class FilePredictor:
     machine: Runtime
     starter: str | None = None
     """Name of the shipped model it is; None = one of the user's."""
+    stage_one: StageOne | None = None
+    """Says of videos with sound how far picture and sound disagree; None = not asked."""
 
     @classmethod
     def load(cls, path: Path, machine: Runtime) -> FilePredictor:
@@ -197,6 +208,7 @@ class FilePredictor:
         max_minutes: float | None = None,
         batch_size: int = 8,
         evidence: Evidence | None = None,
+        overlay: tuple[Overlay, Path] | None = None,
     ) -> Verdict:
         """Judge a video or a picture; whatever is wrong with it becomes the verdict's reason.
 
@@ -213,6 +225,7 @@ class FilePredictor:
                 None = take all the time it needs.
             batch_size: Windows scored at once.
             evidence: Takes the windows that told most.
+            overlay: Takes all, and writes a video of them to this path.
         """
         path = Path(file)
         every_frames = detect_every_frames or DETECT_EVERY_FRAMES
@@ -223,12 +236,15 @@ class FilePredictor:
             return _cannot_tell(path, error, self)
         faces = JoinedShots([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
         try:
-            windows = list(self._scores(source, plan, faces, batch_size, evidence))
+            takers: list[Evidence | Overlay] = [] if evidence is None else [evidence]
+            takers += [] if overlay is None else [overlay[0]]
+            windows = list(self._scores(source, plan, faces, batch_size, takers))
+            agreement = self._agreement(source, plan, faces, batch_size)
         except MediaError as error:
             return _cannot_tell(path, error, self)
         scores = [score for score in windows if score is not None]
         smallest = plan.smallest_face_pixels
-        return judge(
+        verdict = judge(
             str(file),
             scores,
             num_frames=plan.num_frames,
@@ -239,8 +255,12 @@ class FilePredictor:
             pooling=self.rule.pooling,
             threshold_origin=self.rule.source,
             model_fingerprint=self.fingerprint,
-            skipped=_skipped(plan, num_not_finite=len(windows) - len(scores)),
+            skipped=[
+                *_skipped(plan, num_not_finite=len(windows) - len(scores)),
+                *self._draw(overlay, source, plan, faces),
+            ],
             abstentions=_abstentions(plan, self.input),
+            sets=self.rule.sets,
             smallest_face_pixels=None if smallest is None else math.ceil(smallest),
             warnings=[
                 *_joined_note(faces),
@@ -249,6 +269,9 @@ class FilePredictor:
                 *(_flag_note(flag, plan) for flag in plan.flags if flag in _FLAG_MESSAGES),
             ],
         )
+        if self.stage_one is None:
+            return verdict
+        return replace(verdict, agreement=agreement, agreement_model=self.stage_one.fingerprint)
 
     def heat_maps(
         self,
@@ -337,7 +360,12 @@ class FilePredictor:
         """
         deadline = None if max_minutes is None else time.monotonic() + 60 * max_minutes / 2
         source = SourceFile(
-            path, _kind_of(path), max_seconds, shorten_jumps=True, deadline=deadline
+            path,
+            _kind_of(path),
+            max_seconds,
+            with_sound=self.stage_one is not None,
+            shorten_jumps=True,
+            deadline=deadline,
         )
         if source.kind == "image" and self.input.clip_frames > 1:
             detail = "a picture, but this model judges videos; give one of `avkd distill`"
@@ -371,17 +399,49 @@ class FilePredictor:
         plan: FilePlan,
         faces: JoinedShots,
         batch_size: int,
-        evidence: Evidence | None,
+        takers: Sequence[Evidence | Overlay],
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
         for windows, crops, points, output in self._outputs(source, plan, batch_size):
             logits = output.logit.tolist()
-            for window, shown, pointed, logit in zip(windows, crops, points, logits, strict=True):
+            importance = [None] * len(windows)
+            if output.importance is not None:
+                importance = output.importance.tolist()
+            for window, shown, pointed, logit, weights in zip(
+                windows, crops, points, logits, importance, strict=True
+            ):
                 face = faces.face_of(window.track, shown)
-                score = _scored(face, window, logit, self.rule) if math.isfinite(logit) else None
-                if score is not None and evidence is not None:
-                    evidence.add(score, shown, pointed)
+                score = None
+                if math.isfinite(logit):
+                    score = _scored(face, window, logit, self.rule, weights)
+                    for taker in takers:
+                        taker.add(score, shown, pointed)
                 yield score
+
+    def _draw(
+        self,
+        overlay: tuple[Overlay, Path] | None,
+        source: SourceFile,
+        plan: FilePlan,
+        faces: JoinedShots,
+    ) -> Iterator[Note]:
+        """Write the overlay of a video; why there is none, where it cannot be written."""
+        if overlay is None or source.kind == "image":
+            return
+        taken, path = overlay
+        try:
+            taken.write(path, source, plan.tracks, faces.face_of_track, self.rule.threshold)
+        except (OSError, MediaError) as error:
+            yield Note(code="no_overlay", message=f"{path.name}: no overlay ({error})")
+
+    def _agreement(
+        self, source: SourceFile, plan: FilePlan, faces: JoinedShots, batch_size: int
+    ) -> tuple[FaceAgreement, ...]:
+        """The second opinion on every face; none of a picture, which has no sound."""
+        if self.stage_one is None or source.kind != "video":
+            return ()
+        tracks = dict(enumerate(plan.tracks))
+        return self.stage_one.opinions(source, tracks, faces.face_of_track, batch_size)
 
 
 def load_model(
@@ -502,7 +562,17 @@ def _cannot_tell(path: Path, error: ValueError, predictor: FilePredictor) -> Ver
     )
 
 
-def _scored(face: int, window: _FileWindow, logit: float, rule: DecisionRule) -> WindowScore:
+def _scored(
+    face: int,
+    window: _FileWindow,
+    logit: float,
+    rule: DecisionRule,
+    weights: Sequence[float] | None,
+) -> WindowScore:
+    """A window with its score; the weights of copied frames are their last one's."""
+    if weights is not None:
+        own = window.place.num_frames
+        weights = (*weights[: own - 1], math.fsum(weights[own - 1 :]))
     end_frame = window.start_frame + window.place.num_frames
     return WindowScore(
         track=face,
@@ -513,6 +583,7 @@ def _scored(face: int, window: _FileWindow, logit: float, rule: DecisionRule) ->
         logit=logit,
         probability=rule.probability(logit),
         num_repeated=window.place.num_repeated,
+        importance=None if weights is None else tuple(round(w, 6) for w in weights),
     )
 
 

@@ -6,6 +6,7 @@ model file does, it does it here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from avkd import runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import sandbox
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
+from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence, JudgedFile
 from avkd.inference.file_predictor import FilePredictor
-from avkd.inference.judging import ModelFacts
+from avkd.inference.judging import ModelFacts, overlay_path
+from avkd.inference.overlay import MOST_BYTES, Overlay
 from avkd.models import starter
 
 
@@ -45,14 +48,28 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
         max_minutes=config.max_minutes,
         batch_size=config.batch_size,
         evidence=None if config.page is None else evidence,
+        overlay=None if config.overlay is None else _overlay(config, predictor, file),
     )
     return JudgedFile(verdict, evidence.moments(partial(predictor.show, method=config.explain)))
+
+
+def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> tuple[Overlay, Path]:
+    assert config.overlay is not None
+    # What a network sees of the mouth alone is not the middle of the crop.
+    has_heat = config.explain is not None and predictor.input.region == "face"
+    show = partial(predictor.show, method=config.explain) if has_heat else None
+    return Overlay(show, predictor.input.view_share), overlay_path(config.overlay, file)
 
 
 @lru_cache(maxsize=1)
 def _predictor(config: PredictConfig) -> FilePredictor:
     machine = runtime.start(device=config.device, threads=config.threads)
     predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
+    if config.agreement is not None:
+        stage_one = StageOne.load(config.agreement, machine, beside=predictor.input)
+        predictor = replace(predictor, stage_one=stage_one)
     sandbox.limit_memory(config.max_gigabytes)
-    sandbox.confine()  # now that everything is loaded
+    sandbox.confine(
+        MOST_BYTES if config.overlay is not None else None
+    )  # now that everything is loaded
     return predictor

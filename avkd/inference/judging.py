@@ -33,6 +33,11 @@ class ModelFacts:
     rule: DecisionRule
 
 
+def overlay_path(folder: Path, file: Path) -> Path:
+    """Where the overlay of a file is written."""
+    return folder / f"{file.name}.overlay.mp4"
+
+
 def model_facts(config: PredictConfig) -> ModelFacts:
     """Try the model in a worker: a model file is no more trusted than a video.
 

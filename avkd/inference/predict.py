@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from avkd.data.media.media_file import kind_of
 from avkd.inference import verdict_log
 from avkd.inference.evidence import JudgedFile
-from avkd.inference.judging import judged_files, model_facts
+from avkd.inference.judging import judged_files, model_facts, overlay_path
 from avkd.inference.verdict_log import VerdictLog
 from avkd.outcome import ExitCode, Outcome, Stopped
 
@@ -46,6 +46,8 @@ def predict(config: PredictConfig) -> Outcome:
             f"{config.page}: a page holds {_MOST_FILES_ON_A_PAGE} files at most, these are "
             f"{len(paths)}; leave out --page and read the table of --out"
         )
+    if config.overlay is not None:
+        _check_overlays(config.overlay, paths)
     config = replace(config, threads=config.threads or _threads_each(config.workers))
     model = model_facts(config)
     judged: dict[Path, JudgedFile] = {}
@@ -80,6 +82,23 @@ def predict(config: PredictConfig) -> Outcome:
 
         write_verdict_page(config.page, [judged[path] for path in paths], model.rule)
     return _outcome(decisions)
+
+
+def _check_overlays(folder: Path, paths: Sequence[Path]) -> None:
+    """Refuse to write one overlay over another, or over a file that is judged.
+
+    Raises:
+        ValueError: names the file and the cure.
+    """
+    taken = {path.resolve() for path in paths}
+    for path in paths:
+        target = overlay_path(folder, path).resolve()
+        if target in taken:
+            raise ValueError(
+                f"{target}: two files want this overlay, or it is one of the files; give another "
+                "--overlay, or one folder of files at a time"
+            )
+        taken.add(target)
 
 
 def _threads_each(workers: int) -> int | None:

@@ -32,6 +32,11 @@ class JoinedShots:
         """Tracks that were found to show a face seen before."""
         return sum(track != face for track, face in self._face_of.items())
 
+    @property
+    def face_of_track(self) -> dict[int, int]:
+        """Number of the face of every track that was looked at."""
+        return dict(self._face_of)
+
     def tracks_of(self, faces: set[int]) -> set[int]:
         """Tracks that show one of these faces."""
         return {track for track, face in self._face_of.items() if face in faces}

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling, pooled_logit
+from avkd.models.prediction_sets import Label, PredictionSets
 
 Answer = Literal["real", "fake", "uncertain"]
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
@@ -51,6 +52,9 @@ class WindowScore:
     """P(fake) in [0, 1], after calibration."""
     num_repeated: int = 0
     """Copies of the last frame that filled it up; above 0 only in a short track."""
+    importance: tuple[float, ...] | None = None
+    """How much each of its frames counts, in order, sum 1; None = the network does not weigh
+    them."""
 
     def __post_init__(self) -> None:
         assert self.num_frames >= 1 and self.start_frame >= 0, self
@@ -74,6 +78,25 @@ class TrackScore:
     """Raw logits of its windows, pooled."""
     probability: float
     """P(fake) of that, in [0, 1]."""
+    prediction_set: tuple[Label, ...] | None = None
+    """Labels that the score leaves possible, with the verdict's ``coverage``; None = the model has
+    no such rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceAgreement:
+    """How far the picture of a face disagrees with the sound, for stage one (`--agreement`).
+
+    On its own scale, which ranks and is no probability: 0 = picture and sound have nothing to do
+    with each other, below 0 = they agree, down to -1.
+    """
+
+    track: int
+    """The face."""
+    disagreement: tuple[tuple[int, float], ...]
+    """(second of the file, mean disagreement of its frames in [-1, 1]), in order of time."""
+    reason: str = ""
+    """Why there is none: no sound, or too little; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +130,10 @@ class Verdict:
     """Where the threshold was chosen."""
     model_fingerprint: str
     """Digest of the model file that judged."""
+    coverage: float | None = None
+    """Least share of real, and of fake, faces whose ``prediction_set`` holds the right answer."""
+    coverage_origin: str = ""
+    """What that was fitted on, and of what files it holds."""
     tracks: tuple[TrackScore, ...] = ()
     """Every face that was scored, most suspicious first."""
     windows: tuple[WindowScore, ...] = ()
@@ -117,6 +144,10 @@ class Verdict:
     """Why to take the decision with care."""
     smallest_face_pixels: int | None = None
     """Side of the smallest face that was searched for; None = none was searched."""
+    agreement: tuple[FaceAgreement, ...] = ()
+    """A second opinion on each face, where it was asked for; it takes no part in the decision."""
+    agreement_model: str = ""
+    """Digest of the stage-one file that gave it; empty = not asked."""
 
     def __post_init__(self) -> None:
         assert self.decision in get_args(Decision), self.decision
@@ -163,8 +194,12 @@ class Verdict:
             lines.append(f"  uncertain because {printable(self.reason)}")
         if self.probability is not None:
             lines.append(f"  threshold from {printable(self.threshold_origin)}")
+            if self.coverage is not None:
+                promise = f"{self.coverage:.1%} coverage; {printable(self.coverage_origin)}"
+                lines.append(f"  prediction sets: {promise}")
             lines += [_track_line(track) for track in self.tracks]
             lines += self._window_lines()
+            lines += [_agreement_line(opinion) for opinion in self.agreement]
         lines += [_note_line("warning", note) for note in self.warnings]
         lines += [_note_line("skipped", note) for note in self.skipped]
         if self.smallest_face_pixels is not None:
@@ -230,6 +265,7 @@ def judge(
     skipped: Sequence[Note] = (),
     warnings: Sequence[Note] = (),
     abstentions: Sequence[Note] = (),
+    sets: PredictionSets | None = None,
     smallest_face_pixels: int | None = None,
 ) -> Verdict:
     """Pool the windows of each track, take the most suspicious track, and decide.
@@ -251,6 +287,7 @@ def judge(
         skipped: what was not scored, and why.
         warnings: what else the caller knows, e.g. conditions unlike those in training.
         abstentions: reasons for which the file is ``uncertain`` whatever its score.
+        sets: the conformal rule behind ``answer_of``, if it has one.
         smallest_face_pixels: as the field.
     """
     if not windows:
@@ -263,9 +300,10 @@ def judge(
             warnings=warnings,
             smallest_face_pixels=smallest_face_pixels,
         )
-    tracks = _pool_tracks(windows, pooling, probability_of)
-    answer = answer_of(tracks[0].logit)
-    reason = _TOO_NEAR if answer == "uncertain" else ""
+    tracks = _pool_tracks(windows, pooling, probability_of, sets)
+    answer, reason = answer_of(tracks[0].logit), ""
+    if answer == "uncertain":
+        reason = _TOO_NEAR if sets is None else sets.why_uncertain(tracks[0].logit)
     if abstentions:
         answer, reason = "uncertain", "; ".join(note.message for note in abstentions)
     return Verdict(
@@ -276,6 +314,8 @@ def judge(
         threshold=threshold,
         threshold_origin=threshold_origin,
         model_fingerprint=model_fingerprint,
+        coverage=None if sets is None else sets.coverage,
+        coverage_origin="" if sets is None else sets.origin,
         tracks=tracks,
         windows=tuple(sorted(windows, key=lambda w: (w.track, w.start_frame))),
         skipped=tuple(skipped),
@@ -318,6 +358,7 @@ def _pool_tracks(
     windows: Sequence[WindowScore],
     pooling: Pooling,
     probability_of: Callable[[float], float],
+    sets: PredictionSets | None,
 ) -> tuple[TrackScore, ...]:
     """Tracks with the windows of each pooled, most suspicious first."""
     windows_of: dict[int, list[WindowScore]] = defaultdict(list)
@@ -334,6 +375,7 @@ def _pool_tracks(
                 end_seconds=max(window.end_seconds for window in members),
                 logit=logit,
                 probability=probability_of(logit),
+                prediction_set=None if sets is None else sets.of(logit),
             )
         )
     return tuple(sorted(tracks, key=lambda track: (-track.logit, track.track)))
@@ -360,10 +402,17 @@ def _own_warnings(
 
 
 def _track_line(track: TrackScore) -> str:
+    possible = "" if track.prediction_set is None else f", {set_in_words(track.prediction_set)}"
     return (
-        f"  face {track.track}: P(fake) {track.probability:.3f}, {track.start_seconds:.2f} to "
-        f"{track.end_seconds:.2f} s, {_counted(track.num_windows, 'window')}"
+        f"  face {track.track}: P(fake) {track.probability:.3f}{possible}, "
+        f"{track.start_seconds:.2f} to {track.end_seconds:.2f} s, "
+        f"{_counted(track.num_windows, 'window')}"
     )
+
+
+def set_in_words(labels: Sequence[Label]) -> str:
+    """A prediction set as mathematicians write it."""
+    return f"{{{', '.join(labels)}}}"
 
 
 def _window_line(window: WindowScore) -> str:
@@ -372,6 +421,16 @@ def _window_line(window: WindowScore) -> str:
         f"    {window.start_seconds:8.2f} to {window.end_seconds:8.2f} s  face {window.track}  "
         f"{window.probability:.3f}  {bar}".rstrip()
     )
+
+
+def _agreement_line(opinion: FaceAgreement) -> str:
+    head = f"  face {opinion.track}, picture against sound (stage one, no probability): "
+    if not opinion.disagreement:
+        return f"{head}none, {printable(opinion.reason)}"
+    values = [value for _, value in opinion.disagreement]
+    second, worst = max(opinion.disagreement, key=lambda pair: pair[1])
+    mean = math.fsum(values) / len(values)
+    return f"{head}disagreement {mean:+.3f}, largest {worst:+.3f} at {second} s"
 
 
 def _note_line(kind: str, note: Note) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from avkd import __version__, durable
+from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.inference.evidence import FaceMoments, JudgedFile
-from avkd.inference.verdict import TrackScore, Verdict
+from avkd.inference.verdict import TrackScore, Verdict, WindowScore, set_in_words
 from avkd.models.decision import DecisionRule
+from avkd.models.prediction_sets import PredictionSets
 from avkd.reporting.figures import canvas, verdicts
+from avkd.reporting.figures.verdicts import Line
 from avkd.reporting.page import Answer, Headline, Picture, Section, to_html
 from avkd.reporting.tables import Table
 
@@ -36,9 +39,14 @@ def write_verdict_page(path: Path, judged: Sequence[JudgedFile], rule: DecisionR
             "avkd": __version__,
             "model": judged[0].verdict.model_fingerprint if judged else "",
             "threshold from": rule.source,
+            **({"prediction sets": _promise(rule.sets)} if rule.sets else {}),
         },
     )
     durable.write_text(path, page)
+
+
+def _promise(sets: PredictionSets) -> str:
+    return f"{sets.coverage:.1%} coverage; {sets.origin}"
 
 
 def _headline(verdict: Verdict) -> Headline:
@@ -74,27 +82,19 @@ def _faces(tracks: Sequence[TrackScore]) -> Table:
             "from, s": lambda track: f"{track.start_seconds:.2f}",
             "to, s": lambda track: f"{track.end_seconds:.2f}",
             "windows": lambda track: track.num_windows,
+            **({} if tracks[0].prediction_set is None else {"prediction set": _set_of}),
         },
         caption="Every face, the most suspicious first: the file has its score.",
     )
 
 
+def _set_of(track: TrackScore) -> str:
+    return set_in_words(track.prediction_set or ())
+
+
 def _pictures(file: JudgedFile, rule: DecisionRule) -> list[Picture]:
-    verdict, found = file.verdict, []
-    faces = {
-        f"face {track.track}": [
-            (window.start_seconds, window.end_seconds, window.probability)
-            for window in verdict.windows
-            if window.track == track.track
-        ]
-        for track in verdict.tracks
-        if track.num_windows > 1
-    }
-    if faces:
-        faces = dict(list(faces.items())[:_MOST_LINES])
-        figure = verdicts.timeline_figure(faces, rule.threshold, rule.uncertain_half_width)
-        caption = "P(fake) of every window. Dashed: the threshold; grey: where nothing is said."
-        found.append(canvas.picture(figure, caption))
+    verdict = file.verdict
+    found = [*_timeline(verdict, rule)]
     glimpses = []
     for track in verdict.tracks[:_MOST_FACES]:
         moments = file.moments.get(track.track)
@@ -111,6 +111,45 @@ def _pictures(file: JudgedFile, rule: DecisionRule) -> list[Picture]:
         caption += _of_heat(glimpses)
         found.append(canvas.picture(verdicts.moments_figure(glimpses), caption))
     return found
+
+
+def _timeline(verdict: Verdict, rule: DecisionRule) -> Iterator[Picture]:
+    """P(fake) over time; below it what counts within the windows, and the second opinion."""
+    drawn = [track.track for track in verdict.tracks if track.num_windows > 1][:_MOST_LINES]
+    windows = {n: [window for window in verdict.windows if window.track == n] for n in drawn}
+    faces = {
+        f"face {n}": [((w.start_seconds + w.end_seconds) / 2, w.probability) for w in of_face]
+        for n, of_face in windows.items()
+    }
+    if not faces:
+        return
+    caption = "P(fake) of every window. Dashed: the threshold; grey: where nothing is said."
+    further: dict[str, dict[str, Line]] = {}
+    weights = {f"face {n}": _weights(of_face) for n, of_face in windows.items()}
+    if all(weights.values()):
+        further["weight"] = weights
+        caption += " Weight: how much a frame counts in its window; 1 = as much as any other."
+    opinions: dict[str, Line] = {
+        f"face {o.track}": o.disagreement for o in verdict.agreement if o.disagreement
+    }
+    if shown := {name: opinions[name] for name in faces if name in opinions}:
+        further["disagreement"] = shown
+        caption += (
+            " Disagreement of picture and sound, a second opinion on a scale of its own: "
+            "0 = nothing to do with each other, below 0 = they agree."
+        )
+    figure = verdicts.timeline_figure(faces, rule.threshold, rule.uncertain_range, further)
+    yield canvas.picture(figure, caption)
+
+
+def _weights(windows: Sequence[WindowScore]) -> Line:
+    """(seconds, weight) of each frame; empty where the network does not weigh them."""
+    return [
+        (window.start_seconds + frame / FRAMES_PER_SECOND, weight * len(window.importance))
+        for window in windows
+        if window.importance is not None
+        for frame, weight in enumerate(window.importance)
+    ]
 
 
 def _moments(track: TrackScore, moments: FaceMoments) -> Picture:

@@ -10,13 +10,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from avkd.metrics import probability, ranking, verdicts
+from avkd.metrics import conformal, probability, ranking, verdicts
 from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
 from avkd.metrics.ranking import Metric
 
-Over = Literal["files", "expected files", "windows", "frames", "probabilities", "verdicts"]
+Over = Literal["files", "expected files", "windows", "frames", "probabilities", "verdicts", "sets"]
 """What a metric is computed over: scored files, all files (nan = not scored), their windows or
-frames, the probabilities of scored files, or their verdicts at a threshold."""
+frames, the probabilities of scored files, their verdicts at a threshold, or prediction sets."""
+OF_A_RULE: tuple[Over, ...] = ("verdicts", "sets")
+"""Those that need the model's decision rule; each has an interval."""
 NO_THRESHOLD = "no validation threshold was given"
 
 
@@ -28,11 +30,11 @@ class Measure(NamedTuple):
     label: str
     """Heading of its column for readers."""
     over: Over
-    """What it is computed over; ``verdicts`` need a threshold."""
+    """What it is computed over; `OF_A_RULE` need a threshold."""
     function: Callable[..., Any]
     """Of (N,) labels and (N,) scores or probabilities, giving a `Metric`; for verdicts a formula of
-    (D, 4) counts, giving (D,) values (`verdicts`)."""
-    table: Literal["ranking", "verdicts", "range"]
+    (D, 4) counts, giving (D,) values (`verdicts`); for sets of (D, 6) (`conformal.cells`)."""
+    table: Literal["ranking", "verdicts", "range", "sets"]
     """Table of the report it stands in."""
     higher_is_better: bool = True
     depends_on_share: bool = False
@@ -81,33 +83,59 @@ METRICS: tuple[Measure, ...] = (
             depends_on_share=True),
     Measure("recall", "Recall %", "verdicts", verdicts.recall, "verdicts", one_class=True),
     Measure("f1", "F1 %", "verdicts", verdicts.f1, "verdicts", depends_on_share=True),
+    Measure("sets_with_real", "Reals whose set holds real %", "sets", conformal.coverage_of_reals,
+            "sets", one_class=True),
+    Measure("sets_with_fake", "Fakes whose set holds fake %", "sets", conformal.coverage_of_fakes,
+            "sets", one_class=True),
+    Measure("abstention", "Called uncertain %", "sets", conformal.abstention, "sets",
+            higher_is_better=False, depends_on_share=True, one_class=True),
+    Measure("accuracy_when_decided", "Accuracy of the others %", "sets",
+            conformal.accuracy_when_decided, "sets", depends_on_share=True, one_class=True),
 )
 # fmt: on
 
 
 def at_threshold(
-    labels: IntArray, scores: FloatArray, threshold: float | None, plan: Resampling
+    labels: IntArray,
+    scores: FloatArray,
+    threshold: float | None,
+    plan: Resampling,
+    limits: tuple[float, float] | None = None,
 ) -> dict[str, tuple[Metric, Interval]]:
-    """All metrics of verdicts, with intervals over the same kind of draws as the AUC's.
+    """All metrics of verdicts, and of prediction sets where there are any.
+
+    Intervals are over the same kind of draws as the AUC's.
 
     Args:
         labels: (N,) one per file, as `ranking.checked` gives them.
         scores: (N,) pooled raw logits.
         threshold: Lowest score that is called fake; None = there are reasons instead of numbers.
         plan: Draws of the same files.
+        limits: Of the prediction sets, the largest real and the least fake score.
     """
-    measures = [measure for measure in METRICS if measure.over == "verdicts"]
     if threshold is None:
         neither = Metric(None, NO_THRESHOLD), plan.no_interval(NO_THRESHOLD)
-        return {measure.name: neither for measure in measures}
+        return {measure.name: neither for measure in METRICS if measure.over == "verdicts"}
     cells = verdicts.cells(labels, scores, threshold)
+    found = _of_cells("verdicts", labels, cells, plan, "no file is called fake")
+    if limits is not None:
+        cells = conformal.cells(labels, scores, threshold, *limits)
+        found |= _of_cells("sets", labels, cells, plan, "every file is called uncertain")
+    return found
+
+
+def _of_cells(
+    over: Over, labels: IntArray, cells: IntArray, plan: Resampling, undefined: str
+) -> dict[str, tuple[Metric, Interval]]:
     draws = None if plan.reason else plan.sums(cells)
     found = {}
-    for measure in measures:
+    for measure in METRICS:
+        if measure.over != over:
+            continue
         reason = "" if measure.one_class else missing_class(labels)
         value = float(measure.function(cells.sum(axis=0)[None])[0])
         if np.isnan(value):
-            reason = reason or missing_class(labels) or "no file is called fake"
+            reason = reason or missing_class(labels) or undefined
         metric = Metric(None, reason) if reason else Metric(value)
         interval = plan.no_interval(reason or plan.reason)
         if draws is not None and not reason:

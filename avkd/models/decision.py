@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, require_fields, require_number
+from avkd.models.prediction_sets import PredictionSets
 
 Decision = Literal["real", "fake", "uncertain"]
 
@@ -40,6 +41,8 @@ class DecisionRule:
     """What they were fitted on; None for a rule that was not fitted."""
     pooling: Pooling = MEAN_LOGIT
     """How windows were pooled when the threshold was chosen; predictions pool alike."""
+    sets: PredictionSets | None = None
+    """The conformal rule, which says "uncertain" in place of the band; None = too few files."""
 
     def __post_init__(self) -> None:
         require_number(self.threshold_logit, "decision rule: threshold_logit")
@@ -53,6 +56,8 @@ class DecisionRule:
                 f"decision rule: the band {lower:g} to {upper:g} must lie inside 0..1; move "
                 "threshold_logit or narrow uncertain_half_width"
             )
+        if self.sets is not None and self.uncertain_half_width:
+            raise ValueError("decision rule: uncertain_half_width has no effect beside sets")
         if not isinstance(self.source, str) or not self.source.strip():
             raise ValueError("decision rule: source must say where the numbers come from")
         if self.pooling not in get_args(Pooling):
@@ -72,6 +77,15 @@ class DecisionRule:
         """P(fake) of the threshold, in [0, 1]."""
         return self.probability(self.threshold_logit)
 
+    @property
+    def uncertain_range(self) -> tuple[float, float]:
+        """P(fake) between which files are called uncertain."""
+        if self.sets is None:
+            width = self.uncertain_half_width
+            return self.threshold - width, self.threshold + width
+        limits = (self.threshold_logit, self.sets.largest_real, self.sets.least_fake)
+        return self.probability(min(limits)), self.probability(max(limits))
+
     def decide(self, logit: float) -> Decision:
         """The word for a file whose windows were pooled to ``logit``.
 
@@ -82,13 +96,17 @@ class DecisionRule:
         """
         if abs(self.probability(logit) - self.threshold) < self.uncertain_half_width:
             return "uncertain"
-        return "fake" if logit >= self.threshold_logit else "real"
+        word: Decision = "fake" if logit >= self.threshold_logit else "real"
+        return word if self.sets is None or self.sets.of(logit) == (word,) else "uncertain"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values that ``from_json`` reads back to an equal rule."""
         values = asdict(self)
-        if self.pooling == MEAN_LOGIT:  # as files of before this field; they are still read
+        # As files of before these fields; they are still read.
+        if self.pooling == MEAN_LOGIT:
             del values["pooling"]
+        if self.sets is None:
+            del values["sets"]
         return values
 
     @classmethod
@@ -99,13 +117,14 @@ class DecisionRule:
             ValueError: a field is missing, unknown or out of range.
         """
         if isinstance(values, Mapping):
-            values = {"pooling": MEAN_LOGIT, **values}
+            values = {"pooling": MEAN_LOGIT, "sets": None, **values}
         checked = require_fields(cls, values, "decision rule")
-        fit = checked["fit"]
+        fit, sets = checked["fit"], checked["sets"]
         return cls(
             **{
                 **checked,
                 "calibration": Calibration.from_json(checked["calibration"]),
                 "fit": None if fit is None else CalibrationFit.from_json(fit),
+                "sets": None if sets is None else PredictionSets.from_json(sets),
             }
         )

@@ -26,7 +26,7 @@ from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.page import Answer, Headline, Picture, Section
 from avkd.reporting.scores import ScoresHead
 from avkd.reporting.shortcut_audit import RowAudit
-from avkd.reporting.summary import Provenance, SummaryRow, Threshold
+from avkd.reporting.summary import Provenance, SetLimits, SummaryRow, Threshold
 from avkd.reporting.tables import (
     NOT_DEFINED,
     Table,
@@ -45,6 +45,7 @@ _NOT_ALWAYS = ("report.png", "confusion*.png", "reliability*.png", "shortcuts.cs
 Columns = dict[str, Callable[[SummaryRow], str]]
 RANKING, CURVES, SCORES = "AUC and other ranking numbers", "ROC and DET curves", "Scores by method"
 AT_THRESHOLD = "At the threshold chosen on validation data"
+SETS = "Prediction sets, and what is left uncertain"
 RANGE = "Low false-alarm range and probabilities"
 _MADE_BY = f"avkd {__version__} from score files alone; the same scores give the same bytes"
 _QUANTITY = "AUC % over files, all forgeries, with 95 % interval and coverage; 50 is chance"
@@ -73,7 +74,8 @@ def _cell(measure: Measure, row: SummaryRow) -> str:
     return percent(value) if interval is None else with_interval(value, interval)
 
 
-def _metric_columns(table: str) -> Columns:
+def metric_columns(table: str) -> Columns:
+    """Columns of a table of `METRICS`."""
     return {m.label: partial(_cell, m) for m in METRICS if m.table == table}
 
 
@@ -95,16 +97,16 @@ RANKING_COLUMNS: Columns = {
         f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
     ),
     **_CLASS_COLUMNS,
-    **_metric_columns("ranking"),
+    **metric_columns("ranking"),
 }
 THRESHOLD_COLUMNS: Columns = {
-    **_metric_columns("verdicts"),
+    **metric_columns("verdicts"),
     "TN": partial(_count, "true_real"),
     "FP": partial(_count, "false_fake"),
     "FN": partial(_count, "false_real"),
     "TP": partial(_count, "true_fake"),
 }
-RANGE_COLUMNS: Columns = _metric_columns("range")
+RANGE_COLUMNS: Columns = metric_columns("range")
 TEXT_COLUMNS: Columns = {
     "dataset": lambda row: row.dataset,
     "forgery": lambda row: row.method,
@@ -168,6 +170,8 @@ def sections(
     given = {AT_THRESHOLD: THRESHOLD_COLUMNS, RANGE: RANGE_COLUMNS}
     if provenance.threshold is None:
         del given[AT_THRESHOLD]
+    elif provenance.threshold.sets is not None:
+        given[SETS] = metric_columns("sets")
     return made + [
         Section(title=title, tables=(_table(rows, columns),), pictures=drawn.get(title, ()))
         for title, columns in given.items()
@@ -264,6 +268,19 @@ def _threshold_legend(threshold: Threshold | None) -> list[str]:
         "FP = real files called fake, FN = fake files called real, TP = fake files called fake.",
         "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
         "accuracy = the mean of recall and TN / (TN + FP).",
+        *_sets_legend(threshold.sets),
+    ]
+
+
+def _sets_legend(sets: SetLimits | None) -> list[str]:
+    if sets is None:
+        return []
+    return [
+        f"Prediction sets hold real up to a logit of {sets.largest_real:.4g} and fake from "
+        f"{sets.least_fake:.4g} on: chosen so that the sets of at least {sets.coverage:.1%} of the "
+        "real files, and of the fake ones, hold the right answer, for files like those of the "
+        "validation. A file whose set holds both or none, or not what the threshold says, is "
+        "called uncertain."
     ]
 
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,13 +23,24 @@ from avkd.metrics import probability, ranking
 from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Metric, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling
 from avkd.metrics.probability import Reliability
-from avkd.metrics.table import METRICS, at_threshold
+from avkd.metrics.table import METRICS, OF_A_RULE, at_threshold
 from avkd.metrics.verdicts import Confusion, confusion
 from avkd.reporting import score_frame
 from avkd.reporting.score_frame import TableRow
 from avkd.reporting.tables import Cell, Table, from_csv_cell, with_ends
 
 _PROVENANCE = ("model", "model_fingerprint", "date", "threshold_logit", "threshold_origin")
+
+
+class SetLimits(NamedTuple):
+    """Prediction sets: what they promise, and the logits that decide what they hold."""
+
+    coverage: float
+    """Least share of the real files, and of the fake ones, whose set holds their label."""
+    largest_real: float
+    """A set holds real up to this logit."""
+    least_fake: float
+    """A set holds fake from this logit on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +51,8 @@ class Threshold:
     """A file is called fake when its pooled logit is at or above this."""
     origin: str
     """Where it was chosen, e.g. ``best balanced accuracy on faceforensics val``."""
+    sets: SetLimits | None = None
+    """Of the model's prediction sets; None = it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +92,8 @@ class SummaryRow(TableRow):
     num_windows: int
     """Scored windows."""
     values: Mapping[str, Metric]
-    """The number of every metric of `metrics.table.METRICS`, by its name."""
+    """The number of every metric of `metrics.table.METRICS`, by its name; of prediction sets only
+    where the model has them."""
     intervals: Mapping[str, Interval]
     """95 % intervals, of those metrics that have one: the AUC, and all that need a threshold."""
     reliability: Reliability
@@ -169,13 +184,14 @@ def _summary_row(
         "probabilities": (labels, probabilities),
     }
     values: dict[str, Metric] = {
-        m.name: m.function(*given[m.over]) for m in METRICS if m.over != "verdicts"
+        m.name: m.function(*given[m.over]) for m in METRICS if m.over not in OF_A_RULE
     }
     intervals = {"video_auc": plan.no_interval(plan.reason)}
     if not plan.reason:
         intervals["video_auc"] = plan.interval(ranking.resampled_aucs(labels, logits, plan))
     logit = None if threshold is None else threshold.logit
-    for name, (value, interval) in at_threshold(labels, logits, logit, plan).items():
+    limits = threshold.sets[1:] if threshold and threshold.sets else None
+    for name, (value, interval) in at_threshold(labels, logits, logit, plan, limits).items():
         values[name], intervals[name] = value, interval
     stated = ~np.isnan(probabilities)
     expected = Counter(files["label"].tolist())
@@ -216,6 +232,7 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
     for field in dataclasses.fields(Confusion):
         line[field.name] = getattr(row.confusion, field.name, None)
     return line | {
+        **_set_cells(row, threshold.sets if threshold else None),
         "threshold_logit": threshold.logit if threshold else None,
         "threshold_origin": threshold.origin if threshold else None,
         "interval_unit": auc.unit,
@@ -228,6 +245,14 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
         "date": provenance.date,
         "notes": json.dumps(provenance.notes) if provenance.notes else None,
     }
+
+
+def _set_cells(row: SummaryRow, sets: SetLimits | None) -> dict[str, Cell]:
+    """CSV cells of prediction sets, empty where the model has none."""
+    cells: dict[str, Cell] = {}
+    for name in (measure.name for measure in METRICS if measure.over == "sets"):
+        cells |= with_ends(name, row.values.get(name, Metric(None)), row.intervals.get(name))
+    return cells | {f"sets_{name}": sets and getattr(sets, name) for name in SetLimits._fields}
 
 
 def coverage_cells(row: SummaryRow) -> dict[str, Cell]:
@@ -243,7 +268,7 @@ def coverage_cells(row: SummaryRow) -> dict[str, Cell]:
 def metric_cells(row: SummaryRow) -> dict[str, Cell]:
     """CSV cells of all metrics; those of verdicts stand last, with the ends of their intervals."""
     cells: dict[str, Cell] = {
-        m.name: row.values[m.name].value for m in METRICS if m.over != "verdicts"
+        m.name: row.values[m.name].value for m in METRICS if m.over not in OF_A_RULE
     }
     for measure in METRICS:
         if measure.over == "verdicts":
@@ -264,12 +289,15 @@ def read_provenance(path: Path) -> Provenance:
     if len(found) != 1:
         raise ValueError(f"{path}: its rows name {len(found)} models or thresholds, not one")
     model, fingerprint, date, logit, origin = found.pop()
-    try:
-        threshold = Threshold(logit=float(logit), origin=origin) if logit else None
-    except ValueError as error:
-        raise ValueError(f"{path}: threshold_logit {logit!r} is not a number") from error
-    if threshold is not None and not math.isfinite(threshold.logit):
-        raise ValueError(f"{path}: threshold_logit {logit!r} is not a finite number")
+    threshold = None
+    if logit:
+        names = [f"sets_{name}" for name in SetLimits._fields]
+        limits = [_number(path, name, lines[0][name]) for name in names if lines[0].get(name)]
+        threshold = Threshold(
+            logit=_number(path, "threshold_logit", logit),
+            origin=origin,
+            sets=SetLimits(*limits) if len(limits) == len(names) else None,
+        )
     try:
         notes = json.loads(lines[0].get("notes") or "[]")
     except ValueError as error:
@@ -283,6 +311,16 @@ def read_provenance(path: Path) -> Provenance:
         threshold=threshold,
         notes=tuple(notes),
     )
+
+
+def _number(path: Path, name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {name} {text!r} is not a number") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{path}: {name} {text!r} is not a finite number")
+    return number
 
 
 def read_lines(path: Path) -> list[dict[str, str]]:

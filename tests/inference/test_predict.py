@@ -24,6 +24,7 @@ from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.inference.file_predictor import FilePredictor
+from avkd.inference.overlay import Overlay
 from avkd.inference.verdict import Verdict
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
@@ -52,7 +53,8 @@ class NumberReader(nn.Module):
         mean, std = (torch.tensor(v)[None, :, None] for v in (CHANNEL_MEAN, CHANNEL_STD))
         levels = 255 * (levels * std + mean).mean(dim=1)
         self.seen += list(levels.numpy())
-        return SimpleNamespace(logit=(levels.mean(dim=1) - 128) / 64)
+        weights = levels / levels.sum(dim=1, keepdim=True)
+        return SimpleNamespace(logit=(levels.mean(dim=1) - 128) / 64, importance=weights)
 
 
 @pytest.fixture
@@ -328,13 +330,43 @@ def test_windows_without_a_finite_score_are_told_and_not_judged(
     path = tmp_path / "one.mp4"
     write_faces(path, 60, left=range(60))
     for logits, kept in (([1.0, value, 2.0], [0, 35]), ([value] * 3, [])):
-        out = SimpleNamespace(logit=torch.tensor(logits))
+        out = SimpleNamespace(logit=torch.tensor(logits), importance=None)
         monkeypatch.setattr(reader, "forward", lambda clip, out=out: out)
         verdict = judge(path)
         assert [w.start_frame for w in verdict.windows] == kept
         assert codes(verdict.skipped) == ["logit_not_finite"]
         assert verdict.decision == ("fake" if kept else "cannot_tell")
         assert kept or "no number" in verdict.reason
+
+
+@pytest.mark.parametrize("frames", [30, 20])  # two windows, and one filled up with its last frame
+def test_every_frame_has_its_weight_and_copies_count_for_their_frame(
+    judge, tmp_path: Path, frames: int
+) -> None:
+    path = tmp_path / "one.mp4"
+    write_faces(path, frames, left=range(frames))
+    verdict = judge(path)
+    assert len(verdict.windows) == (2 if frames == 30 else 1)
+    for window in verdict.windows:
+        levels = [left_level(window.start_frame + k) for k in range(window.num_frames)]
+        copies = [levels[-1]] * window.num_repeated
+        expected = [level / sum(levels + copies) for level in levels]
+        expected[-1] *= 1 + len(copies)
+        np.testing.assert_allclose(window.importance, expected, atol=2e-3)
+        assert sum(window.importance) == pytest.approx(1, abs=1e-4)
+    stored = json.loads(verdict.to_json())["windows"][0]["importance"]
+    assert stored == list(verdict.windows[0].importance)
+
+
+def test_an_overlay_that_cannot_be_written_costs_no_verdict(judge, tmp_path: Path) -> None:
+    path = tmp_path / "one.mp4"
+    write_faces(path, 30, left=range(30))
+    (tmp_path / "file").write_text("no folder")
+    for folder, noted in ((tmp_path / "out", []), (tmp_path / "file", ["no_overlay"])):
+        overlay = Overlay(None, view_share=0.9), folder / "one.mp4.overlay.mp4"
+        verdict = judge(path, overlay=overlay)
+        assert codes(verdict.skipped) == noted and len(verdict.windows) == 2
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["one.mp4.overlay.mp4"]
 
 
 # An image detector on videos
@@ -353,7 +385,7 @@ class FrameReader(nn.Module):
         levels = clip[:, 0, 0, 12:20, 12:20].mean(dim=(1, 2)) * CHANNEL_STD[0] + CHANNEL_MEAN[0]
         self.levels += (255 * levels).tolist()
         self.landmarks += list(landmarks[:, 0].numpy())
-        return SimpleNamespace(logit=levels)
+        return SimpleNamespace(logit=levels, importance=None)
 
 
 def test_an_image_detector_sees_frames_spread_over_every_face(tmp_path: Path) -> None:

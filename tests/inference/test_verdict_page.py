@@ -1,13 +1,16 @@
 """The page of `avkd predict`: every file and what it rests on; a name smuggles nothing in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from avkd.inference.evidence import Evidence, FaceMoments, JudgedFile, Show
-from avkd.inference.verdict import Verdict, WindowScore, cannot_tell, judge
+from avkd.inference.verdict import FaceAgreement, Verdict, WindowScore, cannot_tell, judge
 from avkd.inference.verdict_page import write_verdict_page
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
+from avkd.models.prediction_sets import PredictionSets
 
 RULE = DecisionRule(
     calibration=Calibration(kind="none"),
@@ -15,6 +18,10 @@ RULE = DecisionRule(
     uncertain_half_width=0.05,
     source="a test",
     fit=None,
+)
+
+SETS = PredictionSets(
+    coverage=0.9, largest_real=3.0, least_fake=-2.0, num_real=9, num_fake=9, unit="identities"
 )
 
 
@@ -30,16 +37,17 @@ def _score(logit: float, number: int = 0, track: int = 0) -> WindowScore:
     )
 
 
-def _verdict(name: str, scores: list[WindowScore]) -> Verdict:
+def _verdict(name: str, scores: list[WindowScore], rule: DecisionRule = RULE) -> Verdict:
     return judge(
         name,
         scores,
         num_frames=len(scores),
         face_frames=len(scores),
-        probability_of=RULE.probability,
-        answer_of=RULE.decide,
-        threshold=RULE.threshold,
-        pooling=RULE.pooling,
+        probability_of=rule.probability,
+        answer_of=rule.decide,
+        threshold=rule.threshold,
+        pooling=rule.pooling,
+        sets=rule.sets,
         threshold_origin="a test",
         model_fingerprint="abc",
     )
@@ -94,6 +102,28 @@ def test_the_page_has_every_file_its_decision_and_pictures(tmp_path, show):
         assert " ".join(said.split()) in " ".join(page.split())
     assert page.count("data:image/svg+xml") == 3  # a timeline, its moments, the group's faces
     assert ("prove nothing of these pixels" in page) == (show is _show_with_heat)
+
+
+def test_the_timeline_shows_weights_the_second_opinion_and_the_prediction_sets(tmp_path):
+    weights = tuple(np.linspace(0.02, 0.06, 25))
+    scores = [replace(_score(2.0, 25 * k), importance=weights, num_frames=25) for k in range(3)]
+    rule = replace(RULE, uncertain_half_width=0.0, sets=SETS)
+    verdict = replace(
+        _verdict("clip.mp4", scores, rule),
+        agreement=(FaceAgreement(track=0, disagreement=((0, -0.4), (1, -0.1), (2, 0.2))),),
+        agreement_model="def",
+    )
+    for shown, said in ((verdict, True), (_verdict("clip.mp4", [_score(2.0, 0)] * 2), False)):
+        write_verdict_page(tmp_path / "page.html", [JudgedFile(shown)], rule if said else RULE)
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert ("how much a frame counts in its window" in page) == said
+        assert ("Disagreement of picture and sound" in page) == said
+        assert ("{real, fake}" in page) == said and ("90.0% coverage" in page) == said
+    assert verdict.decision == "uncertain" and "usual for real files and for fake" in verdict.reason
+    text = verdict.to_text()
+    assert "prediction sets: 90.0% coverage; conformal limits of 9 real and 9 fake" in text
+    assert "P(fake) 0.881, {real, fake}, 0.00" in text
+    assert "disagreement -0.100, largest +0.200 at 2 s" in text
 
 
 def test_a_name_is_no_tag(tmp_path):

@@ -1,5 +1,6 @@
 """Calibrated probabilities and the words made of them."""
 
+import dataclasses
 import json
 import math
 
@@ -8,6 +9,7 @@ import pytest
 
 from avkd.models.calibration import Calibration, CalibrationFit
 from avkd.models.decision import DecisionRule
+from avkd.models.prediction_sets import PredictionSets
 
 # A curve with a plateau from -1 to 2 at one half, where verdicts are hardest to keep consistent.
 PLATEAU = Calibration(kind="isotonic", knots=((-2.0, 0.1), (-1.0, 0.5), (2.0, 0.5), (3.0, 0.9)))
@@ -31,6 +33,10 @@ FIT = CalibrationFit(
     same_files_calibration_error_before=0.2,
     same_files_calibration_error_after=0.1,
     replaced_source="validation files of run y",
+)
+
+SETS = PredictionSets(
+    coverage=0.95, largest_real=3.0, least_fake=1.0, num_real=40, num_fake=30, unit="identities"
 )
 
 
@@ -145,6 +151,64 @@ def test_the_pooling_is_written_where_it_is_not_the_usual_one_and_old_files_are_
     assert DecisionRule.from_json(json.loads(json.dumps(other.as_json()))) == other
     with pytest.raises(ValueError, match="pooling 'best' is not one of"):
         DecisionRule.from_json({**rule().as_json(), "pooling": "best"})
+
+
+@pytest.mark.parametrize(
+    ("largest_real", "least_fake", "words"),
+    [  # of the logits 0, 1.5, 2.5 and 4; the threshold is 2
+        (3.0, 1.0, ("real", "uncertain", "uncertain", "fake")),  # both between them
+        (1.0, 3.0, ("real", "uncertain", "uncertain", "fake")),  # neither
+        (1.0, 1.0, ("real", "uncertain", "fake", "fake")),  # {fake} below the threshold
+        (3.0, 3.0, ("real", "real", "uncertain", "fake")),
+    ],
+)
+def test_a_word_needs_a_set_of_that_one_label(largest_real, least_fake, words) -> None:
+    sets = dataclasses.replace(SETS, largest_real=largest_real, least_fake=least_fake)
+    decider = rule(sets=sets, uncertain_half_width=0.0)
+    assert tuple(decider.decide(logit) for logit in (0.0, 1.5, 2.5, 4.0)) == words
+    low, high = decider.uncertain_range
+    for logit, word in zip((0.0, 1.5, 2.5, 4.0), words, strict=True):
+        assert (low <= decider.probability(logit) <= high) == (word == "uncertain")
+
+
+def test_a_set_says_why_nothing_is_said() -> None:
+    assert [SETS.of(logit) for logit in (0.0, 1.0, 3.0, 4.0)] == [
+        *(("real",), ("real", "fake"), ("real", "fake"), ("fake",))
+    ]
+    assert "usual for real files and for fake ones, at 95.0% coverage" in SETS.why_uncertain(2.0)
+    apart = dataclasses.replace(SETS, largest_real=1.0, least_fake=3.0)
+    assert apart.of(2.0) == () and "unusual" in apart.why_uncertain(2.0)
+    assert "other side of the threshold" in apart.why_uncertain(0.0)
+    assert "40 real and 30 fake validation identities" in SETS.origin
+    assert "identities not known" in dataclasses.replace(SETS, unit="files").origin
+
+
+def test_sets_travel_and_files_without_them_are_read() -> None:
+    assert "sets" not in rule().as_json()
+    with_sets = rule(sets=SETS, uncertain_half_width=0.0)
+    assert DecisionRule.from_json(json.loads(json.dumps(with_sets.as_json()))) == with_sets
+    with pytest.raises(ValueError, match="no effect beside sets"):
+        rule(sets=SETS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"coverage": 1.0}, "not inside 0..1"),
+        ({"coverage": "0.9"}, "coverage"),
+        ({"largest_real": math.inf}, "largest_real"),
+        ({"num_real": 0}, "whole number"),
+        ({"num_fake": 2.0}, "whole number"),
+        ({"num_fake": True}, "num_fake"),
+        ({"unit": "people"}, "no unit"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_sets_of_a_file_are_read_strictly(changes, message) -> None:
+    values = rule(sets=SETS, uncertain_half_width=0.0).as_json()
+    values["sets"].update(changes)
+    with pytest.raises(ValueError, match=message):
+        DecisionRule.from_json(values)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.models.decision import DecisionRule
+from avkd.models.prediction_sets import PredictionSets
 from avkd.reporting import summary
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute
@@ -39,7 +40,12 @@ def remake(out: Path, *folders: Path) -> str:
     return recompute(ReportConfig(scores=folders, out=out, bootstrap_resamples=100)).text
 
 
-@pytest.mark.parametrize("rule", [RULE, None])
+SETS = PredictionSets(
+    coverage=0.9, largest_real=1.1, least_fake=0.1, num_real=9, num_fake=9, unit="files"
+)
+
+
+@pytest.mark.parametrize("rule", [RULE, dataclasses.replace(RULE, sets=SETS), None])
 def test_the_report_is_byte_for_byte_the_one_that_evaluate_wrote(
     tmp_path: Path, rule: DecisionRule | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +55,10 @@ def test_the_report_is_byte_for_byte_the_one_that_evaluate_wrote(
     expected = {k: v for k, v in contents(folder).items() if not k.startswith("scores/")}
     assert b"quotes" in expected["report.md"] and b"never saw: reenact" in expected["report.md"]
     assert ("confusion.png" in expected) == (rule is not None)
+    has_sets = rule is not None and rule.sets is not None
+    promise = b"real up to a logit of 1.1 and fake from 0.1 on: chosen so that the sets of at least"
+    assert (promise in expected["report.md"]) == has_sets
+    assert (b"Called uncertain %" in expected["report.md"]) == has_sets
     assert contents(tmp_path / "again") == expected
     assert all(str(tmp_path / "again" / name) in text for name in expected)
 

@@ -12,7 +12,7 @@ from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
 from avkd.metrics.verdicts import Confusion
 from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import ClipScore
-from avkd.reporting.summary import SummaryRow, Threshold
+from avkd.reporting.summary import SetLimits, SummaryRow, Threshold
 
 
 def pool_videos(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> list[PooledFile]:
@@ -171,6 +171,29 @@ def test_verdicts_are_counted_over_pooled_files_at_the_given_threshold() -> None
         interval = row.intervals[name]
         assert interval.low < row.values[name].value < interval.high, name
         assert (interval.resamples, interval.seed) == (100, 0)
+
+
+def test_prediction_sets_are_counted_over_pooled_files() -> None:
+    rows = made_up_scores()
+    assert "abstention" not in summarise_quickly(rows)["swap"].values
+    sets = SetLimits(coverage=0.8, largest_real=0.5, least_fake=0.0)
+    row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val", sets=sets))["swap"]
+    fake, real = video_means(rows, "swap"), video_means(rows, "real")
+    decided = np.r_[fake, real]
+    decided = (decided < 0.0) | (decided > 0.5)
+    right = np.r_[fake > 0.5, real < 0.0].sum() / decided.sum()
+    expected = {
+        "sets_with_real": np.mean(real <= 0.5),
+        "sets_with_fake": np.mean(fake >= 0.0),
+        "abstention": 1 - decided.mean(),
+        "accuracy_when_decided": right,
+    }
+    found = {name: row.values[name].value for name in expected}
+    assert found == pytest.approx(expected) and 0 < expected["abstention"] < 1
+    assert row.intervals["abstention"].low < found["abstention"] < row.intervals["abstention"].high
+    wide = SetLimits(0.99, np.inf, -np.inf)
+    row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val", sets=wide))["swap"]
+    assert row.values["accuracy_when_decided"].reason == "every file is called uncertain"
 
 
 def test_intervals_at_the_threshold_draw_the_same_units_as_the_auc() -> None:

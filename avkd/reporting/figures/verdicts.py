@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from avkd.reporting.figures import canvas
@@ -13,43 +14,57 @@ from avkd.reporting.figures.canvas import open_axes, panels, shortened
 _COLOURS = (canvas.ORANGE, canvas.BLUE, canvas.GREEN, canvas.PINK, canvas.SKY)
 
 
+Line = Sequence[tuple[float, float]]
+"""(seconds, value) of one face, in order of time."""
+
+
 def timeline_figure(
-    faces: Mapping[str, Sequence[tuple[float, float, float]]],
+    faces: Mapping[str, Line],
     threshold: float,
-    half_width: float,
+    uncertain: tuple[float, float],
+    further: Mapping[str, Mapping[str, Line]] | None = None,
 ) -> Figure:
     """A line for each face, the threshold, and the band about it in which nothing is said.
 
     Args:
-        faces: by name, the windows of a face in order: (start, end) in seconds and P(fake).
+        faces: P(fake) of the windows of each face, by its name.
         threshold: P(fake) from which on a file counts as fake.
-        half_width: of the band of uncertain verdicts.
+        uncertain: P(fake) between which files are called uncertain.
+        further: By what they show, lines of the same faces on a scale of their own, drawn below.
     """
-    figure = Figure(figsize=(8.5, 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axhspan(threshold - half_width, threshold + half_width, color=canvas.GRID_COLOUR, zorder=0)
-    axes.axhline(threshold, color=canvas.CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1)
-    for number, (name, windows) in enumerate(faces.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        middles = [(start + end) / 2 for start, end, _ in windows]
-        values = [value for _, _, value in windows]
-        axes.plot(middles, values, color=colour, linewidth=1.4, marker="o", markersize=3.5)
-        axes.annotate(
-            shortened(name, 20),
-            (middles[-1], values[-1]),
-            textcoords="offset points",
-            xytext=(6, 0),
-            va="center",
-            fontsize=9,
-            color=colour,
-        )
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("P(fake)")
-    axes.grid(axis="y", color=canvas.GRID_COLOUR)
-    axes.set_axisbelow(True)
-    open_axes(axes)
+    further = further or {}
+    figure = Figure(figsize=(8.5, 2.6 + 1.3 * len(further)), layout="constrained")
+    heights = [2.0, *[1.0] * len(further)]
+    rows = figure.subplots(
+        len(heights), sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
+    rows[0].axhspan(*uncertain, color=canvas.GRID_COLOUR, zorder=0)
+    rows[0].axhline(threshold, color=canvas.CHANCE_COLOUR, linestyle="--", linewidth=1.2, zorder=1)
+    rows[0].set_ylim(-0.03, 1.03)
+    colours = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(faces)}
+    for axes, (title, lines) in zip(rows, {"P(fake)": faces, **further}.items(), strict=True):
+        for name, line in lines.items():
+            _draw_line(axes, shortened(name, 20), line, colours[name], marked=lines is faces)
+        axes.set_ylabel(title)
+        axes.grid(axis="y", color=canvas.GRID_COLOUR)
+        axes.set_axisbelow(True)
+        open_axes(axes)
+    rows[-1].set_xlabel("seconds")
     return figure
+
+
+def _draw_line(axes: Axes, name: str, line: Line, colour: str, *, marked: bool) -> None:
+    seconds, values = zip(*line, strict=True)
+    axes.plot(seconds, values, color=colour, linewidth=1.4, marker="o" if marked else "", ms=3.5)
+    axes.annotate(
+        name,
+        (seconds[-1], values[-1]),
+        textcoords="offset points",
+        xytext=(6, 0),
+        va="center",
+        fontsize=9,
+        color=colour,
+    )
 
 
 def moments_figure(moments: Sequence[tuple[np.ndarray, np.ndarray | None, str]]) -> Figure:
