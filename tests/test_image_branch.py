@@ -527,12 +527,15 @@ def test_a_finished_run_with_other_settings_is_not_taken_for_the_wanted_one(
 def test_speeds_are_ratios_against_the_first(
     sets: Sets, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "bench.md"
+    out, small = tmp_path / "bench.md", tmp_path / "small.onnx"
+    done("export", "--model", student / "model.safetensors", "--out", small)
     done(
-        *("bench", "--models", "resnet8", "resnet8_fast", student / "model.safetensors"),
+        *("bench", "--models", "resnet8", "resnet8_fast", student / "model.safetensors", small),
         *("--image_size", 32, "--batch_size", 2, "--rounds", 3, "--data", sets.one),
         *("--device", "cpu", "--threads", 1, "--out", out),
     )
     lines = [line for line in out.read_text().splitlines() if line.startswith("| ")][2:]
-    assert [line.split(" | ")[0] for line in lines] == ["| resnet8", "| resnet8_fast", "| student"]
+    names = ["| resnet8", "| resnet8_fast", "| student", "| small"]
+    assert [line.split(" | ")[0] for line in lines] == names
+    assert "| small | ONNX | ONNX |" in lines[3]
     assert "| 145,839 |" in lines[0] and "1 [1, 1]" in lines[0]

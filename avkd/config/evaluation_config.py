@@ -127,7 +127,42 @@ class CalibrateConfig(ComputeConfig):
         if self.out.suffix != ".safetensors":
             raise ValueError(f"out {self.out}: a model file ends in .safetensors")
         require(0.5 <= self.coverage < 1.0, "coverage: want a share from 0.5, below 1")
+        _require_weights(self.model)
         at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Write a detector as an ONNX file for predict, evaluate and bench; the model file stays.
+
+    Needs `pip install 'avkd[export]'`. The file holds weights, input and decision rule.
+    """
+
+    model: Path
+    """Model file of `avkd finetune` or `avkd distill`, or `starter`, `starter-fast`."""
+    out: Path
+    """ONNX file to write."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """fp32: logits as torch's within 0.001, else nothing is written; int8: smaller and faster, and
+    less exact: what it costs is measured on the validation files of --data."""
+    batch: int | None = None
+    """Fix the number of clips judged at once; unset = any."""
+    data: tuple[Path, ...] = ()
+    """Prepared corpora, whose validation files are compared; int8 also takes its ranges there."""
+    max_auc_loss: float = 0.003
+    """int8: write nothing if the AUC falls by more than this."""
+    batch_size: int = 8
+    """Clips scored at once while int8 is measured."""
+    threads: int | None = None
+    """Threads; unset = all cores."""
+
+    def __post_init__(self) -> None:
+        _require_weights(self.model)
+        at_least(self, 1, "batch", "batch_size")
+        require(self.out.suffix == ".onnx", f"out {self.out}: an ONNX file ends in .onnx")
+        require(self.max_auc_loss >= 0, "max_auc_loss must not be negative")
+        if self.precision == "int8":
+            require_data(self.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +176,11 @@ class PredictConfig(ComputeConfig):
     files: tuple[Path, ...]
     """Videos and pictures; a folder stands for all files in it."""
     model: Path | None = None
-    """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures); or `starter`
-    (unset) or `starter-fast`, which ship with avkd."""
+    """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures), or what
+    `avkd export` made of it; or `starter` (unset) or `starter-fast`, which ship with avkd."""
+    engine: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+    """What computes the network: torch for .safetensors, onnx (onnxruntime) or openvino for .onnx;
+    auto = the one that fits, for .onnx OpenVINO only where onnxruntime is not installed."""
     out: Path | None = None
     """Also write each verdict to this file as it comes, as JSON lines, or as a table (file,
     P(fake), label, status) if its name ends in .csv."""
@@ -178,6 +216,8 @@ class PredictConfig(ComputeConfig):
     """Memory that one file may take (Linux)."""
     workers: int = 1
     """Files judged at once; each worker holds the model."""
+    profile: bool = False
+    """Say at the end where the time went; needs workers 1."""
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -194,6 +234,9 @@ class PredictConfig(ComputeConfig):
             self.explain is None or self.page is not None or self.overlay is not None,
             "explain draws on --page or --overlay; name one",
         )
+        if self.explain is not None and self.model is not None:
+            _require_weights(self.model)  # no gradients without
+        require(not self.profile or self.workers == 1, "profile: steps of several workers overlap")
         if self.resume:
             require(self.out is not None, "resume goes on with --out; name it")
             require(self.page is None, "a page shows the files of one run; leave out --page")
@@ -238,3 +281,9 @@ class ServeConfig(ComputeConfig):
         for name in ("keep_minutes", "max_seconds", "max_minutes", "max_gigabytes"):
             require(getattr(self, name) > 0, f"{name} must be above 0")
         require(self.port < 65536, "port must be below 65536")
+
+
+def _require_weights(model: Path) -> None:
+    """Refuse an exported file, whose weights are fixed."""
+    cure = "give the model.safetensors that it was made from"
+    require(model.suffix != ".onnx", f"model {model} is an ONNX file: {cure}")

@@ -112,7 +112,8 @@ class BenchConfig(ComputeConfig):
     """Frames per second of image models, each relative to the first, in turn within one run."""
 
     models: tuple[str, ...]
-    """Model files of `avkd distill`, or names of networks (speed needs no training)."""
+    """Model files of `avkd distill`, ONNX files of `avkd export`, or names of networks (speed needs
+    no training)."""
     image_size: int = 224
     """Side of the input of networks given by name, in pixels."""
     batch_size: int = 32

@@ -6,7 +6,9 @@ footage one has. Files of a test or training split are refused: they must choose
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from avkd import runtime
 from avkd.config.evaluation_config import CalibrateConfig
@@ -32,7 +34,7 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
     machine = runtime.start(device=config.device, threads=config.threads)
     model, header = load_detector(config.model)
     model_input = header.input_of(ModelInput.read, config.model)
-    items, missing, left_out = _validation_items(config, header, model_input)
+    items, missing, left_out = validation_items(config.model, config.data, header, model_input)
     require_enough_files(config.calibration, [item.sample.label for item in items])
     validation = Validation.of(
         model.to(machine.device),
@@ -67,18 +69,28 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
     return Outcome(text, ExitCode.SOME_SKIPPED if missing else ExitCode.DONE)
 
 
-def _validation_items(
-    config: CalibrateConfig, header: ModelHeader, model_input: ModelInput
+def validation_items(
+    model: Path, data: Iterable[Path], header: ModelHeader, model_input: ModelInput
 ) -> tuple[list[ClipItem], int, tuple[str, ...]]:
-    """What is prepared of the validation splits, how many files are not, the methods left out."""
+    """What is prepared of the val splits, how many files are not, and the methods left out.
+
+    Args:
+        model: Whose data they shall fit; for messages.
+        data: Prepared corpora.
+        header: Of the model.
+        model_input: Likewise.
+
+    Raises:
+        ValueError: nothing in a val split, two corpora of one name, or other crops than it knows.
+    """
     # What training left out, to be tested as unseen, chooses nothing here.
     excluded = header.provenance.get("excluded_methods")
     unseen = excluded if isinstance(excluded, list) else []
     items: list[ClipItem] = []
     missing, left_out = 0, set()
-    for folder in config.data:
+    for folder in data:
         corpus = Corpus.open(folder)
-        corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
+        corpus.require_faces(model_input.faces, str(model), margin=model_input.crop_margin)
         expected = [s for s in corpus.expected if s.split == "val"]
         left_out |= {s.method for s in expected if s.method in unseen}
         of_corpus = corpus.items(

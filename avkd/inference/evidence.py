@@ -44,6 +44,8 @@ class JudgedFile:
 
     verdict: Verdict
     moments: Mapping[int, FaceMoments] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each step took, see `Stopwatch`."""
 
 
 @dataclass(frozen=True)

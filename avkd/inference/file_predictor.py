@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,7 +32,7 @@ from avkd.data.faces.track_extraction import (
     MIN_FRAMES,
     FilePlan,
     TrackPlan,
-    cut_crops,
+    crop_of,
     plan_tracks,
 )
 from avkd.data.inventory import is_picture_name
@@ -40,6 +40,7 @@ from avkd.data.media.image_files import is_animation
 from avkd.data.media.media_file import MediaError, check_regular_file, kind_of
 from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
+from avkd.data.stopwatch import step
 from avkd.data.windows import Window
 from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence
@@ -57,6 +58,7 @@ from avkd.inference.verdict import (
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
+from avkd.models.onnx_file import Engine
 from avkd.models.registry import list_models
 from avkd.runtime import Runtime
 
@@ -140,13 +142,14 @@ class FilePredictor:
     """Says of videos with sound how far picture and sound disagree; None = not asked."""
 
     @classmethod
-    def load(cls, path: Path, machine: Runtime) -> FilePredictor:
-        """Read a model file of `avkd finetune` or `avkd distill`.
+    def load(cls, path: Path, machine: Runtime, engine: Engine = "auto") -> FilePredictor:
+        """Read a model file of `avkd finetune`, `avkd distill` or `avkd export`.
 
         Raises:
             ModelFileError: damaged, not a detector, without decision rule, or for another input.
+            ValueError: the engine does not run such files.
         """
-        model, header = load_detector(path)
+        model, header = load_detector(path, engine)
         if header.decision is None:
             raise ModelFileError(f"{path}: has no decision rule; train it with this avkd")
         return cls(
@@ -155,7 +158,7 @@ class FilePredictor:
             input=header.input_of(ModelInput.read, path),
             fingerprint=header.fingerprint,
             machine=machine,
-            starter=str(path) if starter.is_starter(path) else None,
+            starter=str(path) if starter.is_starter(path) else starter.exported(header.provenance),
         )
 
     def preprocess(
@@ -344,7 +347,8 @@ class FilePredictor:
     @torch.no_grad()
     def _output(self, crops: np.ndarray | Tensor, landmarks: np.ndarray | Tensor | None) -> Any:
         """The network's output, always in fp32, of B clips."""
-        return self.model(*self.preprocess(crops, landmarks))
+        with step("network"):
+            return self.model(*self.preprocess(crops, landmarks))
 
     def _plan(
         self,
@@ -445,7 +449,11 @@ class FilePredictor:
 
 
 def load_model(
-    path_or_name: str | Path, *, device: str = "auto", threads: int | None = None
+    path_or_name: str | Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    engine: Engine = "auto",
 ) -> FilePredictor:
     """A trained detector, by file or by the name of one that ships with avkd.
 
@@ -455,10 +463,11 @@ def load_model(
     1
 
     Args:
-        path_or_name: A model file of `avkd finetune` or `avkd distill`, or one of
+        path_or_name: A model file of `avkd finetune`, `avkd distill` or `avkd export`, or one of
             ``avkd.list_models("weights")``.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` = a GPU where there is one.
         threads: Threads on a CPU; None = as torch has them.
+        engine: What computes an ONNX file, see `onnx_file.load`.
 
     Raises:
         ModelFileError: the file is no detector, or damaged; says what to do.
@@ -472,7 +481,7 @@ def load_model(
         if str(path) in list_models():
             cure = f"a network without weights: avkd.create_model({str(path)!r})"
         raise FileNotFoundError(f"{path}: no such model file; {cure}")
-    return FilePredictor.load(path, runtime.start(device=device, threads=threads))
+    return FilePredictor.load(path, runtime.start(device=device, threads=threads), engine)
 
 
 def features(model: FilePredictor | str | Path, file: str | Path, **options: Any) -> FileFeatures:
@@ -594,17 +603,17 @@ def _clips(
     pending = [deque(seen.windows(len(track))) for track in plan.tracks]
     wanted = [{frame for window in of_track for frame in _frames(window)} for of_track in pending]
     recent: list[deque[np.ndarray]] = [deque(maxlen=seen.clip_frames) for _ in plan.tracks]
-    passed = Counter[int]()
-    for track, _, crop in cut_crops(source.frames(), plan.tracks):
-        if passed[track] in wanted[track]:
-            # Training and evaluation saw compressed crops; sharper ones move the logits.
-            recent[track].append(as_stored(crop))
-        passed[track] += 1
-        while pending[track] and _end(pending[track][0]) == passed[track]:
-            place = pending[track].popleft()
-            window = _FileWindow(track, plan.tracks[track].start_frame + place.start_frame, place)
-            points = _landmarks(plan.tracks[track], place)
-            yield window, _stacked(recent[track], place), points
+    for number, frame in enumerate(source.frames()):
+        for track, planned in enumerate(plan.tracks):
+            own = number - planned.start_frame
+            if own in wanted[track] and (crop := crop_of(planned, number, frame)) is not None:
+                # Training and evaluation saw compressed crops; sharper ones move the logits.
+                with step("alignment"):
+                    recent[track].append(as_stored(crop))
+            while pending[track] and _end(pending[track][0]) == own + 1:
+                place = pending[track].popleft()
+                window = _FileWindow(track, planned.start_frame + place.start_frame, place)
+                yield window, _stacked(recent[track], place), _landmarks(planned, place)
 
 
 def _landmarks(track: TrackPlan, window: Window) -> np.ndarray:

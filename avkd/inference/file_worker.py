@@ -14,12 +14,13 @@ from avkd import runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import sandbox
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
+from avkd.data.stopwatch import Stopwatch, step
 from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence, JudgedFile
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.judging import ModelFacts, overlay_path
 from avkd.inference.overlay import MOST_BYTES, Overlay
-from avkd.models import starter
+from avkd.models import onnx_file, starter
 
 
 def facts(config: PredictConfig, _: None) -> ModelFacts:
@@ -37,20 +38,23 @@ def facts(config: PredictConfig, _: None) -> ModelFacts:
 
 def judged(config: PredictConfig, file: Path) -> JudgedFile:
     """The verdict on a file; whatever is wrong with it is said in there."""
-    predictor = _predictor(config)
     evidence = Evidence()
-    verdict = predictor.predict(
-        file,
-        face_detector=config.detector,
-        detect_every_frames=config.detect_every_frames,
-        min_face=config.min_face,
-        max_seconds=config.max_seconds,
-        max_minutes=config.max_minutes,
-        batch_size=config.batch_size,
-        evidence=None if config.page is None else evidence,
-        overlay=None if config.overlay is None else _overlay(config, predictor, file),
-    )
-    return JudgedFile(verdict, evidence.moments(partial(predictor.show, method=config.explain)))
+    with Stopwatch() as watch:
+        with step("import"):
+            predictor = _predictor(config)
+        verdict = predictor.predict(
+            file,
+            face_detector=config.detector,
+            detect_every_frames=config.detect_every_frames,
+            min_face=config.min_face,
+            max_seconds=config.max_seconds,
+            max_minutes=config.max_minutes,
+            batch_size=config.batch_size,
+            evidence=None if config.page is None else evidence,
+            overlay=None if config.overlay is None else _overlay(config, predictor, file),
+        )
+    moments = evidence.moments(partial(predictor.show, method=config.explain))
+    return JudgedFile(verdict, moments, watch.seconds)
 
 
 def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> tuple[Overlay, Path]:
@@ -64,12 +68,16 @@ def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> tup
 @lru_cache(maxsize=1)
 def _predictor(config: PredictConfig) -> FilePredictor:
     machine = runtime.start(device=config.device, threads=config.threads)
-    predictor = FilePredictor.load(config.model or starter.DEFAULT, machine)
+    model = config.model or starter.DEFAULT
+    is_onnx = model.suffix == onnx_file.SUFFIX
+    if is_onnx:  # its engine takes whatever memory the file asks for
+        sandbox.limit_memory(config.max_gigabytes)
+    predictor = FilePredictor.load(model, machine, config.engine)
     if config.agreement is not None:
         stage_one = StageOne.load(config.agreement, machine, beside=predictor.input)
         predictor = replace(predictor, stage_one=stage_one)
-    sandbox.limit_memory(config.max_gigabytes)
-    sandbox.confine(
-        MOST_BYTES if config.overlay is not None else None
-    )  # now that everything is loaded
+    if not is_onnx:
+        sandbox.limit_memory(config.max_gigabytes)
+    # Now that everything is loaded.
+    sandbox.confine(MOST_BYTES if config.overlay is not None else None)
     return predictor

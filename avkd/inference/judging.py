@@ -14,6 +14,7 @@ from avkd.data.worker_pool import Imported, Outcome, run_isolated
 from avkd.inference.evidence import JudgedFile
 from avkd.inference.verdict import Note, cannot_tell
 from avkd.models.decision import DecisionRule
+from avkd.outcome import ModelRefused
 
 FACTS, JUDGED = (f"avkd.inference.file_worker:{name}" for name in ("facts", "judged"))
 """What the workers do."""
@@ -50,7 +51,7 @@ def model_facts(config: PredictConfig) -> ModelFacts:
     if outcome.error is not None:
         raise outcome.error
     if outcome.result is None:
-        raise ValueError(f"{config.model}: the model could not be loaded ({outcome.message})")
+        raise ModelRefused(f"{config.model}: the model could not be loaded ({outcome.message})")
     facts: ModelFacts = outcome.result
     return facts
 

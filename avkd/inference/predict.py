@@ -10,8 +10,9 @@ import logging
 import os
 import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ def predict(config: PredictConfig) -> Outcome:
             --resume finds verdicts of another model; `ModelRefused` where the model is not used.
         Stopped: SIGTERM or Ctrl-C; the verdicts so far are written.
     """
+    began = time.perf_counter() - time.process_time()  # what was imported before this counts, too
     paths = list(dict.fromkeys(path for named in config.files for path in _files_of(named)))
     if config.page is not None and len(paths) > _MOST_FILES_ON_A_PAGE:
         raise ValueError(
@@ -50,6 +52,7 @@ def predict(config: PredictConfig) -> Outcome:
         _check_overlays(config.overlay, paths)
     config = replace(config, threads=config.threads or _threads_each(config.workers))
     model = model_facts(config)
+    seconds = defaultdict(float, {"import": time.perf_counter() - began})
     judged: dict[Path, JudgedFile] = {}
     decisions: Counter[str] = Counter()
     with ExitStack() as stack:
@@ -73,6 +76,8 @@ def predict(config: PredictConfig) -> Outcome:
             if log is not None:
                 log.add(file.verdict)
             decisions[file.verdict.decision] += 1
+            for step, spent in file.seconds.items():
+                seconds[step] += spent
             text = file.verdict.to_json() if config.json else file.verdict.to_text()
             tqdm.write(text, file=sys.stdout)
             if config.page is not None:
@@ -81,6 +86,8 @@ def predict(config: PredictConfig) -> Outcome:
         from avkd.inference.verdict_page import write_verdict_page  # heavy: matplotlib
 
         write_verdict_page(config.page, [judged[path] for path in paths], model.rule)
+    if config.profile:
+        _log.info("%s", _profile(seconds, time.perf_counter() - began))
     return _outcome(decisions)
 
 
@@ -99,6 +106,14 @@ def _check_overlays(folder: Path, paths: Sequence[Path]) -> None:
                 "--overlay, or one folder of files at a time"
             )
         taken.add(target)
+
+
+def _profile(seconds: Mapping[str, float], whole: float) -> str:
+    """The share of each step; ``rest`` is what they leave of the whole."""
+    steps = {name: spent for name, spent in seconds.items() if name != "rest"}
+    steps["rest"] = whole - sum(steps.values())
+    shares = (f"{name} {spent:.2f} s ({spent / whole:.0%})" for name, spent in steps.items())
+    return f"{whole:.2f} s in all: {', '.join(shares)}"
 
 
 def _threads_each(workers: int) -> int | None:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from avkd.durable import replacing
-from avkd.models import starter
+from avkd.models import onnx_file, starter
 from avkd.models.build import (
     build_cross_modal_network,
     build_detector,
@@ -30,6 +30,7 @@ from avkd.models.cross_modal_network import CrossModalNetwork, VideoTeacher
 from avkd.models.decision import DecisionRule
 from avkd.models.encoders import flatten_recurrent_parameters
 from avkd.models.model_header import ModelHeader, parse_header
+from avkd.models.onnx_file import Engine
 from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
 
 __all__ = [
@@ -131,6 +132,8 @@ def read_header(path: Path, *, kind: str | None = None) -> ModelHeader:
         OSError: the file cannot be read.
     """
     path = starter.resolved(path)
+    if path.suffix == onnx_file.SUFFIX:
+        return _parse(path, onnx_file.read_header(path).as_json(), kind=kind)
     return _parse(path, _header_values(path), kind=kind)
 
 
@@ -166,14 +169,29 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
     return LoadedModel(model.eval(), header)
 
 
-def load_detector(path: Path) -> LoadedModel:
+def load_detector(path: Path, engine: Engine = "auto") -> LoadedModel:
     """Rebuild whatever detector is in ``path``, of videos or of images; as ``load_model``.
+
+    Args:
+        path: the model file, or one of `avkd export`.
+        engine: what computes it; ``auto`` = torch, and for an ONNX file see `onnx_file.load`.
 
     Raises:
         ModelFileError: as ``load_model``; also when ``path`` holds no detector.
+        ValueError: the engine does not run such files; says what to do.
     """
+    is_onnx = starter.resolved(path).suffix == onnx_file.SUFFIX
+    if not is_onnx and engine not in ("auto", "torch"):
+        raise ValueError(
+            f"{path}: {engine} runs ONNX files only; make one with `avkd export --model {path} "
+            f"--out {path.with_suffix(onnx_file.SUFFIX)}`"
+        )
     kind = read_header(path).kind
-    return load_model(path, kind=kind if kind in DETECTOR_KINDS else DETECTOR_KINDS[0])
+    kind = kind if kind in DETECTOR_KINDS else DETECTOR_KINDS[0]
+    if not is_onnx:
+        return load_model(path, kind=kind)
+    read_header(path, kind=kind)
+    return LoadedModel(*onnx_file.load(path, engine))
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

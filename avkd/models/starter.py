@@ -6,7 +6,9 @@ What they were trained on and how far they can be trusted stands in ``starter/ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent / "starter"
 CARD = FOLDER / "card.md"
@@ -20,6 +22,13 @@ DEFAULT = Path("starter")
 def is_starter(path: Path) -> bool:
     """Whether ``path`` is the name of a model that ships with avkd, and no file of the user's."""
     return str(path) in STARTERS and not path.exists()
+
+
+def exported(provenance: Mapping[str, Any]) -> str | None:
+    """The name of the model that ships with avkd from which `avkd export` made a file, if any."""
+    facts = provenance.get("export")
+    name = facts.get("starter") if isinstance(facts, dict) else None
+    return name if isinstance(name, str) and name in STARTERS else None
 
 
 def resolved(path: Path) -> Path:

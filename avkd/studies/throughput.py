@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from avkd import durable, runtime
@@ -23,10 +23,10 @@ from avkd.config.image_config import ImageModelConfig
 from avkd.config.study_config import BenchConfig
 from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.model_input import FRAMES_PER_FILE, IMAGE_VIEW_SHARE, ModelInput
-from avkd.models import model_file
+from avkd.models import onnx_file
 from avkd.models.build import build_image_detector
 from avkd.models.cost import multiply_accumulates, num_parameters
-from avkd.models.image_detector import ImageDetector
+from avkd.models.model_file import load_detector, read_header
 from avkd.outcome import Outcome
 from avkd.reporting.tables import Table
 from avkd.runtime import Runtime
@@ -39,7 +39,7 @@ class BenchmarkModel:
     """A model in eval mode on the device, and what it looks at."""
 
     name: str
-    model: ImageDetector
+    model: nn.Module
     input: ModelInput
 
 
@@ -134,8 +134,10 @@ def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -
         speeds,
         {
             "model": lambda one: one.name,
-            "parameters": lambda one: f"{one.parameters:,}",
-            "GMAC": lambda one: f"{one.multiply_accumulates / 1e9:.3f}",
+            "parameters": lambda one: f"{one.parameters:,}" if one.parameters else "ONNX",
+            "GMAC": lambda one: (
+                f"{one.multiply_accumulates / 1e9:.3f}" if one.multiply_accumulates else "ONNX"
+            ),
             "frames/s, network": lambda one: _median(one.model_rates),
             "ratio": lambda one: _ratio(one.model_rates, first.model_rates),
             "frames/s, end to end": lambda one: _median(one.whole_rates),
@@ -151,14 +153,15 @@ def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -
 
 
 def load_model(path: Path, name: str, machine: Runtime) -> BenchmarkModel:
-    """The image detector in ``path``, on the device; raises as `model_file.load_model`."""
-    model, header = model_file.load_model(path, kind="image_detector")
+    """The image detector in ``path``, on the device; raises as `model_file.load_detector`."""
+    read_header(path, kind="image_detector")
+    model, header = load_detector(path)
     return BenchmarkModel(name, model.to(machine.device), header.input_of(ModelInput.read, path))
 
 
 def _benchmark_model(name: str, config: BenchConfig, machine: Runtime) -> BenchmarkModel:
     path = Path(name)
-    if path.suffix == ".safetensors" or path.is_file():
+    if path.suffix in (".safetensors", onnx_file.SUFFIX) or path.is_file():
         label = path.parent.name if path.name == "model.safetensors" else path.stem
         return load_model(path, label, machine)
     arguments = ImageModelConfig(name=name, image_size=config.image_size).arguments()

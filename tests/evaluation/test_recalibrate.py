@@ -3,18 +3,14 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from factories import write_grey_corpus
 from safetensors.torch import load_file
 
 from avkd import cli
 from avkd.config.evaluation_config import CalibrateConfig
-from avkd.data.manifest import Manifest, Sample
 from avkd.data.model_input import ModelInput
-from avkd.data.prepare import prepare
-from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation.recalibrate import recalibrate
 from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
@@ -22,55 +18,12 @@ from avkd.models.image_detector import ImageDetector
 from avkd.models.model_file import load_detector, read_header, save_model
 
 MODEL = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
-SIDES = {"train": 4, "val": 12, "test": 4}  # files of each class
 OLD = DecisionRule(threshold_logit=3.0, source="validation files of long ago")
-
-
-def write_corpus(
-    folder: Path,
-    name: str,
-    *,
-    broken: int = 0,
-    only_real: bool = False,
-    without_side: str | None = None,
-) -> Path:
-    """Grey pictures, real ones dark and fake ones bright; a few of the val side cannot be read."""
-    random = np.random.default_rng(len(name))
-    samples = []
-    for side, count in SIDES.items():
-        for number in range(count):
-            for label, method in ((0, "real"), (1, "swap"), (1, "secret")):
-                path = folder / "source" / side / method / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                level = 60 + 90 * (label == 1) + random.integers(0, 60)
-                Image.new("RGB", (40, 40), (level, level, level)).save(path)
-                if side == "val" and method == "swap" and number < broken:
-                    path.write_text("not a picture")
-                if (label == 1 and only_real) or side == without_side:
-                    continue
-                samples.append(
-                    Sample(
-                        sample_id=f"{name}/{side}/{method}/{number}",
-                        path=path.relative_to(folder / "source").as_posix(),
-                        dataset=name,
-                        label=label,
-                        method=method,
-                        split=side,
-                        kind="image",
-                    )
-                )
-    prepare(
-        Manifest(folder / "source", tuple(samples)),
-        folder / "prepared",
-        PrepareSettings(detector="none", crop_size=36),
-        workers=1,
-    )
-    return folder / "prepared"
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("mine"), "mine", broken=2)
+    return write_grey_corpus(tmp_path_factory.mktemp("mine"), "mine", broken=2)
 
 
 @pytest.fixture
@@ -154,7 +107,7 @@ def test_the_files_of_the_fit_can_be_told_from_others(
 ) -> None:
     """The same files give the same digest, others another; and a second fit names the first."""
     first = settings(model, corpus)
-    other = write_corpus(tmp_path / "other", "other")
+    other = write_grey_corpus(tmp_path / "other", "other")
     again = settings(first.out, corpus, out=tmp_path / "again.safetensors")
     both = settings(first.out, corpus, other, out=tmp_path / "both.safetensors")
     fits = []
@@ -170,7 +123,7 @@ def test_the_files_of_the_fit_can_be_told_from_others(
 
 
 def test_corpora_that_cannot_choose_are_refused(model: Path, corpus: Path, tmp_path: Path) -> None:
-    reals = write_corpus(tmp_path / "reals", "reals", only_real=True)
+    reals = write_grey_corpus(tmp_path / "reals", "reals", only_real=True)
     with pytest.raises(ValueError, match="both classes, there are 12 real and 0 fake"):
         recalibrate(settings(model, reals))
     with pytest.raises(ValueError, match="--calibration platt"):
@@ -183,7 +136,7 @@ def test_corpora_that_cannot_choose_are_refused(model: Path, corpus: Path, tmp_p
 def test_a_corpus_without_a_val_side_chooses_nothing(
     model: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    unsplit = write_corpus(tmp_path / "unsplit", "unsplit", without_side="val")
+    unsplit = write_grey_corpus(tmp_path / "unsplit", "unsplit", without_side="val")
     with pytest.raises(ValueError, match=r"nothing in its val split.*must choose nothing"):
         recalibrate(settings(model, corpus, unsplit))
 

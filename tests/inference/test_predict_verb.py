@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -100,6 +101,25 @@ def test_resumed_rows_are_those_of_an_undisturbed_run(tmp_path: Path, name: str,
             rows = list(csv.DictReader(file))
         assert [row["label"] for row in rows] == ["fake", "real", "fake", "", "fake", "fake"]
         assert {row["model"] for row in rows} == {"m"}
+
+
+def test_a_profile_adds_up_to_the_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = files_of(tmp_path / "in", ["2.0", "hang 0.3"])
+    with caplog.at_level("INFO"):
+        verb.predict(config_of(files, profile=True))
+    (line,) = [message for message in caplog.messages if " s in all: " in message]
+    whole, *steps = [float(number) for number in re.findall(r"([\d.]+) s ", line)]
+    assert line.split(": ")[1].startswith("import ") and ", rest " in line
+    assert len(steps) == 3 and sum(steps) == pytest.approx(whole, abs=0.03)
+    assert "decoding 0.30 s" in line
+    with pytest.raises(ValueError, match="several workers overlap"):
+        config_of(files, profile=True, workers=2)
+
+
+def test_heat_maps_need_gradients(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with pytest.raises(ValueError, match=r"give the model\.safetensors"):
+        config_of([Path("a")], model=Path("m.onnx"), explain="grad_cam", page=page)
 
 
 def test_without_resume_the_file_begins_anew(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from avkd import durable
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.media.media_file import MediaError, check_regular_file
+from avkd.data.stopwatch import step
 
 DETECT_EVERY_FRAMES = 5
 """Frames from one search for faces to the next; the face is followed between."""
@@ -167,9 +168,9 @@ def find_tracks(
     for number, frame in enumerate(frames):
         last = frame
         if number % detect_every_frames == 0:
-            _link(chains, _sightings(detector(frame.image), number), detect_every_frames)
+            _link(chains, _sightings(_found(detector, frame.image), number), detect_every_frames)
     if last is not None and number % detect_every_frames:
-        _link(chains, _sightings(detector(last.image), number), detect_every_frames)
+        _link(chains, _sightings(_found(detector, last.image), number), detect_every_frames)
     return _ranked(chains)
 
 
@@ -184,6 +185,11 @@ def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
     for number in np.unique(faces.frame):
         _link(chains, _sightings(faces, int(number)), 1)
     return _ranked(chains)
+
+
+def _found(detector: FaceDetector, image: np.ndarray) -> Faces:
+    with step("detection"):
+        return detector(image)
 
 
 def _sightings(faces: Faces, number: int) -> list[_Sighting]:

@@ -27,6 +27,7 @@ from avkd.data.faces.face_tracks import (
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
+from avkd.data.stopwatch import step
 
 MIN_FRAMES = 25
 """One second: the shortest clip the video models look at."""
@@ -149,7 +150,8 @@ def load_detector(name: str, min_face_fraction: float = USUAL_FACE_FRACTION) -> 
     if name not in face_tracks.DETECTORS:
         known = ", ".join([*face_tracks.DETECTORS, "boxes", "none"])
         raise ValueError(f"unknown face detector {name!r}; known: {known}")
-    return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction)
+    with step("import"):
+        return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction)
 
 
 def plan_tracks(
@@ -308,16 +310,24 @@ def cut_crops(
     cut = {n: track for n, track in enumerate(tracks) if wanted is None or n in wanted}
     for number, frame in enumerate(frames):
         for track_number, track in cut.items():
-            transform = track.transform_at(number, frame)
-            if transform is not None:
-                yield track_number, frame, _crop(frame, transform, track.crop_pixels)
+            crop = crop_of(track, number, frame)
+            if crop is not None:
+                yield track_number, frame, crop
 
 
-def _crop(frame: Frame, transform: np.ndarray, size: int) -> np.ndarray:
-    window = face_crop.needed_window(transform, frame.width, frame.height, size=size)
-    if window is None:  # the smoothed face lies wholly outside the picture
-        return np.zeros((size, size, 3), np.uint8)
-    return face_crop.warp(frame.region(*window), transform, origin=window[:2], size=size)
+def crop_of(track: Candidate, number: int, frame: Frame) -> np.ndarray | None:
+    """The crop of a track, uint8 RGB (S, S, 3), in frame ``number`` of its file.
+
+    None = the track is not there.
+    """
+    transform, size = track.transform_at(number, frame), track.crop_pixels
+    if transform is None:
+        return None
+    with step("alignment"):
+        window = face_crop.needed_window(transform, frame.width, frame.height, size=size)
+        if window is None:  # the smoothed face lies wholly outside the picture
+            return np.zeros((size, size, 3), np.uint8)
+        return face_crop.warp(frame.region(*window), transform, origin=window[:2], size=size)
 
 
 def sound_of_track(sound: np.ndarray | None, plan: TrackPlan) -> np.ndarray | None:

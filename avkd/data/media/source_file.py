@@ -20,6 +20,7 @@ from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.media.frame import Frame
 from avkd.data.media.image_files import iter_animation, iter_images, picture_digests
 from avkd.data.media.video import MediaInfo, open_video
+from avkd.data.stopwatch import making
 
 FileKind = Literal["video", "animation", "frames", "image"]
 
@@ -67,7 +68,7 @@ class SourceFile:
         is_first_pass = self.first is None
         self.counts, self.sizes = Counter(), []
         frames = self._video(is_first_pass) if self.kind == "video" else self._pictures()
-        for number, frame in enumerate(frames):
+        for number, frame in enumerate(making("decoding", frames)):
             if is_first_pass and self.deadline is not None and time.monotonic() > self.deadline:
                 self._most_frames = max(1, number)
             if number == self._most_frames:

@@ -14,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from avkd.data.media.frame import Frame
+from avkd.data.stopwatch import step
 
 _LARGEST_ASPECT = 4.0  # of a pixel; a header may claim anything
 _MATRIX = struct.Struct("=9i")
@@ -116,18 +117,20 @@ def _orientation_of(stream: Any, decoded: Any) -> Orientation:
 
 
 def _as_rgb(decoded: Any, converter: VideoReformatter) -> np.ndarray:
-    return converter.reformat(decoded, format="rgb24", threads=1).to_ndarray()
+    with step("colours"):
+        return converter.reformat(decoded, format="rgb24", threads=1).to_ndarray()
 
 
 def _window(
     decoded: Any, converter: VideoReformatter, left: int, top: int, right: int, bottom: int
 ) -> np.ndarray:
     even_left, even_top = left - left % 2, top - top % 2
-    window = _cut_planes(decoded, even_left, even_top, right, bottom)
-    pixels = _as_rgb(window, converter)
-    return np.ascontiguousarray(
-        pixels[top - even_top : bottom - even_top, left - even_left : right - even_left]
-    )
+    with step("colours"):
+        window = _cut_planes(decoded, even_left, even_top, right, bottom)
+        pixels = _as_rgb(window, converter)
+        return np.ascontiguousarray(
+            pixels[top - even_top : bottom - even_top, left - even_left : right - even_left]
+        )
 
 
 def _cut_planes(frame: Any, left: int, top: int, right: int, bottom: int) -> Any:
