@@ -66,7 +66,7 @@ def test_a_video_detector_keeps_its_logits_and_its_attention(tmp_path: Path, bat
         network,
         kind="detector",
         arguments=arguments,
-        preprocessing=ModelInput.of_video(16).describe(),
+        preprocessing=ModelInput(image_size=16).describe(),
         provenance={},
         decision=RULE,
     )

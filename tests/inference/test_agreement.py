@@ -74,11 +74,11 @@ def write_clip(path: Path, *, with_sound: bool = True, right_from: int = 0) -> P
 def judged(path: Path, **settings: object) -> Verdict:
     network: Any = Brightness()
     # Stage one was trained on smaller crops than the detector: each sees the face as it is used to.
-    stage_one = StageOne(network, ModelInput.of_video(16, crop_pixels=100), MACHINE, "stage-one")
+    stage_one = StageOne(network, ModelInput(image_size=16, crop_pixels=100), MACHINE, "stage-one")
     predictor = FilePredictor(
         model=Half(),
         rule=DecisionRule(threshold_logit=1.0, source="made up"),
-        input=ModelInput.of_video(32),
+        input=ModelInput(image_size=32),
         fingerprint="stand-in",
         machine=MACHINE,
         stage_one=stage_one,
@@ -115,7 +115,7 @@ def test_a_file_that_is_no_stage_one_or_of_other_faces_is_refused(tmp_path: Path
         "projection_dim": 16,
         "predictor_dim": 32,
     }
-    seen = ModelInput.of_video(32)
+    seen = ModelInput(image_size=32)
     save_model(
         tmp_path / "model.safetensors",
         build_cross_modal_network(**arguments),
@@ -128,6 +128,6 @@ def test_a_file_that_is_no_stage_one_or_of_other_faces_is_refused(tmp_path: Path
     loaded = StageOne.load(path, MACHINE, beside=seen)
     assert loaded.input == seen and len(loaded.fingerprint) == 16
     with pytest.raises(ModelFileError, match="faces 'aligned', the detector at 'whole'"):
-        StageOne.load(path, MACHINE, beside=ModelInput.of_video(32, "whole"))
+        StageOne.load(path, MACHINE, beside=ModelInput(image_size=32, "whole"))
     with pytest.raises(ModelFileError, match="wanted is stage one"):
         StageOne.load(Path("starter-fast"), MACHINE, beside=seen)
