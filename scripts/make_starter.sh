@@ -64,7 +64,7 @@ learnt=(--data "$out"/prepared/{pictures,clips,clips_val_reencoded} --loop.seed 
 step "distil it into the student"
 [ -f "$out/student/model.safetensors" ] || \
   avkd distill --config "$configs/distill_student.yaml" "${learnt[@]}" --run "$out/student" \
-    --teacher "$out/teacher/model.safetensors" \
+    --teacher "$out/teacher/model.safetensors" --model.weights "$out/teacher/model.safetensors" \
     --resume "$([ -d "$out/student" ] && echo true || echo false)"
 
 step "what they are tested on: forged test people, tools, re-encoded reals"

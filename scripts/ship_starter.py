@@ -1,21 +1,21 @@
-"""Copies a model to where the starters lie, if it seldom accuses real validation files.
+"""Copies a model to where the starters lie, if its verdicts on validation files are worth it.
 
-Usage: ship_starter.py RUN FILE. The threshold was chosen over all validation files together, which
-may hide a kind of footage that is accused often: here every corpus is looked at by itself.
+Usage: ship_starter.py RUN FILE. Its threshold keeps the false alarms in every validation dataset
+(`max_false_alarms`); what is asked here is that it finds something at such a threshold.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections import defaultdict
 from pathlib import Path
 
 from avkd.models.model_file import read_header
 from avkd.reporting.score_frame import pool, records
 from avkd.reporting.scores import read_scores
 
-MOST_FALSE_ALARMS = 0.05
+LEAST_FAKES_FOUND = 0.2
+MOST_FALSE_ALARMS = 0.05  # of the reals of any dataset; a rule of an older avkd may not keep it
 
 
 def main(run: Path, shipped: Path) -> int:
@@ -23,18 +23,24 @@ def main(run: Path, shipped: Path) -> int:
     model = run / "model.safetensors"
     rule = read_header(model).decision
     assert rule is not None, f"{model}: has no decision rule"
-    decided: dict[str, list[bool]] = defaultdict(list)
-    for file in records(pool(read_scores(run / "scores" / "validation.csv"))):
-        if file.label == 0 and file.logit is not None:
-            decided[file.dataset].append(rule.decide(file.logit) == "fake")
-    shares = {dataset: sum(fakes) / len(fakes) for dataset, fakes in sorted(decided.items())}
-    said = ", ".join(f"{dataset} {100 * share:.1f} %" for dataset, share in shares.items())
-    if max(shares.values()) > MOST_FALSE_ALARMS:
-        print(f"{model}: NOT shipped; real validation files called fake: {said}; want at most 5 %")
-        return 3
-    shutil.copyfile(model, shipped)
-    print(f"{model}: shipped as {shipped.name}; real validation files called fake: {said}")
-    return 0
+    files = records(pool(read_scores(run / "scores" / "validation.csv")))
+    called_fake: dict[str, list[bool]] = {}
+    for file in files:
+        kind = "fakes" if file.label else file.dataset
+        called = file.logit is not None and rule.decide(file.logit) == "fake"
+        called_fake.setdefault(kind, []).append(called)
+    shares = {kind: sum(called) / len(called) for kind, called in called_fake.items()}
+    said = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in sorted(shares.items()))
+    found = shares.pop("fakes", 0.0)
+    is_good = found >= LEAST_FAKES_FOUND and max(shares.values()) <= MOST_FALSE_ALARMS
+    if is_good:
+        shutil.copyfile(model, shipped)
+    print(
+        f"{model}: {f'shipped as {shipped.name}' if is_good else 'NOT shipped'}; validation files "
+        f"called fake, reals by dataset: {said}; want at least {LEAST_FAKES_FOUND:.0%} of the "
+        f"fakes, at most {MOST_FALSE_ALARMS:.0%} of the reals"
+    )
+    return 0 if is_good else 3
 
 
 if __name__ == "__main__":

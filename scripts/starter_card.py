@@ -17,7 +17,7 @@ import numpy as np
 
 from avkd.metrics import ranking
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import read_header
+from avkd.models.model_file import load_detector, read_header
 from avkd.models.starter import STARTERS
 from avkd.reporting.score_frame import PooledFile, pool, records
 from avkd.reporting.scores import read_scores
@@ -61,10 +61,10 @@ def main() -> None:
 def _head() -> str:
     return f"""# The models that ship with avkd
 
-`avkd predict FILE` uses `starter`; `--model starter-fast` is a student of 0.15 M parameters.
-Made by `scripts/make_starter.sh` on {date.today()} ({platform.machine()}, one seed), which wrote
-this card. Test people, tools and footage were neither trained nor selected on; intervals are 95 %,
-over people where they are known.
+`avkd predict FILE` uses `starter`; `--model starter-fast` is its student.
+Made by `scripts/make_starter.sh` ({platform.machine()}, one seed), which wrote this card on
+{date.today()}. Test people, tools and footage were neither trained nor selected on; intervals
+are 95 %, over people where they are known.
 """
 
 
@@ -89,7 +89,7 @@ def _model(name: str, out: Path) -> str:
         f"## {name}",
         "",
         f"`{path.name}`, {path.stat().st_size / 1e6:.2f} MB, SHA-256 `{digest}`.",
-        f"Network `{header.arguments['name']}` at {header.arguments['image_size']} pixels; "
+        f"{_network(path)} at {header.arguments['image_size']} pixels; "
         f"validation AUC {100 * validation:.1f} (it was selected on these files).",
         *_taught_by(header.provenance["teacher"]),
         f"Threshold: {rule.source}. `uncertain` between P(fake) "
@@ -123,10 +123,18 @@ def _model(name: str, out: Path) -> str:
     return "\n".join([*lines, ""])
 
 
+def _network(path: Path) -> str:
+    detector, header = load_detector(path)
+    count = sum(parameter.numel() for parameter in detector.parameters())
+    blocks = header.arguments.get("blocks")
+    part = "" if blocks is None else f"the first {blocks} blocks of "
+    return f"Network: {part}`{header.arguments['name']}`, {count / 1e6:.2f} M parameters,"
+
+
 def _taught_by(fingerprint: str | None) -> list[str]:
     if fingerprint is None:
         return []
-    if fingerprint == read_header(STARTERS["starter"]).fingerprint:
+    if fingerprint == read_header(STARTERS["starter"]).sha256:
         return ["Taught by the starter above."]
     return [f"Taught by an earlier starter (`{fingerprint}`), not by the one above."]
 

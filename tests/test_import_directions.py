@@ -58,7 +58,7 @@ BUDGET_LINES = {
     "inference": 2990,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 250,
     "metrics": 1190,  # conformal limits
-    "models": 4150,  # ONNX files, read as untrusted; prediction sets
+    "models": 4190,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
     "reporting": 5570,  # prediction sets
     "stages": 950,
     "studies": 1230,

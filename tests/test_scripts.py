@@ -362,17 +362,25 @@ def test_what_a_script_imports_is_there(path: Path) -> None:
     assert names and not missing, missing
 
 
-@pytest.mark.parametrize(("num_alarms", "is_shipped"), [(0, True), (1, True), (2, False)])
-def test_a_starter_that_accuses_one_kind_of_footage_is_not_shipped(
-    tmp_path: Path, num_alarms: int, is_shipped: bool
+@pytest.mark.parametrize(
+    ("num_alarms", "num_found", "is_shipped"),
+    [(0, 8, True), (1, 40, True), (2, 40, False), (0, 7, False)],
+)
+def test_a_starter_that_accuses_one_kind_of_footage_or_finds_next_to_nothing_is_not_shipped(
+    tmp_path: Path, num_alarms: int, num_found: int, is_shipped: bool
 ) -> None:
     """Of 20 + 60 real files two alarms are 2.5 %, but 10 % of the corpus that they are in."""
     run = tmp_path / "run"
     (run / "scores").mkdir(parents=True)
     (run / "model.safetensors").write_bytes(STARTERS["starter-fast"].read_bytes())
+    groups = (
+        ("clips", "real", 20, num_alarms),
+        ("pictures", "real", 60, 0),
+        ("pictures", "blended", 40, num_found),
+    )
     rows = [
-        window_score(f"{name}/{n}", "real", 9.0 if n < alarms else -9.0, dataset=name)
-        for name, count, alarms in (("clips", 20, num_alarms), ("pictures", 60, 0))
+        window_score(f"{method}/{n}", method, 99.0 if n < called else -99.0, dataset=name)
+        for name, method, count, called in groups
         for n in range(count)
     ]
     write_scores(run / "scores" / "validation.csv", make_head(), rows)
@@ -381,4 +389,4 @@ def test_a_starter_that_accuses_one_kind_of_footage_is_not_shipped(
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == (0 if is_shipped else 3), done.stderr
     assert (tmp_path / "shipped").exists() == is_shipped
-    assert f"clips {5.0 * num_alarms} %" in done.stdout
+    assert f"clips {5.0 * num_alarms} %, fakes {2.5 * num_found} %" in done.stdout

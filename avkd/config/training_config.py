@@ -281,8 +281,8 @@ class DetectorConfig:
     """How logits become probabilities, fitted on the validation split: platt (slope and
     offset), temperature (slope), isotonic (any increasing curve, for 100 files or more), none."""
     max_false_alarms: float | None = None
-    """Choose the threshold so that at most this share of the real validation videos is called fake,
-    e.g. 0.03; unset = best balanced accuracy."""
+    """Choose the threshold so that at most this share of the real validation videos of each dataset
+    is called fake, e.g. 0.03; unset = best balanced accuracy."""
 
     def check_detector(self) -> None:
         """Refuse what is out of range or without effect."""

@@ -6,6 +6,7 @@ The only place where scores choose anything; it is given validation items and no
 from __future__ import annotations
 
 import shlex
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +98,15 @@ class Validation:
         """(N,) labels and (N,) pooled logits of the files."""
         return score_frame.labels_and_logits(score_frame.pool(self.rows, self.pooling))
 
+    @property
+    def reals_by_dataset(self) -> dict[str, np.ndarray]:
+        """(R,) pooled logits of the real files of every dataset that has some."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for file in score_frame.records(score_frame.pool(self.rows, self.pooling)):
+            if file.label == 0 and file.logit is not None:
+                found[file.dataset].append(file.logit)
+        return {dataset: np.array(logits) for dataset, logits in found.items()}
+
     def values(self) -> dict[str, float]:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
         labels, logits = self.labels_and_logits
@@ -119,8 +129,10 @@ class Validation:
         Args:
             kind: Of the calibration.
             whose: Whose validation files these are, for the reader of a verdict.
-            max_false_alarms: Largest share of the real files to be called fake; half of it surely,
-                the rest is the uncertain band, if there is one. None = best balanced accuracy.
+            max_false_alarms: Largest share of the real files of each dataset to be called fake;
+                half of it surely, the rest is the uncertain band, if there is one. Over all files
+                together, footage that is accused often would hide behind footage that is not.
+                None = best balanced accuracy.
             coverage: Of the prediction sets, in (0, 1).
             replaced_source: Where the rule came from that this one replaces.
 
@@ -130,13 +142,14 @@ class Validation:
         files = score_frame.pool(self.rows, self.pooling)
         labels, logits = score_frame.labels_and_logits(files)
         curve = fitting.fit(kind, labels, logits)
-        threshold, reason = _operating_point(labels, logits, max_false_alarms)
+        threshold, reason = self._operating_point(max_false_alarms)
         probability = curve.probability(threshold)
         margin = min(probability, 1.0 - probability)
         half_width = _UNCERTAIN_HALF_WIDTH
         if max_false_alarms is not None:
-            surely = _threshold_of_reals(labels, logits, max_false_alarms / 2)
-            half_width = curve.probability(surely) - probability
+            surely = _threshold_of_reals(self.reals_by_dataset, max_false_alarms, part=2)
+            # A little wider: the file just below must not pass by the rounding of a difference.
+            half_width = curve.probability(surely) - probability + 1e-12
         sets, why_none = _prediction_sets(labels, logits, score_frame.groups_of(files), coverage)
         few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
@@ -151,6 +164,17 @@ class Validation:
             sets=sets,
         )
         return rule, [_calibrated(row, rule) for row in self.rows]
+
+    def _operating_point(self, max_false_alarms: float | None) -> tuple[float, str]:
+        """The threshold's logit, and how it was chosen."""
+        if max_false_alarms is not None:
+            reals = self.reals_by_dataset
+            whose = "reals" if len(reals) == 1 else f"the reals of each of {len(reals)} datasets"
+            threshold = _threshold_of_reals(reals, max_false_alarms)
+            return threshold, f"at most {max_false_alarms:.1%} of {whose} called fake"
+        point = ranking.best_threshold(*self.labels_and_logits)
+        assert point.threshold is not None, "a calibration is fitted to both classes only"
+        return point.threshold, "best balanced accuracy"
 
     def _fit(
         self, labels: np.ndarray, logits: np.ndarray, curve: Calibration, replaced_source: str
@@ -230,23 +254,22 @@ def export_detector(
     )
 
 
-def _operating_point(
-    labels: np.ndarray, logits: np.ndarray, max_false_alarms: float | None
-) -> tuple[float, str]:
-    """The threshold's logit, and how it was chosen."""
-    if max_false_alarms is not None:
-        threshold = _threshold_of_reals(labels, logits, max_false_alarms)
-        return threshold, f"at most {max_false_alarms:.1%} of real files called fake"
-    point = ranking.best_threshold(labels, logits)
-    assert point.threshold is not None, "a calibration is fitted to both classes only"
-    return point.threshold, "best balanced accuracy"
+def _threshold_of_reals(
+    reals_by_dataset: Mapping[str, np.ndarray], share: float, part: int = 1
+) -> float:
+    """The lowest logit that at most ``share`` of the real files of every dataset reach.
+
+    Or one ``part`` of so many files, rounded up: a dataset of few files keeps its one alarm.
+    """
+    return max(
+        _highest_but(reals, -(-int(share * len(reals)) // part))
+        for reals in reals_by_dataset.values()
+    )
 
 
-def _threshold_of_reals(labels: np.ndarray, logits: np.ndarray, share: float) -> float:
-    """The lowest logit that at most ``share`` of the real files reach."""
-    reals = np.sort(logits[labels == 0])[::-1]
-    allowed = int(share * len(reals))
-    return float(np.nextafter(reals[min(allowed, len(reals) - 1)], np.inf))
+def _highest_but(reals: np.ndarray, count: int) -> float:
+    """The lowest logit that ``count`` of the real files reach."""
+    return float(np.nextafter(np.sort(reals)[::-1][count], np.inf))
 
 
 def _prediction_sets(

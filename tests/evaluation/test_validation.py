@@ -1,6 +1,7 @@
 """The rule that validation scores choose: threshold, band, probabilities, and what it tells."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,29 +139,69 @@ def test_the_files_have_one_fingerprint_whatever_their_scores_and_their_order() 
 
 
 @pytest.mark.parametrize("share", [0.01, 0.03, 0.1, 0.3])
-def test_no_more_reals_than_allowed_are_called_fake(share: float) -> None:
-    scored = validation(num_files=600)
+def test_no_more_reals_than_allowed_are_called_fake_in_any_dataset(share: float) -> None:
+    scored = of_two_cameras(600)
     rule = scored.decision("platt", whose="this training", max_false_alarms=share)[0]
-    labels, logits = scored.labels_and_logits
-    reals = logits[labels == 0]
-    flagged = (reals >= rule.threshold_logit).mean()
-    assert flagged <= share
+    reals_by_dataset = scored.reals_by_dataset
+    assert {name: len(reals) for name, reals in reals_by_dataset.items()} == {
+        "grid": 200,
+        "seen": 200,
+    }
+
+    def worst(threshold: float) -> float:
+        return max(float((reals >= threshold).mean()) for reals in reals_by_dataset.values())
+
+    assert worst(rule.threshold_logit) <= share
     # It is the lowest such threshold: one file more would be too many.
-    below = reals[reals < rule.threshold_logit].max()
-    assert (reals >= below).mean() > share
-    words = [rule.decide(float(logit)) for logit in reals]
-    assert words.count("fake") / len(words) <= share
-    assert f"at most {share:.1%} of real files called fake" in rule.source
+    logits = np.concatenate([*reals_by_dataset.values()])
+    assert worst(logits[logits < rule.threshold_logit].max()) > share
+    for reals in reals_by_dataset.values():
+        words = [rule.decide(float(logit)) for logit in reals]
+        assert words.count("fake") / len(words) <= share
+    assert f"at most {share:.1%} of the reals of each of 2 datasets called fake" in rule.source
 
 
-def test_the_uncertain_band_reaches_to_half_the_alarms() -> None:
-    scored = validation(num_files=900, num_people=7)  # too few people for prediction sets
+def test_one_dataset_that_is_accused_often_does_not_hide_behind_another() -> None:
+    """Over all files together the threshold would be low enough to accuse it twice as often."""
+    scored = of_two_cameras(600, apart=3.0)
+    rule = scored.decision("platt", whose="this training", max_false_alarms=0.05)[0]
+    together = np.concatenate([*scored.reals_by_dataset.values()])
+    of_all = np.sort(together)[::-1][int(0.05 * len(together))]
+    grid = scored.reals_by_dataset["grid"]
+    assert (grid > of_all).mean() == pytest.approx(0.1)
+    assert (grid >= rule.threshold_logit).mean() == pytest.approx(0.05)
+
+
+def of_two_cameras(num_files: int, apart: float = 1.0, num_people: int = 0) -> Validation:
+    """The reals of one dataset have higher logits than those of the other."""
+    scored = validation(num_files, num_people=num_people)
+    rows = [
+        replace(row, logit=(row.logit or 0.0) + apart * (row.dataset == "grid" and not row.label))
+        for row in scored.rows
+    ]
+    return Validation(tuple(rows), scored.corpora)
+
+
+@pytest.mark.parametrize("num_files", range(300, 900, 60))
+def test_the_uncertain_band_reaches_to_half_the_alarms(num_files: int) -> None:
+    """To exactly half of them in one dataset: no file more by a rounding of probabilities."""
+    scored = of_two_cameras(num_files, num_people=7)  # too few people for prediction sets
     rule = scored.decision("platt", whose="this training", max_false_alarms=0.1)[0]
     assert rule.sets is None
-    labels, logits = scored.labels_and_logits
-    words = [rule.decide(float(logit)) for logit in logits[labels == 0]]
-    assert 0.02 < words.count("fake") / len(words) <= 0.051
-    assert words.count("uncertain") > 0
+    most = -(-int(0.1 * num_files / 3) // 2)
+    words = {
+        name: [rule.decide(float(logit)) for logit in logits]
+        for name, logits in scored.reals_by_dataset.items()
+    }
+    assert max(of_dataset.count("fake") for of_dataset in words.values()) == most
+    assert any(of_dataset.count("uncertain") for of_dataset in words.values())
+
+
+def test_a_dataset_of_few_files_keeps_its_one_alarm() -> None:
+    scored = of_two_cameras(120, apart=3.0)
+    rule = scored.decision("platt", whose="this training", max_false_alarms=0.03)[0]
+    words = [rule.decide(float(logit)) for logit in scored.reals_by_dataset["grid"]]
+    assert words.count("fake") == 1
 
 
 def test_the_prediction_sets_are_of_each_class_and_of_people_where_they_are_known() -> None:

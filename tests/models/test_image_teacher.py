@@ -9,6 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from avkd.models.build import build_image_detector
 from avkd.models.image_teacher import TimmNetwork, load_pretrained
 from avkd.models.registry import TIMM_NAMES
 from avkd.models.tensor_layout import ModelFileError
@@ -80,6 +81,57 @@ def test_the_weights_of_another_network_are_refused(tmp_path):
     save_file(published("test_vit"), path)
     with pytest.raises(ModelFileError, match=r"missing .* unexpected"):
         load_pretrained(TimmNetwork(name="timm/test_resnet"), str(path))
+
+
+def test_the_first_blocks_of_a_trained_detector_begin_a_smaller_one(tmp_path):
+    """They give the very maps that they give inside it; the head is new."""
+    torch.manual_seed(0)
+    whole = build_image_detector(name="timm/test_efficientnet", image_size=64).eval()
+    path = tmp_path / "teacher.safetensors"
+    save_file(whole.state_dict(), path)
+    cut = build_image_detector(name="timm/test_efficientnet", image_size=64, blocks=3).eval()
+    cut.load_pretrained(str(path))
+    parts = {}
+    stages = whole.network.trunk.blocks
+    hook = [block for stage in stages for block in stage][2].register_forward_hook(
+        lambda *called: parts.update(third=called[2])
+    )
+    picture = torch.rand(2, 3, 64, 64)
+    whole.network(picture)
+    hook.remove()
+    features = cut.network.forward_features(picture)
+    assert torch.equal(features, parts["third"])
+    assert cut.network.pool(features).shape == (2, 1, cut.network.num_features)
+    assert cut.network.num_features == features.shape[1]
+    counts = [sum(p.numel() for p in network.parameters()) for network in (cut, whole)]
+    assert counts[0] < counts[1] / 2
+    assert not any(name.startswith("network.trunk.conv_head") for name in cut.state_dict())
+    logit = cut(picture[:, :, None]).logit
+    logit.sum().backward()
+    assert all(parameter.grad is not None for parameter in cut.parameters())
+
+
+def test_a_cut_network_misses_what_its_file_lacks(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    weights = published("test_efficientnet")
+    del weights["blocks.1.0.bn1.bias"]
+    save_file(weights, path)
+    network = TimmNetwork(name="timm/test_efficientnet", blocks=3)
+    with pytest.raises(ModelFileError, match=r"1 missing \(first: blocks\.1\.0\.bn1\.bias"):
+        load_pretrained(network, str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "message"),
+    [
+        ("test_efficientnet", 0, "want 1 to"),
+        ("test_efficientnet", 99, "blocks 99: want 1 to"),
+        ("test_resnet", 1, "EfficientNets only"),
+    ],
+)
+def test_blocks_that_a_network_has_not_are_refused(name, blocks, message):
+    with pytest.raises(ValueError, match=message):
+        TimmNetwork(name=f"timm/{name}", blocks=blocks)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".bin", ".pt", ""])

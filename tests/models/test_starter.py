@@ -28,7 +28,7 @@ def test_a_starter_loads_by_name_is_small_and_has_a_rule(name):
     path = starter.STARTERS[name]
     assert path.stat().st_size <= MOST_BYTES[name]
     model, header = load_detector(Path(name))
-    assert header.decision is not None and "reals called fake" in header.decision.source
+    assert header.decision is not None and "called fake" in header.decision.source
     size = header.arguments["image_size"]
     logits = model(torch.zeros(2, 3, 1, size, size)).logit
     assert logits.shape == (2,) and bool(torch.isfinite(logits).all())
