@@ -707,7 +707,8 @@ def test_each_region_is_what_stage_one_sees(
 def test_whole_pictures_have_no_mouth_to_look_at(
     corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr("avkd.data.datasets.face_detector", lambda folder: "none")
+    settings = {"detector": "none", "crop_margin": 1.0}
+    monkeypatch.setattr("avkd.data.datasets.read_settings", lambda folder: settings)
     arguments = pretrain_arguments(corpora, tmp_path / "run")
     assert avkd("pretrain", *arguments) == 2
     assert "use --region face" in capsys.readouterr().err

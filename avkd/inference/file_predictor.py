@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -42,10 +42,8 @@ from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.stopwatch import step
 from avkd.data.windows import Window
-from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence
 from avkd.inference.heat_maps import HeatMethod, heat_maps
-from avkd.inference.overlay import Overlay
 from avkd.inference.shots import JoinedShots
 from avkd.inference.verdict import (
     FaceAgreement,
@@ -61,6 +59,10 @@ from avkd.models.model_file import ModelFileError, load_detector
 from avkd.models.onnx_file import Engine
 from avkd.models.registry import list_models
 from avkd.runtime import Runtime
+
+if TYPE_CHECKING:  # who asks for them brings them; the one loads pandas
+    from avkd.inference.agreement import StageOne
+    from avkd.inference.overlay import Overlay
 
 FaceDetector = Literal["mtcnn", "boxes", "none"]
 

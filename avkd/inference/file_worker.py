@@ -15,7 +15,6 @@ from avkd.config.evaluation_config import PredictConfig
 from avkd.data import sandbox
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
 from avkd.data.stopwatch import Stopwatch, step
-from avkd.inference.agreement import StageOne
 from avkd.inference.evidence import Evidence, JudgedFile
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.judging import ModelFacts, overlay_path
@@ -74,6 +73,8 @@ def _predictor(config: PredictConfig) -> FilePredictor:
         sandbox.limit_memory(config.max_gigabytes)
     predictor = FilePredictor.load(model, machine, config.engine)
     if config.agreement is not None:
+        from avkd.inference.agreement import StageOne  # late: it loads pandas
+
         stage_one = StageOne.load(config.agreement, machine, beside=predictor.input)
         predictor = replace(predictor, stage_one=stage_one)
     if not is_onnx:

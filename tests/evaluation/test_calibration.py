@@ -162,7 +162,7 @@ def test_a_slope_of_nothing_is_said_aloud(caplog):
         fit("platt", labels, -logits)
         fit("temperature", labels, logits + 100.0)  # all on one side of zero
     upside_down, shifted = (record.getMessage() for record in caplog.records)
-    assert "do not tell fakes from reals" in upside_down and "platt" not in upside_down
+    assert "do not tell fake from real files" in upside_down and "platt" not in upside_down
     assert "one side of 0" in shifted and "take platt" in shifted
 
 

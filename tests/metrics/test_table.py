@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avkd.metrics.table import METRICS, Measure
+from avkd.metrics.table import METRICS, OF_A_RULE, Measure
 
 
 def test_names_and_labels_are_distinct_and_verdicts_have_their_table() -> None:
     for part in ([m.name for m in METRICS], [m.label for m in METRICS]):
         assert len({*part}) == len(part)
-    assert all((m.over == "verdicts") == (m.table == "verdicts") for m in METRICS)
+    assert all((m.over == of) == (m.table == of) for m in METRICS for of in OF_A_RULE)
     assert METRICS[0].name == "video_auc", "the first column and the one with an interval"
 
 
-@pytest.mark.parametrize("measure", [m for m in METRICS if m.over != "verdicts"])
+@pytest.mark.parametrize("measure", [m for m in METRICS if m.over not in OF_A_RULE])
 def test_the_direction_is_that_of_a_better_detector(measure: Measure) -> None:
     """A perfect detector is at least as good as a random one, and better where it shows."""
     random = np.random.default_rng(0)
