@@ -12,10 +12,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from avkd.metrics.bootstrap import Interval
-from avkd.metrics.ranking import Metric
+if TYPE_CHECKING:  # predict writes tables, too, and needs neither pandas nor scipy
+    from avkd.metrics.bootstrap import Interval
+    from avkd.metrics.ranking import Metric
 
 Record = TypeVar("Record")
 Cell = str | int | float | bool | None
