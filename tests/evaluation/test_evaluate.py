@@ -212,8 +212,10 @@ def test_forgeries_can_be_set_against_the_reals_of_another_corpus(
     (line,) = read_lines(tmp_path / "out/report.csv")
     assert (line["dataset"], line["method"], line["reals_from"]) == ("two", "morph", "one")
     assert (line["expected_real"], line["expected_fake"]) == ("2", "2")
-    assert "The reals of two are those of one." in (tmp_path / "out/report.md").read_text()
-    with pytest.raises(ValueError, match=r"reals of 'one'; give that corpus too .*here are: two"):
+    assert "The real files of two are those of one." in (tmp_path / "out/report.md").read_text()
+    with pytest.raises(
+        ValueError, match=r"real files of 'one'; give that corpus too .*here are: two"
+    ):
         evaluate.evaluate(settings(model, tmp_path / "no", corpora["two"], protocol=path))
 
 
