@@ -35,7 +35,7 @@ def main(coverage: float, model: Path, validation: Path, tests: list[Path]) -> N
         files, _ = read_score_files([path])
         rows = [row for row in summarise(files, threshold=threshold) if row.is_pooled]
         columns = {
-            "Reals, fakes": lambda row: f"{row.num_real}, {row.num_fake}",
+            "Real, fake files": lambda row: f"{row.num_real}, {row.num_fake}",
             **report.metric_columns("sets"),
         }
         print(report.table(rows, columns).to_markdown())

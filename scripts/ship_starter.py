@@ -15,7 +15,9 @@ from avkd.reporting.score_frame import pool, records
 from avkd.reporting.scores import read_scores
 
 LEAST_FAKES_FOUND = 0.2
-MOST_FALSE_ALARMS = 0.05  # of the reals of any dataset; a rule of an older avkd may not keep it
+MOST_FALSE_ALARMS = (
+    0.05  # of the real files of any dataset; a rule of an older avkd may not keep it
+)
 
 
 def main(run: Path, shipped: Path) -> int:
@@ -37,8 +39,8 @@ def main(run: Path, shipped: Path) -> int:
         shutil.copyfile(model, shipped)
     print(
         f"{model}: {f'shipped as {shipped.name}' if is_good else 'NOT shipped'}; validation files "
-        f"called fake, reals by dataset: {said}; want at least {LEAST_FAKES_FOUND:.0%} of the "
-        f"fakes, at most {MOST_FALSE_ALARMS:.0%} of the reals"
+        f"called fake, real files by dataset: {said}; want at least {LEAST_FAKES_FOUND:.0%} of the "
+        f"fake files, at most {MOST_FALSE_ALARMS:.0%} of the real ones"
     )
     return 0 if is_good else 3
 

@@ -3,19 +3,24 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
+from avkd.models.model_file import save_model
 from avkd.models.model_header import ModelHeader
 from avkd.reporting import summary
 from avkd.reporting.nuisance_facts import KINDS, FileFacts
@@ -306,6 +311,39 @@ def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
 
 def pooled(found: list[Robustness]) -> Robustness:
     return next(table for table in found if table.is_pooled)
+
+
+SMALL_NETWORK: dict[str, Any] = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
+
+
+def write_image_model(
+    path: Path,
+    *,
+    decision: DecisionRule | None = None,
+    provenance: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> Path:
+    """An untrained image detector that looks at whole pictures of 36 pixels."""
+    torch.manual_seed(seed)
+    seen = ModelInput(
+        clip_frames=1,
+        crop_pixels=36,
+        view_share=32 / 36,
+        image_size=32,
+        windows_per_file=1,
+        faces="whole",
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(
+        path,
+        build_image_detector(**SMALL_NETWORK),
+        kind="image_detector",
+        arguments=SMALL_NETWORK,
+        preprocessing=seen.describe(),
+        provenance=provenance or {},
+        decision=decision,
+    )
+    return path
 
 
 GREY_SIDES = {"train": 4, "val": 12, "test": 4}  # files of each class

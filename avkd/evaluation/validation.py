@@ -169,7 +169,9 @@ class Validation:
         """The threshold's logit, and how it was chosen."""
         if max_false_alarms is not None:
             reals = self.reals_by_dataset
-            whose = "reals" if len(reals) == 1 else f"the reals of each of {len(reals)} datasets"
+            whose = "real files"
+            if len(reals) > 1:
+                whose = f"the real files of each of {len(reals)} datasets"
             threshold = _threshold_of_reals(reals, max_false_alarms)
             return threshold, f"at most {max_false_alarms:.1%} of {whose} called fake"
         point = ranking.best_threshold(*self.labels_and_logits)

@@ -24,10 +24,10 @@ _SPANS = (
     "momentum_end; in distill optim.decay plateau"
 )
 # What a resumed run may change: how it is called and where it computes, never what it computes.
-_MAY_CHANGE = (
-    *("resume", "resume_changed", "force", "run", "workers", "cache_gigabytes", "device"),
-    "threads",
-)
+_MAY_CHANGE = {
+    *("resume", "resume_changed", "force", "run"),
+    *("workers", "cache_gigabytes", "device", "threads"),
+}
 
 
 def start(folder: Path, config: Any, *, resume: bool) -> None:

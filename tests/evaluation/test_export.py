@@ -4,21 +4,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from factories import write_grey_corpus
+from factories import write_grey_corpus, write_image_model
 
 from avkd import cli
 from avkd.config.evaluation_config import ExportConfig
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import export as verb
 from avkd.evaluation.export import export
-from avkd.models.build import build_detector, build_image_detector
+from avkd.models.build import build_detector
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import load_detector, save_model
 from avkd.outcome import Bug, ExitCode
 
 onnx = pytest.importorskip("onnx")
 
-IMAGE = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
 VIDEO = {"name": "cnn3d_gru", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
 RULE = DecisionRule(threshold_logit=0.0, source="validation")
 
@@ -30,26 +29,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "model.safetensors"
-    seen = ModelInput(
-        clip_frames=1,
-        crop_pixels=36,
-        view_share=32 / 36,
-        image_size=32,
-        windows_per_file=1,
-        faces="whole",
-    )
-    save_model(
-        path,
-        build_image_detector(**IMAGE),
-        kind="image_detector",
-        arguments=IMAGE,
-        preprocessing=seen.describe(),
-        provenance={},
-        decision=RULE,
-    )
-    return path
+    return write_image_model(tmp_path / "model.safetensors", decision=RULE)
 
 
 def config_of(model: Path, **settings: object) -> ExportConfig:

@@ -5,19 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from factories import write_grey_corpus
+from factories import write_grey_corpus, write_image_model
 from safetensors.torch import load_file
 
 from avkd import cli
 from avkd.config.evaluation_config import CalibrateConfig
-from avkd.data.model_input import ModelInput
 from avkd.evaluation.recalibrate import recalibrate
-from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
 from avkd.models.image_detector import ImageDetector
-from avkd.models.model_file import load_detector, read_header, save_model
+from avkd.models.model_file import load_detector, read_header
 
-MODEL = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
 OLD = DecisionRule(threshold_logit=3.0, source="validation files of long ago")
 
 
@@ -28,26 +25,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path / "model.safetensors"
-    seen = ModelInput(
-        clip_frames=1,
-        crop_pixels=36,
-        view_share=32 / 36,
-        image_size=32,
-        windows_per_file=1,
-        faces="whole",
-    )
-    save_model(
-        path,
-        build_image_detector(**MODEL),
-        kind="image_detector",
-        arguments=MODEL,
-        preprocessing=seen.describe(),
-        provenance={"seed": 7, "excluded_methods": ["secret"]},
-        decision=OLD,
-    )
-    return path
+    provenance = {"seed": 7, "excluded_methods": ["secret"]}
+    return write_image_model(tmp_path / "model.safetensors", decision=OLD, provenance=provenance)
 
 
 @pytest.fixture(autouse=True)

@@ -158,7 +158,7 @@ def test_no_more_reals_than_allowed_are_called_fake_in_any_dataset(share: float)
     for reals in reals_by_dataset.values():
         words = [rule.decide(float(logit)) for logit in reals]
         assert words.count("fake") / len(words) <= share
-    assert f"at most {share:.1%} of the reals of each of 2 datasets called fake" in rule.source
+    assert f"at most {share:.1%} of the real files of each of 2 datasets called fake" in rule.source
 
 
 def test_one_dataset_that_is_accused_often_does_not_hide_behind_another() -> None:

@@ -13,21 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from factories import write_image_model
 from PIL import Image
 
 from avkd import cli, durable
 from avkd.config.load import ConfigError, parse
 from avkd.config.study_config import RobustnessConfig
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.model_input import ModelInput
 from avkd.data.perturbations.perturbations import KINDS
-from avkd.models.build import build_image_detector
-from avkd.models.model_file import save_model
 from avkd.reporting.scores import ClipScore, read_scores
 from avkd.studies import robustness as study
 
-NETWORK = {"name": "resnet8", "image_size": 32, "widths": [4, 4, 4]}
 METHODS = {"real": 7, "swap": 6, "dots": 5}
 FILES_PER_METHOD = 4
 CELLS = ("clean", "blur-5", "jpeg-5")
@@ -68,32 +64,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "manifest.jsonl"
 
 
-def write_model(path: Path, seed: int) -> Path:
-    torch.manual_seed(seed)
-    seen = ModelInput(
-        clip_frames=1,
-        crop_pixels=36,
-        view_share=32 / 36,
-        image_size=32,
-        windows_per_file=1,
-        faces="whole",
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_model(
-        path,
-        build_image_detector(**NETWORK),
-        kind="image_detector",
-        arguments=NETWORK,
-        preprocessing=seen.describe(),
-        provenance={},
-    )
-    return path
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("models")
-    return [write_model(root / name / "model.safetensors", n) for n, name in enumerate("ab")]
+    return [
+        write_image_model(root / name / "model.safetensors", seed=n) for n, name in enumerate("ab")
+    ]
 
 
 def crops(source: Path) -> list[object]:
@@ -249,7 +225,7 @@ def test_another_study_in_the_same_folder_is_refused_by_name(
 def test_a_model_that_was_trained_again_is_not_taken_for_the_old_one(
     finished: Path, source: Path, models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    other = write_model(tmp_path / "a" / "model.safetensors", seed=7)
+    other = write_image_model(tmp_path / "a" / "model.safetensors", seed=7)
     assert avkd(*arguments(source, [other, models[1]], finished)) == 2
     assert "a was '" in capsys.readouterr().err
 
