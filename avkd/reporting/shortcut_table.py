@@ -53,7 +53,7 @@ def warnings(audits: Sequence[RowAudit]) -> tuple[str, ...]:
         return (NO_FACTS,)
     said = [_warning(audit) for audit in audits if audit.found]
     reasons = by_reason((audit.reason, _name(audit)) for audit in audits)
-    said += [f"No shortcut audit of {', '.join(of)}: {why}." for why, of in reasons.items()]
+    said += [f"No shortcut audit of {'; '.join(of)}: {why}." for why, of in reasons.items()]
     return tuple(said)
 
 
