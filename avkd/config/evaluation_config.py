@@ -116,9 +116,10 @@ class CalibrateConfig(ComputeConfig):
     increasing curve, for 100 files and more), none."""
     pooling: Literal["mean_logit", "mean_probability", "confident"] = "mean_logit"
     """How a file's score is made of its windows'; predict and evaluate then pool alike."""
-    coverage: float = 0.9
+    coverage: float | None = None
     """Least share of real files, and of fake ones, whose prediction set holds the right answer;
-    where it holds both or none a file is `uncertain`. Needs 9 identities of each, 0.95 needs 19."""
+    where it holds both or none a file is `uncertain`. 0.9 needs 9 identities of each, 0.95 needs
+    19. Without it a file is `uncertain` near the threshold."""
 
     def __post_init__(self) -> None:
         require_data(self.data)
@@ -126,7 +127,8 @@ class CalibrateConfig(ComputeConfig):
             raise ValueError(f"out {self.out} is the model itself: give another file")
         if self.out.suffix != ".safetensors":
             raise ValueError(f"out {self.out}: a model file ends in .safetensors")
-        require(0.5 <= self.coverage < 1.0, "coverage: want a share from 0.5, below 1")
+        if self.coverage is not None:
+            require(0.5 <= self.coverage < 1.0, "coverage: want a share from 0.5, below 1")
         _require_weights(self.model)
         at_least(self, 1, "batch_size")
 

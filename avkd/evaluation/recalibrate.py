@@ -128,7 +128,7 @@ def _in_words(rule: DecisionRule) -> str:
 
 def _sets_in_words(rule: DecisionRule) -> str:
     if rule.sets is None:
-        return rule.source.rpartition("; ")[2]
+        return f"uncertain within {rule.uncertain_half_width:.3f} of it ({rule.source})"
     return (
         f"prediction sets of {rule.sets.coverage:.1%} coverage: real up to a logit of "
         f"{rule.sets.largest_real:.3f}, fake from {rule.sets.least_fake:.3f} on "

@@ -33,9 +33,7 @@ from avkd.reporting import score_frame, scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.runtime import Runtime
 
-COVERAGE = 0.9
-"""Of the prediction sets, unless said otherwise."""
-_UNCERTAIN_HALF_WIDTH = 0.1  # where there are too few files for prediction sets
+_UNCERTAIN_HALF_WIDTH = 0.1
 _PROBABILITIES: dict[CalibrationKind, str] = {
     "platt": "probabilities by Platt scaling",
     "temperature": "probabilities by temperature scaling",
@@ -121,7 +119,7 @@ class Validation:
         *,
         whose: str,
         max_false_alarms: float | None = None,
-        coverage: float = COVERAGE,
+        coverage: float | None = None,
         replaced_source: str = "",
     ) -> tuple[DecisionRule, list[ClipScore]]:
         """The rule fitted on these scores, and the rows with its probabilities.
@@ -133,7 +131,8 @@ class Validation:
                 half of it surely, the rest is the uncertain band, if there is one. Over all files
                 together, footage that is accused often would hide behind footage that is not.
                 None = best balanced accuracy.
-            coverage: Of the prediction sets, in (0, 1).
+            coverage: Of the prediction sets, in (0, 1). None = there are none: they need files like
+                those that will be judged, and otherwise leave most of them uncertain.
             replaced_source: Where the rule came from that this one replaces.
 
         Raises:
@@ -150,7 +149,10 @@ class Validation:
             surely = _threshold_of_reals(self.reals_by_dataset, max_false_alarms, part=2)
             # A little wider: the file just below must not pass by the rounding of a difference.
             half_width = curve.probability(surely) - probability + 1e-12
-        sets, why_none = _prediction_sets(labels, logits, score_frame.groups_of(files), coverage)
+        sets, why_none = None, ""
+        if coverage is not None:
+            groups = score_frame.groups_of(files)
+            sets, why_none = _prediction_sets(labels, logits, groups, coverage)
         few = kind == "isotonic" and len(labels) < fitting.FEW_FILES
         rule = DecisionRule(
             calibration=curve,

@@ -213,12 +213,17 @@ def test_the_prediction_sets_are_of_each_class_and_of_people_where_they_are_know
     assert 0.8 <= (logits[labels == 0] <= sets.largest_real).mean() < 0.81
     assert 0.8 <= (logits[labels == 1] >= sets.least_fake).mean() < 0.81
 
-    rule = validation(num_files=900, num_people=50).decision("platt", whose="this training")[0]
+    people = validation(num_files=900, num_people=50)
+    rule = people.decision("platt", whose="this training", coverage=0.9)[0]
     assert rule.sets is not None and (rule.sets.num_real, rule.sets.unit) == (50, "identities")
     assert rule.uncertain_half_width == 0
 
+    unasked = people.decision("platt", whose="this training")[0]
+    assert unasked.sets is None and unasked.uncertain_half_width > 0
+
 
 def test_too_few_people_give_no_sets_and_the_rule_says_how_many_it_takes() -> None:
-    few = validation(num_files=900, num_people=8).decision("platt", whose="this training")[0]
+    scored = validation(num_files=900, num_people=8)
+    few = scored.decision("platt", whose="this training", coverage=0.9)[0]
     assert few.sets is None and few.uncertain_half_width > 0
     assert "no prediction sets of 90.0% coverage: 8 real and 8 fake identities, 9" in few.source
