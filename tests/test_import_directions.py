@@ -60,10 +60,10 @@ BUDGET_LINES = {
     "metrics": 1190,  # conformal limits
     "models": 4190,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
     "reporting": 5570,  # prediction sets
-    "stages": 950,
+    "stages": 985,  # a frame teacher for stage two
     "studies": 1230,
     "synthesis": 1900,
-    "teachers": 350,
+    "teachers": 365,  # a frame teacher for stage two
     "top": 620,
     "training": 1600,  # several processes, AdamP over all weights at once, exact resume
 }

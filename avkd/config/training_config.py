@@ -311,6 +311,13 @@ class FinetuneConfig(DetectorConfig):
     those of its weights that fit (the convolutions at another image_size); scratch, random."""
     ssl_weight: float = 0.3
     """Weight of the auxiliary agreement with the teacher on real clips; 0 = no teacher."""
+    frame_teacher: Path | None = None
+    """Model file of an image detector (`distill`), trained on the same crops and view_share: its
+    mean logit over frames of a clip is agreed with, too."""
+    alpha: float | None = None
+    """Weight of that agreement, 0..1, the labels have the rest; unset = 0.4 if there is one."""
+    soft: Literal["kl", "mse"] | None = None
+    """kl: divergence of probabilities softened by 4; mse: of raw logits; unset = kl."""
     real_data: tuple[Path, ...] = ()
     """Further prepared corpora of real clips (LRW) that join the real class and the agreement."""
     real_ratio: int = 1
@@ -354,6 +361,12 @@ class FinetuneConfig(DetectorConfig):
                 f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
                 "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
             )
+        if self.frame_teacher is None and (self.alpha, self.soft) != (None, None):
+            raise ValueError(
+                "alpha and soft have no effect without a frame_teacher; leave them out"
+            )
+        if self.alpha is not None and not 0.0 < self.alpha <= 1.0:
+            raise ValueError(f"alpha {self.alpha}: want 0..1, not 0: then leave out frame_teacher")
         if self.start == "fitting" and self.pretrained is None:
             raise ValueError("start=fitting has no effect without --pretrained; leave it out")
         if self.start == "pretrained" and self.pretrained is None and self.teacher is not None:
@@ -378,6 +391,13 @@ class FinetuneConfig(DetectorConfig):
     def is_open_ended(self) -> bool:
         """Whether no step depends on the length of the run, so that it may be made longer."""
         return self.optim.is_open_ended
+
+    @property
+    def soft_weight(self) -> float:
+        """alpha, with its default; 0 without a frame_teacher."""
+        if self.frame_teacher is None:
+            return 0.0
+        return 0.4 if self.alpha is None else self.alpha
 
     @property
     def teacher_file(self) -> Path | None:

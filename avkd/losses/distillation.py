@@ -9,6 +9,18 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+TEMPERATURE = 4.0
+"""Of the published distillation of EfficientNet-B7 into a ResNet8."""
+
+
+def soft_loss(
+    student: Tensor, teacher: Tensor, *, temperature: float | None, weight: Tensor | None = None
+) -> Tensor:
+    """`softened_divergence`, or `logit_mean_squares` where ``temperature`` is None."""
+    if temperature is None:
+        return logit_mean_squares(student, teacher, weight=weight)
+    return softened_divergence(student, teacher, temperature=temperature, weight=weight)
+
 
 def softened_divergence(
     student: Tensor, teacher: Tensor, *, temperature: float, weight: Tensor | None = None

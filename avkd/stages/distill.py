@@ -21,7 +21,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch, MixedBatches, RecurringBatches
 from avkd.evaluation.calibration import require_enough_files
 from avkd.losses.classification import prior_corrected_cross_entropy
-from avkd.losses.distillation import logit_mean_squares, softened_divergence
+from avkd.losses.distillation import TEMPERATURE, soft_loss
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork
@@ -34,7 +34,6 @@ from avkd.training.distributed import gathered
 from avkd.training.loop import Plan, StepOutput
 from avkd.training.optim import PlateauSchedule, WarmupSchedule
 
-_TEMPERATURE = 4.0
 _WARMUP_SHARE = 0.05
 
 
@@ -78,12 +77,7 @@ class DistillStep(nn.Module):
         if teacher is None:
             return StepOutput(hard, {"loss/hard": hard})
         taught = TeacherOutputs(*map(gathered, teacher(batch)))
-        if self.temperature is None:
-            soft = logit_mean_squares(logit, taught.logit, weight=taught.weight)
-        else:
-            soft = softened_divergence(
-                logit, taught.logit, temperature=self.temperature, weight=taught.weight
-            )
+        soft = soft_loss(logit, taught.logit, temperature=self.temperature, weight=taught.weight)
         loss = self.soft_weight * soft + (1.0 - self.soft_weight) * hard
         agreement = ((logit > 0) == (taught.logit > 0)).float().mean()
         return StepOutput(
@@ -122,7 +116,7 @@ def distill(config: DistillConfig) -> Outcome:
         student,
         teacher,
         soft_weight=config.soft_weight,
-        temperature=None if config.soft == "mse" else config.temperature or _TEMPERATURE,
+        temperature=None if config.soft == "mse" else config.temperature or TEMPERATURE,
         fake_fraction=fake_fraction,
         model_input=data.training.model_input,
     )

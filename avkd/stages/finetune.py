@@ -1,6 +1,7 @@
 """Stage two: real/fake classification, together with stage one's task on the real clips.
 
-loss = prior-corrected cross-entropy + ssl_weight x (minus cosine to the frozen stage-one teacher).
+loss = (1 - alpha) x prior-corrected cross-entropy + alpha x agreement with an image detector
+     + ssl_weight x (minus cosine to the frozen stage-one teacher); alpha is 0 unless asked for.
 Source: RealForensics (Haliassos et al. 2022), section 4; the prior comes from the actual sampler,
 the teacher is loaded strictly, and the model is selected on validation data only.
 """
@@ -23,6 +24,7 @@ from avkd.data.sampling import ClipBatch, MixedBatches
 from avkd.evaluation.calibration import require_enough_files
 from avkd.losses.agreement import negative_cosine
 from avkd.losses.classification import prior_corrected_cross_entropy
+from avkd.losses.distillation import TEMPERATURE, soft_loss
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
@@ -36,6 +38,7 @@ from avkd.models.model_file import (
 )
 from avkd.outcome import Outcome
 from avkd.stages.runner import start_machine, train_detector
+from avkd.teachers.teacher import SpreadFrames, Teacher, TeacherModel
 from avkd.training import optim
 from avkd.training.distributed import gathered
 from avkd.training.loop import StepOutput
@@ -59,6 +62,9 @@ class FinetuneStep(nn.Module):
         model_input: What the detector looks at.
         teacher_input: What the teacher looks at, of the same clips (e.g. the mouth where the
             detector sees the face); None exactly if there is no teacher.
+        frame_teacher: Frozen image detector; None exactly if ``soft_weight`` is 0.
+        soft_weight: alpha, of the agreement with it.
+        temperature: Of the softened divergence from it; None = squared difference of logits.
     """
 
     def __init__(
@@ -70,15 +76,23 @@ class FinetuneStep(nn.Module):
         fake_fraction: float,
         model_input: ModelInput,
         teacher_input: ModelInput | None,
+        frame_teacher: Teacher | None = None,
+        soft_weight: float = 0.0,
+        temperature: float | None = None,
     ) -> None:
         super().__init__()
         assert (teacher is None) == (ssl_weight == 0) == (teacher_input is None)
+        assert (frame_teacher is None) == (soft_weight == 0)
         self.detector = detector
         self.teacher = teacher
         self.ssl_weight = ssl_weight
         self.fake_fraction = fake_fraction
         self.model_input = model_input
         self.teacher_input = teacher_input
+        # In a tuple, so that it is no part of the checkpoints.
+        self._frame_teacher = (frame_teacher,)
+        self.soft_weight = soft_weight
+        self.temperature = temperature
 
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch of forgery clips and further real clips."""
@@ -86,8 +100,15 @@ class FinetuneStep(nn.Module):
         logit, labels = gathered(output.logit), gathered(batch.labels)
         classification = prior_corrected_cross_entropy(logit, labels, self.fake_fraction)
         terms = {"loss/classification": classification, **_logit_means(logit, labels)}
+        loss = classification
+        (frame_teacher,) = self._frame_teacher
+        if frame_teacher is not None:
+            taught = gathered(frame_teacher(batch).logit)
+            soft = soft_loss(logit, taught, temperature=self.temperature)
+            terms["loss/soft"] = soft
+            loss = self.soft_weight * soft + (1.0 - self.soft_weight) * classification
         if self.teacher is None or self.teacher_input is None or not (labels == 0).any():
-            return StepOutput(classification, terms)
+            return StepOutput(loss, terms)
         real = batch.labels == 0
         prediction = self.detector.auxiliary_prediction(output.features[real])
         target = torch.zeros_like(prediction)
@@ -98,7 +119,7 @@ class FinetuneStep(nn.Module):
                 target = self.teacher(clean)
         agreement = negative_cosine(gathered(prediction), gathered(target))
         terms["loss/agreement"] = agreement
-        return StepOutput(classification + self.ssl_weight * agreement, terms)
+        return StepOutput(loss + self.ssl_weight * agreement, terms)
 
     def parameter_groups(self) -> list[optim.ParameterGroup]:
         """The whole detector; its cosine weight has no length worth decaying."""
@@ -138,12 +159,16 @@ def finetune(config: FinetuneConfig) -> Outcome:
         fakes=config.fakes,
         stored_share=config.online.stored_share,
     )
+    frame_teacher = None
+    if config.frame_teacher is not None:
+        frame_teacher = TeacherModel(config.frame_teacher, machine)
     step = _step(
         config,
         arguments,
         model_input=data.training.model_input,
         teacher_input=teacher_input,
         fake_fraction=batches.fake_fraction,
+        frame_teacher=frame_teacher,
     ).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
     plan = replace(plan, some_unused=step.teacher is not None)  # by batches without a real clip
@@ -162,6 +187,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
             "teacher": None if teacher is None else teacher.sha256,
             "start": "scratch" if parent is None else config.start,
             "ssl_weight": config.ssl_weight,
+            **_taught_by(config, frame_teacher),
         },
         selection=_selection,
         importance=lambda seen: step.detector(seen).importance,
@@ -210,7 +236,11 @@ def _step(
     model_input: ModelInput,
     teacher_input: ModelInput | None,
     fake_fraction: float,
+    frame_teacher: TeacherModel | None,
 ) -> FinetuneStep:
+    answers = None
+    if frame_teacher is not None and config.frame_teacher is not None:
+        answers = SpreadFrames(frame_teacher, config.frame_teacher, model_input)
     detector = build_detector(**arguments)
     if config.pretrained is not None:
         _start_from(config, detector.get_submodule("encoder"), config.pretrained)
@@ -221,7 +251,17 @@ def _step(
         fake_fraction=fake_fraction,
         model_input=model_input,
         teacher_input=teacher_input,
+        frame_teacher=answers,
+        soft_weight=config.soft_weight,
+        temperature=None if config.soft == "mse" else TEMPERATURE,
     )
+
+
+def _taught_by(config: FinetuneConfig, frame_teacher: TeacherModel | None) -> dict[str, Any]:
+    if frame_teacher is None:
+        return {}
+    taught = {"alpha": config.soft_weight, "soft": config.soft or "kl"}
+    return {"frame_teacher": frame_teacher.fingerprint, **taught}
 
 
 def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:

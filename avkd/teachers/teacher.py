@@ -8,11 +8,13 @@ inherits the clip's logit and counts as much as the clip's attention to it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -24,6 +26,8 @@ from avkd.data.sampling import ClipBatch, ClipKey
 from avkd.models.model_file import load_detector
 from avkd.runtime import Runtime
 from avkd.teachers.output_cache import OutputCache, TeacherOutputs
+
+_FRAMES_ASKED = 2  # of a clip, by a video student; each costs the teacher a picture
 
 
 class Teacher(Protocol):
@@ -85,6 +89,44 @@ class TeacherModel:
                 f"{path}: takes {self.input.clip_frames} frame(s) at once, the student "
                 f"{student.clip_frames}; they must see the same clip"
             )
+
+
+class SpreadFrames:
+    """An image teacher's answer to clips: its mean logit over some frames of the student's view.
+
+    Args:
+        teacher: An image detector of single frames.
+        path: Of its file, for messages.
+        student: What the student looks at.
+
+    Raises:
+        ValueError: it knows other crops, another share of them, or needs landmarks.
+    """
+
+    def __init__(self, teacher: TeacherModel, path: Path, student: ModelInput) -> None:
+        seen = teacher.input
+        if teacher.is_video or seen.clip_frames != 1 or seen.landmarks:
+            raise ValueError(f"{path}: no image detector of single frames; train one with distill")
+        teacher.require_same_faces(replace(student, clip_frames=1), path)
+        if seen.view_share != student.view_share:
+            raise ValueError(
+                f"{path}: the teacher sees {seen.view_share:.4f} of a crop's side, the student "
+                f"{student.view_share:.4f}; train it with --view_share {student.view_share}"
+            )
+        self._teacher = teacher
+
+    @torch.no_grad()
+    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
+        """Answers to the clips of ``batch``; no frame of the teacher's is masked."""
+        length, count = batch.frames.shape[1], min(_FRAMES_ASKED, batch.frames.shape[1])
+        places = [(2 * index + 1) * length // (2 * count) for index in range(count)]
+        views = batch.student.each(lambda tensor: tensor.repeat_interleave(count, 0))
+        views = replace(views, time_mask=torch.zeros_like(views.time_mask))
+        frames = rearrange(batch.frames[:, places], "b t h w c -> (b t) 1 h w c")
+        with torch.autocast(frames.device.type, enabled=False):
+            logit = self._teacher.model(*self._teacher.input.view(frames, None, views)).logit
+        logit = rearrange(logit.float(), "(b t) -> b t", t=count).mean(1)
+        return TeacherOutputs(logit, torch.ones_like(logit))
 
 
 class RecurringViews:

@@ -179,7 +179,11 @@ class Targets(nn.Module):
 
 
 def finetune_step(
-    judge: Judge, teacher: Targets | None, weight: float, teacher_size: int = SIZE
+    judge: Judge,
+    teacher: Targets | None,
+    weight: float,
+    teacher_size: int = SIZE,
+    **taught: object,
 ) -> FinetuneStep:
     teacher_input = ModelInput(image_size=teacher_size, region="mouth") if teacher else None
     return FinetuneStep(
@@ -189,6 +193,7 @@ def finetune_step(
         fake_fraction=0.5,
         model_input=ModelInput(image_size=SIZE),
         teacher_input=teacher_input,
+        **taught,
     )
 
 
@@ -236,9 +241,10 @@ def distill_step(judge: Judge, teacher: object, temperature: float | None = None
     )
 
 
+@pytest.mark.parametrize("stage", ["finetune", "distill"])
 @pytest.mark.parametrize("temperature", [None, 4.0])
 def test_the_student_is_drawn_to_the_teacher_whatever_the_labels_say(
-    batch: ClipBatch, temperature: float | None
+    batch: ClipBatch, temperature: float | None, stage: str
 ) -> None:
     asked: list[ClipBatch] = []
     wanted = torch.tensor([5.0, -5.0, 5.0, -5.0])  # against every label
@@ -248,7 +254,12 @@ def test_the_student_is_drawn_to_the_teacher_whatever_the_labels_say(
         return TeacherOutputs(wanted, torch.ones(4))
 
     judge = Judge(torch.zeros(4), torch.zeros(4, FRAMES, 8))
-    distill_step(judge, teacher, temperature)(batch).loss.backward()
+    if stage == "distill":
+        step = distill_step(judge, teacher, temperature)
+    else:
+        taught = {"frame_teacher": teacher, "soft_weight": 1.0, "temperature": temperature}
+        step = finetune_step(judge, None, 0.0, **taught)
+    step(batch).loss.backward()
     assert asked == [batch]
     assert judge.logit.grad is not None
     assert torch.equal(judge.logit.grad < 0, wanted > 0)

@@ -13,7 +13,13 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch
 from avkd.data.transforms import Augmentation, Views, apply_video, draw_view
 from avkd.teachers.output_cache import TeacherOutputs
-from avkd.teachers.teacher import EveryFrame, RecurringViews, TeacherModel, _relative_importance
+from avkd.teachers.teacher import (
+    EveryFrame,
+    RecurringViews,
+    SpreadFrames,
+    TeacherModel,
+    _relative_importance,
+)
 
 CPU = torch.device("cpu")
 IMAGE = ModelInput(
@@ -67,6 +73,38 @@ def test_a_teacher_sees_the_students_view_at_its_own_size() -> None:
         outputs = teacher(batch)
     torch.testing.assert_close(outputs.logit, seen.mean(dim=(1, 2, 3, 4)))
     assert outputs.weight.tolist() == [1, 1, 1]
+
+
+def test_a_video_student_is_taught_by_the_mean_over_frames_of_its_own_view() -> None:
+    frames = torch.randint(0, 256, (2, 25, 150, 150, 3), dtype=torch.uint8)
+    masked = Augmentation(erasing=1.0, time_mask=1.0)
+    draws = [np.random.default_rng(seed) for seed in range(2)]
+    student = Views.cat([draw_view(rng, masked, 10) for rng in draws])
+    batch = SimpleNamespace(frames=frames, student=student)
+    video = ModelInput(image_size=112)
+    teacher = TeacherModel.__new__(TeacherModel)
+    teacher.model, teacher.is_video = Mean().eval(), False
+    teacher.input = replace(IMAGE, view_share=video.view_share)
+    outputs = SpreadFrames(teacher, Path("t.safetensors"), video)(batch)
+    unmasked = replace(student, time_mask=torch.zeros_like(student.time_mask))
+    seen = apply_video(frames[:, [6, 18]], unmasked, 32, video.view_share)
+    torch.testing.assert_close(outputs.logit, seen.mean(dim=(1, 2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        (ModelInput(image_size=32), "no image detector of single frames"),
+        (IMAGE, "sees 0.8750 of a crop's side, the student 0.9333; train it with --view_share"),
+        (replace(IMAGE, crop_margin=1.3), "knows crops of margin 1.3"),
+        (replace(IMAGE, landmarks=True), "no image detector of single frames"),
+    ],
+)
+def test_a_frame_teacher_that_sees_something_else_is_refused(teacher, message) -> None:
+    model = TeacherModel.__new__(TeacherModel)
+    model.input, model.is_video = teacher, teacher.clip_frames > 1
+    with pytest.raises(ValueError, match=f"t.safetensors.*{message}"):
+        SpreadFrames(model, Path("t.safetensors"), ModelInput(image_size=112))
 
 
 def test_a_draw_gets_the_answer_to_its_own_view_and_item() -> None:
