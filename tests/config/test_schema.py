@@ -157,8 +157,14 @@ STAGE_TWO = {"data": (Path("d"),), "run": Path("r")}
     [
         ({"ssl_weight": 0.3}, "needs the teacher of stage one"),
         ({"ssl_weight": 0.0, "teacher": Path("t")}, "teacher has no effect with ssl_weight 0"),
-        ({"soft": "mse"}, "alpha and soft have no effect without --frame_teacher"),
-        ({"frame_teacher": Path("t"), "alpha": 0.0}, "alpha 0.0: want 0..1, not 0"),
+        (
+            {"ssl_weight": 0.0, "soft": "mse"},
+            "alpha and soft have no effect without --frame_teacher",
+        ),
+        (
+            {"ssl_weight": 0.0, "frame_teacher": Path("t"), "alpha": 0.0},
+            "alpha 0.0: want 0..1, not 0",
+        ),
         ({"ssl_weight": 0.0, "start": "fitting"}, "fitting has no effect without --pretrained"),
         ({"ssl_weight": 0.0, "start": "scratch", "pretrained": Path("p")}, "pretrained has no"),
         (
