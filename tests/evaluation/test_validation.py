@@ -222,6 +222,12 @@ def test_the_prediction_sets_are_of_each_class_and_of_people_where_they_are_know
     assert unasked.sets is None and unasked.uncertain_half_width > 0
 
 
+@pytest.mark.parametrize(("people", "warned"), [(5, True), (20, False)])
+def test_a_threshold_from_few_people_says_so(people: int, warned: bool) -> None:
+    rule = validation(num_files=900, num_people=people).decision("platt", whose="this training")[0]
+    assert (f"show {people} people, so it may not carry over" in rule.source) is warned
+
+
 def test_too_few_people_give_no_sets_and_the_rule_says_how_many_it_takes() -> None:
     scored = validation(num_files=900, num_people=8)
     few = scored.decision("platt", whose="this training", coverage=0.9)[0]
