@@ -1,6 +1,7 @@
 """Makers of made-up corpora, scores and facts that more than one test file uses."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data.manifest import Manifest, Sample
+from avkd.data.media.video import open_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
@@ -28,6 +30,13 @@ from avkd.reporting.robustness_summary import CLEAN_CELL, Cell, Robustness, summ
 from avkd.reporting.score_frame import PooledFile, frame_of, pool
 from avkd.reporting.scores import ClipScore, ScoresHead, write_scores
 from avkd.reporting.summary import Provenance, SummaryRow, Threshold
+
+
+def read_waveform(path: Path, num_samples: int | None = None) -> np.ndarray | None:
+    """Sound of a video from its first frame on, as `prepare` reads it."""
+    with open_video(path, with_sound=True) as video:
+        next(video.source_frames(Counter()))
+        return video.waveform(num_samples, Counter())
 
 
 def facts(sample_id: str = "d/swap/0", **changes: object) -> FileFacts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -48,21 +48,19 @@ class StageData:
     training: TrainingClips
     validation: list[ClipItem]
     provenance: dict[str, Any]
+    num_real_items: int = 0
+    """How many of the training items, the last ones, are of further real corpora."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneData(StageData):
-    """What stage two is trained and selected on."""
-
-    forgeries: list[ClipItem]
-    """Training items of the forgery corpora, which come first."""
-    num_real_items: int
-    """How many of further real corpora follow them."""
+    @property
+    def forgeries(self) -> list[ClipItem]:
+        """The other training items: of the corpora that hold forgeries."""
+        return self.training.items[: len(self.training) - self.num_real_items]
 
     @property
     def sources(self) -> list[int | None]:
-        """Of each of `forgeries` the place of the real item it was made from, see `sources_of`."""
-        return sources_of(self.forgeries)
+        """Place of the real item each of `forgeries` was made from; None = not there, or real."""
+        place = {item.sample.sample_id: index for index, item in enumerate(self.forgeries)}
+        return [place.get(item.sample.source_id or "") for item in self.forgeries]
 
 
 def run_prepare(config: PrepareConfig) -> Outcome:
@@ -153,21 +151,14 @@ def pretrain_data(config: PretrainConfig) -> StageData:
         )
     training, validation = talking_clips(corpora, "val", most=config.validation_clips)
     logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
+    seen = ModelInput(
+        image_size=config.video.image_size,
+        region="face" if config.region == "face" else "mouth",
+        motion_only=config.motion_only,
+    )
     return StageData(
-        training=TrainingClips(
-            training,
-            model_input=ModelInput(
-                image_size=config.video.image_size,
-                faces=faces,
-                crop_margin=margin,
-                crop_pixels=training[0].crop_pixels,
-                region="face" if config.region == "face" else "mouth",
-                motion_only=config.motion_only,
-            ),
-            seed=config.loop.seed,
-            augmentation=Augmentation(**vars(config.views), zoom=_ZOOM[config.region]),
-            with_sound=True,
-            cache_bytes=round(config.loop.cache_gigabytes * 1e9),
+        training=_training_clips(
+            config, training, corpora, seen, zoom=_ZOOM[config.region], with_sound=True
         ),
         validation=validation,
         provenance=_provenance(corpora, len(training)),
@@ -212,7 +203,7 @@ def talking_clips(
 
 def finetune_data(
     config: FinetuneConfig, *, image_size: int, teacher_input: ModelInput | None = None
-) -> FinetuneData:
+) -> StageData:
     """Open the corpora of stage two.
 
     Args:
@@ -226,10 +217,11 @@ def finetune_data(
     """
     forgery_corpora = [Corpus.open(folder) for folder in config.data]
     real_corpora = [Corpus.open(folder) for folder in config.real_data]
-    _check_all_identities([*forgery_corpora, *real_corpora])
+    corpora = [*forgery_corpora, *real_corpora]
+    _check_all_identities(corpora)
     _check_excluded(forgery_corpora, config.exclude_methods)
     if teacher_input is not None:
-        for corpus in (*forgery_corpora, *real_corpora):
+        for corpus in corpora:
             corpus.require_faces(
                 teacher_input.faces, "the teacher of stage one", margin=teacher_input.crop_margin
             )
@@ -244,28 +236,18 @@ def finetune_data(
         len(further),
         len(validation),
     )
-    faces = _faces([*forgery_corpora, *real_corpora])
-    teacher_zoom = None if teacher_input is None else (teacher_input.zoom, teacher_input.zoom)
-    return FinetuneData(
-        training=TrainingClips(
+    return StageData(
+        training=_training_clips(
+            config,
             [*training, *further],
-            model_input=ModelInput(
-                image_size=image_size,
-                faces=faces,
-                crop_margin=forgery_corpora[0].crop_margin,
-                crop_pixels=training[0].crop_pixels,
-            ),
-            seed=config.loop.seed,
-            augmentation=Augmentation(**vars(config.views)),
-            with_sound=False,
-            teacher_zoom=teacher_zoom,
+            corpora,
+            ModelInput(image_size=image_size),
+            teacher_zoom=None if teacher_input is None else (teacher_input.zoom,) * 2,
             online=online,
-            cache_bytes=round(config.loop.cache_gigabytes * 1e9),
         ),
-        forgeries=training,
         num_real_items=len(further),
         validation=validation,
-        provenance=_provenance([*forgery_corpora, *real_corpora], len(training) + len(further))
+        provenance=_provenance(corpora, len(training) + len(further))
         | _methods(training, config.exclude_methods),
     )
 
@@ -299,38 +281,48 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
         config, items("train", config.select.size), items("val", None)
     )
     logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
+    seen = ModelInput(
+        clip_frames=clip_frames,
+        view_share=config.view_share,
+        image_size=config.model.image_size,
+        windows_per_file=config.frames_per_file,
+        landmarks=landmarks,
+    )
     return StageData(
-        training=TrainingClips(
-            training,
-            model_input=ModelInput(
-                clip_frames=clip_frames,
-                crop_pixels=training[0].crop_pixels,
-                view_share=config.view_share,
-                image_size=config.model.image_size,
-                windows_per_file=config.frames_per_file,
-                landmarks=landmarks,
-                faces=_faces(corpora),
-                crop_margin=corpora[0].crop_margin,
-            ),
-            seed=config.loop.seed,
-            augmentation=Augmentation(**vars(config.views)),
-            with_sound=False,
-            online=online,
-            cache_bytes=round(config.loop.cache_gigabytes * 1e9),
-        ),
+        training=_training_clips(config, training, corpora, seen, online=online),
         validation=validation,
         provenance=_provenance(corpora, len(training))
         | _methods(training, config.select.exclude_methods),
     )
 
 
-def sources_of(items: Sequence[ClipItem]) -> list[int | None]:
-    """Place of the real item each forgery was made from; None = not there, or real."""
-    place = {item.sample.sample_id: index for index, item in enumerate(items)}
-    return [
-        None if item.sample.source_id is None else place.get(item.sample.source_id)
-        for item in items
-    ]
+def _training_clips(
+    config: PretrainConfig | FinetuneConfig | DistillConfig,
+    items: Sequence[ClipItem],
+    corpora: Sequence[Corpus],
+    seen: ModelInput,
+    *,
+    zoom: tuple[float, float] = (0.0, 0.0),
+    teacher_zoom: tuple[float, float] | None = None,
+    with_sound: bool = False,
+    online: OnlineFakes | None = None,
+) -> TrainingClips:
+    """The clips of a stage; ``seen`` is what the network asks for, completed by what crops show."""
+    return TrainingClips(
+        items,
+        model_input=replace(
+            seen,
+            faces=_faces(corpora),
+            crop_margin=corpora[0].crop_margin,
+            crop_pixels=items[0].crop_pixels,
+        ),
+        seed=config.loop.seed,
+        augmentation=Augmentation(**vars(config.views), zoom=zoom),
+        with_sound=with_sound,
+        teacher_zoom=teacher_zoom,
+        online=online,
+        cache_bytes=round(config.loop.cache_gigabytes * 1e9),
+    )
 
 
 def _check_all_identities(corpora: Sequence[Corpus]) -> None:
@@ -383,9 +375,7 @@ def _only_real(items: Sequence[ClipItem]) -> list[ClipItem]:
 
 
 def _as_shown(
-    config: FinetuneConfig | DistillConfig,
-    training: list[ClipItem],
-    validation: list[ClipItem],
+    config: FinetuneConfig | DistillConfig, training: list[ClipItem], validation: list[ClipItem]
 ) -> tuple[list[ClipItem], list[ClipItem], OnlineFakes | None]:
     """What is trained on, val as it is shown, and what forges and degrades in training."""
     forgery = online = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,7 @@ from avkd.data.manifest import Sample
 
 
 class Crops(Protocol):
-    """Stored crops, or what stands where they stood; see `crop_store.CropStore`."""
+    """Crops of tracks, stored (`crop_store.CropStore`) or cut out while a file is read."""
 
     @property
     def root(self) -> Path:
@@ -40,6 +41,8 @@ class ClipItem:
 
     sample: Sample
     store: Crops
+    change: Callable[[int, np.ndarray], np.ndarray] | None = None
+    """Makes what is seen of the frames stored from one on; None = they are seen as stored."""
 
     @property
     def num_frames(self) -> int:
@@ -51,3 +54,16 @@ class ClipItem:
     def crop_pixels(self) -> int:
         """Side of its stored crops."""
         return self.store.crop_pixels(self.sample.path)
+
+    def frames(self, start: int, count: int) -> np.ndarray:
+        """(count, S, S, 3) uint8 RGB from frame ``start`` on, as they are to be seen."""
+        stored = self.store.frames(self.sample.path, start, count)
+        return stored if self.change is None else self.change(start, stored)
+
+    def landmarks(self, start: int, count: int) -> np.ndarray:
+        """(count, 5, 2) float32 in pixels of the crop from frame ``start`` on; NaN = not known."""
+        return self.store.landmarks(self.sample.path)[start : start + count]
+
+    def waveform(self, start: int, num_samples: int) -> np.ndarray | None:
+        """(num_samples,) int16 at 16 kHz from the instant of frame ``start``; None = no sound."""
+        return self.store.waveform(self.sample.path, start, num_samples)

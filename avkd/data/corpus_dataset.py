@@ -90,15 +90,14 @@ class CorpusDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         """Clip ``index`` as a `CorpusClip`, or what ``transform`` makes of it."""
         item, window = self.items[index], self.window(index)
-        path = item.sample.path
-        frames = item.store.frames(path, window.start_frame, window.num_frames)
+        start, shown = window.start_frame, window.frame_indices - window.start_frame
         num_samples = self.clip_frames * SAMPLES_PER_FRAME
-        waveform = item.store.waveform(path, window.start_frame, num_samples)
+        waveform = item.waveform(start, num_samples)
         if waveform is None:
             waveform = np.zeros(num_samples, np.int16)
         clip = CorpusClip(
-            frames=torch.from_numpy(frames[window.frame_indices - window.start_frame]),
-            landmarks=torch.from_numpy(item.store.landmarks(path)[window.frame_indices]),
+            frames=torch.from_numpy(item.frames(start, window.num_frames)[shown]),
+            landmarks=torch.from_numpy(item.landmarks(start, window.num_frames)[shown]),
             waveform=torch.from_numpy(waveform),
             label=torch.tensor(float(item.sample.label)),
             sample_id=item.sample.sample_id,

@@ -21,7 +21,7 @@ from avkd import durable
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
-from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_failures, read_settings
+from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_report, read_settings
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes
@@ -72,7 +72,11 @@ class Corpus:
             manifest=Manifest.load(path),
             store=CropStore(folder),
             expected=Manifest.load(folder / INPUTS_NAME).samples,
-            failures=read_failures(folder),
+            failures={
+                sample_id: (row["status"], row["message"])
+                for sample_id, row in read_report(folder).items()
+                if row["status"] != "ok"
+            },
             faces="whole" if settings["detector"] == "none" else "aligned",
             crop_margin=settings["crop_margin"],
         )
@@ -192,8 +196,9 @@ class TrainingClips(Dataset[ClipBatch]):
         return islice(alike, _MOST_STAND_INS)
 
     def _clip(self, key: ClipKey) -> ClipBatch:
-        item, start = self.items[key.item], self.start_frame(key)
-        length, slack = self.model_input.clip_frames, self.model_input.slack(item.crop_pixels)
+        item, length = self.items[key.item], self.model_input.clip_frames
+        start = int(self._stream(key, _START).integers(0, item.num_frames - length + 1))
+        slack = self.model_input.slack(item.crop_pixels)
         frames, is_fake = self._frames(key.item, start), item.sample.label == FAKE
         if self.online is not None:
             stream = (self.seed, key.epoch, key.position, _ONLINE)
@@ -205,7 +210,9 @@ class TrainingClips(Dataset[ClipBatch]):
         return ClipBatch(
             frames=torch.from_numpy(frames)[None],
             waveform=_waveform(item, start) if self.with_sound else None,
-            landmarks=_landmarks(item, start, length) if self.model_input.landmarks else None,
+            landmarks=torch.from_numpy(item.landmarks(start, length))[None]
+            if self.model_input.landmarks
+            else None,
             labels=torch.tensor([float(is_fake)]),
             student=draw_view(self._stream(key, _STUDENT), self.augmentation, slack),
             teacher=draw_view(self._stream(key, _TEACHER), self.teacher_augmentation, slack),
@@ -218,11 +225,6 @@ class TrainingClips(Dataset[ClipBatch]):
         """Digest of which tracks there are and of their stored bytes."""
         tracks = [(item.sample, item.store) for item in self.items]
         return durable.fingerprint([(s.sample_id, store.digest(s.path)) for s, store in tracks])
-
-    def start_frame(self, key: ClipKey) -> int:
-        """First frame of the clip of ``key``."""
-        places = self.items[key.item].num_frames - self.model_input.clip_frames + 1
-        return int(self._stream(key, _START).integers(0, places))
 
     def first_clips(self, count: int) -> ClipBatch:
         """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures.
@@ -243,8 +245,8 @@ class TrainingClips(Dataset[ClipBatch]):
         if index not in self._decoded:
             track_bytes = item.num_frames * 3 * item.crop_pixels**2
             if self._room_bytes < track_bytes:
-                return item.store.frames(item.sample.path, start, length)
-            self._decoded[index] = item.store.frames(item.sample.path, 0, item.num_frames)
+                return item.frames(start, length)
+            self._decoded[index] = item.frames(0, item.num_frames)
             self._room_bytes -= track_bytes
         return self._decoded[index][start : start + length]
 
@@ -289,21 +291,20 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         """The clip, the index of its item, and the window."""
         index, window = self.places[place]
         item = self.items[index]
-        frames = item.store.frames(item.sample.path, window.start_frame, window.num_frames)
-        shown = window.frame_indices - window.start_frame
+        start, shown = window.start_frame, window.frame_indices - window.start_frame
         landmarks = None
         if self.model_input.landmarks:
-            landmarks = _landmarks(item, window.start_frame, window.num_frames)[:, shown]
+            landmarks = torch.from_numpy(item.landmarks(start, window.num_frames)[shown])[None]
         view = self.model_input.center_views(1, item.crop_pixels)
         clip = ClipBatch(
-            frames=torch.from_numpy(frames[shown])[None],
-            waveform=_waveform(item, window.start_frame) if self.with_sound else None,
+            frames=torch.from_numpy(item.frames(start, window.num_frames)[shown])[None],
+            waveform=_waveform(item, start) if self.with_sound else None,
             landmarks=landmarks,
             labels=torch.tensor([float(item.sample.label)]),
             student=view,
             teacher=view,
             sample_ids=(item.sample.sample_id,),
-            draws=torch.tensor([[0, index, window.start_frame]]),
+            draws=torch.tensor([[0, index, start]]),
         )
         return clip, index, window
 
@@ -311,10 +312,9 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         self, batch_size: int, workers: int = 0
     ) -> Iterator[tuple[ClipBatch, list[tuple[int, Window]]]]:
         """All windows in order, as batches with the item index and window of each clip."""
-        loader = DataLoader(
+        yield from DataLoader(
             self, batch_size=batch_size, num_workers=workers, collate_fn=_collate_windows
         )
-        yield from loader
 
 
 def training_loader(
@@ -358,14 +358,9 @@ class _Places:
 def _waveform(item: ClipItem, start_frame: int) -> Tensor:
     """(1, 16000) int16 from the first frame's own instant; zeros after the end of the sound."""
     num_samples = CLIP_FRAMES * SAMPLES_PER_FRAME
-    waveform = item.store.waveform(item.sample.path, start_frame, num_samples)
+    waveform = item.waveform(start_frame, num_samples)
     assert waveform is not None and len(waveform) == num_samples
     return torch.from_numpy(waveform)[None]
-
-
-def _landmarks(item: ClipItem, start_frame: int, count: int) -> Tensor:
-    """(1, count, 5, 2) in pixels of the crop; NaN where the picture came already cropped."""
-    return torch.from_numpy(item.store.landmarks(item.sample.path)[start_frame:][:count])[None]
 
 
 def _collate_windows(

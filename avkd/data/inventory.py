@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import overload
 from urllib.parse import quote
 
 VIDEO_SUFFIXES = frozenset(
@@ -52,16 +51,11 @@ class Listing:
         return tuple(notes)
 
 
-def list_videos(root: Path, folder: str = "", *, recursive: bool = True) -> Listing:
-    """`list_files` for videos."""
-    return list_files(root, folder, suffixes=VIDEO_SUFFIXES, recursive=recursive)
-
-
 def list_files(
     root: Path,
     folder: str = "",
     *,
-    suffixes: Collection[str],
+    suffixes: Collection[str] = VIDEO_SUFFIXES,
     recursive: bool = True,
     also: Callable[[Path], bool] = lambda path: False,
 ) -> Listing:
@@ -72,7 +66,7 @@ def list_files(
     Args:
         root: The dataset's folder.
         folder: Where in it to look.
-        suffixes: Which files to list, in lower case with the dot.
+        suffixes: Which files to list, in lower case with the dot; unset = videos.
         recursive: Whether to look into the folders below.
         also: Whether to list a regular file whose suffix is none of them.
 
@@ -97,11 +91,11 @@ def list_files(
                     if recursive:
                         pending.append(prefix + entry.name)
                 elif entry.is_file(follow_symlinks=False) and (
-                    _suffix_of(entry.name) in suffixes or also(Path(entry.path))
+                    suffix_of(entry.name) in suffixes or also(Path(entry.path))
                 ):
                     files.append(prefix + entry.name)
                 else:
-                    other_suffixes[_suffix_of(entry.name) or "no suffix"] += 1
+                    other_suffixes[suffix_of(entry.name) or "no suffix"] += 1
     return Listing(tuple(sorted(files)), other_suffixes, hidden, tuple(sorted(links)))
 
 
@@ -110,14 +104,9 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == _ARCHIVER_LEFTOVER
 
 
-def is_video_name(name: str) -> bool:
-    """Whether a file of this name is taken for a video."""
-    return _suffix_of(name) in VIDEO_SUFFIXES
-
-
 def is_picture_name(name: str) -> bool:
     """Whether a file of this name is taken for a picture."""
-    return _suffix_of(name) in PICTURE_SUFFIXES
+    return suffix_of(name) in PICTURE_SUFFIXES
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -162,10 +151,6 @@ def stem_of(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-@overload
-def compiled(pattern: str, *, option: str, group: str) -> re.Pattern[str]: ...
-@overload
-def compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str] | None: ...
 def compiled(pattern: str | None, *, option: str, group: str) -> re.Pattern[str] | None:
     """Compile the user's regular expression, if there is one; it has to hold the named ``group``.
 
@@ -222,7 +207,8 @@ def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) 
     return WrongRoot(message)
 
 
-def _suffix_of(name: str) -> str:
+def suffix_of(name: str) -> str:
+    """What follows the last dot of a file name, with it and in lower case; empty = nothing."""
     # Half a million names: a split of the text is several times faster than a path object.
     stem, _, suffix = name.rpartition(".")
     return f".{suffix.lower()}" if stem else ""

@@ -73,11 +73,7 @@ class ModelInput:
 
     def describe(self) -> dict[str, Any]:
         """Plain values for a model file."""
-        return {
-            **vars(self),
-            "channel_mean": list(CHANNEL_MEAN),
-            "channel_std": list(CHANNEL_STD),
-        }
+        return {**vars(self), "channel_mean": list(CHANNEL_MEAN), "channel_std": list(CHANNEL_STD)}
 
     @property
     def window_rule(self) -> WindowRule:

@@ -11,7 +11,7 @@ import dataclasses
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from avkd.blending.look import with_look_of
 from avkd.blending.online_forgery import OnlineForgery, Recipe, draw_recipe, mean_face
 from avkd.data.clip_items import ClipItem
 from avkd.data.faces.face_crop import template_points
-from avkd.data.manifest import FAKE, REAL
+from avkd.data.manifest import FAKE, REAL, Sample
 from avkd.data.media.codec_round_trip import Codec, through_codec
 from avkd.data.sampling import Role
 
@@ -97,7 +97,7 @@ class OnlineFakes:
             return recipe.base(frames)
         if recipe.source == "own":
             return recipe.fake(frames)
-        return recipe.fake(frames, donor.store.frames(donor.sample.path, first, len(frames)))
+        return recipe.fake(frames, donor.frames(first, len(frames)))
 
     def _recipe(
         self, item: ClipItem, start: int, length: int, stream: Sequence[int]
@@ -106,11 +106,10 @@ class OnlineFakes:
         assert self.forgery is not None, "the sampler asks for fakes only where some are made"
         rng = np.random.default_rng([*stream, _RECIPE])
         person, moment = self._donor(item, length, rng), _other_moment(item, start, length, rng)
-        landmarks = item.store.landmarks(item.sample.path)[start : start + length]
         recipe = draw_recipe(
             rng,
             self.forgery,
-            mean_face(landmarks, template_points(item.crop_pixels)),
+            mean_face(item.landmarks(start, length), template_points(item.crop_pixels)),
             item.crop_pixels,
             donor_at_hand=person is not None,
             moment_at_hand=moment is not None,
@@ -161,36 +160,6 @@ def _encoded(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return through_codec(np.stack([before, frames[0]]), codec, quantiser, share=share)[-1:]
 
 
-@dataclass(frozen=True)
-class _FixedDraw:
-    """Crops of one item as one draw shows them; stands where its store stood."""
-
-    item: ClipItem
-    fakes: OnlineFakes
-    role: Role
-    stream: tuple[int, ...]
-
-    @property
-    def root(self) -> Path:
-        return self.item.store.root
-
-    def crop_pixels(self, path: str) -> int:
-        return self.item.store.crop_pixels(path)
-
-    def digest(self, path: str) -> str:
-        return self.item.store.digest(path)
-
-    def landmarks(self, path: str) -> np.ndarray:
-        return self.item.store.landmarks(path)
-
-    def frames(self, path: str, start: int, count: int) -> np.ndarray:
-        stored = self.item.store.frames(path, start, count)
-        return self.fakes.shown(self.item, start, stored, self.role, self.stream)
-
-    def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
-        return self.item.store.waveform(path, start_frame, num_samples)
-
-
 def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
     """Real clips and the fakes made of them, for selection: the same whenever they are asked for.
 
@@ -203,22 +172,23 @@ def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
     """
     found = []
     for item in fakes.items:
-        if item.sample.label != REAL or fakes.forgery is None:
-            stream = (_VALIDATION_SEED, zlib.crc32(item.sample.sample_id.encode()), 0)
-            crops = _FixedDraw(item, fakes, "stored", stream)
-            found.append(ClipItem(item.sample, crops))
-            continue
-        for draw in range(_VALIDATION_DRAWS_OF_A_PICTURE if item.num_frames == 1 else 1):
-            stream = (_VALIDATION_SEED, zlib.crc32(item.sample.sample_id.encode()), draw)
-            name = f"{item.sample.sample_id}@{draw}"
-            real = dataclasses.replace(item.sample, sample_id=name)
-            fake = dataclasses.replace(
-                item.sample,
-                sample_id=f"{name}/forged",
-                label=FAKE,
-                method=f"online_{fakes.blender(item, stream)}",
-                source_id=name,
-            )
-            found.append(ClipItem(real, _FixedDraw(item, fakes, "online_real", stream)))
-            found.append(ClipItem(fake, _FixedDraw(item, fakes, "online_fake", stream)))
+        sample = item.sample
+        is_forged = sample.label == REAL and fakes.forgery is not None
+        is_picture = item.num_frames == 1
+        for draw in range(_VALIDATION_DRAWS_OF_A_PICTURE if is_forged and is_picture else 1):
+            stream = (_VALIDATION_SEED, zlib.crc32(sample.sample_id.encode()), draw)
+            seen: dict[Role, Sample] = {"stored": sample}
+            if is_forged:
+                real = dataclasses.replace(sample, sample_id=f"{sample.sample_id}@{draw}")
+                fake = dataclasses.replace(
+                    sample,
+                    sample_id=f"{real.sample_id}/forged",
+                    label=FAKE,
+                    method=f"online_{fakes.blender(item, stream)}",
+                    source_id=real.sample_id,
+                )
+                seen = {"online_real": real, "online_fake": fake}
+            for role, shown in seen.items():
+                change = partial(fakes.shown, item, role=role, stream=stream)
+                found.append(ClipItem(shown, item.store, change))
     return found

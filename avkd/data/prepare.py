@@ -21,12 +21,7 @@ from tqdm import tqdm
 from avkd import durable
 from avkd.data.crops.crop_writer import CropWriter
 from avkd.data.crops.journal import append_journal, read_journal
-from avkd.data.crops.prepared_corpus import (
-    INPUTS_NAME,
-    SETTINGS_NAME,
-    read_report,
-    read_settings,
-)
+from avkd.data.crops.prepared_corpus import INPUTS_NAME, SETTINGS_NAME, read_report, read_settings
 from avkd.data.faces import face_tracks
 from avkd.data.faces.track_extraction import load_detector
 from avkd.data.manifest import Manifest, Sample

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -74,37 +74,28 @@ class ClipBatch:
         return self._each(Tensor.pin_memory)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
-        return dataclasses.replace(
-            self,
-            frames=change(self.frames),
-            waveform=None if self.waveform is None else change(self.waveform),
-            landmarks=None if self.landmarks is None else change(self.landmarks),
-            labels=change(self.labels),
-            student=self.student.each(change),
-            teacher=self.teacher.each(change),
-            draws=change(self.draws),
-        )
+        changed: dict[str, Any] = {
+            name: part.each(change) if isinstance(part, Views) else change(part)
+            for name, part in vars(self).items()
+            if isinstance(part, (Tensor, Views))
+        }
+        return dataclasses.replace(self, **changed)
 
     @staticmethod
     def collate(clips: Sequence[ClipBatch]) -> ClipBatch:
-        """Join clips of one (B = 1) into a batch."""
-        return ClipBatch(
-            frames=torch.cat([clip.frames for clip in clips]),
-            waveform=_joined([clip.waveform for clip in clips]),
-            landmarks=_joined([clip.landmarks for clip in clips]),
-            labels=torch.cat([clip.labels for clip in clips]),
-            student=Views.cat([clip.student for clip in clips]),
-            teacher=Views.cat([clip.teacher for clip in clips]),
-            sample_ids=tuple(sample_id for clip in clips for sample_id in clip.sample_ids),
-            draws=torch.cat([clip.draws for clip in clips]),
-            replaced=tuple(sample_id for clip in clips for sample_id in clip.replaced),
-        )
+        """Join clips of one (B = 1) into a batch; all come with sound and landmarks, or none."""
+        names = [field.name for field in dataclasses.fields(ClipBatch)]
+        return ClipBatch(**{name: _joined([getattr(c, name) for c in clips]) for name in names})
 
 
-def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    assert len(there) in (0, len(parts)), "all clips of a batch come with it, or none"
-    return torch.cat(there) if there else None
+def _joined(parts: Sequence[Any]) -> Any:
+    """What the clips of a batch say in one field."""
+    if isinstance(parts[0], Views):
+        return Views.cat(parts)
+    if isinstance(parts[0], tuple):
+        return sum(parts, ())
+    assert len({part is None for part in parts}) == 1, "all clips of a batch come with it, or none"
+    return None if parts[0] is None else torch.cat(list(parts))
 
 
 class EpochBatches(Protocol):

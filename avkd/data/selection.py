@@ -15,17 +15,13 @@ from avkd.data.splits import seeded_rank
 Item = TypeVar("Item")
 
 
-def _itself(sample: Sample) -> Sample:
-    return sample
-
-
 def undersample(
     items: Iterable[Item],
     *,
     ratio: tuple[int, int] | None,
     size: int | None,
     seed: int,
-    key: Callable[[Any], Sample] = _itself,
+    key: Callable[[Any], Sample] = lambda sample: sample,
 ) -> list[Item]:
     """Leave samples out until the classes stand in a ratio and the whole has a size.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ class Views:
         return self.each(lambda tensor: tensor[keep])
 
     @staticmethod
-    def cat(views: list[Views]) -> Views:
+    def cat(views: Sequence[Views]) -> Views:
         """One batch out of several."""
         return Views(*(torch.cat([getattr(v, f.name) for v in views]) for f in _FIELDS))
 
@@ -110,9 +110,7 @@ def slack_pixels(crop_pixels: int, view_share: float) -> int:
 
 
 def draw_view(
-    rng: np.random.Generator,
-    augmentation: Augmentation,
-    slack: int = CROP_PIXELS - VIEW_PIXELS,
+    rng: np.random.Generator, augmentation: Augmentation, slack: int = CROP_PIXELS - VIEW_PIXELS
 ) -> Views:
     """Draw one view (B = 1). The same generator state gives the same view.
 

@@ -23,7 +23,7 @@ def run_verify(config: VerifyConfig) -> Outcome:
         store = CropStore(folder)
         paths = store.paths()
         progress = tqdm(paths, desc="verify", unit="track")
-        damaged = [path for path in progress if not _is_whole(store, path)]
+        damaged = [path for path in progress if not store.verify(path)]
         num_damaged += len(damaged)
         lines.append(f"{folder}: {len(paths)} tracks, {len(damaged)} damaged")
         lines += [f"  {path} in {folder / 'shards' / store.row(path).shard}" for path in damaged]
@@ -31,10 +31,3 @@ def run_verify(config: VerifyConfig) -> Outcome:
         lines.append("copy the shards again, or prepare the corpora anew in other folders")
     code = ExitCode.NOTHING_USABLE if num_damaged else ExitCode.DONE
     return Outcome("\n".join(lines), code)
-
-
-def _is_whole(store: CropStore, path: str) -> bool:
-    try:
-        return store.verify(path)
-    except (OSError, ValueError):  # the shard is gone, or cut short
-        return False

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import repeat
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -97,39 +98,31 @@ def run_isolated(
     """
     if workers < 1 or tries < 1 or timeout_seconds <= 0:
         raise ValueError("workers, tries and timeout_seconds must be positive")
-    queue = iter(items)
+    first_tries = zip(items, repeat(1))
     again: deque[tuple[Item, int]] = deque()
     children = [_Child(function) for _ in range(workers)]
-    num_items = num_bugs = 0
-    first_bug = ""
+    num_items = 0
+    bugs: list[str] = []
     try:
-        exhausted = False
         while True:
-            for child in children:
-                if child.busy or (exhausted and not again):
-                    continue
-                if again:
-                    child.start(*again.popleft())
-                    continue
-                try:
-                    child.start(next(queue), 1)
-                except StopIteration:
-                    exhausted = True
+            for child in (child for child in children if not child.busy):
+                job = again.popleft() if again else next(first_tries, None)
+                if job is not None:
+                    child.start(*job)
             busy = [child for child in children if child.busy]
             if not busy:
                 break
             for outcome in _collect(busy, again, timeout_seconds, tries):
                 num_items += 1
-                num_bugs += bool(outcome.traceback)
-                first_bug = first_bug or outcome.traceback
+                bugs += [outcome.traceback] if outcome.traceback else []
                 yield outcome
     finally:
         for child in children:
             child.stop()
-    if num_bugs and num_bugs == num_items and not some_worked:
+    if bugs and len(bugs) == num_items and not some_worked:
         raise Bug(
             f"all {num_items} item(s) failed in our own code, so it is not the files; please "
-            f"report this, with the versions of python, torch and av. The first one:\n{first_bug}"
+            f"report this, with the versions of python, torch and av. The first one:\n{bugs[0]}"
         )
 
 
@@ -144,20 +137,20 @@ def _collect(
         if child.connection in ready:
             answer = child.answer()
             if answer is not None:
-                yield replace(answer, item=child.finish(), seconds=seconds)
+                child.busy = False
+                yield replace(answer, item=child.item, seconds=seconds)
                 continue
             status, message = "crashed", f"the worker died (exit code {child.exit_code()})"
         elif seconds >= timeout_seconds:
             status, message = "timeout", f"no answer within {timeout_seconds:g} seconds"
         else:
             continue
-        number = child.tries
-        item = child.replace()
-        if number < tries:
-            _log.warning("%s; trying again: %s", message, item)
-            again.append((item, number + 1))
+        child.replace()
+        if child.tries < tries:
+            _log.warning("%s; trying again: %s", message, child.item)
+            again.append((child.item, child.tries + 1))
         else:
-            yield Outcome(item, status, None, f"{message}, tried {tries} times", seconds)
+            yield Outcome(child.item, status, None, f"{message}, tried {tries} times", seconds)
 
 
 class _Child:
@@ -165,7 +158,7 @@ class _Child:
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
-        self._item: Any = None
+        self.item: Any = None
         self.busy = False
         self.tries = 0
         self.started = 0.0
@@ -176,7 +169,9 @@ class _Child:
         # a server that was started fresh and has imported the function once for all children.
         context: Any = multiprocessing.get_context(_START_METHOD)
         if _START_METHOD == "forkserver":
-            context.set_forkserver_preload([_module_of(self._function)])
+            function = getattr(self._function, "func", self._function)  # "func": of a partial
+            module = getattr(function, "module", None) or function.__module__
+            context.set_forkserver_preload([module])
         self.connection: Connection
         self.connection, theirs = context.Pipe()
         self._process: BaseProcess = context.Process(
@@ -187,7 +182,7 @@ class _Child:
 
     def start(self, item: Any, number_of_try: int) -> None:
         """Hand over an item."""
-        self._item, self.tries, self.busy = item, number_of_try, True
+        self.item, self.tries, self.busy = item, number_of_try, True
         self.started = time.monotonic()
         with suppress(OSError):  # it died while idle: the next wait sees the closed pipe
             self.connection.send(item)
@@ -199,18 +194,13 @@ class _Child:
         except (EOFError, OSError):
             return None
 
-    def finish(self) -> Any:
-        """Become idle; returns the item."""
-        self.busy = False
-        return self._item
-
-    def replace(self) -> Any:
-        """Kill the process and start a new one; returns the item."""
+    def replace(self) -> None:
+        """Kill the process and start a new one, which is idle."""
         self._process.kill()
         self._process.join()
         self.connection.close()
         self._launch()
-        return self.finish()
+        self.busy = False
 
     def exit_code(self) -> int | None:
         """Of the dead process; negative = killed by that signal."""
@@ -226,12 +216,6 @@ class _Child:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
-
-
-def _module_of(function: Callable[[Any], Any]) -> str:
-    if isinstance(function, Imported):
-        return function.module
-    return str(getattr(function, "func", function).__module__)  # "func": of a partial
 
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:

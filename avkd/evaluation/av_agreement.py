@@ -151,7 +151,7 @@ def judge(
         show_progress: A bar over the files.
     """
     for item in tqdm(items, desc="score", unit="file", disable=not show_progress):
-        waveform = item.store.waveform(item.sample.path, 0, item.num_frames * SAMPLES_PER_FRAME)
+        waveform = item.waveform(0, item.num_frames * SAMPLES_PER_FRAME)
         heard = range(0) if waveform is None else non_silent_frames(waveform)
         if waveform is None or len(heard) < LEAST_FRAMES:
             yield _not_judged(item.sample, has_sound=waveform is not None, heard=heard)
@@ -261,7 +261,7 @@ def _see(
     """Predictions and targets of video and audio for the windows of one chunk, as `disagreement`
     takes them."""
     begin, end = windows[0].start_frame, windows[-1].start_frame + WINDOW_FRAMES
-    frames = torch.from_numpy(item.store.frames(item.sample.path, begin, end - begin))
+    frames = torch.from_numpy(item.frames(begin, end - begin))
     sound = torch.from_numpy(waveform).float() / 32768.0
     outputs: list[CrossModalOutput] = []
     for first in range(0, len(windows), batch_size):

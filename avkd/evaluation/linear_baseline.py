@@ -100,7 +100,7 @@ def _in_context(frames: FloatArray) -> FloatArray:
 
 def _mouth(item: ClipItem) -> FloatArray:
     """(T, 1024) grey levels of the mouth in the central view of every frame."""
-    frames = torch.from_numpy(item.store.frames(item.sample.path, 0, _looked_at(item)))
+    frames = torch.from_numpy(item.frames(0, _looked_at(item)))
     slack = transforms.slack_pixels(item.crop_pixels, transforms.VIDEO_VIEW_SHARE)
     view = transforms.center_views(1, slack, zoom=1.0)
     clip = transforms.apply_video(frames[None], view, MOUTH_PIXELS)
@@ -110,7 +110,7 @@ def _mouth(item: ClipItem) -> FloatArray:
 def _mel(item: ClipItem) -> FloatArray:
     """(T, 80) log-mel spectrogram, the mean of the four mel frames of each video frame."""
     num_samples = _looked_at(item) * SAMPLES_PER_FRAME
-    waveform = item.store.waveform(item.sample.path, 0, num_samples)
+    waveform = item.waveform(0, num_samples)
     assert waveform is not None, "stage one's clips have sound"
     mel = audio_features.log_mel(torch.from_numpy(waveform)[None].float() / 32768.0)
     return rearrange(mel, "1 1 (t n) m -> t n m", t=_looked_at(item)).mean(dim=1).numpy()

@@ -107,7 +107,7 @@ def distill(config: DistillConfig) -> Outcome:
     require_enough_files(config.calibration, [item.sample.label for item in data.validation])
     teacher_file = None if config.teacher is None else TeacherModel(config.teacher, machine)
     num_views = _num_views(config, teacher_file, data.training)
-    batches, fake_fraction = _batches(config, data.training, num_views)
+    batches, fake_fraction = _batches(config, data, num_views)
     teacher = None
     if teacher_file is not None:
         asked = partial(_teacher, config, teacher_file, data, num_views)
@@ -145,17 +145,17 @@ def distill(config: DistillConfig) -> Outcome:
 
 
 def _batches(
-    config: DistillConfig, clips: TrainingClips, num_views: int | None
+    config: DistillConfig, data: build.StageData, num_views: int | None
 ) -> tuple[RecurringBatches | MixedBatches, float]:
     """What comes when, and the share of fakes in it."""
-    labels = [item.sample.label for item in clips.items]
+    labels = [item.sample.label for item in data.forgeries]
     size, seed = config.loop.batch_size, config.loop.seed
     if config.fakes == "stored":
         recurring = RecurringBatches(len(labels), batch_size=size, seed=seed, num_views=num_views)
         return recurring, sum(labels) / len(labels)
     mixed = MixedBatches(
         labels,
-        build.sources_of(clips.items),
+        data.sources,
         num_real_items=0,
         batch_size=size,
         real_ratio=1,

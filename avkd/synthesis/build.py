@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from avkd.config.data_config import ForgeConfig, SynthConfig
-from avkd.data.crops.prepared_corpus import source_root
+from avkd.data.crops.prepared_corpus import read_description
 from avkd.outcome import ExitCode, Outcome
 from avkd.synthesis import forgery, synthetic
 from avkd.synthesis.forgery_methods import FORGERIES
@@ -29,7 +30,7 @@ def run_forge(config: ForgeConfig) -> Outcome:
     """`avkd forge`."""
     made = forgery.forge(
         config.data,
-        source_root(config.data) if config.sources is None else config.sources,
+        config.sources or Path(read_description(config.data)["source_root"]),
         config.out,
         methods=tuple(FORGERIES) if config.methods is None else config.methods,
         split=config.split,

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from factories import read_waveform
 
 from avkd.data.faces import face_tracks
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
-from avkd.data.media.video import iter_frames, read_waveform
+from avkd.data.media.video import iter_frames
 from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings

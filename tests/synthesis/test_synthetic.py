@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from factories import read_waveform
 
 from avkd.data.faces import face_tracks
-from avkd.data.media.video import iter_frames, probe, read_waveform
+from avkd.data.media.video import iter_frames, probe
 from avkd.synthesis import synthetic
 
 SIZES = {

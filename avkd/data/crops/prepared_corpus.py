@@ -41,33 +41,16 @@ def read_settings(out: Path) -> dict[str, Any]:
     return settings
 
 
-def source_root(out: Path) -> Path:
-    """Folder of the videos a corpus was prepared from.
-
-    Raises:
-        FileNotFoundError: ``out`` is no prepared corpus.
-    """
-    return Path(read_description(out)["source_root"])
-
-
 def read_report(out: Path) -> dict[str, dict[str, Any]]:
     """The last row of every file in the reports of all parts, by sample id."""
     reports = sorted(out.glob("*report.jsonl"))
     return {row["sample_id"]: row for report in reports for row in read_journal(report)}
 
 
-def read_failures(out: Path) -> dict[str, tuple[str, str]]:
-    """Code and message of every file that could not be prepared, by sample id."""
-    rows = read_report(out).values()
-    return {
-        row["sample_id"]: (row["status"], row["message"]) for row in rows if row["status"] != "ok"
-    }
-
-
 def read_nuisance(out: Path) -> dict[str, dict[str, Any]]:
     """The nuisance facts of every file that has them, by sample id; of older corpora, of none."""
-    rows = read_report(out).values()
-    return {row["sample_id"]: row["nuisance"] for row in rows if "nuisance" in row}
+    rows = read_report(out).items()
+    return {sample_id: row["nuisance"] for sample_id, row in rows if "nuisance" in row}
 
 
 @dataclass(frozen=True)

@@ -283,10 +283,7 @@ def face_sidecar_path(video_path: Path) -> Path:
 
 
 def write_face_sidecar(
-    video_path: Path,
-    boxes: np.ndarray,
-    landmarks: np.ndarray,
-    size: tuple[int, int],
+    video_path: Path, boxes: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]
 ) -> None:
     """Write one known face per frame beside a video, for ``detector="boxes"``.
 

@@ -217,16 +217,10 @@ def plan_tracks(
 def known_tracks(
     frames: Iterator[Frame], path: Path, detector: str, crop_pixels: int, crop_margin: float
 ) -> tuple[Iterator[Frame], Sequence[Candidate]]:
-    """The frames of a file, and the tracks in them, which nobody has to search.
+    """The frames of the file ``path``, and the tracks in them, which nobody has to search.
 
-    The sidecar of a file that cannot be read at all is not asked for.
-
-    Args:
-        frames: Of the file, from its beginning.
-        path: The file.
-        detector: ``boxes`` or ``none``.
-        crop_pixels: Side of the crops.
-        crop_margin: How much wider than the template's window they look.
+    ``detector`` is ``boxes`` or ``none``. The sidecar of a file that cannot be read at all is not
+    asked for.
 
     Raises:
         MediaError: unusable file.
@@ -253,13 +247,13 @@ def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frame
     if broken > _MOST_DAMAGE * total:  # a face in the rest may be an artefact
         detail = f"{broken} of {total} frames are damaged or encrypted; copy or download it again"
         raise MediaError("too_damaged", path, detail)
-    found = [(number, track.until(num_frames)) for number, track in enumerate(candidates)]
-    found = [(number, track) for number, track in found if len(track)]
-    if not found:
+    tracks = [candidate.until(num_frames) for candidate in candidates]
+    longest = max(map(len, tracks), default=0)
+    if not longest:
         raise MediaError("no_face", path, "no face found; nothing can be said about this file")
-    kept = [(n, track) for n, track in found if len(track) >= min(min_frames, num_frames)]
+    least = max(1, min(min_frames, num_frames))
+    kept = tuple(number for number, track in enumerate(tracks) if len(track) >= least)
     if not kept:
-        longest = max(len(track) for _, track in found)
         detail = f"no face stays for {min_frames} frames (longest {longest} of {num_frames})"
         raise MediaError("face_too_brief", path, detail)
     conditions = {
@@ -271,12 +265,12 @@ def finished_plan(source: SourceFile, candidates: Sequence[Candidate], min_frame
         "hdr": counts["hdr_frames"] > 0,
     }
     return FilePlan(
-        tracks=tuple(track for _, track in kept),
+        tracks=tuple(tracks[number] for number in kept),
         num_frames=num_frames,
-        num_dropped_tracks=len(found) - len(kept),
+        num_dropped_tracks=sum(len(track) > 0 for track in tracks) - len(kept),
         flags=tuple(name for name, holds in conditions.items() if holds),
         counts=dict(counts),
-        candidates=tuple(number for number, _ in kept),
+        candidates=kept,
     )
 
 
@@ -293,9 +287,7 @@ def can_be_kept(track: Candidate, min_frames: int) -> bool:
 
 
 def cut_crops(
-    frames: Iterable[Frame],
-    tracks: Sequence[Candidate],
-    wanted: Container[int] | None = None,
+    frames: Iterable[Frame], tracks: Sequence[Candidate], wanted: Container[int] | None = None
 ) -> Iterator[tuple[int, Frame, np.ndarray]]:
     """The crops of tracks in order of time, one frame held at a time.
 

@@ -1,4 +1,8 @@
-"""One file per dataset: walk its folder tree as downloaded, yield a Manifest; decodes no media."""
+"""One file per dataset: walk its folder tree as downloaded, yield a Manifest; decodes no media.
+
+The first argument is the folder of the download; the options are those of `LayoutConfig`, which
+says what each does. Errors are `ValueError` with the place and the cure.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,7 +13,6 @@ from typing import Any
 from avkd.data.layouts import (
     celebdf,
     deeperforensics,
-    deepfake_faces,
     deepfakebench,
     dfdc,
     faceforensics,
@@ -43,7 +46,7 @@ LAYOUTS: Mapping[str, Callable[..., Manifest]] = {
     ),
     "kaggle_140k": partial(real_fake.find_collection, real_fake.KAGGLE_140K),
     "kaggle_real_images": partial(real_fake.find_collection, real_fake.KAGGLE_REAL_IMAGES),
-    "deepfake_faces": deepfake_faces.find,
+    "deepfake_faces": dfdc.find_faces,
     "wilddeepfake": wilddeepfake.find,
     "redface": partial(real_fake.find_sorted, real_fake.REDFACE),
     "real_fake_images": partial(real_fake.find_sorted, real_fake.IMAGES),

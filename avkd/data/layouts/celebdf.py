@@ -12,7 +12,7 @@ from pathlib import Path
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import read_lines
+from avkd.data.layouts.tables import broken, read_lines
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
 
 # Folder name in lower case (copies write `Youtube-real` too) -> its label.
@@ -37,9 +37,6 @@ def find(root: Path) -> Manifest:
     Whoever is seen in test is kept out of train: those videos are in no split. In version 2 that
     is nearly every celebrity, which makes it a corpus to test on.
 
-    Args:
-        root: Folder of the download.
-
     Raises:
         ValueError: not Celeb-DF, no list, or a row of the list that is broken, doubled or
             contradicts its folder; names the line.
@@ -54,7 +51,7 @@ def find(root: Path) -> Manifest:
     remarks: list[str] = []
     for folder in sorted(entry.name for entry in root.iterdir() if entry.is_dir()):
         if folder.lower() in FOLDERS:
-            listing = inventory.list_videos(root, folder)
+            listing = inventory.list_files(root, folder)
             paths += listing.files
             remarks += [f"{folder}: {note}" for note in listing.notes()]
     path_of = builder.by_name(root, paths, _name_of)
@@ -63,9 +60,8 @@ def find(root: Path) -> Manifest:
     samples = []
     for name, path in path_of.items():
         people = _identities(name)
-        split: Split | None = "test" if name in listed else "train"
-        if split == "train" and (not people or not in_test.isdisjoint(people)):
-            split = None
+        may_train = people and in_test.isdisjoint(people)
+        split: Split | None = "test" if name in listed else "train" if may_train else None
         samples.append(_sample(name, path, people, split))
     return builder.build(root, samples, [*_compare(path_of, listed, samples), *remarks])
 
@@ -88,11 +84,10 @@ def _read_list(root: Path) -> dict[str, int]:
         if not line.strip():
             continue
         name = _parse_row(f"{path}, line {number}", line)
-        if name in listed:
-            raise ValueError(f"{path}, line {number}: {line!r} is in line {listed[name]} already")
-        listed[name] = number
+        if listed.setdefault(name, number) != number:
+            raise broken(f"{path}, line {number}", f"{line!r} is in line {listed[name]} already")
     if not listed:
-        raise ValueError(f"{path}: lists no video; download it again")
+        raise broken(path, "lists no video")
     return listed
 
 
@@ -100,11 +95,9 @@ def _parse_row(where: str, line: str) -> str:
     digit, path = [*line.split(maxsplit=1), ""][:2]
     folder, slash, _ = path.strip().replace("\\", "/").lower().partition("/")
     if digit not in _LABEL_OF_DIGIT or folder not in FOLDERS or not slash:
-        raise ValueError(f"{where}: {line!r} is not a row such as '1 YouTube-real/00170.mp4'")
+        raise broken(where, f"{line!r} is not a row such as '1 YouTube-real/00170.mp4'")
     if _LABEL_OF_DIGIT[digit] != FOLDERS[folder]:
-        raise ValueError(
-            f"{where}: {line!r} contradicts itself; in this list 1 is real and 0 is fake"
-        )
+        raise broken(where, f"{line!r} contradicts itself: in this list 1 is real and 0 is fake")
     return _name_of(path.strip().replace("\\", "/"))
 
 
@@ -141,26 +134,21 @@ def _compare(
 ) -> list[str]:
     found = Counter(name.partition("/")[0] for name in names)
     test_rows = Counter(name.partition("/")[0] for name in listed)
-    version = "v1"
-    if (
-        found["celeb-synthesis"] > OFFICIAL_VIDEOS["v1"]["celeb-synthesis"]
-        or test_rows == OFFICIAL_TEST_VIDEOS_V2
-    ):
-        version = "v2"
-    notes = [
+    more_than_v1 = found["celeb-synthesis"] > OFFICIAL_VIDEOS["v1"]["celeb-synthesis"]
+    version = "v2" if more_than_v1 or test_rows == OFFICIAL_TEST_VIDEOS_V2 else "v1"
+    tests = {f"{folder}, listed for testing": test_rows[folder] for folder in FOLDERS}
+    official = {f"{name}, listed for testing": n for name, n in OFFICIAL_TEST_VIDEOS_V2.items()}
+    left = builder.count(samples)
+    return [
         f"taken for Celeb-DF {version}, by the number of videos and of listed test videos",
         *builder.compare_counts(found, OFFICIAL_VIDEOS[version]),
-    ]
-    for folder, official in OFFICIAL_TEST_VIDEOS_V2.items():
-        what, number = f"{folder}, listed for testing", test_rows[folder]
-        notes.append(
-            inventory.compare(what, number, official) if version == "v2" else f"{what}: {number}"
-        )
-    notes += inventory.note_names("listed but missing", set(listed) - set(names))
-    left = builder.count(samples)
-    notes.append(
+        *(
+            builder.compare_counts(tests, official)
+            if version == "v2"
+            else [f"{what}: {number}" for what, number in tests.items()]
+        ),
+        *inventory.note_names("listed but missing", set(listed) - set(names)),
         "kept out of training because someone in them is in the test list, or is not known: "
         f"{left['None real']} real, {left['None fake']} fake; left for training: "
-        f"{left['train real']} real, {left['train fake']} fake"
-    )
-    return notes
+        f"{left['train real']} real, {left['train fake']} fake",
+    ]

@@ -13,7 +13,7 @@ from typing import get_args
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import choose_listed, read_video_list
+from avkd.data.layouts.tables import broken, choose_listed, read_video_list
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
 
 # Jiang et al., "DeeperForensics-1.0", CVPR 2020, and the README file of the dataset.
@@ -42,16 +42,9 @@ def find(
 
     A forgery shows its target, ``ffpp/<number>`` as in `faceforensics.find`, and an actor; an
     original is in the split of the forgeries of it. The dataset's own split keeps the actors apart,
-    but not along the split of FaceForensics++: do not train on the one and test on the other.
-
-    Args:
-        root: Folder of the download.
-        variant: Any of `VARIANTS`; becomes the method.
-        originals: Folder below ``root`` with the originals of FaceForensics++ at c23, ``000.mp4``
-            and so on; None = forgeries alone.
-        video_list: Names of the forgeries that are the test split, one a line, such as the 140 that
-            RealForensics reports on, whose targets are tested on in FaceForensics++. All else is
-            left out. None = the dataset's own split.
+    but not along the split of FaceForensics++: do not train on the one and test on the other. The
+    forgeries of a ``video_list`` are the test split and all else is left out, such as the 140 that
+    RealForensics reports on, whose targets are tested on in FaceForensics++.
 
     Raises:
         ValueError: not that tree, an unknown or absent variant, no or broken split files, a folder
@@ -68,7 +61,7 @@ def find(
     if not (root / folder).is_dir():
         there = sorted(entry.name for entry in (root / _FAKE_FOLDER).iterdir() if entry.is_dir())
         raise ValueError(f"{root}: no {folder}; variants that are there: {', '.join(there)}")
-    listing = inventory.list_videos(root, folder, recursive=False)
+    listing = inventory.list_files(root, folder, recursive=False)
     path_of = builder.by_name(root, listing.files)
     if video_list is None:
         names, split_of = list(path_of), _read_splits(root)
@@ -96,22 +89,19 @@ def find(
 
 def _read_splits(root: Path) -> dict[str, Split]:
     """Split of every listed forgery."""
-    paths: dict[Split, Path] = {
-        split: root / _SPLIT_FOLDER / f"{split}.txt" for split in get_args(Split)
-    }
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise ValueError(
-            f"{missing[0]} is missing: the split comes with the download; or give the test split "
-            "alone with the option video_list"
-        )
     split_of: dict[str, Split] = {}
-    for split, path in paths.items():
+    for split in get_args(Split):
+        path = root / _SPLIT_FOLDER / f"{split}.txt"
+        if not path.is_file():
+            raise ValueError(
+                f"{path} is missing: the split comes with the download; or give the test split "
+                "alone with the option video_list"
+            )
         for name in sorted(read_video_list(path)):
             if not _FORGERY.fullmatch(name):
-                raise ValueError(f"{path}: {name!r} is not a name such as 000_M101.mp4")
+                raise broken(path, f"{name!r} is not a name such as 000_M101.mp4")
             if split_of.setdefault(name, split) != split:
-                raise ValueError(f"{path}: {name!r} is in {split_of[name]} already")
+                raise broken(path, f"{name!r} is in {split_of[name]} already")
     return split_of
 
 
@@ -139,7 +129,7 @@ def _find_originals(
         raise ValueError(f"originals={folder!r} is not a folder below {root}")
     split_of = {s.identities[0]: s.split for s in forgeries if s.identities and s.split}
     real, left_out = {}, []
-    for path in inventory.list_videos(root, str(place), recursive=False).files:
+    for path in inventory.list_files(root, str(place), recursive=False).files:
         name = inventory.stem_of(path)
         person = f"ffpp/{name}"
         if not _ORIGINAL.fullmatch(name) or person not in split_of:

@@ -47,37 +47,21 @@ _PEOPLE = (
 
 @dataclass
 class _Video:
-    """A folder of frames, and everywhere the index lists it."""
+    """What the index tells of a folder of frames, everywhere it lists it."""
 
-    folder: str
-    """As the index calls it."""
     key: str
     """Of the label, where it is listed first."""
     label: int
-    people: tuple[str, ...]
-    original: str
-    """What its original is called, where names tell; of a real video, its own name."""
     splits: set[Split] = field(default_factory=set)
     frames: set[str] = field(default_factory=set)
-
-    @property
-    def split(self) -> Split:
-        """The one it counts for."""
-        return max(self.splits, key=_SPLITS.index)
 
 
 def find(root: Path, *, index: str | None = None, compression: str | None = None) -> Manifest:
     """Find the frame folders an index lists; a folder is one sample however often it is listed.
 
     A video in several splits of the index is kept in the last of train, val and test alone, and who
-    is in that split is kept out of the others.
-
-    Args:
-        root: Folder below which the frames lie. The beginning of the paths in the index, which is
-            that of another machine or folder, does not count.
-        index: The index file, as a path from ``root``; None = the only ``.json`` in it.
-        compression: ``raw`` (or ``c0``), ``c23`` or ``c40`` where the index has several; None =
-            c23.
+    is in that split is kept out of the others. The beginning of the paths in the index, which is
+    that of another machine or folder, does not count.
 
     Raises:
         ValueError: no index, a broken one, a key or name whose label is not clear, one folder under
@@ -85,43 +69,38 @@ def find(root: Path, *, index: str | None = None, compression: str | None = None
     """
     path = _index_path(root, index)
     videos, notes = _read_index(path, compression)
-    folders = _locate(root, path, videos)
-    there: dict[str, _Video] = {}
-    missing, more, fewer = [], [], []
-    for video in videos.values():
-        folder = folders.get(video.folder, "")
-        frames = _frames(root, folder) if folder else set()
-        if frames:
-            there[folder] = video
-            more += [folder] if frames - video.frames else []
-            fewer += [folder] if video.frames - frames else []
-        else:
-            missing.append(video.folder)
+    folder_of = _locate(root, path, videos)
+    there = {listed: _frames(root, folder) for listed, folder in folder_of.items()}
+    there = {listed: frames for listed, frames in there.items() if frames}
     if not there:
         raise ValueError(
             f"{root}: holds none of the {len(videos)} frame folders of {path}, first "
-            f"{missing[0]!r}; give the folder that the datasets lie in"
+            f"{next(iter(videos))!r}; give the folder that the datasets lie in"
         )
+    seen = {listed: _read_name(videos[listed].key, listed) for listed in there}
     real_of: dict[tuple[str, ...], str] = {
-        (video.people[0], video.original): folder
-        for folder, video in there.items()
-        if video.label == REAL and video.people
+        (people[0], original): folder_of[listed]
+        for listed, (people, original) in seen.items()
+        if people and videos[listed].label == REAL
     }
     samples, overlap = drop_overlap(
         builder.make_sample(
-            folder,
+            folder_of[listed],
             dataset="deepfakebench",
-            label=video.label,
-            method=FAKE_KEYS.get(video.key, video.key),
+            label=videos[listed].label,
+            method=FAKE_KEYS.get(videos[listed].key, videos[listed].key),
             kind="frames",
-            identities=video.people,
-            split=video.split,
-            original=real_of.get((*video.people[:1], video.original)),
+            identities=people,
+            split=max(videos[listed].splits, key=_SPLITS.index),
+            original=real_of.get((*people[:1], original)),
         )
-        for folder, video in there.items()
+        for listed, (people, original) in seen.items()
     )
     counts = inventory.name_counts(sample.method for sample in samples)
     unknown = sum(not sample.identities for sample in samples)
+    missing = videos.keys() - there.keys()
+    more = [folder_of[name] for name, frames in there.items() if frames - videos[name].frames]
+    fewer = [folder_of[name] for name, frames in there.items() if videos[name].frames - frames]
     notes = [
         f"{len(samples)} videos: {counts}; no official inventory",
         *([f"who is seen is not known of {unknown} videos"] if unknown else []),
@@ -194,7 +173,7 @@ def _read_index(path: Path, compression: str | None) -> tuple[dict[str, _Video],
     videos: dict[str, _Video] = {}
     odd: Counter[str] = Counter()
     used_compression = False
-    for key, split, part, where in _parts(path):
+    for key, label, split, part, where in _parts(path):
         if set(part) & set(COMPRESSIONS):
             used_compression = True
             part = _at_compression(where, part, compression or "c23")
@@ -202,18 +181,18 @@ def _read_index(path: Path, compression: str | None) -> tuple[dict[str, _Video],
             odd[f"left out, {key} {split}: one video in place of the list"] += 1
             continue
         for name, row in part.items():
-            found = _read_video(f"{where}/{name}", key, row)
-            if found is None:
+            folder, frames = _read_video(f"{where}/{name}", key, label, row)
+            if not frames:
                 odd[f"left out, {key} {split}: no frames listed"] += 1
                 continue
-            video = videos.setdefault(found.folder, found)
-            if video.label != found.label:
+            video = videos.setdefault(folder, _Video(key, label))
+            if video.label != label:
                 raise ValueError(
-                    f"{where}: {found.folder!r} is listed under {video.key!r} as well, which has "
+                    f"{where}: {folder!r} is listed under {video.key!r} as well, which has "
                     "the other label; make the index again"
                 )
             video.splits.add(split)
-            video.frames |= found.frames
+            video.frames |= frames
     if compression is not None and not used_compression:
         raise ValueError(f"compression has no effect: {path} has no such level; remove it")
     if not videos:
@@ -230,11 +209,12 @@ def _read_index(path: Path, compression: str | None) -> tuple[dict[str, _Video],
     return videos, [*notes, *(f"{what}: {number}" for what, number in sorted(odd.items()))]
 
 
-def _parts(path: Path) -> Iterator[tuple[str, Split, Mapping[str, Any], str]]:
-    """(key of the label, split, what is listed there, place) of an index."""
+def _parts(path: Path) -> Iterator[tuple[str, int, Split, Mapping[str, Any], str]]:
+    """(key of the label, label, split, what is listed there, place) of an index."""
     for dataset, keys in read_json_object(path).items():
         for key, splits in _object(f"{path}: {dataset}", keys).items():
-            if label_of_key(key) is None:
+            label = label_of_key(key)
+            if label is None:
                 raise ValueError(
                     f"{path}: the key {key!r} does not tell real from fake, or tells both; rename "
                     f"it so that it holds one such word (known besides: {', '.join(FAKE_KEYS)})"
@@ -243,7 +223,7 @@ def _parts(path: Path) -> Iterator[tuple[str, Split, Mapping[str, Any], str]]:
                 where = f"{path}: {dataset}/{key}/{split}"
                 if split.lower() not in SPLIT_NAMES:
                     raise ValueError(f"{where}: unknown split; known: {', '.join(SPLIT_NAMES)}")
-                yield key, SPLIT_NAMES[split.lower()], _object(where, part), where
+                yield key, label, SPLIT_NAMES[split.lower()], _object(where, part), where
 
 
 def _object(where: str, found: Any) -> Mapping[str, Any]:
@@ -261,30 +241,27 @@ def _at_compression(where: str, part: Mapping[str, Any], level: str) -> Mapping[
     return _object(f"{where}/{names[0]}", part[names[0]])
 
 
-def _read_video(where: str, key: str, row: Any) -> _Video | None:
-    """A listed video; None if no frames are listed."""
+def _read_video(where: str, key: str, label: int, row: Any) -> tuple[str, set[str]]:
+    """The folder and names of the frames listed of a video; perhaps none."""
     row = _object(where, row)
-    label = label_of_key(key)
-    assert label is not None
-    told = row.get("label")
+    told, frames = row.get("label"), row.get("frames")
     if isinstance(told, str) and label_of_key(told) != label:
         raise ValueError(f"{where}: called {told!r} there, under the key {key!r}")
-    frames = row.get("frames")
     if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
         raise ValueError(f"{where}: no list of frames")
     paths = [PurePosixPath(frame.replace("\\", "/")) for frame in frames]
-    folders = {path.parent for path in paths}
-    if not folders:
-        return None
-    if len(folders) > 1 or ".." in paths[0].parts:
+    folders = {str(path.parent) for path in paths}
+    if len(folders) > 1 or any(".." in path.parts for path in paths[:1]):
         raise ValueError(f"{where}: its frames do not lie in one folder")
-    folder = folders.pop()
-    people, original = _read_name(key, folder.name)
-    return _Video(str(folder), key, label, people, original, frames={path.name for path in paths})
+    return "".join(folders), {path.name for path in paths}
 
 
-def _read_name(key: str, name: str) -> tuple[tuple[str, ...], str]:
-    """Who is seen in a video, the target first, and what its original is called."""
+def _read_name(key: str, folder: str) -> tuple[tuple[str, ...], str]:
+    """Who is seen in a video, the target first, and what its original is called.
+
+    Where names do not tell, the second is its own name.
+    """
+    name = PurePosixPath(folder).name
     for beginning, pattern, namespace in _PEOPLE:
         found = pattern.fullmatch(name) if key.startswith(beginning) else None
         if found:

@@ -1,5 +1,7 @@
 """The Deepfake Detection Challenge: its training parts, its public test set, and its preview.
 
+And dagnelies/deepfake-faces on Kaggle: one face picture of each of 95,634 of its videos.
+
 Labels are words, but for the test set: in its tables **1 means fake**, which is our convention by
 chance and is translated like any other. Names of videos are arbitrary, and who is seen is told by
 the preview (DFDCP) alone, a dataset of its own. Some papers test on all of that: its test split is
@@ -9,13 +11,15 @@ what its table means for testing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from avkd.data import inventory
+from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import choose_listed, read_csv, read_json_object
-from avkd.data.manifest import FAKE, REAL, Manifest, Sample, label_or_none
+from avkd.data.layouts.tables import broken, choose_listed, read_csv, read_json_object
+from avkd.data.manifest import FAKE, REAL, Kind, Manifest, Sample, Split, label_or_none
 from avkd.data.splits import SPLIT_NAMES, drop_overlap, split_connected
 
 METADATA = "metadata.json"
@@ -30,9 +34,23 @@ PREVIEW_TABLE = "dataset.json"
 PREVIEW_REAL_FOLDER = "original_videos"
 OFFICIAL_PREVIEW = {"real": 1_131, "fake": 4_113}  # Li et al., "Celeb-DF", CVPR 2020, table 1
 
+FACES_FOLDER = "faces_224"
+FACES_TABLE = "metadata.csv"
+OFFICIAL_FACES = {"real": 16_293, "fake": 79_341}
+
 _LABEL_OF_NUMBER = {"0": REAL, "1": FAKE}  # what the tables of the test set mean by them
 _PART = "dfdc_train_part_"
 _ACTOR = re.compile(r"(?<!\d)\d{4,}(?!\d)")  # clips are counted with three digits
+
+
+class _Video(NamedTuple):
+    """A file that a table tells of."""
+
+    path: str
+    name: str
+    label: int
+    original: str
+    """Name of the video it was made from; of a real one, its own."""
 
 
 def find_train(
@@ -41,13 +59,8 @@ def find_train(
     """Find the videos of the training parts; a real and all forgeries of it are in one split.
 
     An original counts as the identity, ``dfdc/<original>``: the actors are not told, and one actor
-    may be in several originals.
-
-    Args:
-        root: Folder that holds the parts, or one part.
-        val_fraction: Share of the videos for val.
-        test_fraction: The same for test; the challenge has a test set of its own.
-        seed: Chooses what is held out.
+    may be in several originals. ``root`` holds the parts, or is one of them. The challenge has a
+    test set of its own.
 
     Raises:
         ValueError: not that tree, a broken table, a video in two parts, a bad fraction, or too few
@@ -55,16 +68,15 @@ def find_train(
     """
     expected = f"{_PART}<number>/{METADATA} with the videos beside it"
     inventory.check_root(root, expected, _parts)
-    samples, links, remarks = [], [], []
+    videos: list[_Video] = []
+    remarks: list[str] = []
     for part in _parts(root):
-        found, originals, notes = _read_part(root, part)
-        samples += found
-        links += [(inventory.stem_of(s.path), o) for s, o in zip(found, originals, strict=True)]
+        found, notes = _read_part(root, part)
+        videos += found
         remarks += [f"{part or 'the folder'}: {note}" for note in notes]
-    builder.by_name(root, (sample.path for sample in samples))
-    samples = split_connected(
-        samples, links, fractions={"val": val_fraction, "test": test_fraction}, seed=seed
-    )
+    builder.by_name(root, (video.path for video in videos))
+    fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+    samples = _split_by_original(videos, "dfdc_train", "dfdc", "video", fractions, seed)
     notes = [
         *builder.compare_counts(builder.count(samples), OFFICIAL_TRAIN),
         inventory.compare("parts", len(_parts(root)), OFFICIAL_PARTS),
@@ -75,13 +87,72 @@ def find_train(
     return builder.build(root, samples, notes)
 
 
+def find_faces(
+    root: Path, *, val_fraction: float = 0.1, test_fraction: float = 0.1, seed: int = 0
+) -> Manifest:
+    """Find the pictures of deepfake-faces that have a row in its table, which has no split.
+
+    A real picture and all forgeries of it are in one split, and count as one identity: who is seen
+    is not known. Each split gets its share of both classes as nearly as that allows.
+
+    Raises:
+        ValueError: not that tree, a broken table, a bad fraction, or too few originals.
+    """
+    table = root / FACES_TABLE
+    inventory.check_root(
+        root,
+        f"{FACES_FOLDER}/<video>.jpg and {FACES_TABLE}",
+        lambda near: (near / FACES_FOLDER).is_dir() and (near / FACES_TABLE).is_file(),
+    )
+    listing = inventory.list_files(root, FACES_FOLDER, suffixes=PICTURE_SUFFIXES, recursive=False)
+    path_of = builder.by_name(root, listing.files)
+    rows = _read_faces_table(table)
+    remarks = builder.compare_with_table(table, path_of, rows)
+    faces = [_Video(path_of[name], name, *rows[name]) for name in rows if name in path_of]
+    fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
+    samples = _split_by_original(
+        faces, "deepfake_faces", "deepfake_faces", "image", fractions, seed
+    )
+    notes = [
+        *builder.compare_counts(builder.count(samples), OFFICIAL_FACES),
+        f"no official split: split by original with seed {seed}; an original stands for the "
+        "identity, which is not known",
+        *remarks,
+        *listing.notes(),
+    ]
+    return builder.build(root, samples, notes)
+
+
+def _split_by_original(
+    videos: Sequence[_Video],
+    dataset: str,
+    namespace: str,
+    kind: Kind,
+    fractions: Mapping[Split, float],
+    seed: int,
+) -> list[Sample]:
+    """Samples of which a real one and all forgeries of it are in one split, and one identity."""
+    samples = [
+        builder.make_sample(
+            video.path,
+            dataset=dataset,
+            label=video.label,
+            name=video.name,
+            kind=kind,
+            identities=[f"{namespace}/{video.original}"],
+            original=video.original,
+        )
+        for video in videos
+    ]
+    links = [(video.name, video.original) for video in videos]
+    return split_connected(samples, links, fractions=fractions, seed=seed)
+
+
 def find_test(root: Path, *, video_list: Path | None = None) -> Manifest:
     """Find the videos of the public test set.
 
-    Args:
-        root: Folder with the videos, on any level, and one of the two tables or both.
-        video_list: Names of the videos to keep, one a line, such as the 3,215 with one clear face
-            that LipForensics and RealForensics report on; None = all.
+    They lie below ``root`` on any level, beside one of the two tables or both. A ``video_list`` is
+    e.g. of the 3,215 with one clear face that LipForensics and RealForensics report on.
 
     Raises:
         ValueError: not that tree, a broken table, tables that contradict one another, two videos
@@ -93,7 +164,7 @@ def find_test(root: Path, *, video_list: Path | None = None) -> Manifest:
         lambda near: any((near / name).is_file() for name in (METADATA, TEST_TABLE)),
     )
     label_of = _read_test_tables(root)
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     path_of = builder.by_name(root, listing.files)
     notes = builder.compare_counts({"files": len(path_of)}, OFFICIAL_TEST)
     notes += ["who is seen is not told", *builder.compare_with_table(root, path_of, label_of)]
@@ -119,44 +190,48 @@ def _parts(root: Path) -> list[str]:
     return sorted({*parts, *(name for name in folders if name.startswith(_PART))}) if parts else []
 
 
-def _read_part(root: Path, part: str) -> tuple[list[Sample], list[str], list[str]]:
-    """The videos of a part that have a row, what each was made from (else its own name), notes."""
+def _read_part(root: Path, part: str) -> tuple[list[_Video], list[str]]:
+    """The videos of a part that have a row, in its order, and notes."""
     table = root / part / METADATA
     if not table.is_file():
         raise ValueError(
             f"{table} is missing, without which nothing beside it has a label; unpack that part "
             "again, or move it away"
         )
-    listing = inventory.list_videos(root, part, recursive=False)
+    listing = inventory.list_files(root, part, recursive=False)
     path_of = {path.rpartition("/")[2]: path for path in listing.files}
     rows = read_json_object(table)
-    samples, originals = [], []
-    for file, row in rows.items():
-        if file not in path_of:
-            continue
-        word = row.get("label") if isinstance(row, dict) else None
-        label = label_or_none(word) if isinstance(word, str) else None
-        if label is None:
-            raise ValueError(
-                f"{table}: {file!r} has the label {word!r}, expected REAL or FAKE; download it "
-                "again (the table of the test set has numbers: layout dfdc_test)"
-            )
-        told = row.get("original") if label == FAKE else None
-        name = inventory.stem_of(file)
-        original = (inventory.stem_of(told) if isinstance(told, str) else "") or name
-        originals.append(original)
-        samples.append(
-            builder.make_sample(
-                path_of[file],
-                dataset="dfdc_train",
-                label=label,
-                name=name,
-                identities=[f"dfdc/{original}"],
-                original=original,
-            )
-        )
-    notes = [*builder.compare_with_table(table, path_of, rows), *listing.notes()]
-    return samples, originals, notes
+    videos = [_read_row(table, name, row, path_of) for name, row in rows.items() if name in path_of]
+    return videos, [*builder.compare_with_table(table, path_of, rows), *listing.notes()]
+
+
+def _read_row(table: Path, file: str, row: Any, path_of: Mapping[str, str]) -> _Video:
+    row = row if isinstance(row, dict) else {}
+    word, told = row.get("label"), row.get("original")
+    label = label_or_none(word) if isinstance(word, str) else None
+    if label is None:
+        wanted = "REAL or FAKE (the table of the test set has numbers: layout dfdc_test)"
+        raise broken(table, f"{file!r} has the label {word!r}, expected {wanted}")
+    name = inventory.stem_of(file)
+    original = inventory.stem_of(told) if label == FAKE and isinstance(told, str) else ""
+    return _Video(path_of[file], name, label, original or name)
+
+
+def _read_faces_table(table: Path) -> dict[str, tuple[int, str]]:
+    """(label, original) of every listed video, by name."""
+    rows: dict[str, tuple[int, str]] = {}
+    for line, values in read_csv(table, ("videoname", "label", "original")):
+        where = f"{table}, line {line}"
+        name, label = inventory.stem_of(values["videoname"]), label_or_none(values["label"])
+        if label is None or not name:
+            told = f"{values['videoname']!r} is {values['label']!r}"
+            wanted = "a name such as aagfhgtpmv.mp4 and FAKE or REAL"
+            raise broken(where, f"{told}; expected {wanted}")
+        if name in rows:
+            raise broken(where, f"{name!r} is listed a second time")
+        original = inventory.stem_of(values["original"]) if label == FAKE else ""
+        rows[name] = (label, original or name)
+    return rows
 
 
 def _read_test_tables(root: Path) -> dict[str, int]:
@@ -172,29 +247,20 @@ def _read_test_tables(root: Path) -> dict[str, int]:
     labels: dict[str, int] = {}
     for table, file, number in numbers:
         if number not in _LABEL_OF_NUMBER:
-            raise ValueError(
-                f"{root / table}: {file!r} has {number!r} for 0 (real) or 1 (fake); download "
-                "it again (the tables of the training parts have words: layout dfdc_train)"
-            )
+            wanted = "0 (real) or 1 (fake); the training parts have words: layout dfdc_train"
+            raise broken(root / table, f"{file!r} has {number!r} for {wanted}")
         label = _LABEL_OF_NUMBER[number]
         if labels.setdefault(inventory.stem_of(file), label) != label:
-            raise ValueError(
-                f"{root / table}: {file!r} is {number} here, and the opposite elsewhere in the "
-                "tables of the test set; download them again"
-            )
+            elsewhere = "the opposite elsewhere in the tables of the test set"
+            raise broken(root / table, f"{file!r} is {number} here, and {elsewhere}")
     return labels
 
 
 def find_preview(root: Path, *, val_fraction: float = 0.0, seed: int = 0) -> Manifest:
     """Find the videos of the preview; its table says which are for testing.
 
-    The numbers of the actors are read from the path, ``dfdcp/<number>``; a forgery shows two.
-
-    Args:
-        root: Folder of the download.
-        val_fraction: Share of the training videos for val, taken by groups of actors who meet in
-            forgeries.
-        seed: Chooses them.
+    The numbers of the actors are read from the path, ``dfdcp/<number>``; a forgery shows two. Val
+    is taken by groups of actors who meet in forgeries.
 
     Raises:
         ValueError: not that tree, a broken table, one that contradicts a folder, a bad fraction, or
@@ -204,7 +270,7 @@ def find_preview(root: Path, *, val_fraction: float = 0.0, seed: int = 0) -> Man
     inventory.check_root(root, expected, lambda near: (near / PREVIEW_TABLE).is_file())
     table = root / PREVIEW_TABLE
     rows = {key.replace("\\", "/"): row for key, row in read_json_object(table).items()}
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     remarks = builder.compare_with_table(root, listing.files, rows)
     samples, overlap = drop_overlap(
         _preview_sample(f"{table}, {path!r}", path, rows[path])
@@ -222,13 +288,11 @@ def _preview_sample(where: str, path: str, row: Any) -> Sample:
     label = label_or_none(str(row.get("label")))
     split = SPLIT_NAMES.get(str(row.get("set")).lower())
     if label is None or split is None:
-        raise ValueError(
-            f"{where}: label {row.get('label')!r} and set {row.get('set')!r}; expected real or "
-            "fake, and train or test; download the table again"
-        )
+        told = f"label {row.get('label')!r} and set {row.get('set')!r}"
+        raise broken(where, f"{told}; expected real or fake, and train or test")
     folder, _, inside = path.partition("/")
     if (label == REAL) != (folder == PREVIEW_REAL_FOLDER):
-        raise ValueError(f"{where}: {row['label']!r} contradicts the folder {folder!r}")
+        raise broken(where, f"{row['label']!r} contradicts the folder {folder!r}")
     return builder.make_sample(
         path,
         dataset="dfdc_preview",

@@ -7,6 +7,7 @@ over, and so is the DeepFakeDetection part, which has no official split.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import get_args
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import read_json
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.layouts.tables import broken, read_json
+from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
 
 # Roessler et al., "FaceForensics++", ICCV 2019; FaceShifter was added to the release later.
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter")
@@ -26,7 +27,6 @@ COMPRESSIONS = {"raw": ("raw", "c0"), "c0": ("raw", "c0"), "c23": ("c23",), "c40
 
 _SPLIT_FOLDERS = ("", "dataset/splits", "splits")
 _REAL_BASES = ("original_sequences/youtube", "original_sequences", "original")
-_FAKE_BASES = ("manipulated_sequences/{method}", "{method}")
 _ORIGINAL = re.compile(r"(\d{3})")
 _FORGERY = re.compile(r"(\d{3})_(\d{3})")
 _EXPECTED = (
@@ -41,12 +41,8 @@ def find(root: Path, *, methods: Sequence[str] = METHODS[:4], compression: str =
     A forgery ``<target>_<source>`` shows two identities, target first, and is paired with the
     original of its target. Videos outside the official pairs stay in the manifest without a split.
 
-    Args:
-        root: Folder of the download, with train.json, val.json and test.json in it, in
-            ``splits`` or in ``dataset/splits``.
-        methods: Which forgeries; any of `METHODS`.
-        compression: ``raw`` (or ``c0``), ``c23`` or ``c40``. Mirrors without such folders do not
-            tell theirs; a note says so.
+    The official split, train.json, val.json and test.json, lies in ``root``, in ``splits`` or in
+    ``dataset/splits``. Mirrors without folders of a compression do not tell theirs; a note says so.
 
     Raises:
         ValueError: not FaceForensics++, no or broken split files, an unknown or absent method,
@@ -62,13 +58,10 @@ def find(root: Path, *, methods: Sequence[str] = METHODS[:4], compression: str =
     split_of = _read_splits(root)
     samples: list[Sample] = []
     notes: list[str] = []
-    for method in (REAL_METHOD, *methods):
-        bases = _REAL_BASES if method == REAL_METHOD else _FAKE_BASES
-        what = "original" if method == REAL_METHOD else method
-        listing, remarks = _list_class(
-            root, [base.format(method=method) for base in bases], what, compression
-        )
-        found = [_sample(path, method, split_of) for path in listing.files]
+    bases = {"original": _REAL_BASES} | {m: (f"manipulated_sequences/{m}", m) for m in methods}
+    for what, folders in bases.items():
+        listing, remarks = _list_class(root, folders, what, compression)
+        found = [_sample(path, what, split_of) for path in listing.files]
         samples += found
         notes += [*remarks, *_compare(what, found, split_of), *listing.notes()]
     return builder.build(root, samples, notes)
@@ -110,7 +103,7 @@ def _list_class(
                 folder = "/".join(part for part in (base, level, leaf) if part)
                 if not (root / folder).is_dir():
                     continue
-                listing = inventory.list_videos(root, folder, recursive=False)
+                listing = inventory.list_files(root, folder, recursive=False)
                 if listing.files:
                     unsure = (
                         f"{what}: the tree does not tell the compression; {compression} as asked"
@@ -130,26 +123,25 @@ def _list_class(
 
 def _read_splits(root: Path) -> dict[str, Split]:
     """Split of every original ``000`` and of every forgery ``000_003``."""
-    for folder in _SPLIT_FOLDERS:
-        paths: dict[Split, Path] = {s: root / folder / f"{s}.json" for s in get_args(Split)}
-        if not all(path.is_file() for path in paths.values()):
-            continue
-        split_of: dict[str, Split] = {}
-        for split, path in paths.items():
-            for target, source in _read_pairs(path):
-                for name in (target, source, f"{target}_{source}", f"{source}_{target}"):
-                    if name in split_of:
-                        raise ValueError(
-                            f"{path}: {name} is listed a second time (first in "
-                            f"{split_of[name]}.json); download the official file again"
-                        )
-                    split_of[name] = split
-        return split_of
-    raise ValueError(
-        f"{root}: no official split (train.json, val.json and test.json together, here or in "
-        "splits/ or dataset/splits/); take them from dataset/splits of the repository "
-        "ondyari/FaceForensics. A random split would share people between its parts"
-    )
+    splits: tuple[Split, ...] = get_args(Split)
+    places = (root / folder for folder in _SPLIT_FOLDERS)
+    place = next((p for p in places if all((p / f"{s}.json").is_file() for s in splits)), None)
+    if place is None:
+        raise ValueError(
+            f"{root}: no official split (train.json, val.json and test.json together, here or in "
+            "splits/ or dataset/splits/); take them from dataset/splits of the repository "
+            "ondyari/FaceForensics. A random split would share people between its parts"
+        )
+    split_of: dict[str, Split] = {}
+    for split in splits:
+        path = place / f"{split}.json"
+        for target, source in _read_pairs(path):
+            for name in (target, source, f"{target}_{source}", f"{source}_{target}"):
+                if name in split_of:
+                    first = f"{split_of[name]}.json"
+                    raise broken(path, f"{name} is listed a second time (first in {first})")
+                split_of[name] = split
+    return split_of
 
 
 def _read_pairs(path: Path) -> list[tuple[str, str]]:
@@ -161,17 +153,15 @@ def _read_pairs(path: Path) -> list[tuple[str, str]]:
             and len(row) == 2
             and all(isinstance(name, str) and _ORIGINAL.fullmatch(name) for name in row)
         ):
-            raise ValueError(
-                f"{path}: {str(row)[:80]} is not a pair of three-digit names such as "
-                '["953", "974"]; download the official file again'
-            )
+            wanted = 'a pair of three-digit names such as ["953", "974"]'
+            raise broken(path, f"{str(row)[:80]} is not {wanted}")
         pairs.append((row[0], row[1]))
     return pairs
 
 
-def _sample(path: str, method: str, split_of: Mapping[str, Split]) -> Sample:
+def _sample(path: str, what: str, split_of: Mapping[str, Split]) -> Sample:
     name = inventory.stem_of(path)
-    is_fake = method != REAL_METHOD
+    is_fake = what != "original"
     match = (_FORGERY if is_fake else _ORIGINAL).fullmatch(name)
     people = match.groups() if match else ()
     return builder.make_sample(
@@ -179,7 +169,7 @@ def _sample(path: str, method: str, split_of: Mapping[str, Split]) -> Sample:
         dataset="faceforensics",
         label=FAKE if is_fake else REAL,
         name=name,
-        method=method,
+        method=what,
         identities=[f"ffpp/{person}" for person in people],
         split=split_of.get(name),
         original=people[0] if people else None,
@@ -189,14 +179,14 @@ def _sample(path: str, method: str, split_of: Mapping[str, Split]) -> Sample:
 def _compare(what: str, found: Sequence[Sample], split_of: Collection[str]) -> list[str]:
     """Counts against the official ones, what is missing, and what is in no pair."""
     counts = builder.count(found)
-    notes = [inventory.compare(what, len(found), OFFICIAL_VIDEOS_PER_CLASS)]
-    for split, official in OFFICIAL_SPLIT.items():
-        notes.append(inventory.compare(f"{what}, {split}", counts[split], official))
+    counts = Counter({what: len(found)} | {f"{what}, {s}": counts[s] for s in OFFICIAL_SPLIT})
+    official = {what: OFFICIAL_VIDEOS_PER_CLASS}
+    official |= {f"{what}, {split}": number for split, number in OFFICIAL_SPLIT.items()}
     names = {inventory.stem_of(sample.path) for sample in found}
     listed = {name for name in split_of if ("_" in name) == (what != "original")}
     outside = [sample.path for sample in found if sample.split is None]
     return [
-        *notes,
+        *builder.compare_counts(counts, official),
         *inventory.note_names(f"{what}, missing", listed - names),
         *inventory.note_names(f"{what}, in no official pair, so in no split", outside),
     ]

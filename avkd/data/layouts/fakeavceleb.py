@@ -14,7 +14,7 @@ from pathlib import Path
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import read_csv
+from avkd.data.layouts.tables import broken, read_csv
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.splits import split_connected
 
@@ -47,12 +47,6 @@ def find(
     everyone they meet in forgeries. The numbers of the people are those of VoxCeleb2,
     ``voxceleb2/id00076``.
 
-    Args:
-        root: Folder that holds the table.
-        val_fraction: Share of the videos for val; None = none, and all for test.
-        test_fraction: Share for test; both or neither are to be given.
-        seed: Chooses who is held out; None = 0.
-
     Raises:
         ValueError: not that tree, a broken table or one that contradicts itself, a setting without
             effect, or too few separate people for the splits.
@@ -63,7 +57,7 @@ def find(
         "the default, all in test", val_fraction, test_fraction, seed
     )
     rows, num_repeated = _read_table(root / TABLE)
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     remarks = builder.compare_with_table(root / TABLE, listing.files, rows)
     present = [rows[path] for path in listing.files if path in rows]
     samples = _with_sources([sample for sample, _ in present])
@@ -95,16 +89,12 @@ def _read_table(path: Path) -> tuple[dict[str, tuple[Sample, str]], int]:
     num_repeated = 0
     for line, values in read_csv(path, _COLUMNS):
         where = f"{path}, line {line}"
-        sample = _sample(where, values)
-        if sample.path not in rows:
-            rows[sample.path] = (sample, values["method"].strip())
-        elif rows[sample.path] == (sample, values["method"].strip()):
-            num_repeated += 1
-        else:
-            raise ValueError(
-                f"{where}: {sample.path!r} is listed before with another kind, maker or other "
-                "people; download the table again"
-            )
+        row = sample, _ = _sample(where, values), values["method"].strip()
+        first = rows.setdefault(sample.path, row)
+        if first != row:
+            other = "another kind, maker or other people"
+            raise broken(where, f"{sample.path!r} is listed before with {other}")
+        num_repeated += first is not row
     return rows, num_repeated
 
 
@@ -117,12 +107,10 @@ def _sample(where: str, values: Mapping[str, str]) -> Sample:
     if kind not in KINDS:
         raise ValueError(f"{where}: type {kind!r}; expected one of {', '.join(KINDS)}")
     if letter != KINDS[kind][0] or folder.partition("/")[0] != kind or not name:
-        raise ValueError(
-            f"{where}: type {kind!r}, category {letter!r} and folder {values[_FOLDER]!r} "
-            "contradict one another; download the table again"
-        )
-    told = (values[column].strip() for column in ("source", "target1", "target2"))
-    people = dict.fromkeys(person for person in told if _PERSON.fullmatch(person))
+        told = f"type {kind!r}, category {letter!r} and folder {values[_FOLDER]!r}"
+        raise broken(where, f"{told} contradict one another")
+    seen = (values[column].strip() for column in ("source", "target1", "target2"))
+    people = dict.fromkeys(person for person in seen if _PERSON.fullmatch(person))
     path = f"{folder}/{name}"
     return builder.make_sample(
         path,
@@ -137,11 +125,9 @@ def _sample(where: str, values: Mapping[str, str]) -> Sample:
 
 def _with_sources(samples: Sequence[Sample]) -> list[Sample]:
     """Each forgery with the real video of its first person, if there is exactly one."""
-    real: dict[str, list[str]] = {}
-    for sample in samples:
-        if sample.label == REAL and sample.identities:
-            real.setdefault(sample.identities[0], []).append(sample.sample_id)
-    only = {person: found[0] for person, found in real.items() if len(found) == 1}
+    reals = [s for s in samples if s.label == REAL and s.identities]
+    videos = Counter(sample.identities[0] for sample in reals)
+    only = {s.identities[0]: s.sample_id for s in reals if videos[s.identities[0]] == 1}
     return [
         replace(sample, source_id=only.get(sample.identities[0]))
         if sample.label == FAKE and sample.identities

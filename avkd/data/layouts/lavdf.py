@@ -13,15 +13,12 @@ from typing import Any
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import read_json
+from avkd.data.layouts.tables import broken, read_json
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
 from avkd.data.splits import drop_overlap
 
 LAVDF_TABLES = ("metadata.json", "metadata.min.json")
-AVDEEPFAKE1M_TABLES: dict[Split, str] = {
-    "train": "train_metadata.json",
-    "val": "val_metadata.json",
-}
+AVDEEPFAKE1M_TABLES: dict[Split, str] = {"train": "train_metadata.json", "val": "val_metadata.json"}
 # Cai et al., DICTA 2022, and Cai et al., ACM Multimedia 2024. Labels of the test split of
 # AV-Deepfake1M are not published.
 OFFICIAL_LAVDF = {"real": 36_431, "fake": 99_873, "train": 78_703, "val": 31_501, "test": 26_100}
@@ -41,9 +38,6 @@ _MODIFY_TYPES = {
 def find_lavdf(root: Path) -> Manifest:
     """Find the videos of LAV-DF; the table tells the split, its ``dev`` is our val.
 
-    Args:
-        root: Folder with the table and the folders train, dev and test.
-
     Raises:
         ValueError: not that tree, a broken table, or a row that contradicts itself.
     """
@@ -53,18 +47,14 @@ def find_lavdf(root: Path) -> Manifest:
         lambda near: any((near / name).is_file() for name in LAVDF_TABLES),
     )
     table = next(root / name for name in LAVDF_TABLES if (root / name).is_file())
-    listed = [_lavdf_sample(where, row) for where, row in _rows_of(table)]
-    return _build(root, listed, OFFICIAL_LAVDF)
+    return _build(root, [_lavdf_sample(*row) for row in _rows_of(table)], OFFICIAL_LAVDF)
 
 
 def find_avdeepfake1m(root: Path) -> Manifest:
     """Find the training and validation videos of AV-Deepfake1M; what lies in test has no labels.
 
     Speakers may be in both splits: an original, not a speaker, is what they do not share. A note
-    counts them.
-
-    Args:
-        root: Folder with the two tables and the folders train and val, or one table and its folder.
+    counts them. One table with its folder will do.
 
     Raises:
         ValueError: not that tree, a broken table, or a row that contradicts itself.
@@ -76,10 +66,10 @@ def find_avdeepfake1m(root: Path) -> Manifest:
         lambda near: any((near / name).is_file() for name in tables.values()),
     )
     listed = [
-        _avdeepfake1m_sample(where, row, split)
+        _avdeepfake1m_sample(*row, split)
         for split, name in tables.items()
         if (root / name).is_file()
-        for where, row in _rows_of(root / name)
+        for row in _rows_of(root / name)
     ]
     splits = defaultdict(set)
     for sample in listed:
@@ -89,20 +79,19 @@ def find_avdeepfake1m(root: Path) -> Manifest:
     return _build(root, listed, OFFICIAL_AVDEEPFAKE1M, note)
 
 
-def _rows_of(table: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of a table that is a list, each with its place for the error message."""
+def _rows_of(table: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(Place for error messages, file, what is told of it) for the rows of a table."""
     rows = read_json(table)
     if not isinstance(rows, list) or not rows:
-        raise ValueError(f"{table}: not a list of videos; download it again")
+        raise broken(table, "not a list of videos")
     for number, row in enumerate(rows):
         where = f"{table}, entry {number}"
         if not isinstance(row, dict) or not isinstance(row.get("file"), str):
-            raise ValueError(f"{where}: has no file name; download the table again")
-        yield where, row
+            raise broken(where, "has no file name")
+        yield where, row["file"].replace("\\", "/"), row
 
 
-def _lavdf_sample(where: str, row: Mapping[str, Any]) -> Sample:
-    name = row["file"].replace("\\", "/")
+def _lavdf_sample(where: str, name: str, row: Mapping[str, Any]) -> Sample:
     split = _SPLIT_OF_NAME.get(str(row.get("split")))
     changed = (row.get("modify_video"), row.get("modify_audio"))
     if split is None or not all(isinstance(flag, bool) for flag in changed):
@@ -116,8 +105,7 @@ def _lavdf_sample(where: str, row: Mapping[str, Any]) -> Sample:
     return _sample("lavdf", "", name, changed, split, row)
 
 
-def _avdeepfake1m_sample(where: str, row: Mapping[str, Any], split: Split) -> Sample:
-    name = row["file"].replace("\\", "/")
+def _avdeepfake1m_sample(where: str, name: str, row: Mapping[str, Any], split: Split) -> Sample:
     told = str(row.get("modify_type"))
     # The authors' own reader spells one of them with a hyphen.
     changed = _MODIFY_TYPES.get(told.replace("-", "_"))
@@ -133,10 +121,8 @@ def _avdeepfake1m_sample(where: str, row: Mapping[str, Any], split: Split) -> Sa
 def _check_segments(where: str, changed: tuple[Any, Any], number: int | None) -> None:
     """Hold the kind of change against the number of fake segments, where the row tells both."""
     if number is not None and (number > 0) != any(changed):
-        raise ValueError(
-            f"{where}: {number} fake segments contradict picture and sound changed = {changed}; "
-            "download the table again"
-        )
+        contradicted = f"picture and sound changed = {changed}"
+        raise broken(where, f"{number} fake segments contradict {contradicted}")
 
 
 def _sample(
@@ -169,7 +155,7 @@ def _build(
         if sample.path in by_path:
             raise ValueError(f"{root}: {sample.path!r} is listed a second time in its table")
         by_path[sample.path] = sample
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     remarks = builder.compare_with_table(root, listing.files, by_path)
     present = [by_path[path] for path in listing.files if path in by_path]
     found = builder.count(present)

@@ -31,13 +31,8 @@ _EXPECTED = "word folders such as ABOUT/train/ABOUT_00001.mp4 (the folder `lipre
 def find(root: Path, *, clips_per_word: int | None = 10, seed: int = 0) -> Manifest:
     """Find the clips; the official split is kept, val and test whole.
 
-    Who speaks is not known, so `identities` stays empty.
-
-    Args:
-        root: The folder `lipread_mp4`.
-        clips_per_word: Training clips of each word; 10 of 500 words make 5,000. None or 0: all.
-        seed: Chooses which; the choice depends on the clips' names and this number only, and a
-            smaller subset is part of a larger one.
+    Who speaks is not known, so `identities` stays empty. Which clips the ``seed`` chooses depends
+    on their names and this number only, and a smaller subset is part of a larger one.
 
     Raises:
         ValueError: not LRW, or ``clips_per_word`` is negative.
@@ -45,7 +40,7 @@ def find(root: Path, *, clips_per_word: int | None = 10, seed: int = 0) -> Manif
     if clips_per_word is not None and clips_per_word < 0:
         raise ValueError(f"clips_per_word={clips_per_word}: give a count, or 0 for all clips")
     inventory.check_root(root, _EXPECTED, _recognises)
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     clips: dict[str, dict[str, list[str]]] = {split: defaultdict(list) for split in _SPLITS}
     strangers = []
     for path in listing.files:

@@ -15,7 +15,7 @@ from pathlib import Path
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from avkd.data.layouts import builder
-from avkd.data.layouts.tables import read_csv
+from avkd.data.layouts.tables import broken, read_csv
 from avkd.data.manifest import (
     FAKE,
     LABEL_NAMES,
@@ -116,21 +116,12 @@ def find_sorted(
     both classes as nearly as that allows. Files nobody is known of are split by file name, which
     does not keep people apart; a note says so. Pictures that are frames of one video need an
     ``identity_pattern`` that finds the video or the person. If there is a ``manifest.jsonl``, it
-    alone counts: see `find_listed`.
+    alone counts: see `find_listed`. Names of folders count in upper and lower case alike.
 
-    Args:
-        preset: What kind of files, and how their paths are read.
-        root: The folder; names in it count in upper and lower case alike.
-        identity_pattern: Regular expression with the named group ``identity``, searched in the
-            path below ``root``; each match is one person, so that a swap can show two.
-        label_pattern: Regular expression for trees of another kind, searched in the path below
-            ``root``: group ``label`` is a name such as real or fake; groups ``method``,
-            ``platform``, ``identity`` and ``split`` may be in it. Files it does not match are left
-            out. ``^(?P<method>[^/]+)/(?P<label>real|fake)/`` reads a tree with the class below the
-            method, ``^(?P<label>[a-z]+)_videos/`` one of ``original_videos`` and ``fake_videos``.
-        val_fraction: Share of the files for val, where there are no folders of the split.
-        test_fraction: The same for test.
-        seed: Chooses who is held out.
+    Patterns are searched in the path below ``root``. Each match of ``identity_pattern`` is one
+    person, so that a swap can show two. Files that ``label_pattern`` does not match are left out:
+    ``^(?P<method>[^/]+)/(?P<label>real|fake)/`` reads a tree with the class below the method,
+    ``^(?P<label>[a-z]+)_videos/`` one of ``original_videos`` and ``fake_videos``.
 
     Raises:
         ValueError: neither real nor fake found, only some files in folders of the split, a bad
@@ -181,14 +172,7 @@ def find_collection(
     """Find the pictures of a published collection with folders of the split; no person is known.
 
     With ``val_fraction`` and ``test_fraction`` its own split does not count and pictures are split
-    anew, each on its own.
-
-    Args:
-        preset: Which collection.
-        root: The folder of the download, or the inner one that holds the folders of the split.
-        val_fraction: Share of the pictures for val; None = the dataset's own split.
-        test_fraction: The same for test; both or neither are to be given.
-        seed: Chooses the pictures; None = 0.
+    anew, each on its own. ``root`` may also be the inner folder, with the folders of the split.
 
     Raises:
         ValueError: not that tree, a setting without effect, or a table that is broken or
@@ -311,9 +295,7 @@ def _check_table(table: Path) -> int:
         folder = row["path"].replace("\\", "/").rpartition("/")[0].rpartition("/")[2]
         told, meant = label_or_none(row["label_str"]), label_or_none(folder)
         if told is None or told != meant:
-            raise ValueError(
-                f"{table}, line {line}: {row['path']!r} is called {row['label_str']!r} there, "
-                "which contradicts its folder; download the table again, or remove it"
-            )
+            called = f"{row['path']!r} is called {row['label_str']!r} there"
+            raise broken(f"{table}, line {line}", f"{called}, which contradicts its folder")
         num_rows += 1
     return num_rows

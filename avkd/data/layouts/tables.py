@@ -11,6 +11,11 @@ from typing import Any
 from avkd.data import inventory
 
 
+def broken(where: Path | str, what: str) -> ValueError:
+    """The error for a file, or a part of it, that is not as its authors wrote it."""
+    return ValueError(f"{where}: {what}; download it again")
+
+
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a comma-separated file with a header, as (line number, values of ``columns``).
 
@@ -27,8 +32,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
                     raise ValueError("fewer values than columns")
                 yield reader.line_num, {column: row[column] for column in columns}
         except (csv.Error, ValueError) as error:  # broken UTF-8 is a ValueError
-            where = f"{path}, line {reader.line_num}"
-            raise ValueError(f"{where}: {error}; download the file again") from error
+            raise broken(f"{path}, line {reader.line_num}", str(error)) from error
 
 
 def read_json(path: Path) -> Any:
@@ -40,7 +44,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # broken JSON, broken UTF-8, a million brackets
-        raise ValueError(f"{path}: not JSON ({error}); download it again") from error
+        raise broken(path, f"not JSON ({error})") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -51,7 +55,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     table = read_json(path)
     if not isinstance(table, dict) or not table:
-        raise ValueError(f"{path}: not a table by name; download it again")
+        raise broken(path, "not a table by name")
     return table
 
 
@@ -64,7 +68,7 @@ def read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error}); download it again") from error
+        raise broken(path, f"not a text file ({error})") from error
 
 
 def read_video_list(path: Path) -> list[str]:

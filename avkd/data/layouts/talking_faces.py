@@ -31,25 +31,19 @@ def find(
 ) -> Manifest:
     """Find every video below ``root``; all are real.
 
-    Videos whose speaker is not known are in no split while anyone is held out for val or test.
-
-    Args:
-        root: The folder.
-        speaker_pattern: Regular expression with the named group ``speaker``, searched in the path
-            below ``root`` (with ``/`` on every system). Default: the first folder's name.
-        val_fraction: Share of the videos to hold out for val, as near as whole speakers allow.
-        test_fraction: The same for test.
-        val_speakers: Exactly these speakers are val; then takes the place of ``val_fraction``.
-        test_speakers: The same for test.
-        seed: Chooses the held-out speakers.
+    Videos whose speaker is not known are in no split while anyone is held out for val or test. The
+    ``speaker_pattern`` is searched in the path below ``root`` (with ``/`` on every system). Shares
+    are met as nearly as whole speakers allow; speakers named for a split take the place of its
+    share.
 
     Raises:
         ValueError: no video, a folder called after forgeries, a bad pattern or fraction, an
             unknown speaker, or too few speakers.
     """
     expression = inventory.compiled(speaker_pattern, option="speaker_pattern", group="speaker")
+    assert expression is not None, "a pattern is given"
     inventory.check_root(root, _EXPECTED, lambda folder: True)
-    listing = inventory.list_videos(root)
+    listing = inventory.list_files(root)
     if not listing.files:
         raise inventory.wrong_root(root, _EXPECTED, _recognises)
     _refuse_forgeries(root, listing.files)
@@ -98,9 +92,8 @@ def _refuse_forgeries(root: Path, files: Collection[str]) -> None:
 def _recognises(folder: Path) -> bool:
     """Whether there is a video in one of the folder's own folders."""
     children = [entry for entry in folder.iterdir() if entry.is_dir()]
-    return any(
-        inventory.is_video_name(entry.name) for child in children for entry in child.iterdir()
-    )
+    names = (entry.name for child in children for entry in child.iterdir())
+    return any(inventory.suffix_of(name) in inventory.VIDEO_SUFFIXES for name in names)
 
 
 def _splits(

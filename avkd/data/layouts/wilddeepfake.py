@@ -14,6 +14,7 @@ from tqdm import tqdm
 from avkd.data import inventory
 from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts import builder
+from avkd.data.layouts.tables import broken
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split, label_or_none
 from avkd.data.media import picture_archive
 from avkd.data.media.media_file import MediaError
@@ -39,12 +40,7 @@ def find(root: Path, *, val_fraction: float = 0.1, seed: int = 0) -> Manifest:
     Who is seen is not known. The sequences of a video stay together and count as one identity,
     ``wilddeepfake/<part>/<video>``: a video's number begins anew in each part. An archive that
     cannot be read stays in the list as one sample, so that `prepare` reports it with its reason.
-
-    Args:
-        root: Folder that holds the four parts, or some of them.
-        val_fraction: Share of the training sequences for val, of real and fake alike, as near as
-            whole videos allow.
-        seed: Chooses the videos of val.
+    Parts may be missing.
 
     Raises:
         ValueError: not that tree, the same video as a folder and as an archive, a folder inside
@@ -134,9 +130,7 @@ def _sample(root: Path, part: str, video: str, path: str) -> Sample:
     label, split = _PARTS[part]
     _, _, inside = path.partition("/")
     if {label_or_none(name) for name in inside.split("/")} - {None, label}:
-        raise ValueError(
-            f"{root / path}: a folder name contradicts the part {part}; download it again"
-        )
+        raise broken(root / path, f"a folder name contradicts the part {part}")
     return builder.make_sample(
         path,
         dataset="wilddeepfake",

@@ -38,6 +38,7 @@ MAX_STILL_SECONDS = 60.0
 _HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273
 MAX_WAITING_BYTES = 128 << 20
 """Packed sound held back while the pictures are read; of more, the file is opened again."""
+_NOT_ONE_FRAME = "not one frame can be decoded; copy it again"
 _TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
 _DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")  # as Matroska files carry it
 
@@ -141,7 +142,7 @@ class OpenVideo:
             if missing > max(1, _TOLERATED_MISSING * announced) and not counts["time_jump"]:
                 counts["missing_frames"] = missing
         if not counts["source_frames"]:
-            raise MediaError("no_frames", self.path, "not one frame can be decoded; copy it again")
+            raise MediaError("no_frames", self.path, _NOT_ONE_FRAME)
 
     def _announced_frames(self, seen: int) -> int:
         """By the header; 0 where it does not say. Matroska tells a length only."""
@@ -159,7 +160,18 @@ class OpenVideo:
         return min(1.0 / float(self._stream.average_rate or otherwise), self._most_hold)
 
     def waveform(self, num_samples: int | None, counts: Counter[str]) -> np.ndarray | None:
-        """As `read_waveform`; after at least one frame, and only if opened with sound."""
+        """Mono sound whose sample 0 is heard when the first frame is seen.
+
+        After at least one frame, and only if opened with sound. Sound before the first frame is
+        cut, a late start or a hole is silence.
+
+        Args:
+            num_samples: Exact length wanted (cut or padded with zeros); None = to the end.
+            counts: Filled with what decoding met.
+
+        Returns:
+            float32 in [-1, 1] (S,) at 16 kHz, or None when the file has no decodable sound.
+        """
         if self._sound is None:
             return None
         assert self._start_seconds is not None, "sound is placed by the first frame"
@@ -231,7 +243,10 @@ def probe(path: Path) -> MediaInfo:
         MediaError: the file is not usable; ``code`` says why.
     """
     with open_video(path) as video:
-        return video.info(_first(video))
+        first = next(video.source_frames(Counter()), None)
+        if first is None:
+            raise MediaError("no_frames", path, _NOT_ONE_FRAME)
+        return video.info(first)
 
 
 def iter_frames(
@@ -261,33 +276,6 @@ def iter_frames(
         yield from video.frames(
             frames_per_second, max_seconds, Counter() if counts is None else counts
         )
-
-
-def read_waveform(path: Path, num_samples: int | None = None) -> np.ndarray | None:
-    """Mono sound whose sample 0 is heard when the first video frame is seen.
-
-    Placed by timestamps: sound before the first frame is cut, a late start or a hole is silence.
-
-    Args:
-        path: A video file.
-        num_samples: Exact length wanted (cut or padded with zeros); None = to the end of the sound.
-
-    Returns:
-        float32 in [-1, 1] (S,) at 16 kHz, or None when the file has no decodable sound.
-
-    Raises:
-        MediaError: the file cannot be opened or has no video.
-    """
-    with open_video(path, with_sound=True) as video:
-        _first(video)
-        return video.waveform(num_samples, Counter())
-
-
-def _first(video: OpenVideo) -> Frame:
-    first = next(video.source_frames(Counter()), None)
-    if first is None:
-        raise MediaError("no_frames", video.path, "not one frame can be decoded; copy it again")
-    return first
 
 
 def _resampled(

@@ -78,11 +78,7 @@ PLAIN = Orientation()
 
 
 def video_frame(
-    source_index: int,
-    time_seconds: float,
-    stream: Any,
-    decoded: Any,
-    converter: VideoReformatter,
+    source_index: int, time_seconds: float, stream: Any, decoded: Any, converter: VideoReformatter
 ) -> Frame:
     """What the decoder of ``stream`` gave, converted to pixels only when and where asked for.
 

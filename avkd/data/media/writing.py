@@ -26,10 +26,8 @@ def write_video(
     *,
     frames_per_second: float = FRAMES_PER_SECOND,
     waveform: np.ndarray | None = None,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
     crf: int = 18,
     preset: str = "fast",
-    repeatable: bool = True,
 ) -> None:
     """Write H.264 (4:2:0) with AAC sound as MP4, atomically.
 
@@ -37,20 +35,18 @@ def write_video(
         path: Target; its folder is made.
         frames: uint8 RGB (H, W, 3), all of one even size; consumed one by one.
         frames_per_second: Constant frame rate.
-        waveform: Mono float (S,) in [-1, 1] starting with the first frame, or None.
-        sample_rate_hz: Rate of ``waveform``.
+        waveform: Mono float (S,) at 16 kHz in [-1, 1] from the first frame on, or None.
         crf: x264 quality, 0 (lossless) to 51 (worst).
         preset: x264's trade of time for size.
-        repeatable: Without x264's macroblock tree, whose AVX-512 code gives other bytes from run to
-            run (measured: 8 results in 16 runs; asm=AVX2 or no tree, 1); false = as ffmpeg does.
 
     Raises:
         ValueError: no frames, or an odd or changing size.
     """
-    options = {"crf": str(crf), "preset": preset}
-    options |= {"x264-params": "mbtree=0"} if repeatable else {}
+    # Without the macroblock tree, whose AVX-512 code gives other bytes from run to run (measured:
+    # 8 results in 16 runs; asm=AVX2 or no tree, 1).
+    options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
     sound = None if waveform is None else np.asarray(waveform, np.float32)
-    _write_mp4(path, frames, "libx264", options, frames_per_second, sound, sample_rate_hz)
+    _write_mp4(path, frames, "libx264", options, frames_per_second, sound)
 
 
 def write_pictures(
@@ -77,14 +73,7 @@ def write_pictures(
         raise ValueError(f"{path}: {encoder} refuses these pictures ({error.strerror})") from error
 
 
-def write_sound(
-    path: Path,
-    waveform: np.ndarray,
-    *,
-    encoder: str,
-    bits_per_second: int,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
-) -> None:
+def write_sound(path: Path, waveform: np.ndarray, *, encoder: str, bits_per_second: int) -> None:
     """Write mono sound without a picture as Matroska, atomically.
 
     Matroska, because what `read_sound_file` gives back then lies where it was: of Opus in MP4 a
@@ -92,10 +81,9 @@ def write_sound(
 
     Args:
         path: Target; its folder is made.
-        waveform: Float (S,) in [-1, 1].
+        waveform: Float (S,) at 16 kHz in [-1, 1].
         encoder: FFmpeg's name, e.g. ``libopus``.
         bits_per_second: Wanted rate; encoders keep to it more or less.
-        sample_rate_hz: Rate of ``waveform``.
 
     Raises:
         ModuleNotFoundError: PyAV was built without the encoder.
@@ -106,11 +94,11 @@ def write_sound(
         durable.replacing(path) as temporary,
         av.open(str(temporary), "w", format="matroska") as output,
     ):
-        audio: Any = output.add_stream(encoder, rate=sample_rate_hz, layout="mono")
+        audio: Any = output.add_stream(encoder, rate=SAMPLE_RATE_HZ, layout="mono")
         audio.bit_rate = bits_per_second
-        for start in range(0, len(samples), sample_rate_hz):
-            piece = samples[start : start + sample_rate_hz]
-            output.mux(audio.encode(_sound_frame(piece, start, sample_rate_hz)))
+        for start in range(0, len(samples), SAMPLE_RATE_HZ):
+            piece = samples[start : start + SAMPLE_RATE_HZ]
+            output.mux(audio.encode(_sound_frame(piece, start)))
         output.mux(audio.encode(None))
 
 
@@ -136,7 +124,6 @@ def _write_mp4(
     options: dict[str, str],
     frames_per_second: float,
     sound: np.ndarray | None = None,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
 ) -> None:
     rate = Fraction(frames_per_second).limit_denominator(1001)
     with (
@@ -146,7 +133,7 @@ def _write_mp4(
     ):
         audio: Any = None
         if sound is not None:
-            audio = output.add_stream("aac", rate=sample_rate_hz, layout="mono")
+            audio = output.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
         video: Any = None
         written = 0
         for number, image in enumerate(frames):
@@ -158,13 +145,13 @@ def _write_mp4(
             picture.pts, picture.time_base = number, 1 / rate
             output.mux(video.encode(picture))
             if sound is not None:
-                until = round((number + 1) / frames_per_second * sample_rate_hz)
-                written = _encode_sound(output, audio, sound, written, until, sample_rate_hz)
+                until = round((number + 1) / frames_per_second * SAMPLE_RATE_HZ)
+                written = _encode_sound(output, audio, sound, written, until)
         if video is None:
             raise ValueError(f"{path}: no frames to write; give at least one")
         if sound is not None:
             end = len(sound) + _AAC_SAMPLES
-            _encode_sound(output, audio, sound, written, end, sample_rate_hz)
+            _encode_sound(output, audio, sound, written, end)
             output.mux(audio.encode(None))
         output.mux(video.encode(None))
 
@@ -203,21 +190,19 @@ def _add_video_stream(
     return stream
 
 
-def _sound_frame(samples: np.ndarray, start: int, sample_rate_hz: int) -> Any:
+def _sound_frame(samples: np.ndarray, start: int) -> Any:
     """Mono float samples (S,) as the frame that begins at sample ``start``."""
     sound = av.AudioFrame.from_ndarray(rearrange(samples, "S -> 1 S"), "fltp", layout="mono")
-    sound.sample_rate = sample_rate_hz
+    sound.sample_rate = SAMPLE_RATE_HZ
     sound.pts = start
-    sound.time_base = Fraction(1, sample_rate_hz)
+    sound.time_base = Fraction(1, SAMPLE_RATE_HZ)
     return sound
 
 
-def _encode_sound(
-    output: Any, audio: Any, waveform: np.ndarray, start: int, until: int, sample_rate_hz: int
-) -> int:
+def _encode_sound(output: Any, audio: Any, waveform: np.ndarray, start: int, until: int) -> int:
     """Encode whole AAC frames of ``waveform[start:until]``; returns where the next one begins."""
     while start < len(waveform) and start + _AAC_SAMPLES <= until:
         piece = waveform[start : start + _AAC_SAMPLES]
-        output.mux(audio.encode(_sound_frame(piece, start, sample_rate_hz)))
+        output.mux(audio.encode(_sound_frame(piece, start)))
         start += _AAC_SAMPLES
     return start

@@ -20,8 +20,6 @@ NUM_SEVERITIES = 5
 FRAME_RATE = "frame_rate"
 CROPPING = "cropping"
 OVERLAY_TEXT = "overlay_text"
-COMPRESSION = "compression"
-"""H.264 as DeeperForensics has it, who call it VC."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ KINDS: dict[str, Kind] = {
     "noise": Kind("deeperforensics", (0.001, 0.002, 0.005, 0.01, 0.05), pictures.noise),
     "blur": Kind("deeperforensics", (7, 9, 13, 17, 21), pictures.blur),
     "pixelation": Kind("deeperforensics", (2, 3, 4, 5, 6), pictures.pixelation),
-    COMPRESSION: Kind("deeperforensics", (30, 32, 35, 38, 40)),  # constant rate factor of x264
+    "compression": Kind("deeperforensics", (30, 32, 35, 38, 40)),  # constant rate factor of x264
     "jpeg": Kind("picture", (90, 70, 50, 30, 10), pictures.jpeg),  # quality
     "resize": Kind("picture", (2 / 3, 1 / 2, 1 / 3, 1 / 4, 1 / 6), pictures.resize),
     "bar": Kind("picture", (0.05, 0.1, 0.15, 0.2, 0.25), pictures.bar),

@@ -13,9 +13,8 @@ from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.sound import read_sound_file
-from avkd.data.media.video import iter_frames
-from avkd.data.media.writing import check_encoder, write_sound, write_video
-from avkd.data.perturbations.perturbations import COMPRESSION, FRAME_RATE, SOUND, Perturbation
+from avkd.data.media.writing import check_encoder, write_sound
+from avkd.data.perturbations.perturbations import FRAME_RATE, SOUND, Perturbation
 from avkd.data.perturbations.reencoding import encodings_of, reencoded
 
 OpenFrames = Callable[[], Iterator[Frame]]
@@ -58,38 +57,26 @@ def perturbing(
         clean = _Remembered(open_frames)
         with reencoded(clean.pictures(), encodings, scratch=scratch) as open_pictures:
             yield lambda: clean.with_pictures(open_pictures())
-    elif perturbation.name == COMPRESSION:
-        clean = _Remembered(open_frames)
-        factor, pictures = int(perturbation.amount), map(_even, clean.pictures())
-        try:
-            # The preset that ffmpeg takes when only the rate factor is given.
-            write_video(scratch, pictures, crf=factor, preset="medium", repeatable=False)
-            yield lambda: clean.with_pictures(
-                frame.image for frame in iter_frames(scratch, frames_per_second=None)
-            )
-        finally:
-            scratch.unlink(missing_ok=True)
     else:
         yield lambda: (_perturbed(frame, perturbation, sample_id) for frame in open_frames())
 
 
 class _Remembered:
-    """Index, time and size of the frames whose pictures went into an encoder."""
+    """Index and time of the frames whose pictures went into an encoder."""
 
     def __init__(self, open_frames: OpenFrames) -> None:
         self._open_frames = open_frames
-        self._places: list[tuple[int, float, int, int]] = []
+        self._places: list[tuple[int, float]] = []
 
     def pictures(self) -> Iterator[np.ndarray]:
         for frame in self._open_frames():
-            self._places.append((frame.source_index, frame.time_seconds, frame.height, frame.width))
+            self._places.append((frame.source_index, frame.time_seconds))
             yield frame.image
 
     def with_pictures(self, pictures: Iterator[np.ndarray]) -> Iterator[Frame]:
-        """What came out again, cut to the size of what went in."""
+        """The frames with what came out again."""
         for place, picture in zip(self._places, pictures, strict=True):
-            index, time, height, width = place
-            yield Frame.of_image(index, time, picture[:height, :width])
+            yield Frame.of_image(*place, picture)
 
 
 def _perturbed(clean: Frame, perturbation: Perturbation, sample_id: str) -> Frame:
@@ -98,12 +85,6 @@ def _perturbed(clean: Frame, perturbation: Perturbation, sample_id: str) -> Fram
     return replace(
         clean, make=lambda: perturbation.picture(clean.image, sample_id, index), cut=None
     )
-
-
-def _even(image: np.ndarray) -> np.ndarray:
-    """The last row and column doubled where H.264 wants an even size."""
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _held(frames: Iterator[Frame], frames_per_second: float) -> Iterator[Frame]:

@@ -21,9 +21,11 @@ from PIL import Image
 from avkd.data.media.video import iter_frames
 from avkd.data.media.writing import write_pictures
 
-VideoCodec = Literal["h264", "hevc", "av1", "vp9"]
+VideoCodec = Literal["compression", "h264", "hevc", "av1", "vp9"]
 
 _ENCODERS: dict[VideoCodec, tuple[str, dict[str, str]]] = {
+    # What DeeperForensics calls VC: as ffmpeg does where only the rate factor is given.
+    "compression": ("libx264", {"preset": "medium"}),
     # Without mbtree: its AVX-512 code does not repeat (`writing.write_video`).
     "h264": ("libx264", {"preset": "veryfast", "x264-params": "mbtree=0"}),
     "hevc": (
@@ -120,10 +122,11 @@ def reencoded(
 def _encode(
     video: Path, pictures: Iterator[np.ndarray], encoding: Encoding, size: tuple[int, int]
 ) -> None:
+    least = 2 if encoding.codec == "compression" else _LEAST_PIXELS  # that one as published
     os.environ.setdefault("SVT_LOG", "1")  # errors only: it tells its settings on every start
     write_pictures(
         video,
-        (_padded(_resized(picture, size)) for picture in pictures),
+        (_padded(_resized(picture, size), least) for picture in pictures),
         encoder=encoding.encoder,
         options=_ENCODERS[encoding.codec][1] | {"crf": str(encoding.rate_factor)},
     )
@@ -148,9 +151,9 @@ def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(resized)
 
 
-def _padded(picture: np.ndarray) -> np.ndarray:
-    """The last row and column repeated, up to an even size that every encoder takes."""
-    missing = [max(_LEAST_PIXELS - side, side % 2) for side in picture.shape[:2]]
+def _padded(picture: np.ndarray, least: int) -> np.ndarray:
+    """The last row and column repeated, up to an even size that the encoder takes."""
+    missing = [max(least - side, side % 2) for side in picture.shape[:2]]
     return np.pad(picture, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
 
 

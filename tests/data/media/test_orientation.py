@@ -6,10 +6,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from factories import read_waveform
 
 from avkd.data.media.image_files import read_image
 from avkd.data.media.media_file import MediaError
-from avkd.data.media.video import iter_frames, probe, read_waveform
+from avkd.data.media.video import iter_frames, probe
 from avkd.data.media.video_frame import PLAIN, Orientation
 
 ONE = 1 << 16

@@ -12,13 +12,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from factories import read_waveform
 from PIL import Image
 
 from avkd.data.media import media_file, video
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.sound import read_sound_file
 from avkd.data.media.source_file import SourceFile
-from avkd.data.media.video import iter_frames, probe, read_waveform
+from avkd.data.media.video import iter_frames, probe
 from avkd.data.media.writing import write_video
 
 SIZE = (48, 64)  # rows, columns

@@ -31,7 +31,7 @@ from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
 from avkd.data.media.writing import write_video
 from avkd.data.perturbations import picture_perturbations
-from avkd.data.perturbations.perturbations import COMPRESSION, KINDS, Perturbation
+from avkd.data.perturbations.perturbations import KINDS, Perturbation
 from avkd.data.perturbations.perturbed_file import perturbing
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
@@ -300,7 +300,7 @@ def frames_of(pictures: list[np.ndarray]) -> list[Frame]:
 
 def compressed(severity: int, frames: list[Frame], scratch: Path) -> list[Frame]:
     with perturbing(
-        Perturbation(name=COMPRESSION, severity=severity),
+        Perturbation(name="compression", severity=severity),
         lambda: iter(frames),
         sample_id="a",
         scratch=scratch,
@@ -333,7 +333,7 @@ def test_a_file_that_cannot_be_read_stays_that_file_s_fault(tmp_path: Path) -> N
     with (
         pytest.raises(MediaError, match="cut off"),
         perturbing(
-            Perturbation(name=COMPRESSION, severity=1),
+            Perturbation(name="compression", severity=1),
             broken,
             sample_id="a",
             scratch=tmp_path / "x.mp4",
