@@ -23,13 +23,13 @@ import yaml
 
 Config = TypeVar("Config")
 
-_UNKNOWN_FLAG = re.compile(r"unrecognized arguments: --([\w.]+)")
-_UNKNOWN_KEY = re.compile(
-    r"(?:[Gg]roup '(?P<group>[\w.]+)' )?does not accept option '(?P<key>[\w.]+)'"
+_UNKNOWN = (
+    r"unrecognized arguments: --(?P<key>[\w.]+)",
+    r"(?:[Gg]roup '(?P<group>[\w.]+)' )?does not accept option '(?P<key>[\w.]+)'",
+    r"[Kk]ey '(?P<key>[\w.]+)' is not expected",
+    r"[Oo]ption '(?P<key>[\w.]+)'",
 )
-_UNKNOWN_TOP_KEY = re.compile(
-    r"[Kk]ey '(?P<key>[\w.]+)' is not expected|[Oo]ption '(?P<key2>[\w.]+)'"
-)
+"""How the parser says that it does not know a setting; the first that fits counts."""
 
 _WITHDRAWN = {
     "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
@@ -350,10 +350,7 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
 
 
 def _unknown_key(message: str) -> str | None:
-    if match := _UNKNOWN_FLAG.search(message):
-        return match[1]
-    if match := _UNKNOWN_KEY.search(message):
-        return ".".join(filter(None, (match["group"], match["key"])))
-    if match := _UNKNOWN_TOP_KEY.search(message):
-        return match["key"] or match["key2"]
+    for pattern in _UNKNOWN:
+        if found := re.search(pattern, message):
+            return ".".join(part for part in found.groups() if part)
     return None

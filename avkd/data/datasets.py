@@ -200,6 +200,9 @@ class TrainingClips(Dataset[ClipBatch]):
         start = int(self._stream(key, _START).integers(0, item.num_frames - length + 1))
         slack = self.model_input.slack(item.crop_pixels)
         frames, is_fake = self._frames(key.item, start), item.sample.label == FAKE
+        landmarks = None
+        if self.model_input.landmarks:
+            landmarks = torch.from_numpy(item.landmarks(start, length))[None]
         if self.online is not None:
             stream = (self.seed, key.epoch, key.position, _ONLINE)
             if key.beside is not None:
@@ -210,9 +213,7 @@ class TrainingClips(Dataset[ClipBatch]):
         return ClipBatch(
             frames=torch.from_numpy(frames)[None],
             waveform=_waveform(item, start) if self.with_sound else None,
-            landmarks=torch.from_numpy(item.landmarks(start, length))[None]
-            if self.model_input.landmarks
-            else None,
+            landmarks=landmarks,
             labels=torch.tensor([float(is_fake)]),
             student=draw_view(self._stream(key, _STUDENT), self.augmentation, slack),
             teacher=draw_view(self._stream(key, _TEACHER), self.teacher_augmentation, slack),

@@ -101,8 +101,8 @@ def run_isolated(
     first_tries = zip(items, repeat(1))
     again: deque[tuple[Item, int]] = deque()
     children = [_Child(function) for _ in range(workers)]
-    num_items = 0
-    bugs: list[str] = []
+    num_items = num_bugs = 0
+    first_bug = ""
     try:
         while True:
             for child in (child for child in children if not child.busy):
@@ -114,15 +114,16 @@ def run_isolated(
                 break
             for outcome in _collect(busy, again, timeout_seconds, tries):
                 num_items += 1
-                bugs += [outcome.traceback] if outcome.traceback else []
+                num_bugs += bool(outcome.traceback)
+                first_bug = first_bug or outcome.traceback
                 yield outcome
     finally:
         for child in children:
             child.stop()
-    if bugs and len(bugs) == num_items and not some_worked:
+    if num_bugs and num_bugs == num_items and not some_worked:
         raise Bug(
             f"all {num_items} item(s) failed in our own code, so it is not the files; please "
-            f"report this, with the versions of python, torch and av. The first one:\n{bugs[0]}"
+            f"report this, with the versions of python, torch and av. The first one:\n{first_bug}"
         )
 
 

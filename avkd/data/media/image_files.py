@@ -20,7 +20,7 @@ from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.inventory import is_picture_name, natural_key
 from avkd.data.media import picture_archive
 from avkd.data.media.frame import Frame
-from avkd.data.media.media_file import MAX_PIXELS, MediaError, check_regular_file, is_heic
+from avkd.data.media.media_file import MediaError, check_regular_file, check_size, is_heic
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "AVIF", "JPEG2000")
 _ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")  # a TIFF has pages
@@ -118,8 +118,7 @@ def _opened(source: Path | BytesIO, path: Path) -> Iterator[Image.Image]:
     formats = (*_FORMATS, "HEIF") if _can_read_heif() else _FORMATS
     try:
         with Image.open(source, formats=formats) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise MediaError("too_large", path, "larger than 8K; scale it down first")
+            check_size(picture.width, picture.height, path)
             yield picture
     except UnidentifiedImageError:
         detail = f"not a picture that can be read: {_KINDS}"
