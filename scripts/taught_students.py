@@ -135,7 +135,7 @@ def main(prepared: Path, teacher_file: Path, out: Path, epochs: int = 33, steps:
 
 def _epoch(
     config: DistillConfig,
-    data: build.DistillData,
+    data: build.StageData,
     lower: Lower,
     teacher: TeacherModel,
     epoch: int,
@@ -147,7 +147,7 @@ def _epoch(
         clips = data.training
         batches = MixedBatches(
             [item.sample.label for item in clips.items],
-            build.sources_of(clips.items),
+            data.sources,
             num_real_items=0,
             batch_size=BATCH,
             real_ratio=1,
