@@ -9,23 +9,20 @@ from __future__ import annotations
 
 import difflib
 import functools
-import inspect
-import math
-import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
-from avkd.models.cross_modal_network import AudioStudent, CrossModalNetwork, VideoStudent
-from avkd.models.detector import AuxiliaryHead, CosineClassifier, Detector
+from avkd.models.cross_modal_network import CrossModalNetwork, VideoStudent
+from avkd.models.detector import CosineClassifier, Detector
 from avkd.models.encoders import AudioEncoder, VideoEncoder
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork, close_names, did_you_mean
 from avkd.models.pooling import AttentionPooling, MeanPooling
-from avkd.models.predictor import Predictor
-from avkd.models.projector import Projector
+from avkd.models.projection import Predictor, Projector
 from avkd.models.registry import (
     NETWORKS,
     TIMM_NAMES,
@@ -34,13 +31,13 @@ from avkd.models.registry import (
     canonical_name,
     list_models,
 )
+from avkd.models.starter import STARTERS
+from avkd.models.strict import check_arguments
 from avkd.models.target_normalisation import TargetNormalisation
 
-POOLS = ("mean", "attn")
+Pool = Literal["mean", "attn"]
 
 CLIP_FRAMES = 25  # of stage one's clips: one second
-MAX_SIZE = 8192  # of a width, an image side ...: no network of ours comes near
-MAX_STAGES = 8
 
 _Build = TypeVar("_Build", bound=Callable[..., Any])
 
@@ -75,15 +72,16 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
         ValueError: the name or an argument is unknown, or a value is out of range; names those
             there are.
     """
-    if name in list_models("weights"):
+    if name in STARTERS:
         raise ValueError(f"{name} is a trained model: avkd.load_model({name!r})")
-    for kind, build in (("video", build_video_encoder), ("audio", build_audio_encoder)):
-        if name in list_models(kind):  # type: ignore[arg-type]
-            return build(name=name, **arguments)  # type: ignore[return-value]
-    if name in list_models("image") or name.startswith(TIMM_PREFIX):
-        return build_image_detector(name=name, **arguments)
-    close = did_you_mean(difflib.get_close_matches(name, list_models(), n=3))
-    raise ValueError(f"there is no network {name!r}{close}; see avkd.list_models()")
+    kind = NETWORKS[name].kind if name in NETWORKS else "image"
+    if kind != "image":
+        network: nn.Module = _build(kind, name, arguments)
+        return network
+    if name not in list_models("image") and not name.startswith(TIMM_PREFIX):
+        close = did_you_mean(difflib.get_close_matches(name, list_models(), n=3))
+        raise ValueError(f"there is no network {name!r}{close}; see avkd.list_models()")
+    return build_image_detector(name=name, **arguments)
 
 
 def build_video_encoder(*, name: str, **options: Any) -> VideoEncoder:
@@ -96,11 +94,7 @@ def build_video_encoder(*, name: str, **options: Any) -> VideoEncoder:
 
 
 def build_audio_encoder(*, name: str, **options: Any) -> AudioEncoder:
-    """The audio network ``name`` of the registry with its own keyword ``options``.
-
-    Raises:
-        ValueError: the name or an option is unknown, or a value is out of range.
-    """
+    """The audio network ``name``, as `build_video_encoder`."""
     return _build("audio", name, options)
 
 
@@ -132,19 +126,21 @@ def build_cross_modal_network(
         "predictor_dim": predictor_dim,
         "heads": predictor_heads,
     }
-    video_encoder = build_video_encoder(**_arguments(video, "video"))
-    audio_encoder = build_audio_encoder(**_arguments(audio, "audio"))
-    video_projector, video_predictor = _head(video_encoder.feature_dim, **sizes)
-    audio_projector, audio_predictor = _head(audio_encoder.feature_dim, **sizes)
+    video_encoder = build_video_encoder(**video)
+    audio_encoder = build_audio_encoder(**audio)
+    of_video = _head(video_encoder.feature_dim, **sizes)
+    projector, predictor = _head(audio_encoder.feature_dim, **sizes)
+    video_normalisation, audio_normalisation = (
+        TargetNormalisation(
+            center=target_center, projection_dim=projection_dim, clip_frames=CLIP_FRAMES
+        )
+        for _ in range(2)
+    )
     return CrossModalNetwork(
-        video_student=VideoStudent(
-            encoder=video_encoder, projector=video_projector, predictor=video_predictor
-        ),
-        audio_student=AudioStudent(
-            encoder=audio_encoder, projector=audio_projector, predictor=audio_predictor
-        ),
-        video_normalisation=_normalisation(target_center, projection_dim),
-        audio_normalisation=_normalisation(target_center, projection_dim),
+        video_student=VideoStudent(video_encoder, *of_video),
+        audio_student=_in_line(encoder=audio_encoder, projector=projector, predictor=predictor),
+        video_normalisation=video_normalisation,
+        audio_normalisation=audio_normalisation,
     )
 
 
@@ -152,7 +148,7 @@ def build_cross_modal_network(
 def build_detector(
     *,
     video: Mapping[str, Any],
-    pool: str = "mean",
+    pool: Pool = "mean",
     auxiliary: bool = True,
     projection_dim: int = 256,
     predictor_dim: int = 512,
@@ -163,7 +159,7 @@ def build_detector(
 
     Args:
         video: arguments of ``build_video_encoder``.
-        pool: one of ``POOLS``: how the frames of a clip are averaged.
+        pool: how the frames of a clip are averaged.
         auxiliary: with a projector and predictor for stage one's task; the next three sizes are
             theirs alone.
         projection_dim: must equal the stage-one teacher's.
@@ -174,9 +170,7 @@ def build_detector(
     Raises:
         ValueError: an argument is unknown or out of range.
     """
-    if pool not in POOLS:
-        raise ValueError(f"pool {pool!r} is not one of {', '.join(POOLS)}")
-    encoder = build_video_encoder(**_arguments(video, "video"))
+    encoder = build_video_encoder(**video)
     auxiliary_head = None
     if auxiliary:
         projector, predictor = _head(
@@ -185,7 +179,7 @@ def build_detector(
             predictor_dim=predictor_dim,
             heads=predictor_heads,
         )
-        auxiliary_head = AuxiliaryHead(projector=projector, predictor=predictor)
+        auxiliary_head = _in_line(projector=projector, predictor=predictor)
     return Detector(
         encoder=encoder,
         pooling=(
@@ -224,38 +218,6 @@ def build_image_detector(*, name: str, image_size: int = 224, **options: Any) ->
     return ImageDetector(network=network, mean=network.mean, std=network.std, image_size=image_size)
 
 
-def check_arguments(
-    build: Callable[..., Any],
-    arguments: Mapping[str, Any],
-    what: str,
-    given: Mapping[str, Any] | None = None,
-) -> None:
-    """Refuse arguments that ``build`` does not take or lacks, or of another type than annotated.
-
-    Args:
-        build: function or class; one that takes ``**options`` checks those itself.
-        arguments: what it is to be called with.
-        what: what it builds, for messages.
-        given: further arguments that are not to be chosen.
-
-    Raises:
-        ValueError: names the first wrong argument and the ones there are.
-    """
-    given = given or {}
-    parameters = inspect.signature(build).parameters
-    types_by_name = typing.get_type_hints(build.__init__ if inspect.isclass(build) else build)
-    named = {n: p for n, p in parameters.items() if p.kind is not p.VAR_KEYWORD and n not in given}
-    passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for name in arguments:
-        if name not in named and not passes_on:
-            raise ValueError(f"{what} has no option {name!r}; it takes {', '.join(named)}")
-    for name, parameter in named.items():
-        if name in arguments:
-            _check_value(name, arguments[name], types_by_name[name])
-        elif parameter.default is parameter.empty:
-            raise ValueError(f"{what} needs {name!r}")
-
-
 def _build(kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
     name = canonical_name(name, kind)
     network = NETWORKS[name]
@@ -271,48 +233,5 @@ def _head(
     return projector, predictor
 
 
-def _normalisation(target_center: str, projection_dim: int) -> TargetNormalisation:
-    return TargetNormalisation(
-        center=target_center, projection_dim=projection_dim, clip_frames=CLIP_FRAMES
-    )
-
-
-def _arguments(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    if not isinstance(value.get("name"), str):
-        raise ValueError(f"{name} must be a mapping with at least a 'name', got {value!r}")
-    return value
-
-
-def _check_value(name: str, value: Any, annotation: Any) -> None:
-    """Refuse a value of another type than annotated, or a size beyond all reason.
-
-    Raises:
-        ValueError: names the argument and what it may be.
-    """
-    if isinstance(annotation, types.UnionType):  # X | None
-        if value is None:
-            return
-        annotation = next(part for part in annotation.__args__ if part is not types.NoneType)
-    is_good, wanted = _RULES[typing.get_origin(annotation) or annotation]
-    if not is_good(value):
-        raise ValueError(f"{name} must be {wanted}, got {value!r}")
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= MAX_SIZE
-
-
-def _are_sizes(value: Any) -> bool:
-    is_list = isinstance(value, list | tuple) and 1 <= len(value) <= MAX_STAGES
-    return is_list and all(_is_size(size) for size in value)
-
-
-# By annotation: whether a value will do, and what it must be. Whole numbers are sizes here.
-_RULES: dict[Any, tuple[Callable[[Any], bool], str]] = {
-    bool: (lambda value: isinstance(value, bool), "true or false"),
-    int: (_is_size, f"a whole number from 1 to {MAX_SIZE}"),
-    float: (lambda value: type(value) in (int, float) and math.isfinite(value), "a finite number"),
-    str: (lambda value: isinstance(value, str), "a word"),
-    Sequence: (_are_sizes, f"1 to {MAX_STAGES} whole numbers from 1 to {MAX_SIZE}"),
-    Mapping: (lambda value: isinstance(value, Mapping), "a mapping with at least a 'name'"),
-}
+def _in_line(**parts: nn.Module) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(parts))

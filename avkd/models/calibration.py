@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from avkd.models.strict import MAX_ITEMS, Count, check_fields, check_value, read_record
 
 CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
 
-MAX_KNOTS = 10_000
-# Far beyond any logit in single precision, and no difference or product of two overflows.
-_LARGEST_NUMBER = 1e100
+MAX_KNOTS = MAX_ITEMS
 # exp overflows from 710 on; a probability below exp(-700) is written as 0.
 _LARGEST_EXPONENT = 700.0
 
@@ -42,30 +41,22 @@ class Calibration:
     (0, 1) that do not fall; empty otherwise."""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(CalibrationKind):
-            known = ", ".join(get_args(CalibrationKind))
-            raise ValueError(f"calibration: kind {self.kind!r} is not one of {known}")
-        require_number(self.scale, "calibration: scale")
-        require_number(self.offset, "calibration: offset")
+        check_fields(self)
         if self.scale <= 0:
             raise ValueError(f"calibration: scale {self.scale} <= 0 would reverse the ranking")
         if self.scale != 1 and self.kind in ("none", "isotonic"):
             raise ValueError(f"calibration: scale has no effect on {self.kind}")
         if self.offset != 0 and self.kind != "platt":
             raise ValueError(f"calibration: offset has no effect on {self.kind}")
-        if not isinstance(self.knots, tuple) or bool(self.knots) != (self.kind == "isotonic"):
+        if bool(self.knots) != (self.kind == "isotonic"):
             raise ValueError("calibration: knots belong to isotonic, and isotonic needs them")
-        if self.kind == "isotonic":
-            self._check_knots()
-
-    def _check_knots(self) -> None:
-        if not 2 <= len(self.knots) <= MAX_KNOTS:
-            raise ValueError(f"calibration: {len(self.knots)} knots, want 2 to {MAX_KNOTS}")
+        if len(self.knots) == 1:
+            raise ValueError("calibration: 1 knots, want 2 or more")
         for knot in self.knots:
             if not isinstance(knot, tuple) or len(knot) != 2:
                 raise ValueError("calibration: a knot is not a (logit, probability) pair")
-            require_number(knot[0], "calibration: logit of a knot")
-            require_number(knot[1], "calibration: probability of a knot")
+            for value, name in zip(knot, ("logit", "probability"), strict=True):
+                check_value(value, float, f"calibration: {name} of a knot")
             if not 0 < knot[1] < 1:
                 raise ValueError(f"calibration: probability {knot[1]} of a knot is not inside 0..1")
         for (left, low), (right, high) in pairwise(self.knots):
@@ -108,12 +99,7 @@ class Calibration:
         Raises:
             ValueError: a field is missing, unknown or out of range.
         """
-        checked = require_fields(cls, values, "calibration")
-        knots = checked["knots"]
-        if not isinstance(knots, list | tuple) or len(knots) > MAX_KNOTS:
-            raise ValueError(f"calibration: knots must be a list of at most {MAX_KNOTS}")
-        pairs = tuple(tuple(knot) if isinstance(knot, list) else knot for knot in knots)
-        return cls(**{**checked, "knots": pairs})
+        return read_record(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +113,9 @@ class CalibrationFit:
         ValueError: a value is of the wrong type or out of its range.
     """
 
-    num_real: int
+    num_real: Count
     """Real files of the fit."""
-    num_fake: int
+    num_fake: Count
     """Fake files of the fit."""
     datasets: tuple[str, ...]
     """Their datasets."""
@@ -149,65 +135,7 @@ class CalibrationFit:
     """Where the rule came from that this one replaced; empty if it is the training's own."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value in vars(self).items():
-            what = f"calibration fit: {name}"
-            if name in ("num_real", "num_fake"):
-                if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                    raise ValueError(f"{what} is {value!r}, want a whole number from 1")
-            elif name in ("datasets", "methods"):
-                if not isinstance(value, tuple) or not all(isinstance(v, str) for v in value):
-                    raise ValueError(f"{what} is no list of names")
-            elif name in ("files_fingerprint", "replaced_source"):
-                if not isinstance(value, str):
-                    raise ValueError(f"{what} is no text")
-            else:
-                require_number(value, what)
-                if value < 0:
-                    raise ValueError(f"{what} {value} < 0")
-
-    @classmethod
-    def from_json(cls, values: object) -> CalibrationFit:
-        """The record in ``values``, which may be anything.
-
-        Raises:
-            ValueError: a field is missing, unknown or out of range.
-        """
-        checked = require_fields(cls, values, "calibration fit")
-        for name, value in checked.items():
-            checked[name] = tuple(value) if isinstance(value, list) else value
-        return cls(**checked)
-
-
-def require_number(value: object, what: str) -> None:
-    """Refuse what is not a finite number of a sane size; ``what`` names it in the message.
-
-    Raises:
-        ValueError: text, a truth value, NaN, infinity, or beyond 1e100.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # Comparisons, for a whole number of a thousand digits does not become a float.
-    if not is_number or not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # type: ignore[operator]
-        raise ValueError(f"{what} is {_short(value)}, not a finite number")
-
-
-def require_fields(record: type, values: object, what: str) -> dict[str, Any]:
-    """``values`` as keyword arguments of the dataclass ``record``, all of them and no others.
-
-    Raises:
-        ValueError: not a mapping, or a field is missing or unknown.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{what} must be a mapping, got {_short(values)}")
-    names = {field.name for field in fields(record)}
-    if set(values) != names:
-        differing = sorted(set(values) ^ names)
-        raise ValueError(f"{what}: missing or unknown fields {_short(differing)}")
-    return dict(values)
-
-
-def _short(value: object) -> str:
-    """``value`` for a message, whatever a file holds in its place."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_NUMBER:
-        return "a whole number of many digits"  # Python itself refuses to print some
-    text = repr(value)
-    return text if len(text) <= 200 else text[:200] + " ..."
+            if not isinstance(value, str | tuple) and value < 0:
+                raise ValueError(f"calibration fit: {name} {value} < 0")

@@ -14,14 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from avkd.models.encoders import (
-    AudioEncoder,
-    VideoEncoder,
-    VideoFeatures,
-    flatten_recurrent_parameters,
-)
-from avkd.models.predictor import Predictor
-from avkd.models.projector import Projector
+from avkd.models.encoders import VideoEncoder, VideoFeatures, flatten_recurrent_parameters
+from avkd.models.projection import Predictor, Projector
 from avkd.models.target_normalisation import TargetNormalisation
 
 
@@ -45,9 +39,7 @@ class CrossModalOutput(NamedTuple):
 class VideoStudent(nn.Module):
     """Encoder, projector and predictor of the video stream."""
 
-    def __init__(
-        self, *, encoder: VideoEncoder, projector: Projector, predictor: Predictor
-    ) -> None:
+    def __init__(self, encoder: VideoEncoder, projector: Projector, predictor: Predictor) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
@@ -59,26 +51,10 @@ class VideoStudent(nn.Module):
         return encoded, self.predictor(self.projector(encoded.features))
 
 
-class AudioStudent(nn.Module):
-    """Encoder, projector and predictor of the audio stream."""
-
-    def __init__(
-        self, *, encoder: AudioEncoder, projector: Projector, predictor: Predictor
-    ) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.projector = projector
-        self.predictor = predictor
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """From ``mel`` (B, 1, 4T, M) to the prediction (B, T, P)."""
-        return self.predictor(self.projector(self.encoder(mel)))
-
-
 class VideoTeacher(nn.Module):
     """Encoder and projector of the video stream; the source of stage two's targets too."""
 
-    def __init__(self, *, encoder: VideoEncoder, projector: Projector) -> None:
+    def __init__(self, encoder: VideoEncoder, projector: Projector) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
@@ -99,32 +75,26 @@ class VideoTeacher(nn.Module):
         return super().train(mode and not self.frozen)
 
 
-class AudioTeacher(nn.Module):
-    """Encoder and projector of the audio stream."""
-
-    def __init__(self, *, encoder: AudioEncoder, projector: Projector) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.projector = projector
-
-    def forward(self, mel: Tensor) -> Tensor:
-        """From ``mel`` (B, 1, 4T, M), the clean view, to the target (B, T, P)."""
-        return self.projector(self.encoder(mel))
-
-
 class CrossModalNetwork(nn.Module):
     """Both students and both teachers; the teachers start as exact copies.
 
     Teachers follow ``train()`` and ``eval()`` as the students do: while training their batch norms
     use the statistics of the batch and keep running ones of their own (method 3.5). Their dropout
     is off, so that a target depends on the clip alone.
+
+    Args:
+        video_student: of clips.
+        audio_student: ``encoder``, ``projector``, ``predictor`` of log-mels (B, 1, 4T, M) in line;
+            the teacher is the first two.
+        video_normalisation: of the video teacher's targets.
+        audio_normalisation: of the audio teacher's targets.
     """
 
     def __init__(
         self,
         *,
         video_student: VideoStudent,
-        audio_student: AudioStudent,
+        audio_student: nn.Sequential,
         video_normalisation: TargetNormalisation,
         audio_normalisation: TargetNormalisation,
     ) -> None:
@@ -134,13 +104,9 @@ class CrossModalNetwork(nn.Module):
         self.video_student = video_student
         self.audio_student = audio_student
         self.video_teacher = VideoTeacher(
-            encoder=copy.deepcopy(video_student.encoder),
-            projector=copy.deepcopy(video_student.projector),
+            copy.deepcopy(video_student.encoder), copy.deepcopy(video_student.projector)
         )
-        self.audio_teacher = AudioTeacher(
-            encoder=copy.deepcopy(audio_student.encoder),
-            projector=copy.deepcopy(audio_student.projector),
-        )
+        self.audio_teacher = copy.deepcopy(audio_student[:2])
         for teacher in (self.video_teacher, self.audio_teacher):
             teacher.requires_grad_(False)
             for part in teacher.modules():

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
-from avkd.models.calibration import Calibration, CalibrationFit, require_fields, require_number
+from avkd.models.calibration import Calibration, CalibrationFit
 from avkd.models.prediction_sets import PredictionSets
+from avkd.models.strict import check_fields, read_record
 
 Decision = Literal["real", "fake", "uncertain"]
 
@@ -45,8 +46,7 @@ class DecisionRule:
     """The conformal rule, which says "uncertain" in place of the band; None = too few files."""
 
     def __post_init__(self) -> None:
-        require_number(self.threshold_logit, "decision rule: threshold_logit")
-        require_number(self.uncertain_half_width, "decision rule: uncertain_half_width")
+        check_fields(self)
         if self.uncertain_half_width < 0:
             raise ValueError(f"decision rule: uncertain_half_width {self.uncertain_half_width} < 0")
         lower = self.threshold - self.uncertain_half_width
@@ -58,11 +58,8 @@ class DecisionRule:
             )
         if self.sets is not None and self.uncertain_half_width:
             raise ValueError("decision rule: uncertain_half_width has no effect beside sets")
-        if not isinstance(self.source, str) or not self.source.strip():
+        if not self.source.strip():
             raise ValueError("decision rule: source must say where the numbers come from")
-        if self.pooling not in get_args(Pooling):
-            known = ", ".join(get_args(Pooling))
-            raise ValueError(f"decision rule: pooling {self.pooling!r} is not one of {known}")
 
     def probability(self, logit: float) -> float:
         """Calibrated probability of "fake", in [0, 1], never falling with ``logit``.
@@ -118,13 +115,4 @@ class DecisionRule:
         """
         if isinstance(values, Mapping):
             values = {"pooling": MEAN_LOGIT, "sets": None, **values}
-        checked = require_fields(cls, values, "decision rule")
-        fit, sets = checked["fit"], checked["sets"]
-        return cls(
-            **{
-                **checked,
-                "calibration": Calibration.from_json(checked["calibration"]),
-                "fit": None if fit is None else CalibrationFit.from_json(fit),
-                "sets": None if sets is None else PredictionSets.from_json(sets),
-            }
-        )
+        return read_record(cls, values)

@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from avkd.models.encoders import VideoEncoder
 from avkd.models.pooling import AttentionPooling, MeanPooling, PooledFeatures
-from avkd.models.predictor import Predictor
-from avkd.models.projector import Projector
 
 
 class DetectorOutput(NamedTuple):
@@ -60,19 +58,6 @@ class CosineClassifier(nn.Module):
         return self.scale * rearrange(cosine, "b 1 -> b")
 
 
-class AuxiliaryHead(nn.Module):
-    """A new projector and predictor with which the detector still solves stage one's task."""
-
-    def __init__(self, *, projector: Projector, predictor: Predictor) -> None:
-        super().__init__()
-        self.projector = projector
-        self.predictor = predictor
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict the teacher's targets (B, T, P) from ``features`` (B, T, D)."""
-        return self.predictor(self.projector(features))
-
-
 class Detector(nn.Module):
     """Encoder, pooling over time, cosine classifier, and (for training) an auxiliary head.
 
@@ -80,7 +65,8 @@ class Detector(nn.Module):
         encoder: the video encoder; stage one's student weights are loaded into it elsewhere.
         pooling: mean or learnt weights over time.
         classifier: clip feature to logit.
-        auxiliary_head: None where the auxiliary task has no weight.
+        auxiliary_head: projector and predictor in line, with which it still solves stage one's
+            task; None where that has no weight.
     """
 
     def __init__(
@@ -89,7 +75,7 @@ class Detector(nn.Module):
         encoder: VideoEncoder,
         pooling: MeanPooling | AttentionPooling,
         classifier: CosineClassifier,
-        auxiliary_head: AuxiliaryHead | None,
+        auxiliary_head: nn.Module | None,
     ) -> None:
         super().__init__()
         self.encoder = encoder

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from einops import rearrange, reduce
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
 from avkd.models.attention_mask import attention_mask
-from avkd.models.image_network import LogitHead
+from avkd.models.image_network import ImageNetwork, LogitHead
 
 _MIDDLE_BLOCKS = 8
 _MIDDLE_BLOCKS_3D = 2
@@ -66,8 +66,51 @@ def _widths(divisor: int) -> _Widths:
     )
 
 
-class AddNet2d(nn.Module):
-    """The gated early stages, Xception's middle and exit, a head of two 1x1 convolutions.
+class _AddNet(ImageNetwork):
+    """The gated early stages of every frame, Xception's middle and exit over all of them."""
+
+    uses_landmarks = True
+
+    def __init__(
+        self,
+        layers: _Layers,
+        *,
+        width_divisor: int,
+        num_blocks: int,
+        num_convolutions: int = 3,
+        pools: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = _widths(width_divisor)
+        middle = (widths.early[-1],) * (num_convolutions + 1)
+        self.gated = GatedStages(widths)
+        self.middle = nn.Sequential(
+            *(_Block(layers, middle, halves=False, pools=pools) for _ in range(num_blocks))
+        )
+        self.exit = _exit_flow(layers, widths)
+        self.num_features = widths.exit[-1]
+        # A 1x1 convolution of a 1x1 map is a linear layer; ReLU between and 1/4 width are ours.
+        hidden_dim = max(1, self.num_features // _HEAD_REDUCTION)
+        self.head = LogitHead(pooled_dim=self.num_features, hidden_dim=hidden_dim)
+
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """As `ImageNetwork.forward_features`; without landmarks nothing is gated."""
+        clip = image if self.frames > 1 else rearrange(image, "b c h w -> b c 1 h w")
+        gated = self.gated(
+            rearrange(clip, "b c l h w -> (b l) c h w"),
+            rearrange(_mask(landmarks, like=clip), "b l 1 h w -> (b l) 1 h w"),
+        )
+        if self.frames > 1:
+            gated = rearrange(gated, "(b l) c h w -> b c l h w", l=self.frames)
+        return self.exit(self.middle(gated))
+
+    def depth_groups(self) -> list[list[nn.Parameter]]:
+        """Parameters of every stage of the gated part, of every middle block and of the exit."""
+        return [list(p.parameters()) for p in (*self.gated.stages, *self.middle, self.exit)]
+
+
+class AddNet2d(_AddNet):
+    """Judges pictures.
 
     Args:
         width_divisor: all of Xception's widths are divided by it.
@@ -76,54 +119,18 @@ class AddNet2d(nn.Module):
             convolutions without one.
     """
 
-    frames = 1
-    uses_landmarks = True
-
     def __init__(self, *, width_divisor: int = 1, middle_pool: bool = False) -> None:
-        super().__init__()
-        widths = _widths(width_divisor)
-        middle = widths.early[-1]
-        self.gated = GatedStages(widths)
-        self.middle = nn.Sequential(
-            *(
-                _Block(
-                    _FLAT,
-                    (middle,) * (3 if middle_pool else 4),
-                    halves=False,
-                    pools=middle_pool,
-                )
-                for _ in range(_MIDDLE_BLOCKS)
-            )
+        super().__init__(
+            _FLAT,
+            width_divisor=width_divisor,
+            num_blocks=_MIDDLE_BLOCKS,
+            num_convolutions=2 if middle_pool else 3,
+            pools=middle_pool,
         )
-        self.exit = _exit_flow(_FLAT, widths)
-        self.num_features = widths.exit[-1]
-        self.head = _head(self.num_features)
-
-    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
-        """Map (B, C, h, w) of ``image`` (B, 3, H, W); without landmarks nothing is gated."""
-        mask = _mask(landmarks, frames=1, like=image)
-        gated = self.gated(image, rearrange(mask, "b 1 1 h w -> b 1 h w"))
-        return self.exit(self.middle(gated))
-
-    def pool(self, features: Tensor) -> Tensor:
-        """Mean (B, 1, C) over the pixels of ``features`` (B, C, h, w)."""
-        return reduce(features, "b c h w -> b 1 c", "mean")
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of ``features`` (B, C, h, w)."""
-        return self.head(self.pool(features))
-
-    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
-        """Logits (B,) of ``image`` (B, 3, H, W), ``landmarks`` (B, 1, 5, 2) in shares of it."""
-        return self.forward_head(self.forward_features(image, landmarks))
-
-    def depth_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters of every stage of the gated part, of every middle block and of the exit."""
-        return [list(p.parameters()) for p in (*self.gated.stages, *self.middle, self.exit)]
 
 
-class AddNet3d(nn.Module):
-    """The gated stages on every frame, then separable 3D blocks over all of them.
+class AddNet3d(_AddNet):
+    """Judges clips: separable 3D blocks follow the gated stages.
 
     The figure leaves the 3D part open: two middle blocks and the exit of Xception with 3x3x3
     kernels are **our interpretation**. Time keeps its length, so every frame has its feature.
@@ -136,47 +143,11 @@ class AddNet3d(nn.Module):
         ValueError: fewer than two frames.
     """
 
-    uses_landmarks = True
-
     def __init__(self, *, frames: int = 8, width_divisor: int = 1) -> None:
-        super().__init__()
         if frames < 2:
             raise ValueError(f"addnet3d: frames {frames} must be at least 2; use addnet2d for one")
-        widths = _widths(width_divisor)
-        middle = widths.early[-1]
+        super().__init__(_DEEP, width_divisor=width_divisor, num_blocks=_MIDDLE_BLOCKS_3D)
         self.frames = frames
-        self.gated = GatedStages(widths)
-        self.middle = nn.Sequential(
-            *(_Block(_DEEP, (middle,) * 4, halves=False) for _ in range(_MIDDLE_BLOCKS_3D))
-        )
-        self.exit = _exit_flow(_DEEP, widths)
-        self.num_features = widths.exit[-1]
-        self.head = _head(self.num_features)
-
-    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
-        """Map (B, C, L, h, w) of ``image`` (B, 3, L, H, W); without landmarks nothing is gated."""
-        mask = _mask(landmarks, frames=self.frames, like=image)
-        gated = self.gated(
-            rearrange(image, "b c l h w -> (b l) c h w"),
-            rearrange(mask, "b l 1 h w -> (b l) 1 h w"),
-        )
-        return self.exit(self.middle(rearrange(gated, "(b l) c h w -> b c l h w", l=self.frames)))
-
-    def pool(self, features: Tensor) -> Tensor:
-        """Mean (B, L, C) over the pixels of ``features`` (B, C, L, h, w)."""
-        return reduce(features, "b c l h w -> b l c", "mean")
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of ``features`` (B, C, L, h, w)."""
-        return self.head(self.pool(features))
-
-    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
-        """Logits (B,) of ``image`` (B, 3, L, H, W), ``landmarks`` (B, L, 5, 2) in shares of it."""
-        return self.forward_head(self.forward_features(image, landmarks))
-
-    def depth_groups(self) -> list[list[nn.Parameter]]:
-        """Parameters of every stage of the gated part, of every middle block and of the exit."""
-        return [list(p.parameters()) for p in (*self.gated.stages, *self.middle, self.exit)]
 
 
 class GatedStages(nn.Module):
@@ -267,16 +238,11 @@ def _exit_flow(layers: _Layers, widths: _Widths) -> nn.Sequential:
     )
 
 
-def _head(num_features: int) -> LogitHead:
-    """A 1x1 convolution of a 1x1 map is a linear layer; ReLU between and 1/4 width are ours."""
-    return LogitHead(pooled_dim=num_features, hidden_dim=max(1, num_features // _HEAD_REDUCTION))
-
-
-def _mask(landmarks: Tensor | None, *, frames: int, like: Tensor) -> Tensor:
-    """(B, L, 1, H, W) for pictures ``like`` these, H = W."""
-    size = like.shape[-1]
+def _mask(landmarks: Tensor | None, *, like: Tensor) -> Tensor:
+    """(B, L, 1, H, W) for clips ``like`` this one, (B, 3, L, H, W) with H = W."""
+    batch, _, frames, *size = like.shape
     if landmarks is None:
-        return torch.ones(like.shape[0], frames, 1, *like.shape[-2:], device=like.device)
-    expected = (like.shape[0], frames, 5, 2)
+        return torch.ones(batch, frames, 1, *size, device=like.device)
+    expected = (batch, frames, 5, 2)
     assert landmarks.shape == expected, f"want landmarks {expected}, got {tuple(landmarks.shape)}"
-    return attention_mask(landmarks, size)
+    return attention_mask(landmarks, size[-1])

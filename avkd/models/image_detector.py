@@ -7,6 +7,7 @@ and deviation. Knows no loss, label or config. Legend: see ``image_network.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from einops import rearrange
@@ -14,7 +15,6 @@ from torch import Tensor, nn
 
 from avkd.models.detector import DetectorOutput
 from avkd.models.encoders import check_clip
-from avkd.models.fine_tuning import hold_frozen_parts, set_trainable
 from avkd.models.image_network import IMAGENET_MEAN, IMAGENET_STD, ImageNetwork
 from avkd.models.image_teacher import TimmNetwork, load_pretrained
 
@@ -90,12 +90,38 @@ class ImageDetector(nn.Module):
         return DetectorOutput(logit, pooled, None)
 
     def set_trainable(self, part: str) -> None:
-        """Train ``part`` only: ``all``, ``head``, ``norms`` or ``blocks:K``; the rest stays.
+        """Freeze all parameters but those of ``part``.
+
+        Args:
+            part: ``all``; ``head``; ``norms``: the head, scale and shift of every norm; or
+                ``blocks:K``: the head and the last K of the blocks, as ``depth_groups`` counts
+                them.
 
         Raises:
-            ValueError: there is no such part.
+            ValueError: there is no such part, or fewer than K blocks.
         """
-        set_trainable(self.network, part)
+        network = self.network
+        kind, _, count = part.partition(":")
+        trained: list[list[nn.Parameter]] = []
+        if kind == "blocks" and count.isdigit():
+            groups = network.depth_groups()
+            if not 1 <= int(count) <= len(groups):
+                raise ValueError(f"trainable {part!r}: the network has 1 to {len(groups)} blocks")
+            trained = groups[-int(count) :]
+        elif part == "norms":
+            norms = [m for m in network.modules() if "Norm" in type(m).__name__]
+            trained = [list(norm.parameters(recurse=False)) for norm in norms]
+            if not any(trained):
+                raise ValueError(
+                    "trainable 'norms': the network has no norm; give all, head or blocks:K"
+                )
+        elif part not in ("all", "head"):
+            raise ValueError(
+                f"trainable {part!r}: give all, head, norms or blocks:K, e.g. blocks:2"
+            )
+        network.requires_grad_(part == "all")
+        for parameter in (*network.head.parameters(), *chain.from_iterable(trained)):
+            parameter.requires_grad_(True)
         self.train(self.training)
 
     def load_pretrained(self, source: str) -> None:
@@ -113,10 +139,15 @@ class ImageDetector(nn.Module):
         load_pretrained(self.network, source)
 
     def train(self, mode: bool = True) -> ImageDetector:
-        """Set the mode of all parts but the frozen ones, which stay in eval mode."""
+        """Set the mode of all parts but the frozen ones, which stay in eval mode.
+
+        Otherwise BatchNorm would go on following the new data with weights that cannot.
+        """
         super().train(mode)
-        for part in self.children():
-            hold_frozen_parts(part)
+        for part in self.network.modules():
+            parameters = list(part.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                part.eval()
         return self
 
 

@@ -1,4 +1,4 @@
-"""What every image network promises, and the head that most of them end in.
+"""What every image network is, and the head that it ends in.
 
 ``forward_features`` and ``forward_head`` are timm's words on purpose; between them stands ``pool``,
 one feature per frame, which reports and feature losses read. Legend of the image files: ``B``
@@ -7,8 +7,6 @@ of a map, ``N`` tokens, ``D`` pooled features.
 """
 
 from __future__ import annotations
-
-from typing import Any, Protocol
 
 from einops import rearrange, reduce
 from torch import Tensor, nn
@@ -44,37 +42,39 @@ class LogitHead(nn.Module):
         return rearrange(self.layers(reduce(pooled, "b l d -> b d", "mean")), "b 1 -> b")
 
 
-class ImageNetwork(Protocol):
-    """A module from normalised pictures to one logit each, higher = more likely fake.
+class ImageNetwork(nn.Module):
+    """From normalised pictures to one logit each, higher = more likely fake.
 
-    With ``frames`` = 1 a picture is (B, 3, H, W), else (B, 3, L, H, W) with L = ``frames``. Where
-    ``uses_landmarks``, ``forward`` and ``forward_features`` take as a second argument
-    ``landmarks``: (B, L, 5, 2) in shares of the picture, or None.
+    A network of its own names ``num_features``, ``head``, ``forward_features`` and
+    ``depth_groups``. With ``frames`` = 1 a picture is (B, 3, H, W), else (B, 3, L, H, W) with
+    L = ``frames``. Where ``uses_landmarks``, ``forward`` and ``forward_features`` take as a second
+    argument ``landmarks``: (B, L, 5, 2) in shares of the picture, or None.
     """
 
     num_features: int
     """Channels C of the map, or width of the tokens, that ``forward_features`` gives."""
-    frames: int
-    uses_landmarks: bool
+    frames: int = 1
+    uses_landmarks: bool = False
     head: LogitHead
     """Pooled features (B, L, D) to logits (B,)."""
 
-    def forward_features(self, *image_and_landmarks: Any, **named: Any) -> Tensor:
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
         """Map (B, C, h, w), tokens (B, N, C), or (B, C, L, h, w) where ``frames`` is above 1."""
-        ...
-
-    def pool(self, features: Tensor) -> Tensor:
-        """Pooled features (B, L, D) of what ``forward_features`` gave."""
-        ...
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of what ``forward_features`` gave: ``head`` of ``pool``."""
-        ...
+        raise NotImplementedError
 
     def depth_groups(self) -> list[list[nn.Parameter]]:
         """All parameters but the head's, from the stem to the last block before the head."""
-        ...
+        raise NotImplementedError
 
-    def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """Freeze or unfreeze all of it; every ``nn.Module`` has this."""
-        ...
+    def pool(self, features: Tensor) -> Tensor:
+        """Pooled features (B, L, D) of what ``forward_features`` gave: the mean over the pixels."""
+        pattern = "b c h w -> b 1 c" if self.frames == 1 else "b c l h w -> b l c"
+        return reduce(features, pattern, "mean")
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Logits (B,) of what ``forward_features`` gave."""
+        return self.head(self.pool(features))
+
+    def forward(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """Logits (B,) of ``image``."""
+        return self.forward_head(self.forward_features(image, landmarks))

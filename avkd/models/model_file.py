@@ -11,44 +11,30 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from avkd.durable import replacing
 from avkd.models import onnx_file, starter
-from avkd.models.build import (
-    build_cross_modal_network,
-    build_detector,
-    build_image_detector,
-)
+from avkd.models.build import build_cross_modal_network, build_detector, build_image_detector
 from avkd.models.cross_modal_network import CrossModalNetwork, VideoTeacher
 from avkd.models.decision import DecisionRule
-from avkd.models.encoders import flatten_recurrent_parameters
 from avkd.models.model_header import ModelHeader, parse_header
 from avkd.models.onnx_file import Engine
-from avkd.models.tensor_layout import ModelFileError, TensorSpec, read_layout
-
-__all__ = [
-    "BUILDERS",
-    "DETECTOR_KINDS",
-    "LoadedModel",
-    "ModelFileError",
-    "ModelHeader",
-    "load_detector",
-    "load_fitting",
-    "load_model",
-    "load_strict",
-    "load_student_encoder",
-    "load_video_teacher",
-    "read_header",
-    "round_to_half",
-    "save_model",
-]
+from avkd.models.weights import (
+    ModelFileError,
+    compare,
+    load_strict,
+    read_layout,
+    read_tensors,
+    require_finite,
+    specs_of,
+)
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "cross_modal": build_cross_modal_network,
@@ -113,11 +99,11 @@ def save_model(
         for name, tensor in model.state_dict().items()
     }
     skeleton = _skeleton(path, _parse(path, values))
-    _compare(_specs(skeleton.state_dict()), _specs(tensors), source=str(path))
-    _refuse_non_finite(tensors, source=str(path))
+    compare(specs_of(skeleton.state_dict()), specs_of(tensors), source=str(path))
+    require_finite(tensors, source=str(path))
     if half_precision:
         tensors = {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()}
-        _refuse_non_finite(tensors, source=str(path))
+        require_finite(tensors, source=str(path))
     values["sha256"] = _digest(values, tensors)
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={_METADATA_KEY: json.dumps(values)})
@@ -150,22 +136,22 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
     values = _header_values(path)
     header = _parse(path, values, kind=kind)
     model = _skeleton(path, header)
-    stored = read_layout(path).tensors
-    _compare(_specs(model.state_dict()), _widened(stored), source=str(path))
-    # Only now is memory taken, and no more than the file has bytes.
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise ModelFileError(f"{path}: damaged ({error}); copy or download it again") from error
+    stored = {
+        # What was stored in half precision is made single.
+        name: replace(spec, dtype=torch.float32) if spec.dtype == torch.float16 else spec
+        for name, spec in read_layout(path).tensors.items()
+    }
+    compare(specs_of(model.state_dict()), stored, source=str(path))
+    tensors = read_tensors(path)  # only now is memory taken, and no more than the file has bytes
     if _digest(values, tensors) != header.sha256:
         raise ModelFileError(
             f"{path}: the content does not match its own SHA-256, so it was damaged or altered "
             "after it was written; copy or download it again"
         )
-    _refuse_non_finite(tensors, source=str(path))
+    require_finite(tensors, source=str(path))
     model.to_empty(device="cpu")
-    widened = {n: t.float() if t.dtype == torch.float16 else t for n, t in tensors.items()}
-    load_strict(model, widened, source=str(path))
+    single = {n: t.float() if t.dtype == torch.float16 else t for n, t in tensors.items()}
+    load_strict(model, single, source=str(path))
     return LoadedModel(model.eval(), header)
 
 
@@ -192,48 +178,6 @@ def load_detector(path: Path, engine: Engine = "auto") -> LoadedModel:
         return load_model(path, kind=kind)
     read_header(path, kind=kind)
     return LoadedModel(*onnx_file.load(path, engine))
-
-
-def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy ``tensors`` into ``module``, all of them or none.
-
-    Args:
-        module: any network with memory (not on the meta device).
-        tensors: by name, exactly those of ``module.state_dict()``.
-        source: where they come from, for the message.
-
-    Raises:
-        ModelFileError: names the first missing, unexpected or mis-shaped tensor.
-    """
-    _compare(_specs(module.state_dict()), _specs(tensors), source=source)
-    module.load_state_dict(dict(tensors))
-    flatten_recurrent_parameters(module)
-
-
-def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> list[str]:
-    """Copy those of ``tensors`` into ``module`` that it has, by name and shape.
-
-    Args:
-        module: any network with memory (not on the meta device).
-        tensors: by name; e.g. of the same network for another size of picture.
-        source: where they come from, for the message.
-
-    Returns:
-        Names of the module's tensors that nothing fitted; they keep their values.
-
-    Raises:
-        ModelFileError: no convolution fits, so that nothing worth the name would be carried over.
-    """
-    own = module.state_dict()
-    fitting = {n: t for n, t in tensors.items() if n in own and own[n].shape == t.shape}
-    if not any(tensor.ndim > 3 for tensor in fitting.values()):
-        raise ModelFileError(
-            f"{source}: none of its convolutions fits this backbone; give it the same width, or "
-            "start from scratch"
-        )
-    module.load_state_dict({**own, **fitting})
-    flatten_recurrent_parameters(module)
-    return [name for name in own if name not in fitting]
 
 
 def load_video_teacher(path: Path) -> VideoTeacher:
@@ -301,60 +245,6 @@ def _skeleton(path: Path, header: ModelHeader) -> nn.Module:
             f"{path}: the header's arguments build no network: {error}; use the avkd version "
             "that wrote the file"
         ) from error
-
-
-def _specs(tensors: Mapping[str, Tensor]) -> dict[str, TensorSpec]:
-    return {name: TensorSpec(tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}
-
-
-def _widened(specs: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
-    """What the tensors are once half precision was made single."""
-    return {
-        name: TensorSpec(torch.float32, spec.shape) if spec.dtype == torch.float16 else spec
-        for name, spec in specs.items()
-    }
-
-
-def round_to_half(model: nn.Module) -> None:
-    """Give ``model`` the weights that a file in half precision will give back."""
-    with torch.no_grad():
-        for tensor in model.state_dict().values():
-            if tensor.dtype == torch.float32:
-                tensor.copy_(tensor.half().float())
-
-
-def _compare(
-    expected: Mapping[str, TensorSpec], found: Mapping[str, TensorSpec], *, source: str
-) -> None:
-    """Refuse any difference in names, shapes or dtypes, naming the first of each sort."""
-    missing = [name for name in expected if name not in found]
-    unexpected = [name for name in found if name not in expected]
-    different = [name for name in expected if name in found and expected[name] != found[name]]
-    problems = [
-        f"{len(names)} {what} (first: {names[0]})"
-        for what, names in (("missing", missing), ("unexpected", unexpected))
-        if names
-    ]
-    if different:
-        name = different[0]
-        problems.append(
-            f"{len(different)} of another shape or type (first: {name} is {found[name]}, the "
-            f"network needs {expected[name]})"
-        )
-    if problems:
-        raise ModelFileError(
-            f"{source}: these are not the tensors of the network: {'; '.join(problems)}; check "
-            "that the file and the chosen network and sizes belong together"
-        )
-
-
-def _refuse_non_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelFileError(
-                f"{source}: tensor {name} holds NaN or infinity; the training that made it broke "
-                "down, use an earlier checkpoint"
-            )
 
 
 def _digest(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

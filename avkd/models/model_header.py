@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avkd.models.decision import DecisionRule
-from avkd.models.tensor_layout import ModelFileError
+from avkd.models.weights import ModelFileError
 
 FORMAT_VERSION = 2
 Input = TypeVar("Input")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from avkd.models.detector import DetectorOutput
 from avkd.models.model_header import ModelHeader, parse_header
-from avkd.models.tensor_layout import ModelFileError
+from avkd.models.weights import ModelFileError
 
 SUFFIX = ".onnx"
 METADATA_KEY = "avkd"

@@ -6,9 +6,9 @@ Fitted elsewhere (`metrics.conformal`) on validation scores, and only applied he
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from avkd.models.calibration import require_fields, require_number
+from avkd.models.strict import Count, check_fields
 
 Label = Literal["real", "fake"]
 CoverageUnit = Literal["identities", "files"]
@@ -28,24 +28,18 @@ class PredictionSets:
     """A set holds "real" up to this pooled logit."""
     least_fake: float
     """A set holds "fake" from this pooled logit on."""
-    num_real: int
+    num_real: Count
     """Identities (files) of the real validation files."""
-    num_fake: int
+    num_fake: Count
     """Identities (files) of the fake ones."""
     unit: CoverageUnit
     """What the coverage is of: files of identities not seen; where none are known, of files as if
     each were of another one."""
 
     def __post_init__(self) -> None:
-        for name in ("coverage", "largest_real", "least_fake", "num_real", "num_fake"):
-            require_number(getattr(self, name), f"prediction sets: {name}")
+        check_fields(self)
         if not 0 < self.coverage < 1:
             raise ValueError(f"prediction sets: coverage {self.coverage} is not inside 0..1")
-        if self.unit not in get_args(CoverageUnit):
-            raise ValueError(f"prediction sets: unit {self.unit!r} is no unit")
-        for count in (self.num_real, self.num_fake):
-            if isinstance(count, float) or count < 1:
-                raise ValueError(f"prediction sets: {count!r} {self.unit}, want a whole number")
 
     def of(self, logit: float) -> tuple[Label, ...]:
         """The labels that a pooled logit leaves possible: one, both or none."""
@@ -70,12 +64,3 @@ class PredictionSets:
             f"conformal limits of {self.num_real} real and {self.num_fake} fake validation "
             f"{self.unit}{of_files}; it holds for one face of files like those"
         )
-
-    @classmethod
-    def from_json(cls, values: object) -> PredictionSets:
-        """The limits in ``values``, which may be anything.
-
-        Raises:
-            ValueError: a field is missing, unknown or out of range.
-        """
-        return cls(**require_fields(cls, values, "prediction sets"))

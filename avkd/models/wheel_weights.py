@@ -20,7 +20,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from avkd.models.tensor_layout import TensorSpec
+from avkd.models.weights import TensorSpec
 
 NETWORK = "tf_efficientnet_lite0"
 MEAN = STD = (0.5, 0.5, 0.5)

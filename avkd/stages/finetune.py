@@ -30,12 +30,11 @@ from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
 from avkd.models.model_file import (
     ModelHeader,
-    load_fitting,
-    load_strict,
     load_student_encoder,
     load_video_teacher,
     read_header,
 )
+from avkd.models.weights import load_fitting, load_strict
 from avkd.outcome import Outcome
 from avkd.stages.runner import start_machine, train_detector
 from avkd.teachers.teacher import SpreadFrames, Teacher, TeacherModel

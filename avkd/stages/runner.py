@@ -25,7 +25,7 @@ from avkd.evaluation import loader_audit
 from avkd.evaluation.loader_audit import LoaderAudit
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.metrics import ranking
-from avkd.models.model_file import round_to_half
+from avkd.models.weights import round_to_half
 from avkd.outcome import Outcome
 from avkd.reporting.figures.results import roc_image
 from avkd.runtime import Runtime

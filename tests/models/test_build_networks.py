@@ -11,9 +11,9 @@ from avkd.models.build import (
     build_cross_modal_network,
     build_detector,
     build_video_encoder,
-    check_arguments,
 )
 from avkd.models.registry import NETWORKS, canonical_name, list_models
+from avkd.models.strict import check_arguments
 from avkd.models.video_cnn3d_gru import Cnn3dGru
 from avkd.models.video_published_gru import PublishedGru
 

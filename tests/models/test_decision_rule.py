@@ -200,7 +200,7 @@ def test_sets_travel_and_files_without_them_are_read() -> None:
         ({"num_real": 0}, "whole number"),
         ({"num_fake": 2.0}, "whole number"),
         ({"num_fake": True}, "num_fake"),
-        ({"unit": "people"}, "no unit"),
+        ({"unit": "people"}, "unit 'people' is not one of"),
         ({"more": 1}, "more"),
     ],
 )

@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from avkd.models import model_file
 from avkd.models.build import (
@@ -20,16 +20,13 @@ from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.models.encoders import use_channels_last
 from avkd.models.model_file import (
-    ModelFileError,
-    load_fitting,
     load_model,
-    load_strict,
     load_student_encoder,
     load_video_teacher,
     read_header,
-    round_to_half,
     save_model,
 )
+from avkd.models.weights import ModelFileError, load_fitting, load_strict, round_to_half
 
 VIDEO = {"name": "cnn3d_gru", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
 SMALL_HEAD = {"projection_dim": 6, "predictor_dim": 8, "predictor_heads": 2}
@@ -95,7 +92,7 @@ def edit_values(path, edit):
 
 def resave(path, edit):
     """Change the weights and sign the file again, as a malicious writer would."""
-    tensors = model_file.load_file(path)
+    tensors = load_file(path)
     edit(tensors)
     values = model_file._header_values(path)
     values["sha256"] = model_file._digest(values, tensors)

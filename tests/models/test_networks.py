@@ -15,10 +15,9 @@ from avkd.models.build import (
     build_video_encoder,
 )
 from avkd.models.encoders import VideoFeatures, use_channels_last
-from avkd.models.model_file import load_strict
-from avkd.models.predictor import Predictor
-from avkd.models.projector import Projector
+from avkd.models.projection import Predictor, Projector
 from avkd.models.registry import list_models
+from avkd.models.weights import load_strict
 
 SMALL_VIDEO = {
     "cnn3d_gru": {"width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 32},
