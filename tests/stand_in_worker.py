@@ -58,11 +58,8 @@ def verdict_of(file: str, logit: float, model: str = "m") -> Verdict:
     return judge(
         file,
         [window],
+        RULE,
         num_frames=1,
         face_frames=1,
-        probability_of=RULE.probability,
-        answer_of=RULE.decide,
-        threshold=RULE.threshold,
-        threshold_origin=RULE.source,
         model_fingerprint=model,
     )

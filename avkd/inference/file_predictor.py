@@ -42,17 +42,11 @@ from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.stopwatch import step
 from avkd.data.windows import Window
+from avkd.inference import notes
 from avkd.inference.evidence import Evidence
 from avkd.inference.heat_maps import HeatMethod, heat_maps
 from avkd.inference.shots import JoinedShots
-from avkd.inference.verdict import (
-    FaceAgreement,
-    Note,
-    Verdict,
-    WindowScore,
-    cannot_tell,
-    judge,
-)
+from avkd.inference.verdict import FaceAgreement, Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
@@ -65,27 +59,6 @@ if TYPE_CHECKING:  # who asks for them brings them; the one loads pandas
     from avkd.inference.overlay import Overlay
 
 FaceDetector = Literal["mtcnn", "boxes", "none"]
-
-_FLAG_MESSAGES = {
-    "damaged": "the file is damaged; only the frames that could be decoded were judged",
-    "stopped_by_limit": "only the first part of the file was judged (max_seconds, max_minutes)",
-    "long_stills": "pictures that stand still for longer than a minute were cut to a minute",
-}
-_HDR = Note(
-    code="hdr",
-    message="the video is HDR (PQ or HLG), whose colours no model here has learned; convert it to "
-    "SDR and judge that",
-)
-_CARD = "avkd/models/" + starter.CARD.relative_to(starter.FOLDER.parent).as_posix()
-_LEAST_EYE_PIXELS = 16.0
-"""From eye to eye; below, `starter` calls nearly everything real (measured, RESULTS.md)."""
-_UNCALIBRATED = (
-    Note(
-        code="uncalibrated",
-        message="P(fake) is the bare sigmoid of the score: it says which side of the threshold the "
-        "file is on, not how sure that is; fit it with `avkd calibrate`",
-    ),
-)
 
 
 class FileFeatures(NamedTuple):
@@ -238,41 +211,34 @@ class FilePredictor:
         try:
             source, plan = self._plan(path, search, max_seconds, max_minutes)
         except ValueError as error:  # also what is wrong with a sidecar
-            return _cannot_tell(path, error, self)
+            return self._cannot_tell(path, error)
         faces = JoinedShots([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
+        takers = [taker for taker in (evidence, overlay and overlay[0]) if taker is not None]
         try:
-            takers: list[Evidence | Overlay] = [] if evidence is None else [evidence]
-            takers += [] if overlay is None else [overlay[0]]
             windows = list(self._scores(source, plan, faces, batch_size, takers))
             agreement = self._agreement(source, plan, faces, batch_size)
         except MediaError as error:
-            return _cannot_tell(path, error, self)
+            return self._cannot_tell(path, error)
         scores = [score for score in windows if score is not None]
-        smallest = plan.smallest_face_pixels
         verdict = judge(
             str(file),
             scores,
+            self.rule,
             num_frames=plan.num_frames,
             face_frames=_face_frames(plan, faces.tracks_of({score.track for score in scores})),
-            probability_of=self.rule.probability,
-            answer_of=self.rule.decide,
-            threshold=self.rule.threshold,
-            pooling=self.rule.pooling,
-            threshold_origin=self.rule.source,
             model_fingerprint=self.fingerprint,
             skipped=[
-                *_skipped(plan, num_not_finite=len(windows) - len(scores)),
+                *notes.of_skipped(plan.num_dropped_tracks, len(windows) - len(scores)),
                 *self._draw(overlay, source, plan, faces),
             ],
-            abstentions=_abstentions(plan, self.input),
-            sets=self.rule.sets,
-            smallest_face_pixels=None if smallest is None else math.ceil(smallest),
+            abstentions=[*notes.abstentions(plan, self.input)],
             warnings=[
-                *_joined_note(faces),
-                *_starter_note(self),
-                *(_UNCALIBRATED if self.rule.calibration.kind == "none" else ()),
-                *(_flag_note(flag, plan) for flag in plan.flags if flag in _FLAG_MESSAGES),
+                *notes.of_shots(faces),
+                *notes.of_starter(self.starter),
+                *([notes.UNCALIBRATED] if self.rule.calibration.kind == "none" else []),
+                *notes.of_file(plan),
             ],
+            smallest_face_pixels=plan.smallest_face_pixels and math.ceil(plan.smallest_face_pixels),
         )
         if self.stage_one is None:
             return verdict
@@ -424,6 +390,19 @@ class FilePredictor:
                         taker.add(score, shown, pointed)
                 yield score
 
+    def _cannot_tell(self, path: Path, error: ValueError) -> Verdict:
+        if isinstance(error, MediaError):
+            note = Note(code=error.code, message=error.detail)  # the verdict names the file itself
+        else:
+            note = Note(code="bad_input", message=str(error))  # as `prepare` says it
+        return cannot_tell(
+            str(path),
+            reason=note.message,
+            skipped=(note,),
+            model_fingerprint=self.fingerprint,
+            warnings=[*notes.of_starter(self.starter)],
+        )
+
     def _draw(
         self,
         overlay: tuple[Overlay, Path] | None,
@@ -520,59 +499,6 @@ def _kind_of(path: Path) -> FileKind:
     return "animation" if kind == "image" and is_animation(path) else kind
 
 
-def _abstentions(plan: FilePlan, seen: ModelInput) -> list[Note]:
-    """Why nothing is said of a file, whatever its score."""
-    found = [_HDR] if "hdr" in plan.flags else []
-    eyes = [track.landmarks[:, 1] - track.landmarks[:, 0] for track in plan.tracks]
-    sizes = [float(np.median(np.linalg.norm(distance, axis=1))) for distance in eyes]
-    if seen.faces != "whole" and sizes and max(sizes) < _LEAST_EYE_PIXELS:
-        message = f"the face is tiny: {max(sizes):.0f} pixels from eye to eye"
-        found.append(Note(code="tiny_face", message=message))
-    return found
-
-
-def _joined_note(faces: JoinedShots) -> tuple[Note, ...]:
-    if not faces.num_joined:
-        return ()
-    message = f"{faces.num_joined} shot(s) were taken to show a face seen before, and joined to it"
-    return (Note(code="joined_shots", message=message),)
-
-
-def _flag_note(flag: str, plan: FilePlan) -> Note:
-    message = _FLAG_MESSAGES[flag]
-    if flag == "long_stills":
-        message += f"; {plan.counts['seconds_left_out']} s were left out"
-    missing = plan.counts.get("missing_frames", 0)
-    if flag == "damaged" and missing:
-        share = missing / (missing + plan.counts["source_frames"])
-        message += f"; {missing} frames that its header announces are missing ({share:.0%})"
-    return Note(code=flag, message=message)
-
-
-def _starter_note(predictor: FilePredictor) -> tuple[Note, ...]:
-    if predictor.starter is None:
-        return ()
-    message = (
-        f"judged by {predictor.starter}, which ships with avkd and knows few people and few kinds "
-        f"of fakes; how far it can be trusted: {_CARD}"
-    )
-    return (Note(code="starter_model", message=message),)
-
-
-def _cannot_tell(path: Path, error: ValueError, predictor: FilePredictor) -> Verdict:
-    if isinstance(error, MediaError):
-        note = Note(code=error.code, message=error.detail)  # the verdict names the file itself
-    else:
-        note = Note(code="bad_input", message=str(error))  # as `prepare` says it
-    return cannot_tell(
-        str(path),
-        reason=note.message,
-        skipped=(note,),
-        model_fingerprint=predictor.fingerprint,
-        warnings=_starter_note(predictor),
-    )
-
-
 def _scored(
     face: int,
     window: _FileWindow,
@@ -646,18 +572,3 @@ def _stacked(recent: Iterable[np.ndarray], window: Window) -> np.ndarray:
     """The last frames seen, as the window wants them; a short one repeats its last frame."""
     last = np.stack(list(recent))[-window.num_frames :]
     return last[window.frame_indices - window.start_frame]
-
-
-def _skipped(plan: FilePlan, *, num_not_finite: int) -> list[Note]:
-    messages = {
-        "face_too_brief": (
-            plan.num_dropped_tracks,
-            "further face(s) were seen too briefly for this model",
-        ),
-        "logit_not_finite": (num_not_finite, "window(s) to which the detector gave no number"),
-    }
-    return [
-        Note(code=code, message=f"{count} {message}")
-        for code, (count, message) in messages.items()
-        if count
-    ]

@@ -10,20 +10,23 @@ Without `from __future__ import annotations`: FastAPI reads the annotations of i
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
 
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from avkd import __version__
-from avkd.inference.jobs import MEDIA, Job, Jobs, QueueFull
-from avkd.inference.verdict import printable
+from avkd.inference.jobs import MEDIA, Job, Jobs, QueueFull, State
+from avkd.inference.verdict import Decision, printable
 
 WEB = Path(__file__).parent / "web"
 _PAGES = {
@@ -70,6 +73,44 @@ class Problem(BaseModel):
     detail: str
 
 
+@dataclass(frozen=True)
+class Service:
+    """What the requests of an application share."""
+
+    jobs: Jobs
+    token: str | None
+    hosts: tuple[str, ...]
+    most_bytes: int
+    refused: Counter[str] = field(default_factory=Counter)
+    """Uploads that were not taken, by reason."""
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+TheService = Annotated[Service, Depends(_service)]
+
+
+def _allowed(request: Request, service: TheService) -> None:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    token = service.token
+    if token is not None and not hmac.compare_digest(given.encode(), token.encode()):
+        raise HTTPException(401, "give the token as `Authorization: Bearer ...`")
+
+
+def _job(job_id: JobId, service: TheService) -> Job:
+    job = service.jobs.find(job_id)
+    if job is None:
+        raise HTTPException(404, "no such job; its verdict may have been removed")
+    return job
+
+
+TheJob = Annotated[Job, Depends(_job)]
+_router = APIRouter()
+
+
 def create_app(
     jobs: Jobs, *, token: str | None, hosts: tuple[str, ...], most_bytes: int
 ) -> FastAPI:
@@ -98,122 +139,107 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    refused: dict[str, int] = {}
-
-    def allowed(request: Request) -> None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token is not None and not hmac.compare_digest(given.encode(), token.encode()):
-            raise HTTPException(401, "give the token as `Authorization: Bearer ...`")
-
-    def job_of(job_id: JobId) -> Job:
-        job = jobs.find(job_id)
-        if job is None:
-            raise HTTPException(404, "no such job; its verdict may have been removed")
-        return job
-
-    FoundJob = Annotated[Job, Depends(job_of)]
-
-    @app.middleware("http")
-    async def guard(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        reason = _refusal(request, hosts)
-        response = (
-            JSONResponse({"detail": reason}, status_code=403)
-            if reason
-            else await call_next(request)
-        )
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
-
+    app.state.service = Service(jobs, token, hosts, most_bytes)
+    app.middleware("http")(_guard)
     for address, (name, media_type) in _PAGES.items():
-        app.add_api_route(
-            address,
-            _page_of(WEB / name, media_type),
-            include_in_schema=False,
-            methods=["GET"],
-        )
-
-    @app.put(
-        "/v1/media",
-        status_code=202,
-        dependencies=[Depends(allowed)],
-        responses={code: {"model": Problem} for code in (401, 408, 413, 503)},
-    )
-    async def put_media(
-        request: Request,
-        name: Annotated[str, Query(max_length=1000, description="Name to show")] = "unnamed",
-    ) -> JobAnswer:
-        """Send a file as the body; the answer has the job's id."""
-        try:
-            job = jobs.receive(printable(name))
-        except QueueFull:
-            refused["queue full"] = refused.get("queue full", 0) + 1
-            # Whoever is cut off while sending never reads the answer.
-            await _read(request, most_bytes, lambda piece: None)
-            raise HTTPException(
-                503, "too many files wait; try again", {"Retry-After": str(_RETRY_SECONDS)}
-            ) from None
-        try:
-            await _receive(request, job.folder / MEDIA, most_bytes)
-        except HTTPException as error:
-            refused[str(error.status_code)] = refused.get(str(error.status_code), 0) + 1
-            jobs.remove(job)
-            raise
-        except BaseException:  # the sender is gone, or the disk is full
-            jobs.remove(job)
-            raise
-        jobs.received(job)
-        return _answer(jobs, job)
-
-    not_found: dict[int | str, dict[str, Any]] = {404: {"model": Problem}}
-
-    @app.get("/v1/jobs/{job_id}", responses=not_found)
-    def get_job(job: FoundJob) -> JobAnswer:
-        """How far a job is, and its verdict once it is done."""
-        return _answer(jobs, job)
-
-    @app.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse, responses=not_found)
-    async def get_events(job: FoundJob) -> StreamingResponse:
-        """The same as server-sent events, until the job is done."""
-        return StreamingResponse(_events(jobs, job), media_type="text/event-stream")
-
-    @app.get(
-        "/v1/jobs/{job_id}/report",
-        response_class=FileResponse,
-        responses={**not_found, 409: {"model": Problem}},
-    )
-    def get_report(job: FoundJob) -> FileResponse:
-        """The report as an HTML page."""
-        if job.state != "done":
-            raise HTTPException(409, f"the job is {job.state}")
-        if not job.page.is_file():
-            raise HTTPException(404, "the report could not be written")
-        headers = {"Content-Security-Policy": _REPORT_POLICY}
-        return FileResponse(job.page, media_type="text/html; charset=utf-8", headers=headers)
-
-    @app.delete(
-        "/v1/jobs/{job_id}",
-        status_code=204,
-        dependencies=[Depends(allowed)],
-        responses={**not_found, 401: {"model": Problem}},
-    )
-    def delete_job(job: FoundJob) -> None:
-        """Remove a job, its file and its verdict."""
-        jobs.remove(job)
-
-    @app.get("/health")
-    def health() -> dict[str, str]:
-        """Whether the server answers."""
-        return {"status": "ok", "version": __version__}
-
-    @app.get("/metrics", response_class=Response)
-    def metrics() -> Response:
-        """Numbers for Prometheus."""
-        return Response(_metrics(jobs, refused), media_type="text/plain; version=0.0.4")
-
+        page = partial(FileResponse, WEB / name, media_type=media_type)
+        app.add_route(address, lambda _, page=page: page(), include_in_schema=False)
+    app.include_router(_router)
     return app
+
+
+async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    reason = _refusal(request, _service(request).hosts)
+    response = (
+        JSONResponse({"detail": reason}, status_code=403) if reason else await call_next(request)
+    )
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Problem} for code in codes}
+
+
+@_router.put(
+    "/v1/media",
+    status_code=202,
+    dependencies=[Depends(_allowed)],
+    responses=_problems(401, 408, 413, 503),
+)
+async def put_media(
+    request: Request,
+    service: TheService,
+    name: Annotated[str, Query(max_length=1000, description="Name to show")] = "unnamed",
+) -> JobAnswer:
+    """Send a file as the body; the answer has the job's id."""
+    jobs, most_bytes = service.jobs, service.most_bytes
+    try:
+        job = jobs.receive(printable(name))
+    except QueueFull:
+        service.refused["queue full"] += 1
+        # Whoever is cut off while sending never reads the answer.
+        await _read(request, most_bytes, lambda piece: None)
+        raise HTTPException(
+            503, "too many files wait; try again", {"Retry-After": str(_RETRY_SECONDS)}
+        ) from None
+    try:
+        with (job.folder / MEDIA).open("xb") as file:
+            await _read(request, most_bytes, file.write)
+    except BaseException as error:  # refused, the sender is gone, or the disk is full
+        if isinstance(error, HTTPException):
+            service.refused[str(error.status_code)] += 1
+        jobs.remove(job)
+        raise
+    jobs.received(job)
+    return _answer(jobs, job)
+
+
+@_router.get("/v1/jobs/{job_id}", responses=_problems(404))
+def get_job(job: TheJob, service: TheService) -> JobAnswer:
+    """How far a job is, and its verdict once it is done."""
+    return _answer(service.jobs, job)
+
+
+@_router.get("/v1/jobs/{job_id}/events", response_class=StreamingResponse, responses=_problems(404))
+async def get_events(job: TheJob, service: TheService) -> StreamingResponse:
+    """The same as server-sent events, until the job is done."""
+    return StreamingResponse(_events(service.jobs, job), media_type="text/event-stream")
+
+
+@_router.get("/v1/jobs/{job_id}/report", response_class=FileResponse, responses=_problems(404, 409))
+def get_report(job: TheJob) -> FileResponse:
+    """The report as an HTML page."""
+    if job.state != "done":
+        raise HTTPException(409, f"the job is {job.state}")
+    if not job.page.is_file():
+        raise HTTPException(404, "the report could not be written")
+    headers = {"Content-Security-Policy": _REPORT_POLICY}
+    return FileResponse(job.page, media_type="text/html; charset=utf-8", headers=headers)
+
+
+@_router.delete(
+    "/v1/jobs/{job_id}",
+    status_code=204,
+    dependencies=[Depends(_allowed)],
+    responses=_problems(401, 404),
+)
+def delete_job(job: TheJob, service: TheService) -> None:
+    """Remove a job, its file and its verdict."""
+    service.jobs.remove(job)
+
+
+@_router.get("/health")
+def health() -> dict[str, str]:
+    """Whether the server answers."""
+    return {"status": "ok", "version": __version__}
+
+
+@_router.get("/metrics", response_class=Response)
+def metrics(service: TheService) -> Response:
+    """Numbers for Prometheus."""
+    return Response(_metrics(service), media_type="text/plain; version=0.0.4")
 
 
 def _refusal(request: Request, hosts: tuple[str, ...]) -> str:
@@ -229,25 +255,12 @@ def _refusal(request: Request, hosts: tuple[str, ...]) -> str:
     return ""
 
 
-def _page_of(path: Path, media_type: str) -> Callable[[], FileResponse]:
-    def page() -> FileResponse:
-        return FileResponse(path, media_type=media_type)
-
-    return page
-
-
-async def _receive(request: Request, path: Path, most_bytes: int) -> None:
-    """Write the body of a request, counted as it comes.
+async def _read(request: Request, most_bytes: int, take: Callable[[bytes], object]) -> None:
+    """Hand over the body of a request piece by piece, counted as it comes.
 
     Raises:
         HTTPException: it is too large, or does not come.
     """
-    with path.open("xb") as file:
-        await _read(request, most_bytes, file.write)
-
-
-async def _read(request: Request, most_bytes: int, take: Callable[[bytes], object]) -> None:
-    """Hand over the body of a request piece by piece; raises as `_receive`."""
     received = 0
     pieces = request.stream()
     while True:
@@ -290,23 +303,22 @@ async def _sweep(jobs: Jobs) -> None:
             await asyncio.to_thread(jobs.sweep)
 
 
-def _metrics(jobs: Jobs, refused: dict[str, int]) -> str:
-    states = jobs.counts()
-    lines = ["# TYPE avkd_jobs gauge"]
-    lines += [
-        f'avkd_jobs{{state="{state}"}} {states[state]}'
-        for state in ("receiving", "waiting", "running", "done")
+def _metrics(service: Service) -> str:
+    jobs, states = service.jobs, service.jobs.counts()
+    of_states = {state: states[state] for state in get_args(State)}
+    decisions = {decision: jobs.decisions[decision] for decision in get_args(Decision)}
+    lines = [
+        *_metric("avkd_jobs", "gauge", "state", of_states),
+        *_metric("avkd_verdicts_total", "counter", "decision", decisions),
+        *_metric(
+            "avkd_uploads_refused_total", "counter", "reason", dict(sorted(service.refused.items()))
+        ),
+        "# TYPE avkd_judging_seconds_total counter",
+        f"avkd_judging_seconds_total {jobs.seconds_judging:.3f}",
     ]
-    lines.append("# TYPE avkd_verdicts_total counter")
-    lines += [
-        f'avkd_verdicts_total{{decision="{decision}"}} {jobs.decisions[decision]}'
-        for decision in ("real", "fake", "uncertain", "cannot_tell")
-    ]
-    lines.append("# TYPE avkd_uploads_refused_total counter")
-    lines += [
-        f'avkd_uploads_refused_total{{reason="{reason}"}} {count}'
-        for reason, count in sorted(refused.items())
-    ]
-    lines.append("# TYPE avkd_judging_seconds_total counter")
-    lines.append(f"avkd_judging_seconds_total {jobs.seconds_judging:.3f}")
     return "\n".join(lines) + "\n"
+
+
+def _metric(name: str, kind: str, label: str, counts: Mapping[str, int]) -> list[str]:
+    rows = (f'{name}{{{label}="{value}"}} {count}' for value, count in counts.items())
+    return [f"# TYPE {name} {kind}", *rows]

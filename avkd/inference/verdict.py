@@ -1,12 +1,9 @@
 """What is said about one file: the decision, the score of every window, what was left out and why.
 
-The caller brings the calibrated mapping from logit to P(fake) and the decision rule that travel in
-the model file.
-
 How a file's number comes about: the raw logits of the windows of a face track are pooled as when
-the threshold was chosen (`metrics.pooling`); the file takes the most suspicious track (one forged
-face makes a forged file) and every track is listed. A file that could not be judged is
-``cannot_tell`` with its reason, never ``real``.
+the threshold was chosen (the `DecisionRule` of the model file says how); the file takes the most
+suspicious track (one forged face makes a forged file) and every track is listed. A file that could
+not be judged is ``cannot_tell`` with its reason, never ``real``.
 """
 
 from __future__ import annotations
@@ -15,14 +12,14 @@ import dataclasses
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from avkd.metrics.pooling import MEAN_LOGIT, Pooling, pooled_logit
-from avkd.models.prediction_sets import Label, PredictionSets
+from avkd.metrics.pooling import pooled_logit
+from avkd.models.decision import DecisionRule
+from avkd.models.prediction_sets import Label
 
-Answer = Literal["real", "fake", "uncertain"]
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
 
 MIN_COVERAGE = 0.5  # of the file's frames with a judged face, or the verdict carries a warning
@@ -122,11 +119,11 @@ class Verdict:
     """``real``, ``fake``, ``uncertain`` (judged, near the threshold) or ``cannot_tell``."""
     reason: str
     """Why it is uncertain or cannot be told; empty otherwise."""
-    probability: float | None
+    probability: float | None = None
     """P(fake) of the most suspicious track in [0, 1]; None exactly when it cannot be told."""
-    threshold: float | None
+    threshold: float | None = None
     """P(fake) from which on a file counts as fake."""
-    threshold_origin: str
+    threshold_origin: str = ""
     """Where the threshold was chosen."""
     model_fingerprint: str
     """Digest of the model file that judged."""
@@ -226,23 +223,11 @@ def cannot_tell(
     warnings: Sequence[Note] = (),
     smallest_face_pixels: int | None = None,
 ) -> Verdict:
-    """The verdict on a file that could not be judged.
-
-    Args:
-        file: as the user named it.
-        reason: one sentence, with the cure where there is one.
-        skipped: what was tried and left out.
-        model_fingerprint: digest of the model file.
-        warnings: what the caller knows of the model.
-        smallest_face_pixels: as the field.
-    """
+    """The verdict on a file that could not be judged; arguments as the fields of `Verdict`."""
     return Verdict(
         file=file,
         decision="cannot_tell",
         reason=reason,
-        probability=None,
-        threshold=None,
-        threshold_origin="",
         model_fingerprint=model_fingerprint,
         skipped=tuple(skipped),
         warnings=tuple(warnings),
@@ -253,19 +238,14 @@ def cannot_tell(
 def judge(
     file: str,
     windows: Sequence[WindowScore],
+    rule: DecisionRule,
     *,
     num_frames: int,
     face_frames: int,
-    probability_of: Callable[[float], float],
-    answer_of: Callable[[float], Answer],
-    threshold: float,
-    threshold_origin: str,
     model_fingerprint: str,
-    pooling: Pooling = MEAN_LOGIT,
     skipped: Sequence[Note] = (),
     warnings: Sequence[Note] = (),
     abstentions: Sequence[Note] = (),
-    sets: PredictionSets | None = None,
     smallest_face_pixels: int | None = None,
 ) -> Verdict:
     """Pool the windows of each track, take the most suspicious track, and decide.
@@ -276,54 +256,45 @@ def judge(
     Args:
         file: as the user named it.
         windows: scored windows of all tracks in any order; none gives ``cannot_tell``.
+        rule: of the model file: how windows are pooled, probabilities, threshold, decision.
         num_frames: frames of the whole file at 25 per second.
         face_frames: in how many of them a face was that the windows speak for.
-        probability_of: calibrated P(fake) of a pooled raw logit; must not fall.
-        answer_of: decision for a pooled raw logit; must agree with ``threshold``.
-        threshold: P(fake) from which on a file counts as fake.
-        threshold_origin: where it was chosen.
         model_fingerprint: digest of the model file.
-        pooling: of the windows of a track; as when ``threshold`` was chosen.
         skipped: what was not scored, and why.
         warnings: what else the caller knows, e.g. conditions unlike those in training.
         abstentions: reasons for which the file is ``uncertain`` whatever its score.
-        sets: the conformal rule behind ``answer_of``, if it has one.
         smallest_face_pixels: as the field.
     """
     if not windows:
-        reason = "; ".join(note.message for note in skipped) or "no face was found to judge"
         return cannot_tell(
             file,
-            reason=reason,
+            reason="; ".join(note.message for note in skipped) or "no face was found to judge",
             skipped=skipped,
             model_fingerprint=model_fingerprint,
             warnings=warnings,
             smallest_face_pixels=smallest_face_pixels,
         )
-    tracks = _pool_tracks(windows, pooling, probability_of, sets)
-    answer, reason = answer_of(tracks[0].logit), ""
+    tracks = _pool_tracks(windows, rule)
+    answer, reason, sets = rule.decide(tracks[0].logit), "", rule.sets
     if answer == "uncertain":
         reason = _TOO_NEAR if sets is None else sets.why_uncertain(tracks[0].logit)
     if abstentions:
         answer, reason = "uncertain", "; ".join(note.message for note in abstentions)
+    own_warnings = _own_warnings(windows, len(tracks), num_frames, face_frames)
     return Verdict(
         file=file,
         decision=answer,
         reason=reason,
         probability=tracks[0].probability,
-        threshold=threshold,
-        threshold_origin=threshold_origin,
+        threshold=rule.threshold,
+        threshold_origin=rule.source,
         model_fingerprint=model_fingerprint,
         coverage=None if sets is None else sets.coverage,
         coverage_origin="" if sets is None else sets.origin,
         tracks=tracks,
         windows=tuple(sorted(windows, key=lambda w: (w.track, w.start_frame))),
         skipped=tuple(skipped),
-        warnings=(
-            *abstentions,
-            *_own_warnings(windows, tracks, num_frames, face_frames),
-            *warnings,
-        ),
+        warnings=(*abstentions, *own_warnings, *warnings),
         smallest_face_pixels=smallest_face_pixels,
     )
 
@@ -354,19 +325,14 @@ def printable(text: str) -> str:
     )
 
 
-def _pool_tracks(
-    windows: Sequence[WindowScore],
-    pooling: Pooling,
-    probability_of: Callable[[float], float],
-    sets: PredictionSets | None,
-) -> tuple[TrackScore, ...]:
+def _pool_tracks(windows: Sequence[WindowScore], rule: DecisionRule) -> tuple[TrackScore, ...]:
     """Tracks with the windows of each pooled, most suspicious first."""
     windows_of: dict[int, list[WindowScore]] = defaultdict(list)
     for window in windows:
         windows_of[window.track].append(window)
     tracks = []
     for number, members in windows_of.items():
-        logit = pooled_logit([window.logit for window in members], pooling)
+        logit = pooled_logit([window.logit for window in members], rule.pooling)
         tracks.append(
             TrackScore(
                 track=number,
@@ -374,31 +340,25 @@ def _pool_tracks(
                 start_seconds=min(window.start_seconds for window in members),
                 end_seconds=max(window.end_seconds for window in members),
                 logit=logit,
-                probability=probability_of(logit),
-                prediction_set=None if sets is None else sets.of(logit),
+                probability=rule.probability(logit),
+                prediction_set=None if rule.sets is None else rule.sets.of(logit),
             )
         )
     return tuple(sorted(tracks, key=lambda track: (-track.logit, track.track)))
 
 
 def _own_warnings(
-    windows: Sequence[WindowScore],
-    tracks: Sequence[TrackScore],
-    num_frames: int,
-    face_frames: int,
-) -> list[Note]:
-    notes = []
-    num_filled_up = sum(window.num_repeated > 0 for window in windows)
-    if num_filled_up:
+    windows: Sequence[WindowScore], num_tracks: int, num_frames: int, face_frames: int
+) -> Iterator[Note]:
+    if num_filled_up := sum(window.num_repeated > 0 for window in windows):
         message = f"{_counted(num_filled_up, 'window')} had to be filled up with repeated frames"
-        notes.append(Note(code="short", message=message))
-    if len(tracks) > 1:
-        message = f"{len(tracks)} faces; the number is that of the most suspicious one"
-        notes.append(Note(code="several_faces", message=message))
+        yield Note(code="short", message=message)
+    if num_tracks > 1:
+        message = f"{num_tracks} faces; the number is that of the most suspicious one"
+        yield Note(code="several_faces", message=message)
     if face_frames < MIN_COVERAGE * num_frames:
         message = f"a face was judged in only {face_frames} of {num_frames} frames"
-        notes.append(Note(code="low_coverage", message=message))
-    return notes
+        yield Note(code="low_coverage", message=message)
 
 
 def _track_line(track: TrackScore) -> str:

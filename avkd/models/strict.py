@@ -5,7 +5,6 @@ Serves the records of a model file (dataclasses) and the arguments of networks a
 
 from __future__ import annotations
 
-import functools
 import inspect
 import types
 import typing
@@ -116,7 +115,6 @@ def _read(value: Any, annotation: Any) -> Any:
     return tuple(tuple(item) if isinstance(item, list) else item for item in value)
 
 
-@functools.cache
 def _hints(record: type) -> dict[str, Any]:
     return typing.get_type_hints(record, include_extras=True)
 

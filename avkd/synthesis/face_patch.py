@@ -20,6 +20,8 @@ PATCH_SIZE = 128
 _TEMPLATE = np.array([(45.5, 50), (82.5, 50), (64, 68), (48.5, 93), (79.5, 93)])
 # Mouth corners weigh little: they move with speech and would make the patch breathe.
 _TEMPLATE_WEIGHTS = np.array([1.0, 1.0, 0.5, 0.35, 0.35])
+Change = Callable[[np.ndarray, int], np.ndarray]
+"""From the patch (P, P, 3) of a frame, and the frame's number, to the new patch."""
 PATCH_X, PATCH_Y = np.meshgrid(*2 * (np.arange(PATCH_SIZE, dtype=np.float32),))
 """Column and row of every pixel of the patch, each (P, P)."""
 
@@ -32,7 +34,7 @@ def cut_patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 def change_patches(
     frames: np.ndarray,
     landmarks: np.ndarray,
-    change: Callable[[np.ndarray, int], np.ndarray],
+    change: Change,
     blend: Blend,
     share: float = 1.0,
 ) -> np.ndarray:
@@ -44,7 +46,7 @@ def change_patches(
     Args:
         frames: uint8 (T, H, W, 3).
         landmarks: (T, 5, 2) pixels of the frames.
-        change: From the patch (P, P, 3) of frame ``index`` to the new one.
+        change: What becomes of each patch.
         blend: How the new patch is laid into the old one (`avkd.blending.blenders`).
         share: How much of the result shows, 0 to 1.
     """

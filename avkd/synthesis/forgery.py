@@ -125,7 +125,7 @@ def forge(
         "crf": crf,
         "max_seconds": max_seconds,
     }
-    _claim(out, settings)
+    claim(out / _SETTINGS_FILE, settings)
 
     jobs, failures = _plan(reals, methods, strength, seed)
     report = out / _REPORT_FILE
@@ -160,8 +160,12 @@ def _few_of_each(reals: Sequence[Sample], most: int | None) -> list[Sample]:
     return kept
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    path = out / _SETTINGS_FILE
+def claim(path: Path, settings: dict[str, Any]) -> None:
+    """Write what a corpus is made with to ``path``, its settings file.
+
+    Raises:
+        ValueError: it was begun with other settings.
+    """
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
         raise ValueError(f"{path}: made with other settings; choose another folder or delete it")
     durable.write_json(path, settings)
@@ -176,7 +180,7 @@ def _plan(
         real = _made_sample(target, None, REAL_METHOD)
         jobs.append(_Job(made=real, target=target, donor=None, strength=0.0))
         for method in methods:
-            rng = _rng(seed, target.sample_id, method, "plan")
+            rng = generator_of(seed, target.sample_id, method, "plan")
             level = float(rng.uniform(*strength))
             donor, reason = _choose_donor(method, target, reals, rng)
             made = _made_sample(target, donor, method)
@@ -278,15 +282,19 @@ def _make(
             target,
             None if job.donor is None else _donor_clip(store, sources, job.donor, max_seconds),
             strength=job.strength,
-            rng=_rng(seed, job.target.sample_id, job.made.method),
+            rng=generator_of(seed, job.target.sample_id, job.made.method),
         )
         frames, waveform = source.images(window, forged.frames), forged.waveform
     path = out / job.made.path
     write_video(path, frames, waveform=waveform, crf=crf, preset=_PRESET)
-    boxes = forgery_methods.boxes_around(source.landmarks)
-    size = (source.width, source.height)
-    face_tracks.write_face_sidecar(path, boxes, source.landmarks, size)
+    write_faces(path, source.landmarks, (source.width, source.height))
     return source.num_frames
+
+
+def write_faces(video: Path, landmarks: np.ndarray, size: tuple[int, int]) -> None:
+    """Write the face sidecar of a video of this width and height; it marks it as complete."""
+    boxes = forgery_methods.boxes_around(landmarks)
+    face_tracks.write_face_sidecar(video, boxes, landmarks, size)
 
 
 def _donor_clip(store: CropStore, sources: Path, donor: Sample, max_seconds: float) -> Clip:
@@ -373,5 +381,6 @@ def _store(prepared: Path) -> CropStore:
     return CropStore(prepared)
 
 
-def _rng(seed: int, *names: str) -> np.random.Generator:
+def generator_of(seed: int, *names: str) -> np.random.Generator:
+    """Randomness that depends on a seed and on names alone."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode("utf-8")) for name in names)])

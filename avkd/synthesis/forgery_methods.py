@@ -23,6 +23,7 @@ from avkd.synthesis.face_patch import (
     PATCH_SIZE,
     PATCH_X,
     PATCH_Y,
+    Change,
     change_patches,
     cut_patch,
     ellipse,
@@ -32,6 +33,10 @@ from avkd.synthesis.face_patch import (
 _FACE_CENTRE, _FACE_AXES = (64.0, 69.0), (37.0, 46.0)
 _LOWER_CENTRE, _LOWER_AXES = (64.0, 95.0), (27.0, 20.0)
 _SHIFT_SECONDS = (0.12, 0.8)
+
+Rng = np.random.Generator
+Ellipse = tuple[tuple[float, float], tuple[float, float]]
+"""Centre and half axes, x and y."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Forged:
     waveform: np.ndarray | None
 
 
-Method = Callable[[Clip, Clip | None, float, np.random.Generator], Forged]
+Method = Callable[[Clip, Clip | None, float, Rng], Forged]
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,7 @@ class Forgery:
     """``sound`` leaves every pixel as it is: invisible to a detector that only looks."""
 
 
-def self_blended(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def self_blended(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """A face blended with a slightly displaced and recoloured copy of itself.
 
     After Shiohara & Yamasaki (CVPR 2022, section 3.1): what is left is the blending border and the
@@ -100,37 +103,28 @@ def self_blended(
     return _change_face(target, change, _blend("self_blended", mask, rng), share)
 
 
-def face_swap(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def face_swap(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The donor's face laid over the target's by its landmarks, recoloured, with a soft border.
 
     Colours are matched by mean and deviation (Reinhard et al. 2001, here per RGB channel and once
     per clip). Up to strength 0.5 the donor fades in; beyond that it covers fully and its own
     colours come through, at most by half.
     """
-    donor = _needed(donor, "face_swap")
-    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng)
-    return _paste_donor(target, donor, mask, _blend("face_swap", mask, rng), strength, rng)
+    return _paste_donor("face_swap", target, donor, (_FACE_CENTRE, _FACE_AXES), strength, rng)
 
 
-def mouth_reenactment(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def mouth_reenactment(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The lower face of another sentence of the same speaker, laid over the target's.
 
     Aligned mainly by eyes and nose, so that the donor's jaw and lips move as they did; the mouth
     then says what is not in the sound. Strength as in `face_swap`: beyond 0.5 it only adds a
     difference in colour.
     """
-    donor = _needed(donor, "mouth_reenactment")
-    mask = _mask(_LOWER_CENTRE, _LOWER_AXES, rng)
-    return _paste_donor(target, donor, mask, _blend("mouth_reenactment", mask, rng), strength, rng)
+    part = (_LOWER_CENTRE, _LOWER_AXES)
+    return _paste_donor("mouth_reenactment", target, donor, part, strength, rng)
 
 
-def texture_resynthesis(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def texture_resynthesis(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The face rebuilt from a few principal components of the clip itself, then sharpened.
 
     Stands for decoders that render a face through a narrow bottleneck (as in neural textures): fine
@@ -152,9 +146,7 @@ def texture_resynthesis(
     return _change_face(target, lambda patch, index: rebuilt[index], blend, share)
 
 
-def warped_geometry(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def warped_geometry(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """Features grown, shrunk and moved by a smooth local warp, as face-editing filters do."""
     move = _displacement(rng, smooth=14) * 1.5
     for (x, y), radius in (((45.5, 50), 13), ((82.5, 50), 13), ((64, 70), 14), ((64, 93), 17)):
@@ -172,9 +164,7 @@ def warped_geometry(
     return _change_face(target, change, lambda patch, warped: warped)
 
 
-def generator_artifacts(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def generator_artifacts(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The face through a coarse up-sampling network: lost detail and a faint checkerboard.
 
     Transposed convolutions whose kernel is no multiple of the stride weigh neighbouring pixels
@@ -195,9 +185,7 @@ def generator_artifacts(
     return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
-def sound_swapped(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def sound_swapped(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The picture as it is, with another clip's sound; strength mixes it in.
 
     The mixture is as loud as the clip was: two voices that do not know of each other add up to
@@ -212,9 +200,7 @@ def sound_swapped(
     return Forged(target.frames, mixed.astype(np.float32))
 
 
-def sound_shifted(
-    target: Clip, donor: Clip | None, strength: float, rng: np.random.Generator
-) -> Forged:
+def sound_shifted(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
     """The picture as it is, its own sound 0.12 to 0.8 s early or late.
 
     What lies between the silences at both ends is rotated; they stay where they are. Rotated with
@@ -246,12 +232,7 @@ FORGERIES: dict[str, Forgery] = {
 
 
 def apply(
-    name: str,
-    target: Clip,
-    donor: Clip | None = None,
-    *,
-    strength: float,
-    rng: np.random.Generator,
+    name: str, target: Clip, donor: Clip | None = None, *, strength: float, rng: Rng
 ) -> Forged:
     """Forge ``target`` by the method ``name``; strength 0 gives it back unchanged.
 
@@ -277,14 +258,12 @@ def boxes_around(landmarks: np.ndarray) -> np.ndarray:
 
 
 def _paste_donor(
-    target: Clip,
-    donor: Clip,
-    mask: np.ndarray,
-    blend: Blend,
-    strength: float,
-    rng: np.random.Generator,
+    method: str, target: Clip, donor: Clip | None, part: Ellipse, strength: float, rng: Rng
 ) -> Forged:
-    """Lay the donor's aligned face over the target's; strength as in `face_swap`."""
+    """Lay a part of the donor's aligned face over the target's; strength as in `face_swap`."""
+    donor = _needed(donor, method)
+    mask = _mask(*part, rng)
+    blend = _blend(method, mask, rng)
     match = 1 - max(0.0, strength - 0.5)
     order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
     transfer = _colour_transfer(target, donor, mask, match)
@@ -295,18 +274,13 @@ def _paste_donor(
     return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
-def _change_face(
-    target: Clip,
-    change: Callable[[np.ndarray, int], np.ndarray],
-    blend: Blend,
-    share: float = 1.0,
-) -> Forged:
+def _change_face(target: Clip, change: Change, blend: Blend, share: float = 1.0) -> Forged:
     """The target with a changed face laid in by ``blend``, and its own sound."""
     frames = change_patches(target.frames, target.landmarks, change, blend, share)
     return Forged(frames, target.waveform)
 
 
-def _blend(method: str, mask: np.ndarray, rng: np.random.Generator) -> Blend:
+def _blend(method: str, mask: np.ndarray, rng: Rng) -> Blend:
     """How ``method`` lays a patch in where ``mask`` (P, P) says."""
     return BLENDERS[BLENDER_OF_METHOD[method]](mask, rng)
 
@@ -315,9 +289,7 @@ def _patch(clip: Clip, index: int) -> np.ndarray:
     return cut_patch(clip.frames[index], clip.landmarks[index])
 
 
-def _mask(
-    centre: tuple[float, float], axes: tuple[float, float], rng: np.random.Generator
-) -> np.ndarray:
+def _mask(centre: tuple[float, float], axes: tuple[float, float], rng: Rng) -> np.ndarray:
     """An ellipse with a border of random softness and slightly random course."""
     mask = ellipse(centre, axes, softness=rng.uniform(0.15, 0.4))
     move = _displacement(rng, smooth=12) * 2
@@ -325,7 +297,7 @@ def _mask(
     return bent[..., 0]
 
 
-def _displacement(rng: np.random.Generator, smooth: float) -> np.ndarray:
+def _displacement(rng: Rng, smooth: float) -> np.ndarray:
     """A smooth random field (2, P, P) of unit deviation, in pixels of the patch."""
     noise = rng.standard_normal((2, PATCH_SIZE, PATCH_SIZE))
     field = gaussian_filter(noise, (0, smooth, smooth))

@@ -27,7 +27,7 @@ _LOUDNESS_DECIBEL_SPREAD = 3.0
 """Loudness of each sound varies at random, so that the envelope does not give the sound away."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Phoneme:
     """One sound: how it is made, and what the lips do meanwhile."""
 
@@ -35,53 +35,28 @@ class Phoneme:
     voicing: float
     noise: float
     noise_band_hz: tuple[float, float]
-    opening: float
-    """0 = lips closed, 1 = jaw dropped."""
-    rounding: float
-    """-1 = spread wide, 0 = neutral, 1 = rounded."""
-    teeth: float
-    tongue: float
+    mouth: tuple[float, float, float, float]
+    """`MOUTH_PARAMETERS`: opening 0 = lips closed, 1 = jaw dropped; rounding -1 = spread wide,
+    0 = neutral, 1 = rounded; how much of the teeth and of the tongue is seen."""
     duration_seconds: float
 
 
-def _phoneme(
-    formants: tuple[float, float, float],
-    voicing: float,
-    noise: float,
-    band: tuple[float, float],
-    mouth: tuple[float, float, float, float],
-    seconds: float,
-) -> Phoneme:
-    opening, rounding, teeth, tongue = mouth
-    return Phoneme(
-        formants_hz=formants,
-        voicing=voicing,
-        noise=noise,
-        noise_band_hz=band,
-        opening=opening,
-        rounding=rounding,
-        teeth=teeth,
-        tongue=tongue,
-        duration_seconds=seconds,
-    )
-
-
-# Formants: rounded averages of adult speakers (Peterson & Barney 1952). Mouth: opening, rounding,
-# teeth, tongue. Spread and rounded vowels come in pairs of like opening and like loudness.
+# Formants: rounded averages of adult speakers (Peterson & Barney 1952). Spread and rounded vowels
+# come in pairs of like opening and like loudness.
 _WIDE = (500.0, 3000.0)
 PHONEMES: dict[str, Phoneme] = {
-    "sil": _phoneme((500, 1500, 2500), 0.0, 0.0, _WIDE, (0.03, 0.0, 0.0, 0.0), 0.16),
-    "aa": _phoneme((750, 1150, 2500), 1.0, 0.0, _WIDE, (1.0, 0.0, 0.3, 0.5), 0.13),
-    "iy": _phoneme((300, 2300, 3000), 1.0, 0.0, _WIDE, (0.28, -1.0, 0.9, 0.2), 0.12),
-    "uw": _phoneme((320, 800, 2300), 1.0, 0.0, _WIDE, (0.28, 1.0, 0.0, 0.0), 0.12),
-    "eh": _phoneme((550, 1850, 2550), 1.0, 0.0, _WIDE, (0.6, -0.6, 0.6, 0.4), 0.12),
-    "ow": _phoneme((500, 900, 2450), 1.0, 0.0, _WIDE, (0.6, 0.8, 0.0, 0.1), 0.13),
-    "m": _phoneme((250, 1050, 2200), 0.45, 0.0, _WIDE, (0.0, 0.0, 0.0, 0.0), 0.10),
-    "b": _phoneme((250, 900, 2200), 0.12, 0.25, (300, 1800), (0.0, 0.1, 0.0, 0.0), 0.09),
-    "f": _phoneme((400, 1200, 2400), 0.0, 0.45, (1200, 7800), (0.1, -0.2, 1.0, 0.0), 0.10),
-    "s": _phoneme((350, 1700, 2600), 0.0, 0.7, (4300, 7800), (0.16, -0.6, 1.0, 0.0), 0.11),
-    "sh": _phoneme((350, 1800, 2500), 0.0, 0.7, (1900, 4600), (0.25, 0.7, 0.8, 0.0), 0.11),
-    "l": _phoneme((360, 1300, 2700), 0.7, 0.0, _WIDE, (0.42, -0.1, 0.4, 1.0), 0.09),
+    "sil": Phoneme((500, 1500, 2500), 0.0, 0.0, _WIDE, (0.03, 0.0, 0.0, 0.0), 0.16),
+    "aa": Phoneme((750, 1150, 2500), 1.0, 0.0, _WIDE, (1.0, 0.0, 0.3, 0.5), 0.13),
+    "iy": Phoneme((300, 2300, 3000), 1.0, 0.0, _WIDE, (0.28, -1.0, 0.9, 0.2), 0.12),
+    "uw": Phoneme((320, 800, 2300), 1.0, 0.0, _WIDE, (0.28, 1.0, 0.0, 0.0), 0.12),
+    "eh": Phoneme((550, 1850, 2550), 1.0, 0.0, _WIDE, (0.6, -0.6, 0.6, 0.4), 0.12),
+    "ow": Phoneme((500, 900, 2450), 1.0, 0.0, _WIDE, (0.6, 0.8, 0.0, 0.1), 0.13),
+    "m": Phoneme((250, 1050, 2200), 0.45, 0.0, _WIDE, (0.0, 0.0, 0.0, 0.0), 0.10),
+    "b": Phoneme((250, 900, 2200), 0.12, 0.25, (300, 1800), (0.0, 0.1, 0.0, 0.0), 0.09),
+    "f": Phoneme((400, 1200, 2400), 0.0, 0.45, (1200, 7800), (0.1, -0.2, 1.0, 0.0), 0.10),
+    "s": Phoneme((350, 1700, 2600), 0.0, 0.7, (4300, 7800), (0.16, -0.6, 1.0, 0.0), 0.11),
+    "sh": Phoneme((350, 1800, 2500), 0.0, 0.7, (1900, 4600), (0.25, 0.7, 0.8, 0.0), 0.11),
+    "l": Phoneme((360, 1300, 2700), 0.7, 0.0, _WIDE, (0.42, -0.1, 0.4, 1.0), 0.09),
 }
 VOWELS = ("aa", "iy", "uw", "eh", "ow")
 CONSONANTS = ("m", "b", "f", "s", "sh", "l")
@@ -209,8 +184,7 @@ def _articulate(
 
 def _targets(phoneme: Phoneme, voice: Voice) -> np.ndarray:
     formants_hz = np.array(phoneme.formants_hz) * voice.formant_scale
-    mouth = (phoneme.opening, phoneme.rounding, phoneme.teeth, phoneme.tongue)
-    return np.array([*formants_hz, phoneme.voicing, *mouth])
+    return np.array([*formants_hz, phoneme.voicing, *phoneme.mouth])
 
 
 def _voiced(

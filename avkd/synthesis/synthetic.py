@@ -8,13 +8,10 @@ that code learns; they are no evidence about real forgeries.
 from __future__ import annotations
 
 import functools
-import json
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from avkd import durable
@@ -23,6 +20,7 @@ from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.faces import face_tracks
 from avkd.data.media.writing import write_video
 from avkd.synthesis import forgery_methods, speech_synthesis, talking_face
+from avkd.synthesis.forgery import claim, generator_of, write_faces
 from avkd.synthesis.forgery_methods import Clip
 
 WORDS = ("ABOUT", "BEFORE", "CHANGE", "DURING", "EVENING", "FAMILY", "GROUND", "HUNDRED")
@@ -41,7 +39,7 @@ _SECONDS_PER_CLIP_LIMIT = 300.0
 _SETTINGS_FILE = "synth.json"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Take:
     """One person filmed once."""
 
@@ -52,7 +50,7 @@ class _Take:
     word: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Job:
     """One video file to write."""
 
@@ -111,7 +109,7 @@ def synth(
         "seconds": seconds,
         "crf": crf,
     }
-    _claim(out, settings)
+    claim(out / _SETTINGS_FILE, settings)
     num_frames = round(seconds * FRAMES_PER_SECOND)
     jobs = [
         *_lrw_like(num_identities, clips_per_identity, num_words),
@@ -129,13 +127,6 @@ def synth(
     return len(jobs)
 
 
-def _claim(out: Path, settings: dict[str, float]) -> None:
-    path = out / _SETTINGS_FILE
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise ValueError(f"{path}: made with other settings; choose another folder or delete it")
-    durable.write_json(path, settings)
-
-
 def _lrw_like(num_identities: int, clips_per_identity: int, num_words: int) -> Iterator[_Job]:
     sizes = {"train": num_identities, "val": num_identities // 4, "test": num_identities // 4}
     for split, num_people in sizes.items():
@@ -143,17 +134,8 @@ def _lrw_like(num_identities: int, clips_per_identity: int, num_words: int) -> I
             word = WORDS[number % num_words]
             person = f"lrw_{split}_{number // clips_per_identity}"
             name = f"{word}_{number // num_words + 1:05d}.mp4"
-            yield _Job(
-                path=f"lrw_like/lipread_mp4/{word}/{split}/{name}",
-                take=_Take(
-                    person=person,
-                    clip=name,
-                    style="broadcast",
-                    num_frames=LRW_FRAMES,
-                    word=word,
-                ),
-                has_sound=True,
-            )
+            take = _Take(person, name, "broadcast", LRW_FRAMES, word)
+            yield _Job(f"lrw_like/lipread_mp4/{word}/{split}/{name}", take, has_sound=True)
 
 
 def _faceforensics_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]:
@@ -169,24 +151,19 @@ def _faceforensics_like(out: Path, num_people: int, num_frames: int) -> Iterator
         durable.write_json(out / tree / f"{split}.json", listed)
 
     def take(person: str, clip: str) -> _Take:
-        return _Take(person=f"ff_{person}", clip=clip, style="broadcast", num_frames=num_frames)
+        return _Take(f"ff_{person}", clip, "broadcast", num_frames)
 
     for target, source in [order for pair in pairs for order in (pair, pair[::-1])]:
         real = f"{tree}/original_sequences/youtube/c23/videos/{target}.mp4"
-        yield _Job(path=real, take=take(target, "first"), has_sound=False)
+        yield _Job(real, take(target, "first"), has_sound=False)
         for folder, forgery in FACEFORENSICS_METHODS.items():
             donor = {
                 "none": None,
                 "other_person": take(source, "first"),
                 "same_person": take(target, "second"),
             }[forgery_methods.FORGERIES[forgery].donor]
-            yield _Job(
-                path=f"{tree}/manipulated_sequences/{folder}/c23/videos/{target}_{source}.mp4",
-                take=take(target, "first"),
-                has_sound=False,
-                forgery=forgery,
-                donor=donor,
-            )
+            path = f"{tree}/manipulated_sequences/{folder}/c23/videos/{target}_{source}.mp4"
+            yield _Job(path, take(target, "first"), False, forgery, donor)
 
 
 def _celebdf_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]:
@@ -194,7 +171,7 @@ def _celebdf_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]
     test_rows = []
 
     def take(person: str, clip: str) -> _Take:
-        return _Take(person=f"celeb_{person}", clip=clip, style="interview", num_frames=num_frames)
+        return _Take(f"celeb_{person}", clip, "interview", num_frames)
 
     for person in range(num_people):
         # Partners are neighbours, so that no pair stands on two sides of the official list.
@@ -203,16 +180,14 @@ def _celebdf_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]
             filmed = take(f"id{person}", f"{number}")
             real = f"Celeb-real/id{person}_{number:04d}.mp4"
             fake = f"Celeb-synthesis/id{person}_id{partner}_{number:04d}.mp4"
-            yield _Job(path=f"{tree}/{real}", take=filmed, has_sound=True)
+            yield _Job(f"{tree}/{real}", filmed, has_sound=True)
             needs_other = forgery_methods.FORGERIES[forgery].donor == "same_person"
             donor = take(f"id{person}", "other") if needs_other else None
-            yield _Job(
-                path=f"{tree}/{fake}", take=filmed, has_sound=True, forgery=forgery, donor=donor
-            )
+            yield _Job(f"{tree}/{fake}", filmed, True, forgery, donor)
             test_rows += [f"1 {real}", f"0 {fake}"] if tested else []
     for number in range(num_people // 2):
         real = f"YouTube-real/{number:05d}.mp4"
-        yield _Job(path=f"{tree}/{real}", take=take(f"youtube{number}", "0"), has_sound=True)
+        yield _Job(f"{tree}/{real}", take(f"youtube{number}", "0"), has_sound=True)
         test_rows += [f"1 {real}"] if number % 2 else []
     durable.write_text(out / tree / "List_of_testing_videos.txt", "\n".join(test_rows) + "\n")
 
@@ -222,7 +197,7 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
     clip = _film(seed, job.take)
     frames = clip.frames
     if job.forgery is not None:
-        rng = _rng(seed, job.path)
+        rng = generator_of(seed, job.path)
         donor = None if job.donor is None else _film(seed, job.donor)
         strength = rng.uniform(*_STRENGTHS)
         frames = forgery_methods.apply(job.forgery, clip, donor, strength=strength, rng=rng).frames
@@ -236,15 +211,13 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
         )
         lines = [f"Text: {job.take.word}", "", "", "", f"Duration: {duration:.2f} seconds"]
         durable.write_text(path.with_suffix(".txt"), "\n".join(lines) + "\n")
-    size = (talking_face.FRAME_SIZE, talking_face.FRAME_SIZE)
-    boxes = forgery_methods.boxes_around(clip.landmarks)
-    face_tracks.write_face_sidecar(path, boxes, clip.landmarks, size)
+    write_faces(path, clip.landmarks, (talking_face.FRAME_SIZE, talking_face.FRAME_SIZE))
 
 
 @functools.lru_cache(maxsize=8)
 def _film(seed: int, take: _Take) -> Clip:
     """Film a take; a real clip and its forgeries are neighbours in the list and share it."""
-    rng = _rng(seed, take.person, take.clip)
+    rng = generator_of(seed, take.person, take.clip)
     seconds = take.num_frames / FRAMES_PER_SECOND
     voice, start = _voice(seed, take.person), float(rng.uniform(-0.4, 0.0))
     script = speech_synthesis.random_script(rng, 1.4 * seconds + 0.5)
@@ -257,15 +230,11 @@ def _film(seed: int, take: _Take) -> Clip:
     said = speech_synthesis.speak(
         script, voice=voice, num_frames=take.num_frames, rng=rng, start=start
     )
-    identity = talking_face.Identity.draw(_rng(seed, take.person, "face"))
+    identity = talking_face.Identity.draw(generator_of(seed, take.person, "face"))
     style = talking_face.STYLES[take.style]
     frames, landmarks = talking_face.render(identity, said.mouth, style=style, rng=rng)
     return Clip(frames, landmarks, said.waveform)
 
 
 def _voice(seed: int, person: str) -> speech_synthesis.Voice:
-    return speech_synthesis.Voice.draw(_rng(seed, person, "voice"))
-
-
-def _rng(seed: int, *names: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode("utf-8")) for name in names)])
+    return speech_synthesis.Voice.draw(generator_of(seed, person, "voice"))

@@ -9,7 +9,8 @@ Canonical coordinates: pixels from the face's centre, x right, y down, at scale 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
@@ -40,25 +41,18 @@ _IRISES = np.array([(70, 46, 30), (96, 74, 44), (84, 104, 84), (86, 112, 140)])
 class RenderStyle:
     """How a corpus was shot."""
 
-    background_contrast: float
-    ambient_light: float
-    noise_level: float
+    background_contrast: float = 22
+    ambient_light: float = 0.55
+    noise_level: float = 2.0
     """Camera noise, standard deviation in grey levels."""
-    blur_sigma: float
+    blur_sigma: float = 0.0
     """Softness of the lens in pixels; 0 = sharp."""
-    gamma: float
-    colour_gain: tuple[float, float, float]
+    gamma: float = 1.0
+    colour_gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 STYLES: dict[str, RenderStyle] = {
-    "broadcast": RenderStyle(
-        background_contrast=22,
-        ambient_light=0.55,
-        noise_level=2.0,
-        blur_sigma=0.0,
-        gamma=1.0,
-        colour_gain=(1.0, 1.0, 1.0),
-    ),
+    "broadcast": RenderStyle(),
     "interview": RenderStyle(
         background_contrast=40,
         ambient_light=0.42,
@@ -70,22 +64,27 @@ STYLES: dict[str, RenderStyle] = {
 }
 
 
+def _between(low: float, high: float) -> Any:
+    """A field of `Identity` that is drawn evenly."""
+    return field(metadata={"span": (low, high)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What stays the same in every clip of one person."""
+    """What stays the same in every clip of one person; lengths in pixels."""
 
-    half_width: float
-    half_height: float
-    jaw: float
-    eye_spread: float
-    eye_size: float
-    nose_length: float
-    nose_width: float
-    mouth_width: float
-    lip_thickness: float
-    brow_height: float
-    brow_thickness: float
-    hairline: float
+    half_width: float = _between(42, 49)
+    half_height: float = _between(57, 66)
+    jaw: float = _between(0.12, 0.4)
+    eye_spread: float = _between(-2, 2)
+    eye_size: float = _between(0.88, 1.15)
+    nose_length: float = _between(-2, 3)
+    nose_width: float = _between(0.8, 1.25)
+    mouth_width: float = _between(14.5, 18.5)
+    lip_thickness: float = _between(2.6, 4.6)
+    brow_height: float = _between(10.5, 14)
+    brow_thickness: float = _between(1.3, 2.8)
+    hairline: float = _between(-46, -36)
     skin: np.ndarray
     hair: np.ndarray
     iris: np.ndarray
@@ -96,19 +95,9 @@ class Identity:
         """A person at random."""
         tone = rng.uniform(0, len(_SKINS) - 1.01)
         lighter, darker = _SKINS[int(tone)], _SKINS[int(tone) + 1]
+        spans = {f.name: f.metadata["span"] for f in fields(cls) if f.metadata}
         return cls(
-            half_width=float(rng.uniform(42, 49)),
-            half_height=float(rng.uniform(57, 66)),
-            jaw=float(rng.uniform(0.12, 0.4)),
-            eye_spread=float(rng.uniform(-2, 2)),
-            eye_size=float(rng.uniform(0.88, 1.15)),
-            nose_length=float(rng.uniform(-2, 3)),
-            nose_width=float(rng.uniform(0.8, 1.25)),
-            mouth_width=float(rng.uniform(14.5, 18.5)),
-            lip_thickness=float(rng.uniform(2.6, 4.6)),
-            brow_height=float(rng.uniform(10.5, 14)),
-            brow_thickness=float(rng.uniform(1.3, 2.8)),
-            hairline=float(rng.uniform(-46, -36)),
+            **{name: float(rng.uniform(*span)) for name, span in spans.items()},
             skin=lighter + (tone % 1) * (darker - lighter) + rng.normal(0, 5, 3),
             hair=_HAIRS[rng.integers(len(_HAIRS))] * rng.uniform(0.8, 1.15),
             iris=_IRISES[rng.integers(len(_IRISES))] * rng.uniform(0.85, 1.15),

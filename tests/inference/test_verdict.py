@@ -5,6 +5,7 @@ import io
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ from avkd.inference.verdict import (
     printable,
 )
 from avkd.inference.verdict_log import opened
-from avkd.metrics.pooling import RULES, pooled_scores
+from avkd.metrics.pooling import MEAN_LOGIT, RULES, pooled_scores
 
 
 def sigmoid(logit: float) -> float:
@@ -56,16 +57,22 @@ def make_verdict(
     file: str = "clip.mp4",
     **options: object,
 ) -> Verdict:
-    rule = {"probability_of": sigmoid, "answer_of": answer_of}
+    rule = SimpleNamespace(
+        probability=options.pop("probability_of", sigmoid),
+        decide=options.pop("answer_of", answer_of),
+        threshold=0.6,
+        source="balanced accuracy on faceforensics val",
+        pooling=options.pop("pooling", MEAN_LOGIT),
+        sets=None,
+    )
     return judge(
         file,
         windows,
+        rule,
         num_frames=num_frames,
         face_frames=face_frames,
-        threshold=0.6,
-        threshold_origin="balanced accuracy on faceforensics val",
         model_fingerprint="abc",
-        **{**rule, **options},
+        **options,
     )
 
 

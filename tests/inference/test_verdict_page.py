@@ -41,14 +41,9 @@ def _verdict(name: str, scores: list[WindowScore], rule: DecisionRule = RULE) ->
     return judge(
         name,
         scores,
+        rule,
         num_frames=len(scores),
         face_frames=len(scores),
-        probability_of=rule.probability,
-        answer_of=rule.decide,
-        threshold=rule.threshold,
-        pooling=rule.pooling,
-        sets=rule.sets,
-        threshold_origin="a test",
         model_fingerprint="abc",
     )
 
