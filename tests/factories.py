@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from torch import nn
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data.manifest import Manifest, Sample
@@ -398,3 +399,15 @@ def write_grey_corpus(
         workers=1,
     )
     return folder / "prepared"
+
+
+def use_channels_last(module: nn.Module) -> None:
+    """Lay out every convolution's weights channels-last, in place; give it such clips too.
+
+    `module.to(memory_format=...)` cannot do this where 2D and 3D convolutions meet.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv3d):
+            part.to(memory_format=torch.channels_last_3d)
+        elif isinstance(part, nn.Conv2d):
+            part.to(memory_format=torch.channels_last)

@@ -48,11 +48,8 @@ class JudgedFile:
     """How long each step took, see `Stopwatch`."""
 
 
-@dataclass(frozen=True)
-class _Window:
-    score: WindowScore
-    crops: np.ndarray
-    points: np.ndarray
+_Window = tuple[WindowScore, np.ndarray, np.ndarray]
+"""Score, crops and points."""
 
 
 @dataclass
@@ -73,13 +70,13 @@ class Evidence:
             crops: (L, S, S, 3) uint8 RGB.
             points: (L, 5, 2) landmarks in pixels of the crops.
         """
-        window = _Window(score, crops, points)
+        window = (score, crops, points)
         heap = self._highest.setdefault(score.track, [])
         heapq.heappush(heap, (score.logit, -score.start_frame, window))
         if len(heap) > _MOST_SUSPICIOUS:
             heapq.heappop(heap)
         lowest = self._lowest.get(score.track)
-        if lowest is None or score.logit < lowest.score.logit:
+        if lowest is None or score.logit < lowest[0].logit:
             self._lowest[score.track] = window
 
     def moments(self, show: Show) -> dict[int, FaceMoments]:
@@ -87,7 +84,7 @@ class Evidence:
         return {face: self._of_face(face, show) for face in self._highest}
 
     def _of_face(self, face: int, show: Show) -> FaceMoments:
-        highest = sorted((w for *_, w in self._highest[face]), key=lambda w: w.score.start_frame)
+        highest = sorted((w for *_, w in self._highest[face]), key=lambda w: w[0].start_frame)
         lowest = self._lowest[face]
         is_shown = any(window is lowest for window in highest)
         return FaceMoments(
@@ -97,5 +94,5 @@ class Evidence:
 
 
 def _moment(window: _Window, show: Show) -> Moment:
-    picture, heat = show(window.crops, window.points)
-    return Moment(window.score, picture, heat)
+    score, crops, points = window
+    return Moment(score, *show(crops, points))

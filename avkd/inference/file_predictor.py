@@ -293,18 +293,17 @@ class FilePredictor:
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
         windows = [window for batch, *_ in found for window in batch]
-        outputs = [output for *_, output in found]
-        has_importance = outputs[0].importance is not None
+        logits, features, importance = zip(*(output for *_, output in found), strict=True)
+
+        def joined(parts: Sequence[Tensor]) -> Tensor:
+            return torch.cat(list(parts)).float().cpu()
+
         return FileFeatures(
             tracks=torch.tensor([window.track for window in windows]),
             start_frames=torch.tensor([window.start_frame for window in windows]),
-            features=torch.cat([output.features for output in outputs]).float().cpu(),
-            importance=(
-                torch.cat([output.importance for output in outputs]).float().cpu()
-                if has_importance
-                else None
-            ),
-            logits=torch.cat([output.logit for output in outputs]).float().cpu(),
+            features=joined(features),
+            importance=None if importance[0] is None else joined(importance),
+            logits=joined(logits),
         )
 
     @property

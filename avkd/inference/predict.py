@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +72,15 @@ def predict(config: PredictConfig) -> Outcome:
             workers=min(config.workers, max(1, len(todo))),
             some_worked=bool(decisions),
         )
-        for path, file in _with_progress(files, len(todo), len(paths)):
+        progress = tqdm(
+            files,
+            desc="predict",
+            unit="file",
+            disable=len(paths) < 2 or None,  # None: on a terminal only, elsewhere verdicts tell
+            initial=len(paths) - len(todo),
+            total=len(paths),
+        )
+        for path, file in progress:
             if log is not None:
                 log.add(file.verdict)
             decisions[file.verdict.decision] += 1
@@ -120,19 +128,6 @@ def _threads_each(workers: int) -> int | None:
     return None if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
-def _with_progress(
-    files: Iterator[tuple[Path, JudgedFile]], num_todo: int, num_files: int
-) -> Iterator[tuple[Path, JudgedFile]]:
-    yield from tqdm(
-        files,
-        desc="predict",
-        unit="file",
-        disable=num_files < 2 or None,  # None: on a terminal only, elsewhere the verdicts tell
-        initial=num_files - num_todo,
-        total=num_files,
-    )
-
-
 @contextmanager
 def _stopping(out: Path | None, log: VerdictLog | None) -> Iterator[None]:
     """Turn SIGTERM and Ctrl-C into `Stopped`, which says where the verdicts are."""
@@ -140,20 +135,13 @@ def _stopping(out: Path | None, log: VerdictLog | None) -> Iterator[None]:
     def terminate(number: int, frame: object) -> None:
         raise Stopped("terminated" + _kept(out, log), ExitCode.TERMINATED)
 
-    with _handling(signal.SIGTERM, terminate):
-        try:
-            yield
-        except KeyboardInterrupt:
-            raise Stopped("interrupted" + _kept(out, log), ExitCode.INTERRUPTED) from None
-
-
-@contextmanager
-def _handling(number: int, handler: Callable[[int, object], None]) -> Iterator[None]:
-    before = signal.signal(number, handler)
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
+    except KeyboardInterrupt:
+        raise Stopped("interrupted" + _kept(out, log), ExitCode.INTERRUPTED) from None
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _kept(out: Path | None, log: VerdictLog | None) -> str:

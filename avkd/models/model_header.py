@@ -15,6 +15,10 @@ from avkd.models.decision import DecisionRule
 from avkd.models.weights import ModelFileError
 
 FORMAT_VERSION = 2
+_FIELDS: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("kind", "sha256"), (str, "text")),
+    **dict.fromkeys(("arguments", "preprocessing", "provenance"), (dict, "mapping")),
+}
 Input = TypeVar("Input")
 
 
@@ -22,6 +26,8 @@ Input = TypeVar("Input")
 class ModelHeader:
     """Everything a model file says beside its weights."""
 
+    format_version: int = FORMAT_VERSION
+    """Version of this layout."""
     kind: str
     """Which network this is, a key of ``model_file.BUILDERS``."""
     arguments: Mapping[str, Any]
@@ -34,8 +40,6 @@ class ModelHeader:
     """Calibration and threshold; None for networks that do not decide, or not yet."""
     sha256: str = ""
     """Digest of all the above and of every tensor."""
-    format_version: int = FORMAT_VERSION
-    """Version of this layout."""
 
     @property
     def fingerprint(self) -> str:
@@ -56,15 +60,8 @@ class ModelHeader:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as stored."""
-        return {
-            "format_version": self.format_version,
-            "kind": self.kind,
-            "arguments": dict(self.arguments),
-            "preprocessing": dict(self.preprocessing),
-            "provenance": dict(self.provenance),
-            "decision": None if self.decision is None else self.decision.as_json(),
-            "sha256": self.sha256,
-        }
+        decision = None if self.decision is None else self.decision.as_json()
+        return {**vars(self), "decision": decision}
 
 
 def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
@@ -80,22 +77,14 @@ def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
             f"{source}: format version {version!r}, this avkd reads {FORMAT_VERSION}; use the avkd "
             "that wrote it, or train again"
         )
-    for name in ("kind", "sha256"):
-        if not isinstance(values.get(name), str):
-            raise ModelFileError(f"{source}: header field {name!r} is missing or no text")
-    for name in ("arguments", "preprocessing", "provenance"):
-        if not isinstance(values.get(name), dict):
-            raise ModelFileError(f"{source}: header field {name!r} is missing or no mapping")
+    fields = {}
+    for name, (kind, what) in _FIELDS.items():
+        fields[name] = values.get(name)
+        if not isinstance(fields[name], kind):
+            raise ModelFileError(f"{source}: header field {name!r} is missing or no {what}")
     decision = values.get("decision")
     try:
         rule = None if decision is None else DecisionRule.from_json(decision)
     except ValueError as error:
         raise ModelFileError(f"{source}: {error}") from error
-    return ModelHeader(
-        kind=values["kind"],
-        arguments=values["arguments"],
-        preprocessing=values["preprocessing"],
-        provenance=values["provenance"],
-        decision=rule,
-        sha256=values["sha256"],
-    )
+    return ModelHeader(decision=rule, **fields)

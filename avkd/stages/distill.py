@@ -11,7 +11,6 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import nn
 
 from avkd import durable
 from avkd.config.image_config import DistillConfig
@@ -31,13 +30,13 @@ from avkd.teachers.output_cache import OutputCache, TeacherOutputs
 from avkd.teachers.teacher import Teacher, TeacherModel, ask_every_frame, ask_every_view
 from avkd.training import distributed, optim
 from avkd.training.distributed import gathered
-from avkd.training.loop import Plan, StepOutput
+from avkd.training.loop import Plan, StepOutput, TrainingStep
 from avkd.training.optim import PlateauSchedule, WarmupSchedule
 
 _WARMUP_SHARE = 0.05
 
 
-class DistillStep(nn.Module):
+class DistillStep(TrainingStep):
     """Classification, and agreement with a teacher.
 
     Args:
@@ -88,9 +87,6 @@ class DistillStep(nn.Module):
         """Whatever of the student is trained."""
         return optim.groups_of(self.student, "student")
 
-    def after_update(self, progress: float) -> None:
-        """Nothing follows: the teacher is frozen."""
-
 
 def distill(config: DistillConfig) -> Outcome:
     """Run the stage; leaves the run folder with ``model.safetensors`` and validation scores.
@@ -137,6 +133,7 @@ def distill(config: DistillConfig) -> Outcome:
             "temperature": None if teacher_file is None else step.temperature,
             "weights": config.model.weights,
         },
+        fake_fraction=fake_fraction,
         selection=lambda values: -values["cross_entropy"],
         validation_frames=config.validation_frames,
         batch_size=config.loop.batch_size,

@@ -40,7 +40,7 @@ from avkd.stages.runner import start_machine, train_detector
 from avkd.teachers.teacher import SpreadFrames, Teacher, TeacherModel
 from avkd.training import optim
 from avkd.training.distributed import gathered
-from avkd.training.loop import StepOutput
+from avkd.training.loop import StepOutput, TrainingStep
 from avkd.training.run import plan_of
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 _TIE_BREAK = 1e-6
 
 
-class FinetuneStep(nn.Module):
+class FinetuneStep(TrainingStep):
     """Classification of all clips, agreement with the teacher on the real ones.
 
     Args:
@@ -124,9 +124,6 @@ class FinetuneStep(nn.Module):
         """The whole detector; its cosine weight has no length worth decaying."""
         return optim.groups_of(self.detector, "detector", undecayed=("classifier.",))
 
-    def after_update(self, progress: float) -> None:
-        """Nothing follows: the teacher is frozen."""
-
 
 def finetune(config: FinetuneConfig) -> Outcome:
     """Run stage two; leaves the run folder with ``model.safetensors`` and validation scores.
@@ -188,6 +185,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
             "ssl_weight": config.ssl_weight,
             **_taught_by(config, frame_teacher),
         },
+        fake_fraction=batches.fake_fraction,
         selection=_selection,
         importance=lambda seen: step.detector(seen).importance,
     )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from avkd.config.training_config import PretrainConfig
@@ -28,7 +28,7 @@ from avkd.models.model_file import save_model
 from avkd.outcome import ExitCode, Outcome
 from avkd.stages.runner import picture, start_machine, train_stage
 from avkd.training import distributed, optim, run_folder
-from avkd.training.loop import Plan, StepOutput
+from avkd.training.loop import Plan, StepOutput, TrainingStep
 from avkd.training.run import plan_of
 from avkd.training.run_log import RunLog
 
@@ -47,7 +47,7 @@ _CHARTS = {
 """Charts of TensorBoard: which validation values are drawn together."""
 
 
-class PretrainStep(nn.Module):
+class PretrainStep(TrainingStep):
     """Both cross-modal losses on one batch of clips with sound.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -35,13 +35,6 @@ from avkd.training.run import train
 from avkd.training.run_log import RunLog
 
 _CLIPS_IN_PICTURE = 4
-
-
-class DetectorStep(TrainingStep, Protocol):
-    """The step of a stage that trains a detector."""
-
-    fake_fraction: float
-    """Expected share of fakes in a batch."""
 
 
 def start_machine(loop: LoopConfig) -> Runtime:
@@ -96,7 +89,7 @@ def train_stage(
 
 def train_detector(
     config: FinetuneConfig | DistillConfig,
-    step: DetectorStep,
+    step: TrainingStep,
     detector: nn.Module,
     plan: Plan,
     data: StageData,
@@ -106,6 +99,7 @@ def train_detector(
     kind: str,
     arguments: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    fake_fraction: float,
     selection: Callable[[Mapping[str, float]], float],
     importance: Callable[[Tensor], Tensor | None] | None = None,
     validation_frames: int | None = None,
@@ -165,7 +159,7 @@ def train_detector(
             **provenance,
             "fakes": config.fakes,
             "corners_auc": None if audit is None else round(audit.auc, 4),
-            "fake_fraction": step.fake_fraction,
+            "fake_fraction": fake_fraction,
             "seed": config.loop.seed,
             "best_step": progress.best_step,
         },

@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from types import FrameType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,29 +36,15 @@ class StepOutput(NamedTuple):
     """Its named parts and anything else to log, as scalars."""
 
 
-class TrainingStep(Protocol):
-    """A module that turns a batch into a loss."""
-
-    def __call__(self, batch: Any) -> StepOutput:
-        """Forward pass on a batch that is on the device."""
+class TrainingStep(nn.Module):
+    """A module that turns a batch, which is on the device, into a loss (`StepOutput`)."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """What is optimised, and how."""
+        raise NotImplementedError
 
     def after_update(self, progress: float) -> None:
         """Called after each update; ``progress`` runs from 0 to 1 over the run."""
-
-    def train(self, mode: bool = True) -> Any:
-        """As `nn.Module.train`."""
-
-    def eval(self) -> Any:
-        """As `nn.Module.eval`."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """As `nn.Module.state_dict`."""
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """As `nn.Module.load_state_dict`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,17 +124,9 @@ def fit(
         FloatingPointError: loss or gradient norm is not finite; names step and clips.
         Stopped: a signal came; the state is saved.
     """
-    optimizer = optim.make_optimizer(
-        step.parameter_groups(),
-        rate=plan.schedule.base_rate,
-        weight_decay=plan.weight_decay,
-        algorithm=plan.algorithm,
-    )
-    progress, seed = Progress(), torch.initial_seed()
-    if resumed is not None:
-        _restore(resumed, step, optimizer, progress)
-    forward = distributed.parallel(step, some_unused=plan.some_unused)
-    readings = Readings(log, runtime.device)
+    seed = torch.initial_seed()
+    training = _Training(step, plan, runtime, log, checkpoints, resumed)
+    progress, readings = training.progress, training.readings
     with _stop_requests() as stop_signal:
         while not progress.is_over(plan):
             epoch = progress.finished_epochs
@@ -157,18 +135,17 @@ def fit(
             rest = transfers.ahead(batches(epoch, done), runtime.device)
             while parts := list(islice(rest, plan.accumulate)):
                 distributed.seed_step(seed, progress.step)
-                _update(step, forward, plan, optimizer, parts, runtime, readings, progress)
-                progress.step += 1
+                training.update(parts)
                 if stop := distributed.agreed(stop_signal()):
                     readings.read()
-                    _save(checkpoints.save_last, step, optimizer, progress)
+                    training.save(checkpoints.save_last)
                     raise Stopped(
                         f"stopped after step {progress.step}; --resume continues from there",
                         ExitCode(128 + stop),
                     )
             readings.read()
             assert progress.step == (epoch + 1) * plan.steps_per_epoch
-            _finish_epoch(step, plan, optimizer, validate, log, checkpoints, progress)
+            training.finish_epoch(validate)
     if num_replaced := sum(distributed.joined([readings.num_replaced])):
         log.say(
             f"{num_replaced} clips could not be read; the next of their class stood in for them "
@@ -177,96 +154,102 @@ def fit(
     return progress
 
 
-def _update(
-    step: TrainingStep,
-    forward: Callable[[Any], StepOutput],
-    plan: Plan,
-    optimizer: torch.optim.Optimizer,
-    parts: Sequence[Batch],
-    runtime: Runtime,
-    readings: Readings,
-    progress: Progress,
-) -> None:
-    number = progress.step
-    rate = optim.set_rate(optimizer, plan.schedule, number, progress.validations)
-    optimizer.zero_grad(set_to_none=True)
-    terms: list[dict[str, Tensor]] = []
-    for part, batch in enumerate(parts):
-        is_last = part == len(parts) - 1
-        with nullcontext() if is_last else distributed.without_exchange(forward):
-            with runtime.autocast():
-                output = forward(batch)
-            given = {"loss/total": output.loss, **output.terms}
-            terms.append({name: value.detach() for name, value in given.items()})
-            (output.loss / len(parts)).backward()
-    norm = nn.utils.clip_grad_norm_(
-        [p for group in optimizer.param_groups for p in group["params"]], plan.clip_norm
-    )
-    readings.add(number, terms, rate=rate, norm=norm, batches=parts)
-    optimizer.step()
-    step.after_update((number + 1) / plan.total_steps)
+class _Training:
+    """What changes while a step is trained, and what changes it."""
 
-
-def _finish_epoch(
-    step: TrainingStep,
-    plan: Plan,
-    optimizer: torch.optim.Optimizer,
-    validate: Callable[[RunLog, int], Mapping[str, float]],
-    log: RunLog,
-    checkpoints: resume.Checkpoints,
-    progress: Progress,
-) -> None:
-    """Validate where due, then save; best is written before last, so last never points past it."""
-    progress.finished_epochs += 1
-    epoch = progress.finished_epochs
-    if epoch % plan.validate_every_epochs == 0 or epoch == plan.epochs:
-        step.eval()
-        with torch.no_grad():
-            values = validate(log, progress.step)
-        if not math.isfinite(values[plan.select]):
-            raise FloatingPointError(
-                f"validation {plan.select} is {values[plan.select]} after step {progress.step}; "
-                "lower optim.lr or raise optim.warmup_epochs"
-            )
-        log.scalars(progress.step - 1, {f"validation/{name}": v for name, v in values.items()})
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-        log.say(f"epoch {epoch}/{plan.epochs}  {shown}")
-        progress.validations.append(values[plan.select])
-        if values[plan.select] > progress.best_value:
-            progress.best_value, progress.best_step = values[plan.select], progress.step
-            _save(checkpoints.save_best, step, optimizer, progress)
-    _save(checkpoints.save_last, step, optimizer, progress)
-
-
-def _save(
-    keep: Callable[[dict[str, Any]], None],
-    step: TrainingStep,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
-    if distributed.is_first():  # all processes hold the same
-        keep(
-            {
-                "model": step.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "progress": vars(progress),
-                "rng": resume.rng_state(),
-            }
+    def __init__(
+        self,
+        step: TrainingStep,
+        plan: Plan,
+        runtime: Runtime,
+        log: RunLog,
+        checkpoints: resume.Checkpoints,
+        resumed: dict[str, Any] | None,
+    ) -> None:
+        self.step, self.plan, self.runtime = step, plan, runtime
+        self.log, self.checkpoints = log, checkpoints
+        self.progress = Progress()
+        self.readings = Readings(log, runtime.device)
+        self.optimizer = optim.make_optimizer(
+            step.parameter_groups(),
+            rate=plan.schedule.base_rate,
+            weight_decay=plan.weight_decay,
+            algorithm=plan.algorithm,
         )
+        if resumed is not None:
+            self._restore(resumed)
+        self._forward = distributed.parallel(step, some_unused=plan.some_unused)
 
+    def update(self, parts: Sequence[Batch]) -> None:
+        """One step on the parts of a batch."""
+        number, forward, optimizer = self.progress.step, self._forward, self.optimizer
+        schedule, validations = self.plan.schedule, self.progress.validations
+        rate = optim.set_rate(optimizer, schedule, number, validations)
+        optimizer.zero_grad(set_to_none=True)
+        terms: list[dict[str, Tensor]] = []
+        for part, batch in enumerate(parts):
+            is_last = part == len(parts) - 1
+            with nullcontext() if is_last else distributed.without_exchange(forward):
+                with self.runtime.autocast():
+                    output = forward(batch)
+                given = {"loss/total": output.loss, **output.terms}
+                terms.append({name: value.detach() for name, value in given.items()})
+                (output.loss / len(parts)).backward()
+        norm = nn.utils.clip_grad_norm_(
+            [p for group in optimizer.param_groups for p in group["params"]], self.plan.clip_norm
+        )
+        self.readings.add(number, terms, rate=rate, norm=norm, batches=parts)
+        optimizer.step()
+        self.step.after_update((number + 1) / self.plan.total_steps)
+        self.progress.step += 1
 
-def _restore(
-    state: dict[str, Any], step: TrainingStep, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    try:
-        step.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        vars(progress).update(state["progress"])
-        resume.restore_rng(state["rng"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise resume.CheckpointError(
-            f"the checkpoint is of another network or version of avkd ({error}); start a new --run"
-        ) from error
+    def finish_epoch(self, validate: Callable[[RunLog, int], Mapping[str, float]]) -> None:
+        """Validate where due, then save: best before last, so that last never points past it."""
+        plan, progress, log = self.plan, self.progress, self.log
+        progress.finished_epochs += 1
+        epoch = progress.finished_epochs
+        if epoch % plan.validate_every_epochs == 0 or epoch == plan.epochs:
+            self.step.eval()
+            with torch.no_grad():
+                values = validate(log, progress.step)
+            value = values[plan.select]
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"validation {plan.select} is {value} after step {progress.step}; lower "
+                    "optim.lr or raise optim.warmup_epochs"
+                )
+            log.scalars(progress.step - 1, {f"validation/{name}": v for name, v in values.items()})
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+            log.say(f"epoch {epoch}/{plan.epochs}  {shown}")
+            progress.validations.append(value)
+            if value > progress.best_value:
+                progress.best_value, progress.best_step = value, progress.step
+                self.save(self.checkpoints.save_best)
+        self.save(self.checkpoints.save_last)
+
+    def save(self, keep: Callable[[dict[str, Any]], None]) -> None:
+        """Hand the whole state to ``keep``, in the first process: all hold the same."""
+        if distributed.is_first():
+            keep(
+                {
+                    "model": self.step.state_dict(),
+                    "optimizer": self.optimizer.state_dict(),
+                    "progress": vars(self.progress),
+                    "rng": resume.rng_state(),
+                }
+            )
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.step.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            vars(self.progress).update(state["progress"])
+            resume.restore_rng(state["rng"])
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise resume.CheckpointError(
+                f"the checkpoint is of another network or version of avkd ({error}); start a new "
+                "--run"
+            ) from error
 
 
 @contextmanager

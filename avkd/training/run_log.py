@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
@@ -95,20 +96,10 @@ class NoLog(RunLog):
     def __init__(self) -> None:
         pass
 
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def advance(self, loss: float) -> None:
+    def _nothing(self, *_: Any, **__: Any) -> None:
         """Nothing."""
 
-    def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def image(self, step: int, name: str, image: np.ndarray) -> None:
-        """Nothing."""
-
-    def say(self, message: str) -> None:
-        """Nothing."""
+    __exit__ = advance = scalars = image = say = _nothing
 
 
 def _drop_rows_from(path: Path, first_step: int) -> None:

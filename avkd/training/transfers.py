@@ -112,14 +112,16 @@ class Readings:
         """
         waiting, self._waiting = self._waiting, []
         for reading in waiting:
-            parts = [{n: value.item() for n, value in part.items()} for part in reading.terms]
-            named = {name: [part[name] for part in parts if name in part] for name in _names(parts)}
+            named: dict[str, list[float]] = {}
+            for part in reading.terms:
+                for name, value in part.items():
+                    named.setdefault(name, []).append(value.item())
             values = {name: sum(of_parts) / len(of_parts) for name, of_parts in named.items()}
             loss, norm = values["loss/total"], reading.norm.item()
-            for what, value in (("loss", loss), ("gradient norm", norm)):
-                if not math.isfinite(value):
+            for what, number in (("loss", loss), ("gradient norm", norm)):
+                if not math.isfinite(number):
                     raise FloatingPointError(
-                        f"{what} is {value} at step {reading.step}; clips: {reading.clips}. "
+                        f"{what} is {number} at step {reading.step}; clips: {reading.clips}. "
                         "Nothing was saved after the last checkpoint; lower optim.lr or lengthen "
                         "the warm-up"
                     )
@@ -128,7 +130,3 @@ class Readings:
                 more["data/replaced"] = reading.num_replaced
             self._log.scalars(reading.step, {**values, **more})
             self._log.advance(loss)
-
-
-def _names(parts: Sequence[Mapping[str, float]]) -> dict[str, None]:
-    return {name: None for part in parts for name in part}

@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 import torch
+from factories import use_channels_last
 from safetensors.torch import load_file, save_file
 
 from avkd.models import model_file
@@ -18,7 +19,6 @@ from avkd.models.build import (
 )
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
-from avkd.models.encoders import use_channels_last
 from avkd.models.model_file import (
     load_model,
     load_student_encoder,

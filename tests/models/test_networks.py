@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from factories import use_channels_last
 from torch import Tensor, nn
 
 from avkd.models.build import (
@@ -14,7 +15,7 @@ from avkd.models.build import (
     build_detector,
     build_video_encoder,
 )
-from avkd.models.encoders import VideoFeatures, use_channels_last
+from avkd.models.encoders import VideoFeatures
 from avkd.models.projection import Predictor, Projector
 from avkd.models.registry import list_models
 from avkd.models.weights import load_strict
