@@ -220,6 +220,7 @@ class FilePredictor:
         except MediaError as error:
             return self._cannot_tell(path, error)
         scores = [score for score in windows if score is not None]
+        smallest = plan.smallest_face_pixels
         verdict = judge(
             str(file),
             scores,
@@ -238,7 +239,7 @@ class FilePredictor:
                 *([notes.UNCALIBRATED] if self.rule.calibration.kind == "none" else []),
                 *notes.of_file(plan),
             ],
-            smallest_face_pixels=plan.smallest_face_pixels and math.ceil(plan.smallest_face_pixels),
+            smallest_face_pixels=None if smallest is None else math.ceil(smallest),
         )
         if self.stage_one is None:
             return verdict

@@ -233,5 +233,5 @@ def _head(
     return projector, predictor
 
 
-def _in_line(**parts: nn.Module) -> nn.Sequential:
+def _in_line(**parts: Any) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))
