@@ -142,8 +142,7 @@ def create_app(
     app.state.service = Service(jobs, token, hosts, most_bytes)
     app.middleware("http")(_guard)
     for address, (name, media_type) in _PAGES.items():
-        page = partial(FileResponse, WEB / name, media_type=media_type)
-        app.add_route(address, lambda _, page=page: page(), include_in_schema=False)
+        app.add_route(address, partial(_page, WEB / name, media_type), include_in_schema=False)
     app.include_router(_router)
     return app
 
@@ -156,6 +155,10 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _page(path: Path, media_type: str, request: Request) -> Response:
+    return FileResponse(path, media_type=media_type)
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:

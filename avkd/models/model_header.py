@@ -77,7 +77,7 @@ def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
             f"{source}: format version {version!r}, this avkd reads {FORMAT_VERSION}; use the avkd "
             "that wrote it, or train again"
         )
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, (kind, what) in _FIELDS.items():
         fields[name] = values.get(name)
         if not isinstance(fields[name], kind):
