@@ -173,15 +173,10 @@ class WrongRoot(ValueError):
 
 
 def check_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> None:
-    """Refuse a folder that does not look like the dataset.
-
-    Args:
-        root: What the user gave.
-        expected: What should be below it.
-        recognises: Whether a folder looks right; gets folders only.
+    """Refuse a folder that does not look like the dataset, in the words of `wrong_root`.
 
     Raises:
-        WrongRoot: as `wrong_root` words it.
+        WrongRoot: it does not, or is no folder; ``recognises`` is asked about folders only.
     """
     if not root.is_dir() or not recognises(root):
         raise wrong_root(root, expected, recognises)

@@ -136,17 +136,17 @@ def _compare(
     test_rows = Counter(name.partition("/")[0] for name in listed)
     more_than_v1 = found["celeb-synthesis"] > OFFICIAL_VIDEOS["v1"]["celeb-synthesis"]
     version = "v2" if more_than_v1 or test_rows == OFFICIAL_TEST_VIDEOS_V2 else "v1"
-    tests = {f"{folder}, listed for testing": test_rows[folder] for folder in FOLDERS}
-    official = {f"{name}, listed for testing": n for name, n in OFFICIAL_TEST_VIDEOS_V2.items()}
+    tests = [
+        inventory.compare(f"{folder}, listed for testing", test_rows[folder], official)
+        if version == "v2"
+        else f"{folder}, listed for testing: {test_rows[folder]}"
+        for folder, official in OFFICIAL_TEST_VIDEOS_V2.items()
+    ]
     left = builder.count(samples)
     return [
         f"taken for Celeb-DF {version}, by the number of videos and of listed test videos",
         *builder.compare_counts(found, OFFICIAL_VIDEOS[version]),
-        *(
-            builder.compare_counts(tests, official)
-            if version == "v2"
-            else [f"{what}: {number}" for what, number in tests.items()]
-        ),
+        *tests,
         *inventory.note_names("listed but missing", set(listed) - set(names)),
         "kept out of training because someone in them is in the test list, or is not known: "
         f"{left['None real']} real, {left['None fake']} fake; left for training: "

@@ -7,7 +7,6 @@ over, and so is the DeepFakeDetection part, which has no official split.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -179,14 +178,13 @@ def _sample(path: str, what: str, split_of: Mapping[str, Split]) -> Sample:
 def _compare(what: str, found: Sequence[Sample], split_of: Collection[str]) -> list[str]:
     """Counts against the official ones, what is missing, and what is in no pair."""
     counts = builder.count(found)
-    counts = Counter({what: len(found)} | {f"{what}, {s}": counts[s] for s in OFFICIAL_SPLIT})
-    official = {what: OFFICIAL_VIDEOS_PER_CLASS}
-    official |= {f"{what}, {split}": number for split, number in OFFICIAL_SPLIT.items()}
+    in_split = [(f"{what}, {s}", counts[s], official) for s, official in OFFICIAL_SPLIT.items()]
     names = {inventory.stem_of(sample.path) for sample in found}
     listed = {name for name in split_of if ("_" in name) == (what != "original")}
     outside = [sample.path for sample in found if sample.split is None]
     return [
-        *builder.compare_counts(counts, official),
+        inventory.compare(what, len(found), OFFICIAL_VIDEOS_PER_CLASS),
+        *(inventory.compare(*row) for row in in_split),
         *inventory.note_names(f"{what}, missing", listed - names),
         *inventory.note_names(f"{what}, in no official pair, so in no split", outside),
     ]
