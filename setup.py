@@ -14,6 +14,7 @@ EXTRAS = {
     "export": ["onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
     "openvino": ["onnx>=1.17,<2", "openvino>=2024.6"],
     "explain": ["captum>=0.9,<1"],
+    "yunet": ["onnxruntime>=1.20,<2"],  # the network itself is the user's to download
     "dev": [
         "mypy>=1.13",
         "pytest>=8.3",

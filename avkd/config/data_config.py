@@ -13,6 +13,9 @@ Layout = Literal[
     "deepfake_faces", "wilddeepfake", "redface", "real_fake_images",
 ]  # fmt: skip
 
+SEARCHING = ("mtcnn", "yunet")
+"""Detectors that look for faces; of the others, they are known."""
+
 PerturbationName = Literal[
     "saturation", "contrast", "blocks", "noise", "blur", "pixelation", "compression", "jpeg",
     "resize", "bar", "overlay_text", "cropping", "h264", "hevc", "av1", "vp9", "chain",
@@ -116,17 +119,20 @@ class TreeConfig:
 class CropsConfig(WorkersConfig):
     """Faces and crops."""
 
-    detector: Literal["mtcnn", "boxes", "none"] = "mtcnn"
-    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped."""
+    detector: Literal["mtcnn", "yunet", "boxes", "none"] = "mtcnn"
+    """Where faces come from: detected by MTCNN or YuNet, read from a .faces.json sidecar, or
+    already cropped."""
+    detector_file: Path | None = None
+    """yunet: face_detection_yunet_2023mar.onnx of OpenCV Zoo; needs `pip install 'avkd[yunet]'`."""
     detect_every_frames: int | None = None
-    """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
+    """mtcnn, yunet: detect on every n-th frame and follow the face between; unset = 5."""
     crop_pixels: int = 150
     """Side of the stored crops; 150 for the video detector, 256 for pictures."""
     crop_margin: float = 1.0
     """Width of a crop relative to one from forehead to chin, e.g. 1.3 = with the whole outline."""
     faces: Literal["perturbed", "clean"] | None = None
-    """mtcnn with a perturbation: frames on which faces are detected; unset = the perturbed ones, as
-    in the wild. With the clean ones no file is lost to the face detector."""
+    """mtcnn, yunet with a perturbation: frames on which faces are detected; unset = the perturbed
+    ones, as in the wild. With the clean ones no file is lost to the face detector."""
     max_seconds: float | None = None
     """Read only so much of each file; unset = all of it."""
     timeout_seconds: float = 600.0
@@ -135,6 +141,7 @@ class CropsConfig(WorkersConfig):
     def check_crops(self) -> None:
         """Refuse what is out of range or without effect."""
         check_detection(self.detector, self.detect_every_frames, self.max_seconds)
+        check_detector_file(self.detector, self.detector_file)
         require(32 <= self.crop_pixels <= 1024, "crop_pixels must be in 32..1024")
         require(0.5 <= self.crop_margin <= 4.0, "crop_margin must be in 0.5..4")
         require(
@@ -169,8 +176,8 @@ class PrepareConfig(TreeConfig, CropsConfig):
         )
         require(self.severity is None or 1 <= self.severity <= 5, "severity must be in 1..5")
         require(
-            self.faces is None or (self.perturbation is not None and self.detector == "mtcnn"),
-            "faces has no effect without a perturbation and detector mtcnn; remove it",
+            self.faces is None or (self.perturbation is not None and self.detector in SEARCHING),
+            "faces has no effect without a perturbation and a detector that searches; remove it",
         )
         index, count = self.shard_numbers
         require(0 <= index < count, f"shard {self.shard!r}: want i/n with 0 <= i < n")
@@ -276,5 +283,17 @@ def check_detection(
     if detect_every_frames is not None:
         require(detect_every_frames >= 1, "detect_every_frames must be at least 1")
         sentence = f"detect_every_frames has no effect with detector {detector}; remove it"
-        require(detector == "mtcnn", sentence)
+        require(detector in SEARCHING, sentence)
     require(max_seconds is None or max_seconds > 0, "max_seconds must be positive")
+
+
+def check_detector_file(detector: str | None, detector_file: Path | None) -> None:
+    """Refuse YuNet without its file, and the file without YuNet.
+
+    Raises:
+        ValueError: names both.
+    """
+    require(
+        (detector == "yunet") == (detector_file is not None),
+        "detector yunet and detector_file go together: give both or neither",
+    )

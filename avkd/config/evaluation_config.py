@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from avkd.config.data_config import check_detection
+from avkd.config.data_config import check_detection, check_detector_file
 from avkd.config.shared import (
     BootstrapConfig,
     ComputeConfig,
@@ -201,14 +201,16 @@ class PredictConfig(ComputeConfig):
     second, how far picture and sound disagree. It takes no part in the decision."""
     json: bool = False
     """Print JSON lines instead of text."""
-    detector: Literal["mtcnn", "boxes", "none"] | None = None
-    """Where faces come from: detected, read from a .faces.json sidecar, or already cropped; unset =
-    as the model was trained, detected or already cropped."""
+    detector: Literal["mtcnn", "yunet", "boxes", "none"] | None = None
+    """Where faces come from: detected by MTCNN or YuNet, read from a .faces.json sidecar, or
+    already cropped; unset = as the model was trained, mtcnn or none."""
+    detector_file: Path | None = None
+    """yunet: face_detection_yunet_2023mar.onnx of OpenCV Zoo; needs `pip install 'avkd[yunet]'`."""
     detect_every_frames: int | None = None
-    """mtcnn: detect on every n-th frame and follow the face between; unset = 5."""
+    """mtcnn, yunet: detect on every n-th frame and follow the face between; unset = 5."""
     min_face: float | None = None
-    """mtcnn: smallest face searched for, as a share of the picture's shorter side; unset = 0.1, and
-    where that finds none 0.03. Cost grows with its inverse square."""
+    """mtcnn, yunet: smallest face searched for, as a share of the picture's shorter side; unset =
+    0.1, and where that finds none 0.03. MTCNN's cost grows with its inverse square."""
     max_seconds: float = 3600.0
     """Read only so much of each video, and say so."""
     max_minutes: float = 30.0
@@ -225,6 +227,7 @@ class PredictConfig(ComputeConfig):
         if not self.files:
             raise ValueError("no file given: avkd predict FILE...")
         check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
+        check_detector_file(self.detector, self.detector_file)
         at_least(self, 1, "batch_size", "workers")
         require(self.max_minutes > 0, "max_minutes must be above 0")
         require(self.max_gigabytes > 0, "max_gigabytes must be above 0")
@@ -267,7 +270,9 @@ class ServeConfig(ComputeConfig):
     """How long a verdict can be read; the file itself goes when it is judged."""
     explain: Literal["grad_cam", "integrated_gradients"] | None = None
     """Heat maps on the reports, as of avkd predict."""
-    detector: Literal["mtcnn", "none"] | None = None
+    detector: Literal["mtcnn", "yunet", "none"] | None = None
+    """As of avkd predict."""
+    detector_file: Path | None = None
     """As of avkd predict."""
     max_seconds: float = 600.0
     """Read only so much of each video, and say so."""
@@ -283,6 +288,7 @@ class ServeConfig(ComputeConfig):
         for name in ("keep_minutes", "max_seconds", "max_minutes", "max_gigabytes"):
             require(getattr(self, name) > 0, f"{name} must be above 0")
         require(self.port < 65536, "port must be below 65536")
+        check_detector_file(self.detector, self.detector_file)
 
 
 def _require_weights(model: Path) -> None:

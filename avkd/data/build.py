@@ -113,6 +113,7 @@ def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
         manifest,
         config.out,
         settings,
+        detector_file=config.detector_file,
         timeout_seconds=config.timeout_seconds,
         workers=config.workers,
         shard=config.shard_numbers,

@@ -69,6 +69,7 @@ def prepare(
     out: Path,
     settings: PrepareSettings,
     *,
+    detector_file: Path | None = None,
     workers: int = 2,
     timeout_seconds: float = 600.0,
     shard: tuple[int, int] = (0, 1),
@@ -82,13 +83,15 @@ def prepare(
         out: Corpus folder: ``manifest.jsonl`` (one ``crops`` sample per usable file, its primary
             track), ``report.jsonl``, ``prepare.json``, ``index.jsonl``, ``shards/``.
         settings: What the crops look like.
+        detector_file: With the network of the detector, where the user brings it.
         workers: Child processes.
         timeout_seconds: Wall-clock limit for one file.
         shard: (i, n): do the i-th of n parts; parts may run at once, also on several machines, into
             one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
 
     Raises:
-        ValueError: bad arguments; or ``out`` was made with other settings or is in use.
+        ValueError: bad arguments; or ``out`` was made with other settings or is in use;
+            `ModelRefused` where the detector's file is not what it should be.
         ModuleNotFoundError: the detector's weights are not installed, or an encoder is not there.
         OSError: no room on the disk; nothing half-written counts as done.
     """
@@ -99,7 +102,7 @@ def prepare(
     if any(sample.kind == "crops" for sample in manifest.samples):
         raise ValueError(f"{manifest.root}: holds prepared crops already; give the source manifest")
     if settings.detector not in ("none", "boxes"):
-        load_detector(settings.detector)  # fail now, not once per file
+        load_detector(settings.detector, file=detector_file)  # fail now, not once per file
     if settings.perturbation is not None:
         _check_perturbation(settings.perturbation, manifest)
     part = "" if count == 1 else f"part-{index}-of-{count}-"
@@ -121,6 +124,7 @@ def prepare(
                 source=manifest.absolute_path(sample),
                 work=work / f"{number:08d}",
                 settings=settings,
+                detector_file=detector_file,
             )
             for number, sample in enumerate(todo)
         )

@@ -43,7 +43,7 @@ class PrepareSettings:
     """All that decides what the crops look like; two corpora with equal ones may be mixed."""
 
     detector: str = "mtcnn"
-    """``mtcnn``, ``boxes`` (sidecars) or ``none`` (already face crops)."""
+    """``mtcnn``, ``yunet``, ``boxes`` (sidecars) or ``none`` (already face crops)."""
     detect_every_frames: int = DETECT_EVERY_FRAMES
     """Frames from one search for faces to the next."""
     min_frames: int = MIN_FRAMES
@@ -81,6 +81,8 @@ class PrepareJob:
     work: Path
     """Beginning of the names of the files this job writes its tracks to."""
     settings: PrepareSettings
+    detector_file: Path | None = None
+    """With the network of the detector; which one it is, the detector's name says."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class PreparedFile:
 def prepare_file(job: PrepareJob) -> PreparedFile:
     """Prepare one file; one that cannot be used is an answer with a reason, not an exception."""
     started = time.monotonic()
-    if job.settings.detector in face_tracks.DETECTORS:
-        import torch  # late: only the networks need it
+    if job.settings.detector in face_tracks.DETECTORS.keys() - face_tracks.NEED_FILE:
+        import torch  # late: only its networks need it
 
         torch.set_num_threads(1)  # workers share the machine by files, not by threads
     row = report_row(job.sample)
@@ -138,7 +140,7 @@ def _store_tracks(job: PrepareJob) -> tuple[list[PackedTrack], dict[str, Any]]:
                 scratch=job.work.with_name(f"{job.work.name}-encoded.mp4"),
             )
         )
-        plan = _plan_ahead(source, open_frames, settings)
+        plan = _plan_ahead(source, open_frames, job)
         frames = open_frames()
         candidates: Sequence[Candidate]
         if plan is not None:
@@ -192,11 +194,9 @@ def _store_tracks(job: PrepareJob) -> tuple[list[PackedTrack], dict[str, Any]]:
     return packed, facts
 
 
-def _plan_ahead(
-    source: SourceFile, open_frames: OpenFrames, settings: PrepareSettings
-) -> FilePlan | None:
+def _plan_ahead(source: SourceFile, open_frames: OpenFrames, job: PrepareJob) -> FilePlan | None:
     """The tracks that a pass of its own has to find or move; None = they are known."""
-    perturbation = settings.perturbation
+    settings, perturbation = job.settings, job.settings.perturbation
     is_cropped = perturbation is not None and perturbation.name == CROPPING
     is_searched = settings.detector in face_tracks.DETECTORS
     if not is_searched and not (is_cropped and settings.detector == "boxes"):
@@ -205,6 +205,7 @@ def _plan_ahead(
     plan = plan_tracks(
         source,
         detector=settings.detector,
+        detector_file=job.detector_file,
         detect_every_frames=settings.detect_every_frames,
         min_frames=settings.min_frames,
         crop_pixels=settings.crop_size,

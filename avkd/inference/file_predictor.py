@@ -52,13 +52,14 @@ from avkd.models.decision import DecisionRule
 from avkd.models.model_file import ModelFileError, load_detector
 from avkd.models.onnx_file import Engine
 from avkd.models.registry import list_models
+from avkd.outcome import ModelRefused
 from avkd.runtime import Runtime
 
 if TYPE_CHECKING:  # who asks for them brings them; the one loads pandas
     from avkd.inference.agreement import StageOne
     from avkd.inference.overlay import Overlay
 
-FaceDetector = Literal["mtcnn", "boxes", "none"]
+FaceDetector = Literal["mtcnn", "yunet", "boxes", "none"]
 
 
 class FileFeatures(NamedTuple):
@@ -80,6 +81,7 @@ class _FaceSearch(NamedTuple):
     """How faces are found."""
 
     detector: FaceDetector
+    file: Path | None = None
     every_frames: int = DETECT_EVERY_FRAMES
     min_face: float | None = None
 
@@ -180,6 +182,7 @@ class FilePredictor:
         file: str | Path,
         *,
         face_detector: FaceDetector | None = None,
+        detector_file: str | Path | None = None,
         detect_every_frames: int | None = None,
         min_face: float | None = None,
         max_seconds: float | None = None,
@@ -192,24 +195,34 @@ class FilePredictor:
 
         Args:
             file: The file.
-            face_detector: Where faces come from: ``mtcnn`` detects them, ``boxes`` reads a
-                .faces.json sidecar, ``none`` takes the frames for faces already cropped; None =
-                as the model was trained, ``mtcnn`` or ``none``.
-            detect_every_frames: ``mtcnn``: detect on every n-th frame; None = 5.
-            min_face: ``mtcnn``: smallest face searched for, as a share of the picture's shorter
-                side; None = 0.1, and where that finds none 0.03.
+            face_detector: Where faces come from: ``mtcnn`` and ``yunet`` detect them, ``boxes``
+                reads a .faces.json sidecar, ``none`` takes the frames for faces already cropped;
+                None = as the model was trained, ``mtcnn`` or ``none``.
+            detector_file: ``yunet``: face_detection_yunet_2023mar.onnx of OpenCV Zoo.
+            detect_every_frames: Where faces are detected: on every n-th frame; None = 5.
+            min_face: Smallest face that is detected, as a share of the picture's shorter side;
+                None = 0.1, and where that finds none 0.03.
             max_seconds: Judge only so much of it, and say so; None = all.
             max_minutes: Look for faces for half of this time, and judge what was reached by then;
                 None = take all the time it needs.
             batch_size: Windows scored at once.
             evidence: Takes the windows that told most.
             overlay: Takes all, and writes a video of them to this path.
+
+        Raises:
+            ModelRefused: ``detector_file`` is another file, or none.
         """
         path = Path(file)
-        every_frames = detect_every_frames or DETECT_EVERY_FRAMES
-        search = _FaceSearch(face_detector or self.face_detector, every_frames, min_face)
+        search = _FaceSearch(
+            face_detector or self.face_detector,
+            None if detector_file is None else Path(detector_file),
+            detect_every_frames or DETECT_EVERY_FRAMES,
+            min_face,
+        )
         try:
             source, plan = self._plan(path, search, max_seconds, max_minutes)
+        except ModelRefused:  # the detector's file
+            raise
         except ValueError as error:  # also what is wrong with a sidecar
             return self._cannot_tell(path, error)
         faces = JoinedShots([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
@@ -279,6 +292,7 @@ class FilePredictor:
         file: str | Path,
         *,
         face_detector: FaceDetector | None = None,
+        detector_file: str | Path | None = None,
         max_seconds: float | None = None,
         batch_size: int = 8,
     ) -> FileFeatures:
@@ -288,7 +302,8 @@ class FilePredictor:
             ValueError: the file cannot be read, or shows no face; names it.
         """
         path = Path(file)
-        search = _FaceSearch(face_detector or self.face_detector)
+        network = None if detector_file is None else Path(detector_file)
+        search = _FaceSearch(face_detector or self.face_detector, network)
         source, plan = self._plan(path, search, max_seconds, None)
         found = list(self._outputs(source, plan, batch_size))
         if not found:
@@ -345,6 +360,7 @@ class FilePredictor:
         return source, plan_tracks(
             source,
             detector=search.detector,
+            detector_file=search.file,
             detect_every_frames=search.every_frames,
             min_face_fraction=search.min_face,
             # An image detector has no use for a face that stays: every glimpse is judged.

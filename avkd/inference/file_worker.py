@@ -13,6 +13,7 @@ from pathlib import Path
 from avkd import runtime
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data import sandbox
+from avkd.data.faces import face_tracks
 from avkd.data.faces.track_extraction import load_detector as load_face_detector
 from avkd.data.stopwatch import Stopwatch, step
 from avkd.inference.evidence import Evidence, JudgedFile
@@ -30,8 +31,9 @@ def facts(config: PredictConfig, _: None) -> ModelFacts:
             `ResourceError`, `ModuleNotFoundError` likewise.
     """
     predictor = _predictor(config)
-    if (config.detector or predictor.face_detector) == "mtcnn":
-        load_face_detector("mtcnn")
+    detector = config.detector or predictor.face_detector
+    if detector in face_tracks.DETECTORS:
+        load_face_detector(detector, file=config.detector_file)
     return ModelFacts(predictor.fingerprint, predictor.rule)
 
 
@@ -44,6 +46,7 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
         verdict = predictor.predict(
             file,
             face_detector=config.detector,
+            detector_file=config.detector_file,
             detect_every_frames=config.detect_every_frames,
             min_face=config.min_face,
             max_seconds=config.max_seconds,

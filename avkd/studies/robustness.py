@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from avkd import __version__, durable
+from avkd.config.data_config import SEARCHING
 from avkd.config.load import to_yaml
 from avkd.config.study_config import RobustnessConfig
 from avkd.data.build import prepare_files, read_layout
@@ -168,7 +169,7 @@ def _notes(
     if config.files_per_method is not None:
         drawn = f"up to {config.files_per_method} of each, drawn with seed {config.seed}"
     notes = [f"Files of every cell, {config.split} split of {config.layout}: {files} ({drawn})."]
-    if config.detector == "mtcnn":
+    if config.detector in SEARCHING:
         notes.append(f"Faces are searched on the {config.faces or 'perturbed'} frames.")
     notes += [f"{name}: {path}, model file {fingerprints[name]}." for name, path in models.items()]
     made = f"Made by avkd {__version__}: avkd robustness --config {config.out / _COMMAND}"

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from avkd.config.evaluation_config import PredictConfig
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
@@ -23,11 +24,13 @@ from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
+from avkd.inference import file_worker
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.overlay import Overlay
-from avkd.inference.verdict import Verdict
+from avkd.inference.verdict import Verdict, cannot_tell
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
+from avkd.outcome import ModelRefused
 from avkd.runtime import Runtime
 
 RULE = DecisionRule(
@@ -467,3 +470,26 @@ def test_hdr_is_uncertain(judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("avkd.data.media.video._HDR_TRANSFERS", range(20))  # every transfer
     verdict = judge(path)
     assert verdict.decision == "uncertain" and "hdr" in codes(verdict.warnings)
+
+
+def test_a_worker_hands_on_how_faces_are_to_be_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And tries the detector before any file is judged."""
+    given: dict[str, object] = {}
+
+    def judge(file: Path, **settings: object) -> Verdict:
+        given.update(settings)
+        return cannot_tell(str(file), reason="made up", skipped=(), model_fingerprint="m")
+
+    predictor = SimpleNamespace(face_detector="mtcnn", predict=judge, show=judge)
+    monkeypatch.setattr(file_worker, "_predictor", lambda config: predictor)
+    network = tmp_path / "yunet.onnx"
+    config = PredictConfig(
+        files=(tmp_path / "a.mp4",), detector="yunet", detector_file=network, min_face=0.2
+    )
+    file_worker.judged(config, config.files[0])
+    names = ("face_detector", "detector_file", "min_face")
+    assert [given[name] for name in names] == ["yunet", network, 0.2]
+    with pytest.raises(ModelRefused, match=r"yunet\.onnx: cannot be read"):
+        file_worker.facts(config, None)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,8 +29,8 @@ folds that pass its own threshold stay below 0.88."""
 SMALLEST_FACE_PIXELS = 20
 """No smaller face is searched for: there is nothing to be seen in it."""
 SURE_SCORE = 0.98
-"""Least score of a face that only a more patient search finds: sideways, a cup of coffee has 0.92,
-faces 0.997 and more."""
+"""Least score of a face that only a more patient search finds: sideways, MTCNN gives a cup of
+coffee 0.92, faces 0.997 and more."""
 _LINK_OVERLAP = 0.3
 """Least intersection over union of one face's boxes at two detections in a row."""
 _SMOOTH_SHAPE_FRAMES = 6
@@ -67,8 +67,28 @@ def _mtcnn(*, min_face_fraction: float) -> FaceDetector:
     return MtcnnDetector(min_face_fraction=min_face_fraction)
 
 
-DETECTORS = {"mtcnn": _mtcnn}
-"""Detectors by name, made for a smallest face as a share of the picture's shorter side."""
+def _yunet(*, min_face_fraction: float, file: Path) -> FaceDetector:
+    from avkd.data.faces.face_detector_yunet import YunetDetector
+
+    return YunetDetector(file, min_face_fraction=min_face_fraction)
+
+
+DETECTORS: dict[str, Callable[..., FaceDetector]] = {"mtcnn": _mtcnn, "yunet": _yunet}
+"""Detectors by name, made for a smallest face as a share of the picture's shorter side, and from
+the ``file`` of `NEED_FILE`."""
+NEED_FILE = ("yunet",)
+"""Detectors whose network the user brings."""
+
+
+class LeastScores(NamedTuple):
+    """How sure a detector has to be; scores of one are not those of another."""
+
+    track: float = MIN_TRACK_SCORE
+    patient: float = SURE_SCORE
+
+
+LEAST_SCORES = {"yunet": LeastScores(track=0.7, patient=0.8)}
+"""Of detectors other than MTCNN."""
 
 
 def smallest_face_pixels(min_face_fraction: float, shorter_side: int) -> float:
@@ -95,13 +115,13 @@ def turned(detector: FaceDetector, quarters: int) -> FaceDetector:
     return find
 
 
-def first_to_find(*detectors: FaceDetector) -> FaceDetector:
-    """A detector that asks several until one is sure of a face (`SURE_SCORE`)."""
+def first_to_find(*detectors: FaceDetector, least_score: float = SURE_SCORE) -> FaceDetector:
+    """A detector that asks several until one is sure of a face."""
     nothing = Faces(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2)))
 
     def find(image: np.ndarray) -> Faces:
         answers = (detector(image) for detector in detectors)
-        return next((a for a in answers if (a.scores >= SURE_SCORE).any()), nothing)
+        return next((a for a in answers if (a.scores >= least_score).any()), nothing)
 
     return find
 
@@ -148,7 +168,11 @@ class _Sighting:
 
 
 def find_tracks(
-    frames: Iterable[Any], detector: FaceDetector, *, detect_every_frames: int = DETECT_EVERY_FRAMES
+    frames: Iterable[Any],
+    detector: FaceDetector,
+    *,
+    detect_every_frames: int = DETECT_EVERY_FRAMES,
+    least_score: float = MIN_TRACK_SCORE,
 ) -> list[FaceTrack]:
     """Detect and follow every face of a video, holding one frame at a time.
 
@@ -159,6 +183,7 @@ def find_tracks(
             only where faces are searched.
         detector: Finds faces.
         detect_every_frames: Frames from one search to the next.
+        least_score: Tracks whose mean score is lower are left out.
 
     Returns:
         Tracks, the largest times longest first.
@@ -171,7 +196,7 @@ def find_tracks(
             _link(chains, _sightings(_found(detector, frame.image), number), detect_every_frames)
     if last is not None and number % detect_every_frames:
         _link(chains, _sightings(_found(detector, last.image), number), detect_every_frames)
-    return _ranked(chains)
+    return _ranked(chains, least_score)
 
 
 def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
@@ -232,9 +257,11 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     return common / union if union > 0 else 0.0
 
 
-def _ranked(chains: Sequence[list[_Sighting]]) -> list[FaceTrack]:
+def _ranked(
+    chains: Sequence[list[_Sighting]], least_score: float = MIN_TRACK_SCORE
+) -> list[FaceTrack]:
     tracks = (_interpolated(chain) for chain in chains)
-    sure = (track for track in tracks if track.score >= MIN_TRACK_SCORE)
+    sure = (track for track in tracks if track.score >= least_score)
     return sorted(sure, key=lambda track: -track.prominence)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.faces import face_crop, face_tracks
 from avkd.data.faces.face_tracks import (
     DETECT_EVERY_FRAMES,
+    LEAST_SCORES,
     FaceDetector,
+    LeastScores,
     find_tracks,
     first_to_find,
     smallest_face_pixels,
@@ -34,7 +36,7 @@ MIN_FRAMES = 25
 
 USUAL_FACE_FRACTION = 0.1
 """Smallest face searched for, as a share of the picture's shorter side."""
-_SMALL_FACE_FRACTION = 0.03  # searched for where no larger one is, at ten times the cost
+_SMALL_FACE_FRACTION = 0.03  # where no larger one is; costs MTCNN ten times as much
 _PATIENT_EVERY_FRAMES = 25
 
 _DAMAGE = (
@@ -136,28 +138,37 @@ Candidate = TrackPlan | WholePictures
 
 
 @lru_cache(maxsize=4)
-def load_detector(name: str, min_face_fraction: float = USUAL_FACE_FRACTION) -> FaceDetector:
+def load_detector(
+    name: str, min_face_fraction: float = USUAL_FACE_FRACTION, file: Path | None = None
+) -> FaceDetector:
     """The face detector called ``name``; made once per process.
 
     Args:
         name: Of `face_tracks.DETECTORS`.
         min_face_fraction: Smallest face searched for, as a share of the picture's shorter side.
+        file: With its network; for those of `face_tracks.NEED_FILE`.
 
     Raises:
-        ValueError: there is no such detector.
+        ValueError: there is no such detector, it needs a file or none; `ModelRefused` where it is
+            not made from this file.
         ModuleNotFoundError: its weights are not installed; the message says how to get them.
     """
     if name not in face_tracks.DETECTORS:
         known = ", ".join([*face_tracks.DETECTORS, "boxes", "none"])
         raise ValueError(f"unknown face detector {name!r}; known: {known}")
+    if (name in face_tracks.NEED_FILE) != (file is not None):
+        belongs = f"detector_file belongs to detector {' or '.join(face_tracks.NEED_FILE)}"
+        raise ValueError(f"{belongs}, which needs it: give both or neither")
+    given = {} if file is None else {"file": file}
     with step("import"):
-        return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction)
+        return face_tracks.DETECTORS[name](min_face_fraction=min_face_fraction, **given)
 
 
 def plan_tracks(
     source: SourceFile,
     *,
     detector: str = "mtcnn",
+    detector_file: Path | None = None,
     detect_every_frames: int = DETECT_EVERY_FRAMES,
     min_frames: int = MIN_FRAMES,
     crop_pixels: int = face_crop.CROP_PIXELS,
@@ -174,6 +185,7 @@ def plan_tracks(
         source: The file.
         detector: A name of `face_tracks.DETECTORS`; ``boxes`` = the sidecar beside the file;
             ``none`` = the pictures are face crops already.
+        detector_file: As of `load_detector`.
         detect_every_frames: Frames from one search to the next.
         min_frames: Shorter tracks are dropped, unless the file itself is shorter.
         crop_pixels: Side of the crops.
@@ -184,7 +196,7 @@ def plan_tracks(
 
     Raises:
         MediaError: unusable file; or ``no_face``, or ``face_too_brief``.
-        ValueError: unknown detector, or a broken sidecar.
+        ValueError: as `load_detector`; or a broken sidecar.
     """
     open_frames = open_frames or source.frames
     candidates: Sequence[Candidate]
@@ -198,16 +210,20 @@ def plan_tracks(
                 candidate.transform_at(number, frame)
     else:
         fraction = min_face_fraction or USUAL_FACE_FRACTION
-        finder = load_detector(detector, fraction)
-        tracks = find_tracks(open_frames(), finder, detect_every_frames=detect_every_frames)
+        finder = load_detector(detector, fraction, detector_file)
+        scores = LEAST_SCORES.get(detector, LeastScores())
+        search = partial(find_tracks, least_score=scores.track)
+        tracks = search(open_frames(), finder, detect_every_frames=detect_every_frames)
         if not tracks:
             fraction = min(fraction, _SMALL_FACE_FRACTION)
             # For small faces, then for faces turned by a quarter to either side.
             patient = first_to_find(
-                load_detector(detector, fraction), turned(finder, 1), turned(finder, 3)
+                load_detector(detector, fraction, detector_file),
+                *(turned(finder, 1), turned(finder, 3)),
+                least_score=scores.patient,
             )
             every = max(detect_every_frames, _PATIENT_EVERY_FRAMES)
-            tracks = find_tracks(open_frames(), patient, detect_every_frames=every)
+            tracks = search(open_frames(), patient, detect_every_frames=every)
         smallest = smallest_face_pixels(fraction, min(map(min, source.sizes), default=0))
         candidates = [_plan_of(track, crop_pixels, crop_margin) for track in tracks]
     plan = finished_plan(source, candidates, min_frames)
