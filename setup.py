@@ -22,6 +22,7 @@ EXTRAS = {
         "ruff>=0.8",
         # The server's tests: a client, a browser, and calls made up from its description.
         "httpx>=0.27",
+        "schemathesis>=4,<5",
         "selenium>=4.20",
         "setuptools>=70.1",
         "types-PyYAML",

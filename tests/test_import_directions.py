@@ -55,7 +55,7 @@ BUDGET_LINES = {
     "data": 10879,  # drawing; files known by content, animations, small faces, a sandbox
     "doctor": 900,
     "evaluation": 2320,  # export, with what it costs; prediction sets
-    "inference": 2965,  # a server; heat maps, overlays; a second opinion; a process for each file
+    "inference": 2970,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 250,
     "metrics": 1190,  # conformal limits
     "models": 3980,  # ONNX files, read as untrusted; prediction sets; a student of first blocks

@@ -60,7 +60,17 @@ def test_a_plain_installation_has_what_is_imported_and_nothing_else(setup) -> No
 
 def test_the_extras_are_those_the_readme_names(setup) -> None:
     extras, onnx = setup["extras_require"], ("export", "openvino")
-    assert set(extras) == {"face", "teacher", "heic", "explain", "serve", "yunet", *onnx, "dev", "all"}
+    assert set(extras) == {
+        "face",
+        "teacher",
+        "heic",
+        "explain",
+        "serve",
+        "yunet",
+        *onnx,
+        "dev",
+        "all",
+    }
     assert names(extras["all"]) == names([r for part in extras.values() for r in part])
 
 

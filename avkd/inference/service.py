@@ -53,6 +53,11 @@ _SWEEP_SECONDS = 20.0
 _EVENT_SECONDS = 0.5
 _RETRY_SECONDS = 10
 
+_FILE_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
 JobId = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$", description="Id of a job")]
 
 
@@ -170,6 +175,7 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     status_code=202,
     dependencies=[Depends(_allowed)],
     responses=_problems(401, 408, 413, 503),
+    openapi_extra={"requestBody": _FILE_BODY},
 )
 async def put_media(
     request: Request,
@@ -247,11 +253,14 @@ def metrics(service: TheService) -> Response:
 
 def _refusal(request: Request, hosts: tuple[str, ...]) -> str:
     """Why a request is not even looked at; empty = it is."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        origin = urlsplit(request.headers.get("origin", "")).netloc
+    except ValueError:
+        return "Host or Origin is not an address"
     if host not in hosts and "*" not in hosts:
         return "this server is not called so; start it with --hosts if it should be"
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if "origin" in request.headers and origin != request.headers.get("host"):
         return "other sites may not use this server"
     if request.headers.get("sec-fetch-site") == "cross-site" and request.url.path != "/":
         return "other sites may not use this server"

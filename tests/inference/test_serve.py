@@ -205,6 +205,8 @@ def test_whoever_has_no_token_sends_and_deletes_nothing(start: Start) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Host": "[::1"},
+        {"Origin": "http://]"},
     ],
 )
 def test_other_sites_are_refused(start: Start, headers: dict[str, str]) -> None:
@@ -248,6 +250,48 @@ def test_every_answer_has_the_headers_that_keep_it_to_itself(start: Start) -> No
         "/health",
         "/metrics",
     }
+
+
+@pytest.mark.parametrize("token", [None, "a token of some length"])
+def test_calls_made_up_from_its_description_find_no_error_of_ours(
+    start: Start, token: str | None
+) -> None:
+    """Right and wrong ones, seeded; each answer is of a status and shape that it describes."""
+    schemathesis = pytest.importorskip("schemathesis", reason="pip install 'avkd[dev]'")
+    from hypothesis import HealthCheck, given, settings
+    from schemathesis.generation import GenerationMode
+
+    served = start(token=token, most_waiting=1000, keep_seconds=3600.0)
+    job_id = None
+    if token is None:
+        job_id = served.put("1.0").json()["id"]
+        served.done(job_id)
+    schema = schemathesis.openapi.from_dict(served.client.get("/openapi.json").json())
+    schema.config.update(base_url=served.url)
+    statuses = set()
+    for operation in (result.ok() for result in schema.get_all_operations()):
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            if mode is GenerationMode.NEGATIVE and operation.path in ("/health", "/metrics"):
+                continue  # they take nothing that could be wrong
+
+            @settings(
+                max_examples=8,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def call(case) -> None:
+                statuses.add(case.call_and_validate().status_code)
+                if job_id is not None and "job_id" in case.path_parameters:
+                    case.path_parameters["job_id"] = job_id
+                    statuses.add(case.call_and_validate().status_code)
+
+            call()
+    expected = {200, 204, 404, 422} if token is None else {401}
+    assert expected <= statuses, statuses
+    assert served.client.get("/health").status_code == 200
 
 
 def test_a_hundred_uploads_at_once_are_all_judged_or_told_to_come_again(start: Start) -> None:
