@@ -52,7 +52,7 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 950,
     "config": 2210,  # export, engines
-    "data": 10879,  # drawing; files known by content, animations, small faces, a sandbox
+    "data": 10880,  # drawing; files known by content, animations, YuNet, a sandbox
     "doctor": 900,
     "evaluation": 2320,  # export, with what it costs; prediction sets
     "inference": 2970,  # a server; heat maps, overlays; a second opinion; a process for each file
