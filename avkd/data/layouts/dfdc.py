@@ -1,11 +1,10 @@
 """The Deepfake Detection Challenge: its training parts, its public test set, and its preview.
 
-And dagnelies/deepfake-faces on Kaggle: one face picture of each of 95,634 of its videos.
-
-Labels are words, but for the test set: in its tables **1 means fake**, which is our convention by
-chance and is translated like any other. Names of videos are arbitrary, and who is seen is told by
-the preview (DFDCP) alone, a dataset of its own. Some papers test on all of that: its test split is
-what its table means for testing.
+And dagnelies/deepfake-faces on Kaggle: one face picture of each of 95,634 of its videos. Labels are
+words, but for the test set: in its tables **1 means fake**, which is our convention by chance and
+is translated like any other. Names of videos are arbitrary, and who is seen is told by the preview
+(DFDCP) alone, a dataset of its own. Some papers test on all of that: its test split is what its
+table means for testing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from avkd.data import inventory
-from avkd.data.inventory import PICTURE_SUFFIXES
 from avkd.data.layouts import builder
 from avkd.data.layouts.tables import broken, choose_listed, read_csv, read_json_object
 from avkd.data.manifest import FAKE, REAL, Kind, Manifest, Sample, Split, label_or_none
@@ -34,8 +32,7 @@ PREVIEW_TABLE = "dataset.json"
 PREVIEW_REAL_FOLDER = "original_videos"
 OFFICIAL_PREVIEW = {"real": 1_131, "fake": 4_113}  # Li et al., "Celeb-DF", CVPR 2020, table 1
 
-FACES_FOLDER = "faces_224"
-FACES_TABLE = "metadata.csv"
+FACES_FOLDER, FACES_TABLE = "faces_224", "metadata.csv"
 OFFICIAL_FACES = {"real": 16_293, "fake": 79_341}
 
 _LABEL_OF_NUMBER = {"0": REAL, "1": FAKE}  # what the tables of the test set mean by them
@@ -104,7 +101,8 @@ def find_faces(
         f"{FACES_FOLDER}/<video>.jpg and {FACES_TABLE}",
         lambda near: (near / FACES_FOLDER).is_dir() and (near / FACES_TABLE).is_file(),
     )
-    listing = inventory.list_files(root, FACES_FOLDER, suffixes=PICTURE_SUFFIXES, recursive=False)
+    pictures = inventory.PICTURE_SUFFIXES
+    listing = inventory.list_files(root, FACES_FOLDER, suffixes=pictures, recursive=False)
     path_of = builder.by_name(root, listing.files)
     rows = _read_faces_table(table)
     remarks = builder.compare_with_table(table, path_of, rows)
