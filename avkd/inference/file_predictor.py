@@ -1,9 +1,8 @@
 """A trained detector that scores clips and files: what `load_model` gives, `avkd predict` runs.
 
 A video detector sees windows that cover every frame, an image detector single frames spread over
-the file, or a picture. Streams: whatever a file's length, only the last frames of each face and one
-batch of windows are held. A file that cannot be scored is `cannot_tell` with its reason, never
-`real`.
+the file, or a picture. Only one batch of windows is held. A file that cannot be scored is
+`cannot_tell` with its reason, never `real`.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -25,25 +23,17 @@ from torch import Tensor, nn
 from avkd import runtime
 from avkd.data import transforms
 from avkd.data.clock import FRAMES_PER_SECOND
-from avkd.data.crops.crop_store import as_stored
-from avkd.data.faces import face_crop
 from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
-from avkd.data.faces.track_extraction import (
-    MIN_FRAMES,
-    FilePlan,
-    TrackPlan,
-    crop_of,
-    plan_tracks,
-)
+from avkd.data.faces.track_extraction import MIN_FRAMES, FilePlan, plan_tracks
 from avkd.data.inventory import is_picture_name
 from avkd.data.media.image_files import is_animation
 from avkd.data.media.media_file import MediaError, check_regular_file, kind_of
 from avkd.data.media.source_file import FileKind, SourceFile
 from avkd.data.model_input import ModelInput
 from avkd.data.stopwatch import step
-from avkd.data.windows import Window
 from avkd.inference import notes
 from avkd.inference.evidence import Evidence
+from avkd.inference.file_clips import FileClip, clips_of
 from avkd.inference.heat_maps import HeatMethod, heat_maps
 from avkd.inference.shots import JoinedShots
 from avkd.inference.verdict import FaceAgreement, Note, Verdict, WindowScore, cannot_tell, judge
@@ -84,13 +74,6 @@ class _FaceSearch(NamedTuple):
     file: Path | None = None
     every_frames: int = DETECT_EVERY_FRAMES
     min_face: float | None = None
-
-
-class _FileWindow(NamedTuple):
-    track: int
-    start_frame: int
-    """In the file; ``place`` counts from the beginning of its track."""
-    place: Window
 
 
 @dataclass(frozen=True)
@@ -308,15 +291,15 @@ class FilePredictor:
         found = list(self._outputs(source, plan, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
-        windows = [window for batch, *_ in found for window in batch]
-        logits, features, importance = zip(*(output for *_, output in found), strict=True)
+        clips = [clip for batch, _ in found for clip in batch]
+        logits, features, importance = zip(*(output for _, output in found), strict=True)
 
         def joined(parts: Sequence[Tensor]) -> Tensor:
             return torch.cat(list(parts)).float().cpu()
 
         return FileFeatures(
-            tracks=torch.tensor([window.track for window in windows]),
-            start_frames=torch.tensor([window.start_frame for window in windows]),
+            tracks=torch.tensor([clip.track for clip in clips]),
+            start_frames=torch.tensor([clip.start_frame for clip in clips]),
             features=joined(features),
             importance=None if importance[0] is None else joined(importance),
             logits=joined(logits),
@@ -334,11 +317,7 @@ class FilePredictor:
             return self.model(*self.preprocess(crops, landmarks))
 
     def _plan(
-        self,
-        path: Path,
-        search: _FaceSearch,
-        max_seconds: float | None,
-        max_minutes: float | None,
+        self, path: Path, search: _FaceSearch, max_seconds: float | None, max_minutes: float | None
     ) -> tuple[SourceFile, FilePlan]:
         """Where the faces of a file are.
 
@@ -370,16 +349,13 @@ class FilePredictor:
         )
 
     def _outputs(
-        self,
-        source: SourceFile,
-        plan: FilePlan,
-        batch_size: int,
-    ) -> Iterator[tuple[list[_FileWindow], Sequence[np.ndarray], Sequence[np.ndarray], Any]]:
-        """Windows, batch by batch, their crops and points, and what the network makes of them."""
-        clips = _clips(source, plan, self.input)
+        self, source: SourceFile, plan: FilePlan, batch_size: int
+    ) -> Iterator[tuple[list[FileClip], Any]]:
+        """The clips of a file, batch by batch, and what the network makes of them."""
+        clips = clips_of(source, plan, self.input)
         while batch := list(islice(clips, batch_size)):
-            windows, crops, points = zip(*batch, strict=True)
-            yield list(windows), crops, points, self._output(np.stack(crops), np.stack(points))
+            crops = np.stack([clip.crops for clip in batch])
+            yield batch, self._output(crops, np.stack([clip.points for clip in batch]))
 
     def _scores(
         self,
@@ -390,20 +366,17 @@ class FilePredictor:
         takers: Sequence[Evidence | Overlay],
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
-        for windows, crops, points, output in self._outputs(source, plan, batch_size):
-            logits = output.logit.tolist()
-            importance = [None] * len(windows)
+        for batch, output in self._outputs(source, plan, batch_size):
+            importance = [None] * len(batch)
             if output.importance is not None:
                 importance = output.importance.tolist()
-            for window, shown, pointed, logit, weights in zip(
-                windows, crops, points, logits, importance, strict=True
-            ):
-                face = faces.face_of(window.track, shown)
+            for clip, logit, weights in zip(batch, output.logit.tolist(), importance, strict=True):
+                face = faces.face_of(clip.track, clip.crops)
                 score = None
                 if math.isfinite(logit):
-                    score = _scored(face, window, logit, self.rule, weights)
+                    score = _scored(face, clip, logit, self.rule, weights)
                     for taker in takers:
-                        taker.add(score, shown, pointed)
+                        taker.add(score, clip.crops, clip.points)
                 yield score
 
     def _cannot_tell(self, path: Path, error: ValueError) -> Verdict:
@@ -516,57 +489,23 @@ def _kind_of(path: Path) -> FileKind:
 
 
 def _scored(
-    face: int,
-    window: _FileWindow,
-    logit: float,
-    rule: DecisionRule,
-    weights: Sequence[float] | None,
+    face: int, clip: FileClip, logit: float, rule: DecisionRule, weights: Sequence[float] | None
 ) -> WindowScore:
     """A window with its score; the weights of copied frames are their last one's."""
+    num_frames = clip.place.num_frames
     if weights is not None:
-        own = window.place.num_frames
-        weights = (*weights[: own - 1], math.fsum(weights[own - 1 :]))
-    end_frame = window.start_frame + window.place.num_frames
+        weights = (*weights[: num_frames - 1], math.fsum(weights[num_frames - 1 :]))
     return WindowScore(
         track=face,
-        start_frame=window.start_frame,
-        num_frames=window.place.num_frames,
-        start_seconds=window.start_frame / FRAMES_PER_SECOND,
-        end_seconds=end_frame / FRAMES_PER_SECOND,
+        start_frame=clip.start_frame,
+        num_frames=num_frames,
+        start_seconds=clip.start_frame / FRAMES_PER_SECOND,
+        end_seconds=(clip.start_frame + num_frames) / FRAMES_PER_SECOND,
         logit=logit,
         probability=rule.probability(logit),
-        num_repeated=window.place.num_repeated,
+        num_repeated=clip.place.num_repeated,
         importance=None if weights is None else tuple(round(w, 6) for w in weights),
     )
-
-
-def _clips(
-    source: SourceFile, plan: FilePlan, seen: ModelInput
-) -> Iterator[tuple[_FileWindow, np.ndarray, np.ndarray]]:
-    """Window, (L, S, S, 3) crops and (L, 5, 2) points as soon as its last frame has come."""
-    pending = [deque(seen.windows(len(track))) for track in plan.tracks]
-    wanted = [{frame for window in of_track for frame in _frames(window)} for of_track in pending]
-    recent: list[deque[np.ndarray]] = [deque(maxlen=seen.clip_frames) for _ in plan.tracks]
-    for number, frame in enumerate(source.frames()):
-        for track, planned in enumerate(plan.tracks):
-            own = number - planned.start_frame
-            if own in wanted[track] and (crop := crop_of(planned, number, frame)) is not None:
-                # Training and evaluation saw compressed crops; sharper ones move the logits.
-                with step("alignment"):
-                    recent[track].append(as_stored(crop))
-            while pending[track] and _end(pending[track][0]) == own + 1:
-                place = pending[track].popleft()
-                window = _FileWindow(track, planned.start_frame + place.start_frame, place)
-                yield window, _stacked(recent[track], place), _landmarks(planned, place)
-
-
-def _landmarks(track: TrackPlan, window: Window) -> np.ndarray:
-    """(L, 5, 2) float32 in pixels of the crop; NaN where no face was searched."""
-    points = [
-        face_crop.apply_transform(track.transforms[frame], track.landmarks[frame])
-        for frame in window.frame_indices
-    ]
-    return np.stack(points).astype(np.float32)
 
 
 def _face_frames(plan: FilePlan, judged: set[int]) -> int:
@@ -574,17 +513,3 @@ def _face_frames(plan: FilePlan, judged: set[int]) -> int:
     tracks = [plan.tracks[number] for number in judged]
     spans = (range(track.start_frame, track.start_frame + len(track)) for track in tracks)
     return len(set().union(*spans))
-
-
-def _frames(window: Window) -> range:
-    return range(window.start_frame, _end(window))
-
-
-def _end(window: Window) -> int:
-    return window.start_frame + window.num_frames
-
-
-def _stacked(recent: Iterable[np.ndarray], window: Window) -> np.ndarray:
-    """The last frames seen, as the window wants them; a short one repeats its last frame."""
-    last = np.stack(list(recent))[-window.num_frames :]
-    return last[window.frame_indices - window.start_frame]

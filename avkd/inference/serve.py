@@ -38,10 +38,7 @@ def serve(config: ServeConfig) -> Outcome:
     judging = narrowed(config, PredictConfig, files=(Path("sent"),), page=Path("report"))
     facts = model_facts(judging)
     jobs = Jobs(
-        judging,
-        facts,
-        most_waiting=config.most_waiting,
-        keep_seconds=60 * config.keep_minutes,
+        judging, facts, most_waiting=config.most_waiting, keep_seconds=60 * config.keep_minutes
     )
     app = create_app(
         jobs,

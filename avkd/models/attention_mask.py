@@ -56,14 +56,9 @@ def attention_mask(landmarks: Tensor, size: int) -> Tensor:
     x = (offset * _per_pixel(across)).sum(-1, keepdim=True) / _HALF_WIDTH
     y = (offset * _per_pixel(down)).sum(-1, keepdim=True) / _HALF_HEIGHT
     face = _soft(_per_pixel(unit) - torch.hypot(x, y))
-    organs = torch.stack(
-        (
-            disc(left_eye, _EYE_RADIUS),
-            disc(right_eye, _EYE_RADIUS),
-            disc(nose, _NOSE_RADIUS),
-            disc(mouth, _MOUTH_RADIUS),
-        )
-    ).amax(dim=0)
+    eyes_seen = disc(left_eye, _EYE_RADIUS), disc(right_eye, _EYE_RADIUS)
+    others = disc(nose, _NOSE_RADIUS), disc(mouth, _MOUTH_RADIUS)
+    organs = torch.stack((*eyes_seen, *others)).amax(dim=0)
     mask = rearrange((face + organs) / 2, "b l h w 1 -> b l 1 h w")
     usable = points.isfinite().all(dim=-1).all(dim=-1) & (unit[..., 0] > 0)
     return torch.where(rearrange(usable, "b l -> b l 1 1 1"), mask, torch.ones_like(mask))

@@ -17,11 +17,10 @@ from typing import Any, Literal, TypeVar
 from torch import nn
 
 from avkd.models.cross_modal_network import CrossModalNetwork, VideoStudent
-from avkd.models.detector import CosineClassifier, Detector
+from avkd.models.detector import AttentionPooling, CosineClassifier, Detector, MeanPooling
 from avkd.models.encoders import AudioEncoder, VideoEncoder
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_teacher import TimmNetwork, close_names, did_you_mean
-from avkd.models.pooling import AttentionPooling, MeanPooling
 from avkd.models.projection import Predictor, Projector
 from avkd.models.registry import (
     NETWORKS,

@@ -160,10 +160,7 @@ class CrossModalNetwork(nn.Module):
             momentum: in [0, 1]; 0 copies the students.
         """
         assert 0 <= momentum <= 1, f"momentum {momentum} is outside [0, 1]"
-        pairs = (
-            (self.video_teacher, self.video_student),
-            (self.audio_teacher, self.audio_student),
-        )
+        pairs = ((self.video_teacher, self.video_student), (self.audio_teacher, self.audio_student))
         for teacher, student in pairs:
             followed = dict(student.named_parameters())
             followers = dict(teacher.named_parameters())

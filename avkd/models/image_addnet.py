@@ -9,7 +9,7 @@ they are Xception's. Legend: see ``image_network.py``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -46,24 +46,21 @@ _DEEP = _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, (1, 1, 1), (1, 2, 2), (
 
 
 class _Widths(NamedTuple):
-    stem: tuple[int, int]
-    early: tuple[int, int, int]
-    exit: tuple[int, int, int]
+    """Channels of Xception."""
 
+    stem: Sequence[int] = (32, 64)
+    early: Sequence[int] = (128, 256, 728)
+    exit: Sequence[int] = (1024, 1536, 2048)
 
-def _widths(divisor: int) -> _Widths:
-    """Xception's channels, divided.
+    def divided(self, divisor: int) -> _Widths:
+        """All of them smaller.
 
-    Raises:
-        ValueError: nothing would be left of the stem.
-    """
-    if not 1 <= divisor <= 32:
-        raise ValueError(f"addnet: width_divisor {divisor} must be from 1 to 32")
-    return _Widths(
-        (32 // divisor, 64 // divisor),
-        (128 // divisor, 256 // divisor, 728 // divisor),
-        (1024 // divisor, 1536 // divisor, 2048 // divisor),
-    )
+        Raises:
+            ValueError: nothing would be left of the stem.
+        """
+        if not 1 <= divisor <= 32:
+            raise ValueError(f"addnet: width_divisor {divisor} must be from 1 to 32")
+        return _Widths(*([width // divisor for width in part] for part in self))
 
 
 class _AddNet(ImageNetwork):
@@ -81,7 +78,7 @@ class _AddNet(ImageNetwork):
         pools: bool = False,
     ) -> None:
         super().__init__()
-        widths = _widths(width_divisor)
+        widths = _Widths().divided(width_divisor)
         middle = (widths.early[-1],) * (num_convolutions + 1)
         self.gated = GatedStages(widths)
         self.middle = nn.Sequential(

@@ -19,13 +19,7 @@ from torch import Tensor, nn
 from avkd.models import wheel_weights
 from avkd.models.image_network import ImageNetwork, LogitHead
 from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX
-from avkd.models.weights import (
-    load_strict,
-    read_layout,
-    read_tensors,
-    require_finite,
-    specs_of,
-)
+from avkd.models.weights import load_strict, read_layout, read_tensors, require_finite, specs_of
 
 HUB, WHEEL = "hub", "wheel"
 _OWN = "network.trunk."  # what a model file of avkd has before timm's names
@@ -101,10 +95,7 @@ class TimmNetwork(ImageNetwork):
                 f"{self.name}: timm does not tell its blocks apart; train all of it, or the head"
             )
         # What no stage claims (a last norm, VGG's dense layers) belongs to the last one.
-        matcher = {
-            **self.trunk.group_matcher(coarse=True),
-            "rest": [(".*", MATCH_PREV_GROUP)],
-        }
+        matcher = {**self.trunk.group_matcher(coarse=True), "rest": [(".*", MATCH_PREV_GROUP)]}
         names_by_depth = group_parameters(self.trunk, matcher)
         parameters = dict(self.trunk.named_parameters())
         return [
@@ -142,7 +133,10 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     trunk = network.trunk
     expected: dict[str, Tensor] = trunk.state_dict()
     own = {n.removeprefix(_OWN): tensor for n, tensor in found.items() if n.startswith(_OWN)}
-    tensors = _without_classifier(own or found, trunk.pretrained_cfg["classifier"])
+    names = trunk.pretrained_cfg["classifier"]
+    classifier = (names,) if isinstance(names, str) else names
+    left_out = {f"{name}.{part}" for name in classifier for part in ("weight", "bias")}
+    tensors = {n: tensor for n, tensor in (own or found).items() if n not in left_out}
     if not network.is_whole:
         tensors = {name: tensor for name, tensor in tensors.items() if name in expected}
     for name, tensor in expected.items():
@@ -269,14 +263,6 @@ def _fetch(network: TimmNetwork) -> Path:
             f"{_HUB_FILE} of huggingface.co/{repository} cannot be fetched "
             f"({type(error).__name__}); download it where there is a net and give its path"
         ) from error
-
-
-def _without_classifier(
-    tensors: Mapping[str, Tensor], classifier: str | tuple[str, ...]
-) -> dict[str, Tensor]:
-    names = (classifier,) if isinstance(classifier, str) else classifier
-    left_out = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
-    return {name: tensor for name, tensor in tensors.items() if name not in left_out}
 
 
 def _fit_positions(trunk: Any, tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> None:

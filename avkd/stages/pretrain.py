@@ -223,10 +223,7 @@ def _export(
         step.network,
         kind="cross_modal",
         arguments=arguments,
-        preprocessing={
-            **data.training.model_input.describe(),
-            **audio_features.preprocessing(),
-        },
+        preprocessing={**data.training.model_input.describe(), **audio_features.preprocessing()},
         provenance={**data.provenance, "seed": config.loop.seed, "validation": values},
     )
     return Outcome(f"{found}\nwrote {path}")

@@ -32,11 +32,7 @@ def cut_patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def change_patches(
-    frames: np.ndarray,
-    landmarks: np.ndarray,
-    change: Change,
-    blend: Blend,
-    share: float = 1.0,
+    frames: np.ndarray, landmarks: np.ndarray, change: Change, blend: Blend, share: float = 1.0
 ) -> np.ndarray:
     """A copy of ``frames`` whose patches are replaced by ``change(patch, index)``.
 

@@ -136,11 +136,7 @@ def forge(
     waiting = [job for job in jobs if job.made.sample_id not in finished]
     work = functools.partial(_make, prepared, sources, out, seed, crf, max_seconds)
     outcomes = worker_pool.run_isolated(
-        work,
-        waiting,
-        workers=workers,
-        timeout_seconds=_TIMEOUT_SECONDS,
-        some_worked=bool(finished),
+        work, waiting, workers=workers, timeout_seconds=_TIMEOUT_SECONDS, some_worked=bool(finished)
     )
     for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip"):
         row = _row(outcome.item, outcome.status, outcome.message)

@@ -348,11 +348,7 @@ class _PaintedHead:
 
 
 def _place(
-    head: np.ndarray,
-    painted: _PaintedHead,
-    mouth: np.ndarray,
-    pose: _Pose,
-    background: np.ndarray,
+    head: np.ndarray, painted: _PaintedHead, mouth: np.ndarray, pose: _Pose, background: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn the head, lay it over the background; the picture and the five landmarks in it."""
     centre = FRAME_SIZE / 2 - 0.5

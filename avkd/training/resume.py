@@ -118,11 +118,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_encode(state, tensors))
-    metadata = {
-        "format": _FORMAT,
-        "state": structure,
-        "sha256": _digest(structure, tensors),
-    }
+    metadata = {"format": _FORMAT, "state": structure, "sha256": _digest(structure, tensors)}
     with durable.replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 

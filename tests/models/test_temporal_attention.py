@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from avkd.models.pooling import AttentionPooling, MeanPooling
+from avkd.models.detector import AttentionPooling, MeanPooling
 from avkd.models.temporal_attention import TemporalAttention
 
 
