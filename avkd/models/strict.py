@@ -134,8 +134,9 @@ def _short(value: object) -> str:
 
 
 def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # Comparisons, for a whole number of a thousand digits does not become a float.
-    return type(value) in (int, float) and -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER
+    return is_number and -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER
 
 
 def _is_size(value: Any) -> bool:

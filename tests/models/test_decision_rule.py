@@ -131,6 +131,12 @@ def test_a_rule_that_cannot_decide_is_refused(changes, message):
         rule(**changes)
 
 
+def test_a_number_of_numpy_is_one():
+    """What is fitted comes from arrays; a threshold of `float64` is as good as any."""
+    assert rule(threshold_logit=np.float64(2.0)) == rule()
+    assert dataclasses.replace(SETS, coverage=np.float64(0.95)) == SETS
+
+
 def test_what_is_not_a_number_gets_no_verdict():
     with pytest.raises(ValueError, match="NaN"):
         rule().probability(math.nan)
