@@ -7,7 +7,6 @@ generator: seed it first.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import typing
 from collections import OrderedDict
@@ -20,7 +19,7 @@ from avkd.models.cross_modal_network import CrossModalNetwork, VideoStudent
 from avkd.models.detector import AttentionPooling, CosineClassifier, Detector, MeanPooling
 from avkd.models.encoders import AudioEncoder, VideoEncoder
 from avkd.models.image_detector import ImageDetector
-from avkd.models.image_teacher import TimmNetwork, close_names, did_you_mean
+from avkd.models.image_teacher import TimmNetwork
 from avkd.models.projection import Predictor, Projector
 from avkd.models.registry import (
     NETWORKS,
@@ -28,6 +27,7 @@ from avkd.models.registry import (
     TIMM_PREFIX,
     Kind,
     canonical_name,
+    did_you_mean,
     list_models,
 )
 from avkd.models.starter import STARTERS
@@ -78,7 +78,7 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
         network: nn.Module = _build(kind, name, arguments)
         return network
     if name not in list_models("image") and not name.startswith(TIMM_PREFIX):
-        close = did_you_mean(difflib.get_close_matches(name, list_models(), n=3))
+        close = did_you_mean(name, list_models())
         raise ValueError(f"there is no network {name!r}{close}; see avkd.list_models()")
     return build_image_detector(name=name, **arguments)
 
@@ -206,10 +206,9 @@ def build_image_detector(*, name: str, image_size: int = 224, **options: Any) ->
         return ImageDetector(network=_build("image", name, options), image_size=image_size)
     if not (name in TIMM_NAMES or name.startswith(TIMM_PREFIX)):
         names = list_models("image")
-        close = difflib.get_close_matches(name, names, n=3) + close_names(name)
         raise ValueError(
-            f"there is no image network {name!r}{did_you_mean(list(dict.fromkeys(close)))}; choose "
-            f"one of {', '.join(names)} or {TIMM_PREFIX}NAME"
+            f"there is no image network {name!r}{did_you_mean(name, names)}; choose one of "
+            f"{', '.join(names)} or {TIMM_PREFIX}NAME"
         )
     given: dict[str, Any] = {"name": name, "image_size": image_size}
     check_arguments(TimmNetwork, options, f"image network {name!r}", given=given)

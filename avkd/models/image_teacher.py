@@ -7,7 +7,6 @@ Legend: see ``image_network.py``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from avkd.models import wheel_weights
 from avkd.models.image_network import ImageNetwork, LogitHead
-from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX
+from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX, did_you_mean
 from avkd.models.weights import load_strict, read_layout, read_tensors, require_finite, specs_of
 
 HUB, WHEEL = "hub", "wheel"
@@ -149,17 +148,6 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
     load_strict(trunk, tensors, source=str(path))
 
 
-def close_names(name: str) -> list[str]:
-    """Names of networks here that ``name`` may be meant for; timm's own after ``timm/``."""
-    if not name.startswith(TIMM_PREFIX):
-        return difflib.get_close_matches(name, TIMM_NAMES, n=3)
-    import timm
-
-    wanted = name.removeprefix(TIMM_PREFIX)
-    close = difflib.get_close_matches(wanted, timm.list_models(), n=3)
-    return [TIMM_PREFIX + other for other in close]
-
-
 def _architecture(name: str) -> str:
     return TIMM_NAMES.get(name) or name.removeprefix(TIMM_PREFIX)
 
@@ -170,7 +158,8 @@ def _create_trunk(name: str, image_size: int) -> Any:
     architecture = _architecture(name)
     is_plain = name in TIMM_NAMES or name.startswith(TIMM_PREFIX)
     if not (is_plain and _PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
-        raise ValueError(f"timm has no network {name!r}{did_you_mean(close_names(name))}")
+        known = [TIMM_PREFIX + other for other in timm.list_models()]
+        raise ValueError(f"timm has no network {name!r}{did_you_mean(name, known)}")
     try:
         published = timm.get_pretrained_cfg(architecture)
         is_fixed = published is not None and published.fixed_input_size
@@ -224,11 +213,6 @@ def _load_wheel(network: TimmNetwork) -> None:
         )
     trunk = network.trunk
     trunk.load_state_dict(wheel_weights.read_weights(specs_of(trunk.state_dict())))
-
-
-def did_you_mean(names: list[str]) -> str:
-    """The tail of a message about an unknown name."""
-    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def _compute_unsaved_buffers(network: TimmNetwork, _: Any) -> None:

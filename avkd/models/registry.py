@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -98,6 +98,12 @@ def list_models(kind: Literal["weights", "video", "audio", "image"] | None = Non
     names = [*STARTERS] if kind in (None, "weights") else []
     names += [name for name, network in NETWORKS.items() if kind in (None, network.kind)]
     return names + ([*TIMM_NAMES] if kind in (None, "image") else [])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of a message about an unknown ``name``."""
+    close = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def canonical_name(name: str, kind: Kind) -> str:
