@@ -55,17 +55,17 @@ BUDGET_LINES = {
     "data": 10880,  # drawing; files known by content, animations, YuNet, a sandbox
     "doctor": 900,
     "evaluation": 2320,  # export, with what it costs; prediction sets
-    "inference": 2970,  # a server; heat maps, overlays; a second opinion; a process for each file
+    "inference": 2965,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 250,
     "metrics": 1190,  # conformal limits
-    "models": 3980,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
+    "models": 3930,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
     "reporting": 5570,  # prediction sets
-    "stages": 970,  # a frame teacher for stage two
+    "stages": 965,  # a frame teacher for stage two
     "studies": 1230,
-    "synthesis": 1790,
+    "synthesis": 1780,
     "teachers": 365,  # a frame teacher for stage two
     "top": 620,
-    "training": 1525,  # several processes, AdamP over all weights at once, exact resume
+    "training": 1520,  # several processes, AdamP over all weights at once, exact resume
 }
 OPEN_TO_ALL = {"durable", "outcome", "__version__"}
 # Files of these rooms do not import each other, but what all of them share.
