@@ -26,6 +26,11 @@ _USER_PATH_ERRORS = (
 )
 
 
+# How threads wait for each other. By default they spin for milliseconds: where another process has
+# a core, that takes from a training step most of its time (configs/RESULTS.md).
+_THREAD_WAITS = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+
+
 @dataclass(frozen=True)
 class Verb:
     """One command: where its knobs and its function live, as ``module:name``."""
@@ -159,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         able = ", ".join(name for name, verb in VERBS.items() if verb.in_many_processes)
         return _fail(f"avkd {arguments[0]}: works in one process; torchrun is for {able}", 2)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    if not _THREAD_WAITS & os.environ.keys():  # read when torch is imported
+        os.environ["GOMP_SPINCOUNT"] = "1000"
     try:
         return _run(arguments[0], verb, arguments[1:])
     except KeyboardInterrupt:  # also in the seconds that importing torch takes

@@ -217,6 +217,16 @@ def test_a_wrong_setting_is_a_user_mistake(capsys):
     assert capsys.readouterr().err == "avkd synth: workers must be at least 1\n"
 
 
+@pytest.mark.parametrize("given", [None, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
+def test_threads_wait_briefly_unless_it_was_said_how(verb_that, monkeypatch, given):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    monkeypatch.setattr(os, "environ", environment | ({given: "7"} if given else {}))
+    assert verb_that(lambda config: Outcome("")) == 0
+    expected = {None: "1000", "OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "7"}[given]
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+
+
 def test_a_verb_for_one_process_is_no_process_of_torchrun(monkeypatch, capsys):
     """Eight processes would write the same table eight times."""
     monkeypatch.setenv("WORLD_SIZE", "8")

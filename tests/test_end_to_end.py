@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -171,7 +172,8 @@ def names(folder: Path) -> set[str]:
 
 def log_rows(run: Path) -> list[dict[str, float]]:
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    machine = ("seconds", "stall")
+    return [{name: value for name, value in row.items() if name not in machine} for row in rows]
 
 
 def assert_equal_tensors(first: Path, second: Path) -> None:
@@ -702,6 +704,10 @@ def test_each_region_is_what_stage_one_sees(
     drawn = torch.cat([one.student.zoom, one.teacher.zoom])
     assert drawn.min() >= zoom[0] and drawn.max() <= zoom[1]
     assert (drawn.std() > 0) == (region == "mixed")
+    few = parse("pretrain", PretrainConfig, [*arguments, "--training_clips", "9"])
+    assert len(build.pretrain_data(few).training.items) == 9
+    with pytest.raises(ValueError, match="training_clips 999"):
+        build.pretrain_data(replace(few, training_clips=999))
 
 
 def test_whole_pictures_have_no_mouth_to_look_at(

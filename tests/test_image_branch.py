@@ -301,7 +301,7 @@ def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end
         assert again.returncode == 0, told
         assert_equal_models(tmp_path / "straight", run)
         ours, theirs = (
-            [{**row, "seconds": 0} for row in log_rows(folder)]
+            [{**row, "seconds": 0, "stall": 0} for row in log_rows(folder)]
             for folder in (run, tmp_path / "straight")
         )
         assert ours == theirs

@@ -1,7 +1,8 @@
 """Settings of the verbs that run many models: robustness, compare, matrix, bench."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from avkd.config.shared import (
     narrowed,
     require,
 )
-from avkd.config.training_config import LoopConfig
+from avkd.config.training_config import LoopConfig, VideoModelConfig
 
 AS_IS = "as_is"
 ALL_METHODS = "all"
@@ -236,6 +237,19 @@ class MatrixTraining:
     """Name in the tables and folders."""
     finetune: Path | None = None
     """YAML of `avkd finetune` to train by; its run, seed and resume are set by the matrix."""
+    pretrain: Path | None = None
+    """YAML of `avkd pretrain`: stage one that `finetune` starts from and agrees with, trained first
+    at every seed, once for all trainings that name this file; unset = what the recipe says."""
+    backbones: tuple[VideoModelConfig, ...] = ()
+    """A row for each backbone of both stages, stage one's at its own image_size; unset = the
+    recipes'."""
+    clips: tuple[int, ...] = ()
+    """A row for each number of clips that stage one is trained on; unset = as `pretrain` says."""
+    ssl_weights: tuple[float, ...] = ()
+    """A row for each weight of the agreement, 0 = no teacher; unset = the recipe's."""
+    teachers: tuple[Literal["stage_one", "random"], ...] = ("stage_one",)
+    """A row for each teacher at each weight above 0; random = stage one with the weights it was
+    drawn with, the control."""
     distill: Path | None = None
     """YAML of `avkd distill` to train by; its run, seed and resume are set by the matrix."""
     model: Path | None = None
@@ -255,6 +269,7 @@ class MatrixTraining:
         both = f", not {' and '.join(given)}" if given else ""
         require(len(given) == 1, f"{where} give one of finetune, distill and model{both}")
         require(self.data is None or bool(self.data), f"{where} data is empty; leave it out")
+        self._check_axes(where)
         for setting in ("exclude_methods", "leave_out"):
             names = getattr(self, setting)
             require(
@@ -270,6 +285,48 @@ class MatrixTraining:
                 f"{where} {method} is in exclude_methods and never trained on; take it out of "
                 "leave_out"
             )
+
+    def _check_axes(self, where: str) -> None:
+        names = [one.name for one in self.backbones]
+        for values in (names, self.clips, self.ssl_weights, self.teachers):
+            is_set = len(set(values)) == len(values)
+            require(is_set, f"{where} backbones, clips, ssl_weights, teachers: each value once")
+        require(bool(self.teachers), f"{where} teachers is empty; leave it out")
+        require(
+            self.finetune is not None or not (self.pretrain or self.ssl_weights),
+            f"{where} pretrain and ssl_weights have no effect without finetune",
+        )
+        require(
+            self.pretrain is not None
+            or (not self.backbones and not self.clips and self.teachers == ("stage_one",)),
+            f"{where} backbones, clips and teachers have no effect without pretrain",
+        )
+        require(
+            min(self.ssl_weights, default=0) >= 0 and min(self.clips, default=1) >= 1,
+            f"{where} want ssl_weights from 0 and clips from 1",
+        )
+
+    def rows(self) -> tuple["MatrixTraining", ...]:
+        """A training for each point of its axes; at weight 0 one for all teachers."""
+        found = {}
+        for point in product(
+            *(self.backbones or (None,), self.clips or (None,), self.ssl_weights or (None,)),
+            self.teachers,
+        ):
+            backbone, clips, weight, teacher = point
+            named = [self.name] if backbone is None else [self.name, backbone.name]
+            named += [] if clips is None else [f"{clips} clips"]
+            named += [] if weight is None else [f"ssl_weight {weight:g}"]
+            named += ["random teacher"] if teacher == "random" and weight != 0 else []
+            found[", ".join(named)] = replace(
+                self,
+                name=", ".join(named),
+                backbones=() if backbone is None else (backbone,),
+                clips=() if clips is None else (clips,),
+                ssl_weights=() if weight is None else (weight,),
+                teachers=("stage_one",) if weight == 0 else (teacher,),
+            )
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -226,6 +226,8 @@ class PretrainConfig:
     """Optimiser and schedule."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, batch, device, seed."""
+    training_clips: int | None = None
+    """Train on so many clips, evenly over the list; unset = all."""
     validation_clips: int = 256
     """At most so many held-out clips are measured."""
     validation_starts: int = 8
@@ -247,7 +249,7 @@ class PretrainConfig:
             raise ValueError("loop.batch_size: batch normalisation of the targets needs 2 or more")
         if self.validation_clips < 8:
             raise ValueError("validation_clips: retrieval over fewer than 8 clips says nothing")
-        at_least(self, 1, "validation_starts")
+        at_least(self, 1, "training_clips", "validation_starts")
 
     @property
     def is_open_ended(self) -> bool:

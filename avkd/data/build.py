@@ -151,6 +151,12 @@ def pretrain_data(config: PretrainConfig) -> StageData:
             "whole pictures, in which nobody knows where the mouth is: use --region face"
         )
     training, validation = talking_clips(corpora, "val", most=config.validation_clips)
+    wanted = config.training_clips or len(training)
+    if wanted > len(training):
+        raise ValueError(
+            f"training_clips {wanted}: {_names(config.data)} have {len(training)} for training"
+        )
+    training = evenly_spread(training, wanted)
     logger.info("stage one: %d training clips, %d held out", len(training), len(validation))
     seen = ModelInput(
         image_size=config.video.image_size,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -30,7 +30,7 @@ NOT_RUN = "-"
 _OVERLAP_MARKS = {"same": " (same corpus)", "shared": " (shared corpus)", "none": ""}
 _SELECTION = (
     "Every model was selected, and its threshold chosen, on the validation splits of its own "
-    "training corpora; nothing was chosen on a test."
+    "training corpora; nothing was chosen on a test. To choose a row, compare its validation files."
 )
 
 
@@ -52,6 +52,8 @@ class Result:
     """Digest of its file."""
     training_methods: frozenset[str] | None
     """Forgery methods it was trained on; None = its file does not say."""
+    validation_auc: float | None = None
+    """On the validation files it was selected on, by its file; None = that does not say."""
     test: str
     """Column of the matrix."""
     overlap: Overlap
@@ -110,6 +112,7 @@ _CSV: dict[str, Callable[[Result], Cell]] = {
     "training": lambda r: r.training,
     "left_out": lambda r: r.left_out,
     "seed": lambda r: r.seed,
+    "validation_auc": lambda r: r.validation_auc,
     "test": lambda r: r.test,
     "corpora_shared_with_training": lambda r: r.overlap,
     "method": lambda r: r.row.method,
@@ -199,7 +202,8 @@ def section(
     """
     whole = [result for result in results if not result.left_out]
     caption = "AUC % over files, all forgeries of the test against its real files [95 % interval]."
-    tables = [_matrix(whole).table(caption, _overlap_mark), _tests_table(whole)]
+    matrix = _matrix(whole)
+    tables = [_with_validation(matrix, matrix.table(caption, _overlap_mark)), _tests_table(whole)]
     for test in names(result.test for result in whole):
         grid = _Grid([r for r in whole if r.test == test], lambda r: r.training, _method)
         caption = f"Tested on {test}: AUC % of each method against the same real files."
@@ -243,6 +247,18 @@ def auc_of(cell: Sequence[Result]) -> SeedSpread | None:
 def _matrix(whole: Sequence[Result]) -> _Grid:
     pooled = [result for result in whole if result.row.is_pooled]
     return _Grid(pooled, lambda r: r.training, lambda r: r.test)
+
+
+def _with_validation(matrix: _Grid, table: Table) -> Table:
+    """The table with what each row was selected by, where the model files say it."""
+    runs = [[r for cell in line for r in cell] for line in matrix.cells]
+    found = [{r.seed: r.validation_auc for r in line} for line in runs]
+    if not any(value is not None for line in found for value in line.values()):
+        return table
+    spreads = [SeedSpread.of([(Metric(v), None) for v in line.values()]) for line in found]
+    cells = [s.text + f"; seeds {s.range_text}" * bool(s.range_text) for s in spreads]
+    rows = tuple((*row, cell) for row, cell in zip(table.rows, cells, strict=True))
+    return replace(table, columns=(*table.columns, "its validation files"), rows=rows)
 
 
 def _method(result: Result) -> str:

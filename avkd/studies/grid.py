@@ -18,17 +18,19 @@ from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import settings_of, stored_settings
 from avkd.config.study_config import MatrixTest
-from avkd.config.training_config import FinetuneConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD, Manifest
 from avkd.evaluation.evaluate import evaluate
 from avkd.evaluation.protocol import fingerprint_of, protocol_of
 from avkd.models.model_file import ModelHeader, read_header
+from avkd.outcome import ExitCode
 from avkd.reporting.matrix_table import Overlap, Result
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.summary import SummaryRow, summarise
 from avkd.stages.distill import distill
 from avkd.stages.finetune import finetune
+from avkd.stages.pretrain import pretrain
 from avkd.training.resume import Checkpoints
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class GridRun:
     """Row of the tables."""
     recipe: Recipe | None
     """The command that trains it; None = the model is given."""
+    before: tuple[PretrainConfig, ...] = ()
+    """Stage one, where it comes of the grid: what it starts from, and its random control."""
     model: Path
     """Its file."""
     scores: Path
@@ -84,8 +88,9 @@ def run_grid(
     """
     for number, run in enumerate(runs, 1):
         logger.info("model %d of %d: %s", number, len(runs), run.model)
-        if run.recipe is not None:
-            _train_once(run.recipe)
+        for recipe in (*run.before, run.recipe):
+            if recipe is not None:
+                _train_once(recipe)
     results = []
     for run in runs:
         header = read_header(run.model)
@@ -102,6 +107,7 @@ def run_grid(
                     ratio=run.ratio,
                     model_fingerprint=header.fingerprint,
                     training_methods=_training_methods(header),
+                    validation_auc=_validation_auc(header),
                     test=test.name,
                     overlap=_overlap(run, header, test, corpora),
                     row=row,
@@ -116,6 +122,12 @@ def _training_methods(header: ModelHeader) -> frozenset[str] | None:
     if not isinstance(methods, list):
         return None
     return frozenset(map(str, methods)) - {REAL_METHOD}
+
+
+def _validation_auc(header: ModelHeader) -> float | None:
+    validation = header.provenance.get("validation")
+    value = validation.get("video_auc") if isinstance(validation, dict) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _overlap(run: GridRun, header: ModelHeader, test: MatrixTest, corpora: Corpora) -> Overlap:
@@ -144,12 +156,12 @@ def _corpora_of(header: ModelHeader) -> list[str]:
     return [str(corpus.get("fingerprint")) for corpus in corpora if isinstance(corpus, dict)]
 
 
-def known_data(recipe: Recipe) -> tuple[Path, ...]:
+def known_data(recipe: Recipe | PretrainConfig) -> tuple[Path, ...]:
     """The corpora a training uses, those of further real clips last."""
     return (*recipe.data, *(recipe.real_data if isinstance(recipe, FinetuneConfig) else ()))
 
 
-def _train_once(settings: Recipe) -> None:
+def _train_once(settings: Recipe | PretrainConfig) -> None:
     """Train, go on with a run that was stopped, or keep the finished one."""
     if model_of(settings.run).exists():
         # A finished run counts only if it is the very run that is wanted now.
@@ -160,18 +172,23 @@ def _train_once(settings: Recipe) -> None:
                 "the study another --out"
             )
         data = [_fingerprint(folder) for folder in known_data(settings)]
-        if _corpora_of(read_header(model_of(settings.run))) != data:
+        header = read_header(model_of(settings.run))
+        parent = settings.pretrained if isinstance(settings, FinetuneConfig) else None
+        is_same_start = not parent or header.provenance["pretrained"] == read_header(parent).sha256
+        if _corpora_of(header) != data or not is_same_start:
             raise ValueError(
-                f"{settings.run}: holds a finished run on other content of its corpora; remove it, "
-                "or give the study another --out"
+                f"{settings.run}: holds a finished run on other content of its corpora, or of "
+                "another stage one; remove it, or give the study another --out"
             )
         return
     if Checkpoints(settings.run / "checkpoints").exist:
         settings = replace(settings, resume=True)
     if isinstance(settings, FinetuneConfig):
         finetune(settings)
-    else:
+    elif isinstance(settings, DistillConfig):
         distill(settings)
+    elif (outcome := pretrain(settings)).exit_code is ExitCode.NOTHING_USABLE:
+        raise ValueError(f"{settings.run}: {outcome.text}, `force: true` in the file of pretrain")
 
 
 def _score_once(settings: EvaluateConfig, *, name: str) -> tuple[SummaryRow, ...]:

@@ -17,7 +17,7 @@ from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import parse
 from avkd.config.study_config import ALL_METHODS, MatrixConfig, MatrixTest, MatrixTraining
-from avkd.config.training_config import FinetuneConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD
 from avkd.outcome import ExitCode, Outcome
@@ -38,23 +38,32 @@ def matrix(config: MatrixConfig) -> Outcome:
         ValueError: a training and a test show the same people or differently made crops, a method
             to leave out is not there, a run or scores there were made with other settings.
     """
-    recipes = {training.name: _recipe(training, config) for training in config.trainings}
-    folders = [folder for t in config.trainings for folder in _known_data(t, recipes[t.name])]
+    trainings = [row for training in config.trainings for row in training.rows()]
+    recipes = {training.name: _recipe(training, config) for training in trainings}
+    stage_ones = {training.name: _stage_one(training, config) for training in trainings}
+    folders = [folder for t in trainings for folder in _known_data(t, recipes[t.name])]
     folders += [folder for test in config.tests for folder in test.data]
-    corpora = {folder: Corpus.open(folder) for folder in dict.fromkeys(folders)}
+    trained_on = {
+        t.name: (*_known_data(t, recipes[t.name]), *(s.data if (s := stage_ones[t.name]) else ()))
+        for t in trainings
+    }
+    seen = (folder for of_training in trained_on.values() for folder in of_training)
+    corpora = {folder: Corpus.open(folder) for folder in dict.fromkeys((*folders, *seen))}
     tests = [TestFiles.of(test, corpora) for test in config.tests]
     warnings = matrix_checks.check(
         tests,
-        {t.name: _known_data(t, recipes[t.name]) for t in config.trainings},
+        trained_on,
         corpora,
+        cropped_alike=dict.fromkeys(folders),
         mixed_preprocessing=config.mixed_preprocessing,
     )
     runs = [
-        run
-        for training in config.trainings
+        replace(run, known_data=trained_on[training.name])
+        for training in trainings
         for run in _runs(
             training,
             recipes[training.name],
+            stage_ones[training.name],
             config,
             _left_out(training, recipes[training.name], tests, corpora),
         )
@@ -91,6 +100,13 @@ def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
     recipe: Recipe
     if training.finetune is not None:
         recipe = parse("finetune", FinetuneConfig, ["--config", str(training.finetune)])
+        of_row: dict[str, Any] = {}
+        if training.pretrain is not None:  # its model files follow, with the seeds
+            of_row = {"pretrained": training.pretrain, "teacher": None}
+        for setting, axis in (("video", training.backbones), ("ssl_weight", training.ssl_weights)):
+            if axis:
+                of_row[setting] = axis[0]
+        recipe = replace(recipe, **of_row)
     elif training.distill is not None:
         recipe = parse("distill", DistillConfig, ["--config", str(training.distill)])
         if recipe.teacher_outputs is not None:
@@ -107,6 +123,46 @@ def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
     )
     recipe = replace(recipe, data=training.data or recipe.data, loop=loop, resume=False)
     return _without(recipe, training.exclude_methods)
+
+
+def _stage_one(training: MatrixTraining, config: MatrixConfig) -> PretrainConfig | None:
+    """Stage one's file with the settings of the matrix and one row; run and seed are the file's."""
+    if training.pretrain is None:
+        return None
+    found = parse("pretrain", PretrainConfig, ["--config", str(training.pretrain)])
+    name = training.pretrain.stem
+    for backbone in training.backbones:
+        name += f"_{backbone.name}"
+        found = replace(found, video=replace(backbone, image_size=found.video.image_size))
+    for clips in training.clips:
+        name += f"_{clips}_clips"
+        found = replace(found, training_clips=clips)
+    loop = replace(
+        found.loop,
+        device=config.device or found.loop.device,
+        threads=config.threads or found.loop.threads,
+    )
+    run = config.out / "stage_one" / name
+    return replace(found, run=run, loop=loop, resume=False)
+
+
+def _as_drawn(stage_one: PretrainConfig) -> PretrainConfig:
+    """The control: weights stay as they were drawn, batch norms see the data."""
+    length = replace(
+        stage_one.loop, epochs=None, validate_every_epochs=None, steps=20, validate_every_steps=20
+    )
+    return replace(
+        stage_one,
+        run=stage_one.run.with_name(f"{stage_one.run.name}_as_drawn"),
+        optim=replace(stage_one.optim, lr=1e-12),
+        loop=length,
+        force=True,
+    )
+
+
+def _at_seed(stage_one: PretrainConfig, seed: int) -> PretrainConfig:
+    loop = replace(stage_one.loop, seed=seed)
+    return replace(stage_one, run=stage_one.run / f"seed-{seed}", loop=loop)
 
 
 def _without(recipe: Recipe, methods: tuple[str, ...]) -> Recipe:
@@ -132,6 +188,7 @@ def _excluded(recipe: Recipe) -> tuple[str, ...]:
 def _runs(
     training: MatrixTraining,
     recipe: Recipe | None,
+    stage_one: PretrainConfig | None,
     config: MatrixConfig,
     methods: tuple[str, ...],
 ) -> Iterator[GridRun]:
@@ -153,8 +210,17 @@ def _runs(
         for seed in config.seeds:
             place = Path(training.name, _folder_name(left_out), f"seed-{seed}")
             folder = config.out / "runs" / place
+            before: tuple[PretrainConfig, ...] = ()
+            if stage_one is not None:
+                assert isinstance(wanted, FinetuneConfig)
+                before = (_at_seed(stage_one, seed),)
+                if training.teachers == ("random",):
+                    before += (_at_seed(_as_drawn(stage_one), seed),)
+                start, teacher, *_ = (*(model_of(one.run) for one in before), None)
+                wanted = replace(wanted, pretrained=start, teacher=teacher)
             yield GridRun(
                 training=training.name,
+                before=before,
                 recipe=replace(wanted, run=folder, loop=replace(wanted.loop, seed=seed)),
                 model=model_of(folder),
                 scores=config.out / "scores" / place,

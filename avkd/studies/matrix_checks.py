@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -72,6 +72,7 @@ def check(
     trained_on: Mapping[str, tuple[Path, ...]],
     corpora: Mapping[Path, Corpus],
     *,
+    cropped_alike: Iterable[Path],
     mixed_preprocessing: bool,
 ) -> tuple[str, ...]:
     """Refuse a test that shows people of a training, and corpora that were cropped apart.
@@ -80,6 +81,7 @@ def check(
         tests: all of the matrix.
         trained_on: the corpora of each training by its name; none where they are not known.
         corpora: all of them, opened.
+        cropped_alike: those that must be: all but those that only stage one sees.
         mixed_preprocessing: allow other crops.
 
     Returns:
@@ -88,7 +90,8 @@ def check(
     Raises:
         ValueError: names the training, the test, one file of each, and the cure.
     """
-    warnings = _check_crops(corpora, mixed_preprocessing)
+    alike = {folder: corpora[folder] for folder in cropped_alike}
+    warnings = _check_crops(alike, mixed_preprocessing)
     for training, folders in trained_on.items():
         if not folders:
             warnings.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -133,7 +134,7 @@ def fit(
             step.train()
             done = progress.step - epoch * plan.steps_per_epoch
             rest = transfers.ahead(batches(epoch, done), runtime.device)
-            while parts := list(islice(rest, plan.accumulate)):
+            while parts := _awaited(rest, plan.accumulate, log):
                 distributed.seed_step(seed, progress.step)
                 training.update(parts)
                 if stop := distributed.agreed(stop_signal()):
@@ -152,6 +153,13 @@ def fit(
             "(data/replaced in log.jsonl); `avkd verify` names the damaged tracks"
         )
     return progress
+
+
+def _awaited(batches: Iterator[Any], number: int, log: RunLog) -> list[Any]:
+    begin = time.monotonic()
+    parts = list(islice(batches, number))
+    log.waited(time.monotonic() - begin)
+    return parts
 
 
 class _Training:

@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +69,9 @@ class Checkpoints:
         A kill at any moment leaves one of them; as `save_state` otherwise.
         """
         save_state(self._coming, {**state, "made_of": dict(self.made_of)})
+        self._change_places()
+
+    def _change_places(self) -> None:
         if self.last.exists():
             self.last.replace(self.previous)
         self._coming.replace(self.last)
@@ -79,19 +81,25 @@ class Checkpoints:
         save_state(self.best, {**state, "made_of": dict(self.made_of)})
 
     def load_latest(self) -> dict[str, Any]:
-        """The newest state that can be read.
+        """The newest state that can be read; a kill between renames is made good.
 
         Raises:
             FileNotFoundError: there is none.
             CheckpointError: there are some, all damaged.
         """
         candidates = [p for p in (self._coming, self.last, self.previous) if p.exists()]
-        for path, other in pairwise(candidates):
+        for path in candidates or [self.last]:
             try:
-                return load_state(path)
+                state = load_state(path)
             except CheckpointError as error:
-                logger.warning("%s; going on from %s", error, other)
-        return load_state(candidates[-1] if candidates else self.last)
+                if path == candidates[-1]:
+                    raise
+                logger.warning("%s; going on from the one before", error)
+                continue
+            if path == self._coming:
+                self._change_places()
+            return state
+        raise AssertionError("the last of them is loaded or raises")
 
     def require_same(self, state: Mapping[str, Any]) -> None:
         """Refuse a state that came of something else; one that does not say of what is taken.

@@ -54,6 +54,7 @@ class RunLog:
             total=total_steps, initial=first_step, desc=label, unit="step", mininterval=1.0
         )
         self._start = time.monotonic()
+        self._seconds_waited = 0.0
 
     def __enter__(self) -> RunLog:
         return self
@@ -68,18 +69,27 @@ class RunLog:
         self._file.close()
         self._writer.close()
 
+    def waited(self, seconds: float) -> None:
+        """The loop has waited for a batch; rows and bar tell the share of the time so far."""
+        self._seconds_waited += seconds
+
     def advance(self, loss: float) -> None:
         """One step is done."""
-        self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        self._bar.set_postfix(loss=f"{loss:.3f}", stall=f"{self._stall:.0%}", refresh=False)
         self._bar.update()
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Log named numbers at a step; a name like ``loss/video`` is grouped under ``loss``."""
-        row = {"step": step, "seconds": round(time.monotonic() - self._start, 3), **values}
+        seconds = round(time.monotonic() - self._start, 3)
+        row = {"step": step, "seconds": seconds, "stall": round(self._stall, 3), **values}
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+    @property
+    def _stall(self) -> float:
+        return self._seconds_waited / max(time.monotonic() - self._start, 1e-9)
 
     def image(self, step: int, name: str, image: np.ndarray) -> None:
         """Log a picture, (H, W, 3) uint8."""
@@ -99,7 +109,7 @@ class NoLog(RunLog):
     def _nothing(self, *_: Any, **__: Any) -> None:
         """Nothing."""
 
-    __exit__ = advance = scalars = image = say = _nothing
+    __exit__ = waited = advance = scalars = image = say = _nothing
 
 
 def _drop_rows_from(path: Path, first_step: int) -> None:

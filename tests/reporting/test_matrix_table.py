@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from dataclasses import replace
 
 import pytest
 from factories import summarise
@@ -236,6 +237,18 @@ def test_the_heat_map_holds_the_same_numbers_and_frames_the_same_corpus(
         (("a",), ("x", "y"), [[0.9, 0.4]], [(0, 0)]),
         (("nothing", "swap"), ("swap",), [[0.9], [0.2]], [(1, 0)]),
     ]
+
+
+def test_a_row_says_by_what_it_was_selected_where_its_models_do() -> None:
+    results = [
+        replace(result, validation_auc=auc)
+        for training, seed, auc in (("a", 0, 0.9), ("a", 1, 0.8), ("b", 0, None), ("b", 1, 0.7))
+        for result in results_of({"swap": 5}, training=training, seed=seed)
+    ]
+    first = matrix_table.section(results).tables[0]
+    assert first.columns == ("trained on", "x", "its validation files")
+    assert [row[-1] for row in first.rows] == ["85.0; seeds 80.0 to 90.0", "not defined"]
+    assert ",0.9," in to_csv(results).splitlines()[1]
 
 
 def test_the_csv_has_one_line_for_each_run_and_method() -> None:

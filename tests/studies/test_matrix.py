@@ -15,11 +15,13 @@ import pytest
 from PIL import Image
 
 from avkd import cli
+from avkd.config.training_config import PretrainConfig, VideoModelConfig
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.models.model_file import read_header
-from avkd.studies import grid
+from avkd.outcome import ExitCode, Outcome
+from avkd.studies import grid, matrix
 
 FILES = {"train": 12, "val": 6, "test": 6}
 METHODS_OF_ONE = ("dots", "grid")
@@ -412,3 +414,61 @@ def test_a_recipe_of_videos_is_trained_by_finetune(
     assert config.exclude_methods == ("dots",) and config.loop.seed == 3
     assert config.run == tmp_path / "out/runs/video/all_methods/seed-3"
     assert config.loop.threads == 1 and config.data == (study.one,)
+
+
+def test_stage_one_is_trained_once_for_all_that_start_from_it(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At every seed; its control too, and none of its clips may show people of a test."""
+    taken: list[Any] = []
+
+    def stop(runs: list[grid.GridRun], *rest: object) -> None:
+        taken.extend(runs)
+        raise ValueError("stopped here")
+
+    monkeypatch.setattr(matrix, "run_grid", stop)
+    values = {"data": [str(study.one)], "run": "unused", "loop": {"epochs": 7}}
+    pretrain = write_yaml(tmp_path / "heard.yaml", {**values, "video": {"image_size": 48}})
+    recipe = write_yaml(tmp_path / "recipe.yaml", {**values, "ssl_weight": 0})
+    training: dict[str, Any] = {
+        **{"name": "video", "finetune": str(recipe), "pretrain": str(pretrain)},
+        **{"ssl_weights": [0, 0.3], "teachers": ["stage_one", "random"], "clips": [9]},
+        "backbones": [{"name": "csn101", "width": 8, "image_size": 64}],
+    }
+    path = changed(study, tmp_path, trainings=[training], seeds=[3, 4])
+    with pytest.raises(ValueError, match="stopped here"):
+        avkd("matrix", "--config", path)
+    assert len(taken) == 2 * 3 and len({run.scores for run in taken}) == 6
+    folder = tmp_path / "out/stage_one"
+    trained, drawn = (folder / f"heard_csn101_9_clips{end}/seed-3" for end in ("", "_as_drawn"))
+    of_seed = [run for run in taken if run.seed == 3]
+    assert [[one.run for one in run.before] for run in of_seed] == [
+        *([trained], [trained], [trained, drawn])
+    ]
+    for run in of_seed:
+        assert run.recipe.pretrained == trained / "model.safetensors"
+        assert run.recipe.video == VideoModelConfig(name="csn101", width=8, image_size=64)
+    weights = [(run.recipe.ssl_weight, run.recipe.teacher) for run in of_seed]
+    assert weights == [(0, None), (0.3, None), (0.3, drawn / "model.safetensors")]
+    heard, control = of_seed[2].before
+    assert heard.video.image_size == control.video.image_size == 48 and heard.training_clips == 9
+    assert (heard.loop.epochs, heard.loop.seed, heard.force) == (7, 3, False)
+    assert (control.loop.steps, control.optim.lr, control.force) == (20, 1e-12, True)
+
+    three = write_corpus(tmp_path, "three", ("grid",), test_people="one-train", seed=2)
+    other = {**training, "data": [str(study.two)]}
+    tests = [{"name": "three", "data": [str(three)]}]
+    path = changed(study, tmp_path, trainings=[other], tests=tests)
+    assert "identity 'one-train-0'" in refused(path, tmp_path, capsys)
+
+
+def test_a_stage_one_at_chance_ends_the_matrix(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_chance = Outcome("retrieval at chance", ExitCode.NOTHING_USABLE)
+    monkeypatch.setattr(grid, "pretrain", lambda config: at_chance)
+    with pytest.raises(ValueError, match="at chance"):
+        grid._train_once(PretrainConfig(data=(study.one,), run=tmp_path / "none"))

@@ -1,6 +1,7 @@
 """What a run tells and keeps: rows once each, TensorBoard curves, and which folder may be used."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,10 +28,13 @@ def steps(folder: Path) -> list[int]:
 
 def test_a_row_holds_its_step_time_and_values(tmp_path):
     with log_to(tmp_path) as log:
+        time.sleep(0.02)
+        log.waited(0.01)
         log.scalars(0, {"loss/total": 0.25, "optim/rate": 1e-3})
         log.advance(0.25)
     (row,) = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert row.pop("seconds") >= 0
+    assert row["stall"] == pytest.approx(0.01 / row["seconds"], rel=0.2) and row["stall"] <= 0.5
+    assert row.pop("seconds") >= 0.02 and row.pop("stall") > 0
     assert row == {"step": 0, "loss/total": 0.25, "optim/rate": 1e-3}
 
 
