@@ -52,7 +52,7 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 950,
     "config": 2245,  # export, engines; axes of a matrix
-    "data": 10885,  # drawing; files known by content, animations, YuNet, a sandbox
+    "data": 10890,  # drawing; files known by content, animations, YuNet, a sandbox
     "doctor": 900,
     "evaluation": 2320,  # export, with what it costs; prediction sets
     "inference": 2965,  # a server; heat maps, overlays; a second opinion; a process for each file
