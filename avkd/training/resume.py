@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,13 @@ class Checkpoints:
             CheckpointError: there are some, all damaged.
         """
         candidates = [p for p in (self._coming, self.last, self.previous) if p.exists()]
-        for path in candidates or [self.last]:
+        for path, other in zip_longest(candidates or [self.last], candidates[1:]):
             try:
                 state = load_state(path)
             except CheckpointError as error:
-                if path == candidates[-1]:
+                if other is None:
                     raise
-                logger.warning("%s; going on from the one before", error)
+                logger.warning("%s; going on from %s", error, other)
                 continue
             if path == self._coming:
                 self._change_places()
