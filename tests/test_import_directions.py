@@ -59,13 +59,13 @@ BUDGET_LINES = {
     "losses": 250,
     "metrics": 1190,  # conformal limits
     "models": 3930,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
-    "reporting": 5585,  # prediction sets
+    "reporting": 5585,  # prediction sets; what a row of a matrix was selected by
     "stages": 965,  # a frame teacher for stage two
-    "studies": 1310,
+    "studies": 1310,  # stage one and its control within a matrix
     "synthesis": 1780,
     "teachers": 365,  # a frame teacher for stage two
-    "top": 620,
-    "training": 1550,  # several processes, AdamP over all weights at once, exact resume
+    "top": 630,
+    "training": 1550,  # several processes, AdamP over all weights at once, exact resume, stall
 }
 OPEN_TO_ALL = {"durable", "outcome", "__version__"}
 # Files of these rooms do not import each other, but what all of them share.
