@@ -268,19 +268,20 @@ def _make(
     """Write one file; gives its number of frames."""
     store = _store(prepared)
     source = _Source.find(store, sources, job.target, max_seconds)
-    window, waveform = source.window(), source.waveform(store)
     if job.made.label == REAL:
-        frames = source.images()
+        frames, waveform = source.images(), source.waveform(store)
     else:
-        target = Clip(source.pictures(window), source.landmarks - window[:2], waveform)
+        donor = None
+        if job.donor is not None:
+            donor = _Source.find(store, sources, job.donor, max_seconds).clip(store)
         forged = forgery_methods.apply(
             job.made.method,
-            target,
-            None if job.donor is None else _donor_clip(store, sources, job.donor, max_seconds),
+            source.clip(store),
+            donor,
             strength=job.strength,
             rng=generator_of(seed, job.target.sample_id, job.made.method),
         )
-        frames, waveform = source.images(window, forged.frames), forged.waveform
+        frames, waveform = source.images(forged.frames), forged.waveform
     path = out / job.made.path
     write_video(path, frames, waveform=waveform, crf=crf, preset=_PRESET)
     write_faces(path, source.landmarks, (source.width, source.height))
@@ -291,12 +292,6 @@ def write_faces(video: Path, landmarks: np.ndarray, size: tuple[int, int]) -> No
     """Write the face sidecar of a video of this width and height; it marks it as complete."""
     boxes = forgery_methods.boxes_around(landmarks)
     face_tracks.write_face_sidecar(video, boxes, landmarks, size)
-
-
-def _donor_clip(store: CropStore, sources: Path, donor: Sample, max_seconds: float) -> Clip:
-    source = _Source.find(store, sources, donor, max_seconds)
-    window = source.window()
-    return Clip(source.pictures(window), source.landmarks - window[:2], source.waveform(store))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +329,7 @@ class _Source:
     def num_frames(self) -> int:
         return len(self.landmarks)
 
+    @functools.cached_property
     def window(self) -> np.ndarray:
         """Left, top, right, bottom of the part of the frame that a forgery may touch."""
         eyes = self.landmarks[:, 1] - self.landmarks[:, 0]
@@ -343,27 +339,25 @@ class _Source:
         high = np.clip(points.max(0) + margin, None, (self.width, self.height))
         return np.concatenate([np.floor(low), np.ceil(high)]).astype(int)
 
-    def pictures(self, window: np.ndarray) -> np.ndarray:
-        """The window of every frame, uint8 (T, h, w, 3)."""
-        left, top, right, bottom = window
+    def clip(self, store: CropStore) -> Clip:
+        """What a forgery may see and touch: the window of every frame, and the sound."""
+        left, top, right, bottom = self.window
         images = [image[top:bottom, left:right].copy() for image in self.images()]
         if len(images) != self.num_frames:
             raise ValueError(
                 f"{self.path}: {len(images)} frames where {self.num_frames} were prepared; "
                 "the file has changed: prepare it again"
             )
-        return np.stack(images)
+        return Clip(np.stack(images), self.landmarks - self.window[:2], self.waveform(store))
 
-    def images(
-        self, window: np.ndarray | None = None, changed: np.ndarray | None = None
-    ) -> Iterator[np.ndarray]:
-        """Whole frames one by one, with ``changed`` (T, h, w, 3) put where ``window`` says."""
+    def images(self, changed: np.ndarray | None = None) -> Iterator[np.ndarray]:
+        """Whole frames one by one, with ``changed`` (T, h, w, 3) put into the window."""
         stop = self.start_frame + self.num_frames
         frames = iter_frames(self.path, max_seconds=stop / FRAMES_PER_SECOND)
         for index, frame in enumerate(itertools.islice(frames, self.start_frame, stop)):
             image = frame.image[: self.height, : self.width].copy()
-            if window is not None and changed is not None:
-                left, top, right, bottom = window
+            if changed is not None:
+                left, top, right, bottom = self.window
                 image[top:bottom, left:right] = changed[index]
             yield image
 
