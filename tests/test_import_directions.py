@@ -62,7 +62,7 @@ BUDGET_LINES = {
     "reporting": 5585,  # prediction sets; what a row of a matrix was selected by
     "stages": 965,  # a frame teacher for stage two
     "studies": 1310,  # stage one and its control within a matrix
-    "synthesis": 1780,
+    "synthesis": 1775,
     "teachers": 365,  # a frame teacher for stage two
     "top": 630,
     "training": 1550,  # several processes, AdamP over all weights at once, exact resume, stall
