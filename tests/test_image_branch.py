@@ -281,7 +281,7 @@ def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end
     given = ["--teacher", teacher / "model.safetensors", "--views.crop", "true"]
     given += ["--loop.epochs", 8]
     straight = in_two_processes(*distill_arguments(sets, tmp_path / "straight", *given))
-    told = straight.communicate(timeout=300)[0]
+    told = straight.communicate(timeout=1200)[0]
     assert straight.returncode == 0, told
     assert told.count("wrote ") == 1 and len(log_rows(tmp_path / "straight")) == 8 * 4 + 8
     scored = [row.sample_id for row in read_scores(tmp_path / "straight/scores/validation.csv")]
@@ -294,10 +294,10 @@ def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.01)
         os.kill(ranks_of(process)[rank], signal.SIGKILL)
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
         assert process.returncode != 0 and not (run / "model.safetensors").exists()
         again = in_two_processes(*command, "--resume")
-        told = again.communicate(timeout=300)[0]
+        told = again.communicate(timeout=1200)[0]
         assert again.returncode == 0, told
         assert_equal_models(tmp_path / "straight", run)
         ours, theirs = (
