@@ -23,7 +23,7 @@ from PIL import Image
 from avkd.config.training_config import PretrainConfig, VideoModelConfig
 from avkd.data.build import pretrain_data
 from avkd.data.crops.crop_store import CropStore, decode_jpeg, encode_jpeg
-from avkd.data.crops.prepared_corpus import source_root
+from avkd.data.crops.prepared_corpus import read_description
 from avkd.data.datasets import training_loader
 from avkd.data.faces.face_crop import needed_window, warp
 from avkd.data.media.video import iter_frames
@@ -95,7 +95,8 @@ def _cut_out(store: CropStore, corpus: Path, path: str, start: int) -> list[np.n
     """The same crops from the source video, read from its beginning."""
     row, matrices = store.row(path), store.geometry(path, "transforms")
     first = row.source_start_frame + start
-    frames = islice(iter_frames(source_root(corpus) / row.source_path), first, first + FRAMES)
+    sources = Path(read_description(corpus)["source_root"])
+    frames = islice(iter_frames(sources / row.source_path), first, first + FRAMES)
     crops = []
     for matrix, frame in zip(matrices[start:], frames, strict=False):
         window = needed_window(matrix, frame.width, frame.height, size=row.crop_size)

@@ -347,9 +347,10 @@ def test_every_file_the_readme_names_exists() -> None:
 )
 def test_what_a_script_imports_is_there(path: Path) -> None:
     """They run for hours before their last step, and nothing else imports them."""
+    text = path.read_text(encoding="utf-8")
     names = [
         (node.module, alias.name)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("avkd")
         for alias in node.names
     ]
@@ -359,7 +360,7 @@ def test_what_a_script_imports_is_there(path: Path) -> None:
         if not hasattr(importlib.import_module(module), name)
         and importlib.util.find_spec(f"{module}.{name}") is None
     ]
-    assert names and not missing, missing
+    assert (names or "from avkd" not in text) and not missing, missing
 
 
 @pytest.mark.parametrize(
