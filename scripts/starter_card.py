@@ -92,7 +92,7 @@ def _model(name: str, out: Path) -> str:
         f"{_network(path)} at {header.arguments['image_size']} pixels; "
         f"validation AUC {100 * validation:.1f} (it was selected on these files).",
         *_taught_by(header.provenance["teacher"]),
-        f"Threshold: {rule.source}. `uncertain` between P(fake) "
+        f"Threshold, P(fake) {rule.threshold:.3f}: {rule.source}. `uncertain` between "
         f"{rule.uncertain_range[0]:.3f} and {rule.uncertain_range[1]:.3f}.",
         "",
         "| fakes (never trained on, but for generators marked *) | files | AUC % | called fake | "
