@@ -190,6 +190,13 @@ def made_up(
     return frame_of(videos), facts
 
 
+def records(files: pd.DataFrame) -> list[PooledFile]:
+    """The rows of a scores frame one by one, with None where a number is not there."""
+    numbers = files[["logit", "probability"]].astype(object)
+    clear = files.assign(**numbers.where(numbers.notna(), None))
+    return [PooledFile(*row) for row in clear.itertuples(index=False, name=None)]
+
+
 def window_score(sample_id: str, method: str, logit: float, **changes: object) -> ClipScore:
     fields: dict = {
         "sample_id": sample_id,

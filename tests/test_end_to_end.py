@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from factories import records
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -33,7 +34,7 @@ from avkd.data.model_input import ModelInput
 from avkd.data.sampling import MixedBatches
 from avkd.evaluation.validation import Validation
 from avkd.models.model_file import load_model, read_header
-from avkd.reporting.score_frame import pool, records
+from avkd.reporting.score_frame import pool
 from avkd.reporting.scores import OK, read_scores
 from avkd.training.resume import load_state
 from avkd.training.run_log import RunLog

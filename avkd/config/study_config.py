@@ -193,6 +193,8 @@ class CompareConfig:
     """Resamples behind each 95 % interval."""
     bench_rounds: int = 5
     """Rounds of the paired speed measurement; 0 = none."""
+    resume_changed: bool = False
+    """Go on with stopped runs although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         _check_names("set", [one.name for one in self.sets])
@@ -378,6 +380,8 @@ class MatrixConfig:
     """Of every training and test: cpu, cuda, ...; unset = as the recipe says, auto for a model."""
     threads: int | None = None
     """Threads on a CPU; unset = as the recipe says, all cores for a model."""
+    resume_changed: bool = False
+    """Go on with stopped runs although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         _check_names("training", [training.name for training in self.trainings])

@@ -90,15 +90,9 @@ def run_doctor(config: DoctorConfig) -> Outcome:
 
 
 def recognise(source: Path, layout: str | None, options: Mapping[str, Any]) -> tuple[str, Manifest]:
-    """Read a tree by its layout, or by the one that recognises it.
+    """Read a tree, or a manifest file; the name of its layout, and what it found.
 
-    Args:
-        source: A folder, or a manifest file.
-        layout: Name in `LAYOUTS`; None = try all that know every one of ``options``.
-        options: Settings of the layout.
-
-    Returns:
-        Name of the layout, and what it found.
+    Without a layout all are tried that know every one of ``options``.
 
     Raises:
         ValueError: none or several recognise the tree, or an option has no effect on it.

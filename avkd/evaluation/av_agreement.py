@@ -140,15 +140,10 @@ def judge(
     batch_size: int,
     show_progress: bool = False,
 ) -> Iterator[FileAgreement]:
-    """Judge every item, in order, each on its own.
+    """Judge every item, in order, each on its own; in fp32, because half precision makes ties.
 
-    Args:
-        network: Stage one in eval mode on the device.
-        items: Tracks of any length, with or without sound.
-        model_input: What the network looks at (`load_stage_one`).
-        machine: Device; always in fp32, because half precision makes ties.
-        batch_size: Windows at once.
-        show_progress: A bar over the files.
+    The network is stage one in eval mode on the device, ``model_input`` that of `load_stage_one`;
+    tracks may have any length, with or without sound. ``batch_size`` is in windows.
     """
     for item in tqdm(items, desc="score", unit="file", disable=not show_progress):
         waveform = item.waveform(0, item.num_frames * SAMPLES_PER_FRAME)
@@ -189,10 +184,9 @@ def disagreement(
 
 
 def non_silent_frames(waveform: np.ndarray) -> range:
-    """The frames that lie wholly between leading and trailing silence; empty for no sound at all.
+    """The frames wholly between leading and trailing silence; empty for no sound at all.
 
-    Args:
-        waveform: (S,) at 16 kHz from the instant of frame 0 on, S a multiple of 640.
+    ``waveform`` is (S,) at 16 kHz from the instant of frame 0 on, S a multiple of 640.
     """
     ends = silent_ends(waveform)
     if ends.is_silent:

@@ -71,12 +71,7 @@ def require_enough_files(kind: CalibrationKind, labels: Sequence[int]) -> None:
 
 
 def fit(kind: CalibrationKind, labels: ArrayLike, logits: ArrayLike) -> Calibration:
-    """Fit the curve of ``kind`` to pooled validation logits; it never falls.
-
-    Args:
-        kind: What is fitted; `none` fits nothing.
-        labels: (N,) 1 = fake.
-        logits: (N,) pooled logit of each file.
+    """Fit the curve of ``kind`` to labels (N,), 1 = fake, and pooled logits (N,); it never falls.
 
     Raises:
         ValueError: only one class, a logit that is not finite, or too few files for isotonic.

@@ -60,15 +60,9 @@ def measure(
     machine: Runtime,
     batch_size: int,
 ) -> dict[str, float]:
-    """Meters of clean views.
+    """Meters of clean views of real clips with sound, at ``places`` as of `random_places`.
 
-    Args:
-        network: In eval mode, on the device.
-        items: B real clips with sound.
-        places: Where in them to look (`random_places`).
-        model_input: What the network looks at.
-        machine: Device and precision.
-        batch_size: Windows at once.
+    The network is in eval mode, on the device; ``batch_size`` is in windows.
 
     Returns:
         Losses; ``retrieval_at_1`` (the mean of both directions) with the ends of its 95 % interval
@@ -152,14 +146,9 @@ def retrieval(
 def interval_over_groups(
     values: NDArray[np.float64], groups: Sequence[str | None]
 ) -> tuple[float, float] | None:
-    """95 % percentile bootstrap interval of the mean of ``values``, whole groups drawn together.
+    """95 % percentile bootstrap interval of the mean of (B,) values, whole groups drawn together.
 
-    Args:
-        values: (B,).
-        groups: B names; whoever has none is a group alone.
-
-    Returns:
-        Both ends; None for fewer than two groups.
+    Who has no name among the B groups is one alone. None for fewer than two groups.
     """
     names = [f"={index}" if name is None else name for index, name in enumerate(groups)]
     group = np.unique(names, return_inverse=True)[1].reshape(-1)

@@ -28,30 +28,12 @@ from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
-from avkd.evaluation import av_agreement
-from avkd.evaluation.protocol import (
-    check_datasets,
-    fingerprint_of,
-    protocol_notes,
-    protocol_of,
-    wants,
-    window_rule,
-)
-from avkd.evaluation.score_rows import (
-    scored_row,
-    scores_head,
-    unscored_row,
-    write_file_facts,
-)
+from avkd.evaluation import av_agreement, score_rows
+from avkd.evaluation import protocol as protocols
+from avkd.models import model_file
 from avkd.models.cross_modal_network import CrossModalNetwork
 from avkd.models.decision import DecisionRule
-from avkd.models.model_file import (
-    LoadedModel,
-    ModelFileError,
-    ModelHeader,
-    load_detector,
-    read_header,
-)
+from avkd.models.model_file import LoadedModel, ModelFileError, ModelHeader
 from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import scores
 from avkd.reporting.model_scores import ModelScores, read_score_files
@@ -77,17 +59,11 @@ def score_items(
     window_rule: WindowRule | None = None,
     show_progress: bool = False,
 ) -> Iterator[ClipScore]:
-    """Score every window of every item, in order.
+    """Score every window of every item, in order; in fp32, because half precision makes ties.
 
-    Args:
-        model: A detector in eval mode on the device.
-        items: Tracks of any length.
-        model_input: What the detector looks at.
-        rule: Calibration of the probabilities; `UNCALIBRATED` before there is one.
-        machine: Device; scoring always runs in fp32, because half precision makes ties.
-        batch_size: Windows at once.
-        window_rule: Which windows; None = the detector's own.
-        show_progress: A bar over the windows.
+    The detector is in eval mode on the device; tracks may have any length. ``rule`` calibrates the
+    probabilities (`UNCALIBRATED` before there is one); without a window rule it is the detector's
+    own. ``batch_size`` is in windows.
     """
     clips = WindowClips(items, model_input, window_rule=window_rule)
     bar = tqdm(total=len(clips), desc="score", unit="window", disable=not show_progress)
@@ -98,7 +74,7 @@ def score_items(
         for (index, window), logit in zip(places, logits, strict=True):
             # A logit that is not a number has no probability, and no score.
             probability = rule.probability(logit) if math.isfinite(logit) else None
-            yield scored_row(items[index].sample, window, logit, probability)
+            yield score_rows.scored_row(items[index].sample, window, logit, probability)
 
 
 def evaluate(config: EvaluateConfig) -> Outcome:
@@ -114,20 +90,33 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     machine = runtime.start(device=config.device, threads=config.threads)
     (model, header), model_input = _load(config)
     model.to(machine.device)
-    protocol = protocol_of(config)
+    protocol = protocols.protocol_of(config)
     if config.protocol is None and header.decision is not None:
         protocol = replace(protocol, pooling=header.decision.pooling)
-    parts = [_part(folder, config, header, model_input, protocol) for folder in config.data]
-    mixed = _check_parts(parts, config, protocol)
-    _check_out(config.out, parts)
+    window_rule = protocols.window_rule(protocol, model_input, config)
+    corpora = [Corpus.open(folder) for folder in config.data]
+    for corpus in corpora:
+        corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
+    parts = [
+        _Part(corpus, files, _head(corpus, config, header, window_rule, protocol))
+        for corpus, files in zip(corpora, protocols.wanted_files(protocol, corpora), strict=True)
+    ]
+    heads = {str(part.corpus.folder): part.head for part in parts}
+    mixed = check_heads(heads, mixed_preprocessing=config.mixed_preprocessing)
+    paths = [config.out / SCORES / f"{part.dataset}.csv" for part in parts]
+    # The page and the audit read all that lie there.
+    for other in sorted({*(config.out / SCORES).glob("*.csv")} - {*paths}):
+        raise ValueError(
+            f"{other}: scores of another evaluation or training, which the report of this one "
+            "would take in; give another --out"
+        )
     statuses: Counter[str] = Counter()
-    for part in parts:
-        scored = _score(part, config, model, header, model_input, machine)
+    for path, part in zip(paths, parts, strict=True):
+        scored = _score(part, config, model, header, model_input, window_rule, machine)
         rows = _counted(chain(scored, _unscored(part.wanted, part.corpus)), statuses)
-        scores.write_scores(part.scores_path(config.out), part.head, rows)
-        write_file_facts(config.out, part.wanted, part.corpus.folder)
+        scores.write_scores(path, part.head, rows)
+        score_rows.write_file_facts(config.out, part.wanted, part.corpus.folder)
     notes = [mixed, av_agreement.NOTE if config.scorer == "av_agreement" else ""]
-    paths = [part.scores_path(config.out) for part in parts]
     text = _report(config, header, paths, protocol, notes=[note for note in notes if note])
     skipped = statuses.keys() - {scores.OK}
     return Outcome(text, ExitCode.SOME_SKIPPED if skipped else ExitCode.DONE)
@@ -139,8 +128,6 @@ class _Part:
 
     corpus: Corpus
     wanted: tuple[Sample, ...]
-    window_rule: WindowRule
-    """Of a detector."""
     head: ScoresHead
 
     @property
@@ -154,48 +141,38 @@ class _Part:
         samples = self.corpus.manifest.samples
         return self.corpus.items(sample for sample in samples if sample.sample_id in wanted)
 
-    def scores_path(self, out: Path) -> Path:
-        return out / SCORES / f"{self.dataset}.csv"
 
-
-def _part(
-    folder: Path,
+def _head(
+    corpus: Corpus,
     config: EvaluateConfig,
     header: ModelHeader,
-    model_input: ModelInput,
+    window_rule: WindowRule,
     protocol: ProtocolConfig,
-) -> _Part:
-    corpus = Corpus.open(folder)
-    corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
-    wanted = tuple(sample for sample in corpus.expected if wants(protocol, sample))
-    if not wanted:
-        raise ValueError(f"{folder}: nothing to score in its {protocol.split} split")
-    rule = window_rule(protocol, model_input, config)
-    head = scores_head(
+) -> ScoresHead:
+    return score_rows.scores_head(
         model=config.model,
         model_fingerprint=header.fingerprint,
-        crops=CropProvenance.of([folder]),
-        windows=rule.text if config.scorer == "detector" else av_agreement.WINDOWS_TEXT,
+        crops=CropProvenance.of([corpus.folder]),
+        windows=window_rule.text if config.scorer == "detector" else av_agreement.WINDOWS_TEXT,
         scorer=config.scorer,
         pooling=protocol.pooling,
         protocol=protocol.name if config.protocol else "",
-        protocol_fingerprint=fingerprint_of(protocol) if config.protocol else "",
+        protocol_fingerprint=protocols.fingerprint_of(protocol) if config.protocol else "",
         reals_from=protocol.reals_from or "",
         command=command_of("evaluate", config),
     )
-    return _Part(corpus, wanted, rule, head)
 
 
 def _load(config: EvaluateConfig) -> tuple[LoadedModel, ModelInput]:
     """The model that scores, and what it looks at."""
     if config.scorer == "av_agreement":
         return av_agreement.load_stage_one(config.model)
-    if read_header(config.model).kind == "cross_modal":
+    if model_file.read_header(config.model).kind == "cross_modal":
         raise ModelFileError(
             f"{config.model}: holds stage one alone, which is no detector; score with "
             "--scorer av_agreement, or give the model of `avkd finetune` or `avkd distill`"
         )
-    loaded = load_detector(config.model)
+    loaded = model_file.load_detector(config.model)
     return loaded, loaded.header.input_of(ModelInput.read, config.model)
 
 
@@ -205,6 +182,7 @@ def _score(
     model: nn.Module,
     header: ModelHeader,
     model_input: ModelInput,
+    window_rule: WindowRule,
     machine: Runtime,
 ) -> Iterator[ClipScore]:
     """Rows of all files of a part that have crops."""
@@ -216,7 +194,7 @@ def _score(
             rule=header.decision or UNCALIBRATED,
             machine=machine,
             batch_size=config.batch_size,
-            window_rule=part.window_rule,
+            window_rule=window_rule,
             show_progress=True,
         )
     assert isinstance(model, CrossModalNetwork), "what load_stage_one gives"
@@ -232,30 +210,6 @@ def _score(
     return av_agreement.score_rows(av_agreement.writing_frames(path, judged))
 
 
-def _check_parts(parts: Sequence[_Part], config: EvaluateConfig, protocol: ProtocolConfig) -> str:
-    """Refuse what cannot stand in one table, before anything is scored; a note where it may."""
-    for count, part in enumerate(parts):
-        if any(part.dataset == other.dataset for other in parts[:count]):
-            raise ValueError(
-                f"{part.corpus.folder}: a second corpus named {part.dataset!r}; prepare it with "
-                "another --dataset so that the table can tell them apart"
-            )
-    check_datasets(protocol, [part.dataset for part in parts])
-    heads = {str(part.corpus.folder): part.head for part in parts}
-    return check_heads(heads, mixed_preprocessing=config.mixed_preprocessing)
-
-
-def _check_out(out: Path, parts: Sequence[_Part]) -> None:
-    """Refuse a folder with scores of something else: page and audit read all that lie there."""
-    ours = {part.scores_path(out) for part in parts}
-    for path in sorted((out / SCORES).glob("*.csv")):
-        if path not in ours:
-            raise ValueError(
-                f"{path}: scores of another evaluation or training, which the report of this one "
-                "would take in; give another --out"
-            )
-
-
 def _report(
     config: EvaluateConfig,
     header: ModelHeader,
@@ -269,22 +223,18 @@ def _report(
     threshold = None
     if rule is not None:
         sets = None
-        if rule.sets is not None:
-            limits = rule.sets.largest_real, rule.sets.least_fake
-            sets = SetLimits(rule.sets.coverage, *limits)
+        if (found := rule.sets) is not None:
+            sets = SetLimits(found.coverage, found.largest_real, found.least_fake)
         threshold = Threshold(logit=rule.threshold_logit, origin=rule.source, sets=sets)
-    resamples, seed = config.bootstrap_resamples, config.seed
+    drawn = {"resamples": config.bootstrap_resamples, "seed": config.seed}
     files, heads = read_score_files(paths)
+    reals_from = protocol.reals_from or ""
     summary = summarise(
-        files,
-        threshold=threshold,
-        pooling=protocol.pooling,
-        reals_from=protocol.reals_from or "",
-        resamples=resamples,
-        seed=seed,
+        files, threshold=threshold, pooling=protocol.pooling, reals_from=reals_from, **drawn
     )
     if config.protocol is not None:
-        told = protocol_notes(protocol, summary, threshold_pooling=rule.pooling if rule else None)
+        pooling = rule.pooling if rule else None
+        told = protocols.protocol_notes(protocol, summary, threshold_pooling=pooling)
         notes = (*notes, *told)
     provenance = Provenance(
         model=str(config.model),
@@ -295,7 +245,7 @@ def _report(
     )
     read, audits = ModelScores(files=files, heads=heads, provenance=provenance), None
     if not config.tables_only:
-        audits = audit_folder(config.out, read, resamples=resamples, seed=seed)
+        audits = audit_folder(config.out, read, **drawn)
     written = write_report(config.out, read, summary, audits=audits, tables_only=config.tables_only)
     return f"{written.text}\nwrote {', '.join(map(str, written.paths))} and scores/"
 
@@ -323,4 +273,4 @@ def _unscored(wanted: Iterable[Sample], corpus: Corpus) -> Iterator[ClipScore]:
     for sample in wanted:
         if sample.sample_id not in prepared:
             code, message = corpus.failures.get(sample.sample_id, _NOT_PREPARED)
-            yield unscored_row(sample, code, message)
+            yield score_rows.unscored_row(sample, code, message)

@@ -46,12 +46,8 @@ def linear_baseline(
 ) -> dict[str, float]:
     """Retrieval as `cross_modal_meters.retrieval` gives it, of the linear map.
 
-    Args:
-        training: Clips to fit on, real and with sound.
-        held_out: B clips of other people.
-        places: R windows of each of them.
-        most_clips: Fit on at most so many, evenly spread over the list.
-        progress: Wraps the clips as they are read, e.g. in a bar.
+    Fitted on ``training``, clips with sound (at most ``most_clips``, evenly spread over the list),
+    tried at ``places`` of clips of other people. ``progress`` wraps the clips as they are read.
     """
     fitted_on = evenly_spread(training, most_clips)
     read = [(_mouth(item), _mel(item)) for item in progress([*fitted_on, *held_out])]
@@ -67,15 +63,10 @@ def linear_baseline(
 def predict_linearly(
     mouths: Sequence[FloatArray], mels: Sequence[FloatArray], unseen: Sequence[FloatArray]
 ) -> list[FloatArray]:
-    """Fit picture to sound on some clips, and predict the sound of others.
-
-    Args:
-        mouths: Pixels (T, P) of each training clip; T may differ.
-        mels: Spectrogram (T, M) of the same clips.
-        unseen: Pixels (T, P) of other clips.
+    """Fit the spectrogram (T, M) of each training clip to its pixels (T, P); T may differ.
 
     Returns:
-        (T, M) for each of ``unseen``.
+        (T, M) for each of the clips ``unseen``, by their pixels (T, P).
     """
     pixels = np.concatenate(mouths)
     components = PCA(min(_COMPONENTS, *pixels.shape), svd_solver="randomized", random_state=0)

@@ -44,11 +44,8 @@ class LoaderAudit:
 def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAudit | None:
     """Look at the first clips of epoch 0 and say what was found in the log.
 
-    Args:
-        rest_of_epoch: Batches by epoch and first batch, as `datasets.training_loader` makes them.
-
-    Returns:
-        None where there are too few clips of different items to tell.
+    ``rest_of_epoch`` gives batches by epoch and first batch, as `datasets.training_loader` does.
+    None where there are too few clips of different items to tell.
     """
     started = time.perf_counter()
     rows: list[tuple[int, int, list[float]]] = []
@@ -71,11 +68,6 @@ def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAud
     if area.value is None or interval.ends is None:
         return None
     found = LoaderAudit(area.value, *interval.ends, len(rows), seconds)
-    _say(found)
-    return found
-
-
-def _say(found: LoaderAudit) -> None:
     logger.info(
         "%d clips drawn, %.1f ms each; fake and real ones are told apart by their corners "
         "alone with AUC %.1f [%.1f, %.1f]",
@@ -88,6 +80,7 @@ def _say(found: LoaderAudit) -> None:
             "from different sources. Take --fakes online, more --degradation, or fakes made of the "
             "same real clips"
         )
+    return found
 
 
 def _corner_facts(frames: np.ndarray) -> list[float]:

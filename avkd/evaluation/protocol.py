@@ -6,12 +6,13 @@ Without a protocol file the settings of the command line stand for one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from avkd import durable
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.load import ConfigError, parse
 from avkd.config.protocol_config import ProtocolConfig
+from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL, REAL_METHOD, Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.windows import WindowRule
@@ -88,18 +89,30 @@ def wants(protocol: ProtocolConfig, sample: Sample) -> bool:
     return protocol.methods is None or sample.method in protocol.methods
 
 
-def check_datasets(protocol: ProtocolConfig, datasets: Collection[str]) -> None:
-    """Refuse a test whose real files are missing.
+def wanted_files(protocol: ProtocolConfig, corpora: Sequence[Corpus]) -> list[tuple[Sample, ...]]:
+    """The files of each corpus that are part of the test, at least one.
 
     Raises:
-        ValueError: none of the corpora is the one whose real files are wanted.
+        ValueError: a corpus has none, two bear one name, or the real files are missing.
     """
+    found = [tuple(s for s in corpus.expected if wants(protocol, s)) for corpus in corpora]
+    datasets: list[str] = []
+    for corpus, samples in zip(corpora, found, strict=True):
+        if not samples:
+            raise ValueError(f"{corpus.folder}: nothing to score in its {protocol.split} split")
+        if samples[0].dataset in datasets:
+            raise ValueError(
+                f"{corpus.folder}: a second corpus named {samples[0].dataset!r}; prepare it with "
+                "another --dataset so that the table can tell them apart"
+            )
+        datasets.append(samples[0].dataset)
     if protocol.reals_from not in (None, *datasets):
         raise ValueError(
             f"protocol {protocol.name!r} sets forgeries against the real files of "
             f"{protocol.reals_from!r}; give that corpus too with --data (here are: "
             f"{', '.join(sorted(datasets))})"
         )
+    return found
 
 
 def protocol_notes(
@@ -107,16 +120,16 @@ def protocol_notes(
 ) -> Iterator[str]:
     """What a reader of the table must know of the protocol, one sentence or two each.
 
-    Args:
-        protocol: of the scores.
-        rows: the table.
-        threshold_pooling: rule under which the threshold was chosen; None = there are no verdicts.
+    ``threshold_pooling`` is that under which the threshold was chosen; None = no verdicts.
     """
     yield f"Protocol {protocol.name} ({fingerprint_of(protocol)}): {protocol.source}"
     for method in protocol.methods or ():
         if all(row.method != method for row in rows):
             yield f"The protocol's forgeries {method} are in none of these corpora."
-    found = _counts(rows)
+    found: dict[tuple[str, str], int] = {}  # expected files, scored or not
+    for row in rows:
+        found[row.dataset, row.method] = row.expected_fake
+        found[row.reals_from or row.dataset, REAL_METHOD] = row.expected_real
     datasets = {dataset for dataset, _ in found}
     for count in protocol.official_counts:
         number = found.get((count.dataset, count.method), 0)
@@ -134,12 +147,3 @@ def protocol_notes(
             "The threshold was chosen on validation files under another rule: "
             f"{RULES[threshold_pooling]}."
         )
-
-
-def _counts(rows: Sequence[SummaryRow]) -> dict[tuple[str, str], int]:
-    """Expected files, scored or not, by dataset and method."""
-    found: dict[tuple[str, str], int] = {}
-    for row in rows:
-        found[row.dataset, row.method] = row.expected_fake
-        found[row.reals_from or row.dataset, REAL_METHOD] = row.expected_real
-    return found

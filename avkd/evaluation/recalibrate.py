@@ -74,12 +74,6 @@ def validation_items(
 ) -> tuple[list[ClipItem], int, tuple[str, ...]]:
     """What is prepared of the val splits, how many files are not, and the methods left out.
 
-    Args:
-        model: Whose data they shall fit; for messages.
-        data: Prepared corpora.
-        header: Of the model.
-        model_input: Likewise.
-
     Raises:
         ValueError: nothing in a val split, two corpora of one name, or other crops than it knows.
     """
@@ -114,7 +108,7 @@ def validation_items(
 def _in_words(rule: DecisionRule) -> str:
     fit = rule.fit
     assert fit is not None, "a rule fitted on validation files says so"
-    return (
+    told = (
         f"{rule.calibration.kind} on {fit.num_real} real and {fit.num_fake} fake validation files: "
         f"log-loss {fit.same_files_log_loss_before:.3f} before, "
         f"{fit.same_files_log_loss_after:.3f} after; calibration error "
@@ -122,15 +116,11 @@ def _in_words(rule: DecisionRule) -> str:
         f"{fit.same_files_calibration_error_after:.3f} after (of these very files, so better than "
         "on others; real and fake files weigh alike)\n"
         f"called fake from P(fake) {rule.threshold:.3f}, a logit of {rule.threshold_logit:.3f}\n"
-        + _sets_in_words(rule)
     )
-
-
-def _sets_in_words(rule: DecisionRule) -> str:
     if rule.sets is None:
-        return f"uncertain within {rule.uncertain_half_width:.3f} of it ({rule.source})"
+        return f"{told}uncertain within {rule.uncertain_half_width:.3f} of it ({rule.source})"
     return (
-        f"prediction sets of {rule.sets.coverage:.1%} coverage: real up to a logit of "
+        f"{told}prediction sets of {rule.sets.coverage:.1%} coverage: real up to a logit of "
         f"{rule.sets.largest_real:.3f}, fake from {rule.sets.least_fake:.3f} on "
         f"({rule.sets.origin})"
     )

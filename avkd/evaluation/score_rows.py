@@ -24,11 +24,7 @@ def scored_row(
 ) -> ClipScore:
     """The row of one window; a logit that is not finite is no score, and the row says so.
 
-    Args:
-        sample: The file.
-        window: What was looked at.
-        logit: Raw score, higher = fake.
-        probability: Its P(fake); None where the scorer states none.
+    ``probability`` is P(fake); None where the scorer states none.
     """
     finite = math.isfinite(logit)
     return ClipScore(
@@ -49,11 +45,6 @@ def unscored_row(sample: Sample, status: str, message: str) -> ClipScore:
 
 def write_file_facts(out: Path, wanted: Iterable[Sample], corpus: Path) -> None:
     """Write ``facts/<dataset>.csv``: a row per file, empty where the corpus knows nothing of it.
-
-    Args:
-        out: the ``--out`` folder of the evaluation.
-        wanted: the expected files, at least one; of one dataset.
-        corpus: the prepared corpus.
 
     Raises:
         ValueError: a fact of the corpus is not of its kind; names the file.

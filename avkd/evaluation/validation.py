@@ -6,7 +6,6 @@ The only place where scores choose anything; it is given validation items and no
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,11 +99,9 @@ class Validation:
     @property
     def reals_by_dataset(self) -> dict[str, np.ndarray]:
         """(R,) pooled logits of the real files of every dataset that has some."""
-        found: dict[str, list[float]] = defaultdict(list)
-        for file in score_frame.records(score_frame.pool(self.rows, self.pooling)):
-            if file.label == 0 and file.logit is not None:
-                found[file.dataset].append(file.logit)
-        return {dataset: np.array(logits) for dataset, logits in found.items()}
+        files = score_frame.pool(self.rows, self.pooling)
+        by_dataset = files[files["label"] == 0].groupby("dataset", sort=False)["logit"]
+        return {dataset: logits.to_numpy() for dataset, logits in by_dataset}
 
     def values(self) -> dict[str, float]:
         """``video_auc`` and ``cross_entropy`` (nats, bare logits, over files)."""
@@ -217,18 +214,8 @@ def export_detector(
 ) -> Outcome:
     """Write what a training leaves: validation scores, and the model file with its decision rule.
 
-    Args:
-        validation: Scores of the model, by which it was selected.
-        model: The detector.
-        folder: Run folder.
-        verb: Command that trained it.
-        kind: Of the model file.
-        arguments: What the detector was built from.
-        model_input: What it looks at.
-        provenance: Where its weights come from.
-        calibration: How its logits become probabilities.
-        max_false_alarms: See `Validation.decision`.
-        half_precision: Of the weights in the file; they must be rounded so already.
+    ``folder`` is that of the run, ``verb`` the command that trained it; calibration and false
+    alarms as in `Validation.decision`. Weights must be rounded already to be ``half_precision``.
     """
     rule, rows = validation.decision(
         calibration, whose="this training", max_false_alarms=max_false_alarms

@@ -22,22 +22,14 @@ _CELLS_AT_ONCE = 1_000_000  # bounds the memory of the bootstrap to about 100 MB
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A number, or the reason why there is none."""
-
-    value: float | None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
 class Interval:
     """A 95 % percentile bootstrap interval, or the reason why there is none."""
 
-    low: float | None
-    high: float | None
-    resamples: int
-    seed: int
-    unit: ResamplingUnit
+    low: float | None = None
+    high: float | None = None
+    resamples: int = 0
+    seed: int = 0
+    unit: ResamplingUnit = "files"
     """What was drawn with replacement: files, or groups of files (identities)."""
     reason: str = ""
 
@@ -45,6 +37,16 @@ class Interval:
     def ends(self) -> tuple[float, float] | None:
         """Both ends; None where there is no interval."""
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number with its interval, or the reason why there is none."""
+
+    value: float | None
+    reason: str = ""
+    interval: Interval = Interval()
+    """Empty where none was asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,24 +125,21 @@ class Resampling:
         return total
 
     def interval(self, draws: FloatArray) -> Interval:
-        """The interval of a number from its values (resamples,) in the draws; see `percentiles`."""
-        return percentiles(draws, unit=self.unit, seed=self.seed)
+        """The interval of a number from its values (resamples,) in the draws.
+
+        A draw in which the number is not defined (nan) could have any value of 0..1: it counts as
+        0 for the lower end and as 1 for the upper.
+        """
+        return self.interval_between(np.nan_to_num(draws, nan=0.0), np.nan_to_num(draws, nan=1.0))
+
+    def interval_between(self, lowest: FloatArray, highest: FloatArray) -> Interval:
+        """The same from the lowest and the highest value that the number may have in each draw."""
+        low, high = np.quantile(lowest, 0.025), np.quantile(highest, 0.975)
+        return Interval(float(low), float(high), self.resamples, self.seed, self.unit)
 
     def no_interval(self, reason: str) -> Interval:
         """What stands where the interval would be."""
         return Interval(None, None, self.resamples, self.seed, self.unit, reason)
-
-
-def percentiles(draws: FloatArray, *, unit: ResamplingUnit, seed: int) -> Interval:
-    """The interval of a number from its values (resamples,) in the draws.
-
-    A draw in which the number is not defined (nan) could have any value of 0..1: it counts as 0 for
-    the lower end and as 1 for the upper.
-    """
-    unknown = np.isnan(draws)
-    low = np.quantile(np.where(unknown, 0.0, draws), 0.025)
-    high = np.quantile(np.where(unknown, 1.0, draws), 0.975)
-    return Interval(float(low), float(high), draws.size, seed, unit)
 
 
 def missing_class(labels: IntArray) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from avkd.metrics.bootstrap import FloatArray, IntArray
+from avkd.metrics.verdicts import share
 
 _ROUNDING = 1e-9  # nineteen twentieths of weights are a little less than 0.95
 
@@ -62,23 +63,19 @@ def cells(
 
 def coverage_of_reals(counts: IntArray) -> FloatArray:
     """Share of the real files whose set holds real."""
-    return _share(counts[:, 1], counts[:, 0])
+    return share(counts[:, 1], counts[:, 0])
 
 
 def coverage_of_fakes(counts: IntArray) -> FloatArray:
     """Share of the fake files whose set holds fake."""
-    return _share(counts[:, 3], counts[:, 2])
+    return share(counts[:, 3], counts[:, 2])
 
 
 def abstention(counts: IntArray) -> FloatArray:
     """Share of the files called uncertain."""
-    return 1.0 - _share(counts[:, 4], counts[:, 0] + counts[:, 2])
+    return 1.0 - share(counts[:, 4], counts[:, 0] + counts[:, 2])
 
 
 def accuracy_when_decided(counts: IntArray) -> FloatArray:
     """Share called right of the files that are not called uncertain."""
-    return _share(counts[:, 5], counts[:, 4])
-
-
-def _share(part: IntArray, whole: IntArray) -> FloatArray:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return share(counts[:, 5], counts[:, 4])

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
-from avkd.metrics.ranking import Metric, auc, checked, resampled_aucs
+from avkd.metrics.bootstrap import FloatArray, IntArray, Metric, Resampling, missing_class
+from avkd.metrics.ranking import auc, checked, resampled_aucs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,7 @@ class AucDifference:
     first: Metric
     second: Metric
     difference: Metric
-    interval: Interval
-    """95 % percentile bootstrap: the same draws for both models."""
+    """Its interval is over the same draws for both models."""
     p_value: Metric
     """Two-sided, DeLong's test; takes files as independent, whatever their groups."""
 
@@ -67,8 +66,7 @@ def auc_difference(
     return AucDifference(
         first=first_auc,
         second=second_auc,
-        difference=difference,
-        interval=interval,
+        difference=replace(difference, interval=interval),
         p_value=delong_p_value(labels, first, second),
     )
 
@@ -76,12 +74,8 @@ def auc_difference(
 def delong_p_value(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Metric:
     """Two-sided p of equal AUCs: DeLong et al., Biometrics 44 (1988), 837-845.
 
-    In O(N log N) by mid-ranks: Sun and Xu, IEEE Signal Processing Letters 21 (2014), 1389-1393.
-
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        first: (N,) raw logits of the first model.
-        second: (N,) raw logits of the second.
+    Of (N,) labels, 1 = fake, and the (N,) raw logits of two models. In O(N log N) by mid-ranks: Sun
+    and Xu, IEEE Signal Processing Letters 21 (2014), 1389-1393.
 
     Raises:
         ValueError: as `ranking.auc`, for either model.

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import brier_score_loss
 
-from avkd.metrics.bootstrap import FloatArray, IntArray
+from avkd.metrics.bootstrap import FloatArray, IntArray, Metric
 from avkd.metrics.pooling import PROBABILITY_MARGIN
-from avkd.metrics.ranking import Metric, checked
+from avkd.metrics.ranking import checked
 
 CALIBRATION_BINS = 15
 
@@ -84,11 +84,7 @@ def brier_score(labels: IntArray, probabilities: FloatArray) -> float:
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
-    """Sort files into bins of stated probability.
-
-    Args:
-        labels: (N,) 1 = fake, 0 = real; N may be 0.
-        probabilities: (N,) P(fake), each in [0, 1].
+    """Sort files into bins of stated probability: (N,) labels and P(fake) in [0, 1]; N may be 0.
 
     Raises:
         ValueError: as `of_probabilities`.

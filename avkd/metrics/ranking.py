@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -195,23 +195,27 @@ def auc_interval(
     """95 % percentile bootstrap interval of the AUC over files; `Resampling` says what is drawn.
 
     When all pairs are in order every resample gives 1: such an interval of width zero says that
-    the test set is too easy or too small to tell, not that the AUC is known.
-
-    Args:
-        labels: (N,) one per file.
-        scores: (N,) pooled raw logits.
-        groups: (N,) group name of each file.
-        resamples: number of bootstrap draws, at least 1.
-        seed: of the draws; the same seed gives the same interval.
+    the test set is too easy or too small to tell, not that the AUC is known. Arguments as of
+    `paired.auc_difference`.
 
     Raises:
         ValueError: as `of_both_classes`, or not one group per label.
     """
     labels, scores = checked(labels, scores)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
-    if plan.reason:
-        return plan.no_interval(plan.reason)
-    return plan.interval(resampled_aucs(labels, scores, plan))
+    return auc_with_interval(labels, scores, plan).interval
+
+
+def auc_with_interval(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> Metric:
+    """The `auc` with its interval over the draws of ``plan``, a plan of the same files.
+
+    Raises:
+        ValueError: as `of_both_classes`.
+    """
+    interval = plan.no_interval(plan.reason)
+    if not plan.reason:
+        interval = plan.interval(resampled_aucs(labels, scores, plan))
+    return replace(auc(labels, scores), interval=interval)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,12 +258,9 @@ class RankedFiles:
 
 
 def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> FloatArray:
-    """AUCs of the (resamples,) draws: a draw is a whole-number weight for each file.
+    """AUCs of the (resamples,) draws of (N,) files: a draw is a whole-number weight for each file.
 
-    Args:
-        labels: (N,) one per file.
-        scores: (N,) pooled raw logits.
-        plan: of the same files; two models under one plan get the same draws.
+    Two models under one plan get the same draws.
 
     Raises:
         ValueError: as `auc`.
@@ -278,7 +279,7 @@ def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> Flo
 
     Args:
         starts: (W,) first frame of each window.
-        lengths: (W,) frames in each window, at least 1.
+        lengths: (W,) frames in each, at least 1.
         scores: (W,) raw logits.
 
     Returns:

@@ -11,8 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from avkd.metrics import conformal, probability, ranking, verdicts
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Resampling, missing_class
-from avkd.metrics.ranking import Metric
+from avkd.metrics.bootstrap import FloatArray, IntArray, Metric, Resampling, missing_class
 
 Over = Literal["files", "expected files", "windows", "frames", "probabilities", "verdicts", "sets"]
 """What a metric is computed over: scored files, all files (nan = not scored), their windows or
@@ -101,21 +100,16 @@ def at_threshold(
     threshold: float | None,
     plan: Resampling,
     limits: tuple[float, float] | None = None,
-) -> dict[str, tuple[Metric, Interval]]:
-    """All metrics of verdicts, and of prediction sets where there are any.
+) -> dict[str, Metric]:
+    """All metrics of verdicts, and of prediction sets where there are any, with their intervals.
 
-    Intervals are over the same kind of draws as the AUC's.
-
-    Args:
-        labels: (N,) one per file, as `ranking.checked` gives them.
-        scores: (N,) pooled raw logits.
-        threshold: Lowest score that is called fake; None = there are reasons instead of numbers.
-        plan: Draws of the same files.
-        limits: Of the prediction sets, the largest real and the least fake score.
+    Of (N,) labels and pooled raw logits as `ranking.checked` gives them, and a plan of the same
+    files. ``threshold`` is the lowest score called fake; None = there are reasons instead of
+    numbers. ``limits`` of the prediction sets are the largest real and the least fake score.
     """
     if threshold is None:
-        neither = Metric(None, NO_THRESHOLD), plan.no_interval(NO_THRESHOLD)
-        return {measure.name: neither for measure in METRICS if measure.over == "verdicts"}
+        none = Metric(None, NO_THRESHOLD, plan.no_interval(NO_THRESHOLD))
+        return {measure.name: none for measure in METRICS if measure.over == "verdicts"}
     cells = verdicts.cells(labels, scores, threshold)
     found = _of_cells("verdicts", labels, cells, plan, "no file is called fake")
     if limits is not None:
@@ -126,7 +120,7 @@ def at_threshold(
 
 def _of_cells(
     over: Over, labels: IntArray, cells: IntArray, plan: Resampling, undefined: str
-) -> dict[str, tuple[Metric, Interval]]:
+) -> dict[str, Metric]:
     draws = None if plan.reason else plan.sums(cells)
     found = {}
     for measure in METRICS:
@@ -136,9 +130,8 @@ def _of_cells(
         value = float(measure.function(cells.sum(axis=0)[None])[0])
         if np.isnan(value):
             reason = reason or missing_class(labels) or undefined
-        metric = Metric(None, reason) if reason else Metric(value)
         interval = plan.no_interval(reason or plan.reason)
         if draws is not None and not reason:
             interval = plan.interval(measure.function(draws))
-        found[measure.name] = metric, interval
+        found[measure.name] = Metric(None if reason else value, reason, interval)
     return found

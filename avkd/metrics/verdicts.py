@@ -34,12 +34,7 @@ class Confusion:
 
 
 def confusion(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Confusion:
-    """Count the verdicts at ``threshold``.
-
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        scores: (N,) raw logits in single or double precision.
-        threshold: lowest score that is called fake.
+    """Count the verdicts on (N,) labels and raw logits; ``threshold`` is the lowest fake score.
 
     Raises:
         ValueError: as `ranking.of_both_classes`.
@@ -55,32 +50,33 @@ def cells(labels: IntArray, scores: FloatArray, threshold: float) -> IntArray:
 def accuracy(counts: IntArray) -> FloatArray:
     """Share of the files that are called right."""
     true_real, _, _, true_fake = counts.T
-    return _share(true_real + true_fake, counts.sum(axis=1))
+    return share(true_real + true_fake, counts.sum(axis=1))
 
 
 def balanced_accuracy(counts: IntArray) -> FloatArray:
     """Mean of the shares of real files and of fake files that are called right."""
     true_real, false_fake, _, _ = counts.T
-    return (_share(true_real, true_real + false_fake) + recall(counts)) / 2
+    return (share(true_real, true_real + false_fake) + recall(counts)) / 2
 
 
 def precision(counts: IntArray) -> FloatArray:
     """Share of fake files among what is called fake."""
     _, false_fake, _, true_fake = counts.T
-    return _share(true_fake, false_fake + true_fake)
+    return share(true_fake, false_fake + true_fake)
 
 
 def recall(counts: IntArray) -> FloatArray:
     """Share of the fake files that are called fake."""
     _, _, false_real, true_fake = counts.T
-    return _share(true_fake, false_real + true_fake)
+    return share(true_fake, false_real + true_fake)
 
 
 def f1(counts: IntArray) -> FloatArray:
     """Harmonic mean of precision and recall; 0 when there are fake files and none is called so."""
     _, false_fake, false_real, true_fake = counts.T
-    return _share(2 * true_fake, 2 * true_fake + false_fake + false_real)
+    return share(2 * true_fake, 2 * true_fake + false_fake + false_real)
 
 
-def _share(part: IntArray, whole: IntArray) -> FloatArray:
+def share(part: IntArray, whole: IntArray) -> FloatArray:
+    """(D,) shares; nan of nothing."""
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)

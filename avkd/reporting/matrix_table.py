@@ -16,13 +16,12 @@ from avkd.reporting.score_frame import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow
 from avkd.reporting.tables import (
-    NOT_DEFINED,
     Cell,
     Table,
-    ends_in_percent,
     interval_notes,
     percent,
     percent_down,
+    with_interval,
 )
 
 Overlap = Literal["same", "shared", "none"]
@@ -69,43 +68,20 @@ class Result:
         return self.row.method in self.training_methods
 
 
-@dataclass(frozen=True, kw_only=True)
-class SeedSpread:
-    """A share in [0, 1] that was measured once for each of several seeds."""
+def over_seeds(runs: Sequence[Metric]) -> Metric:
+    """The mean over runs that differ in their seed alone; not defined where one of them is not.
 
-    mean: float | None
-    """Over the runs; None where one of them has no number."""
-    runs: tuple[float, ...] = ()
-    """The number of each run."""
-    interval: tuple[float, float] | None = None
-    """Lowest lower and highest upper end of the runs' 95 % intervals, so that it holds the spread
-    over seeds and over files; None where one of them has no interval."""
-
-    @classmethod
-    def of(cls, values: Sequence[tuple[Metric, Interval | None]]) -> SeedSpread:
-        """Of at least one run."""
-        assert values
-        numbers = [metric.value for metric, _ in values if metric.value is not None]
-        if len(numbers) < len(values):
-            return cls(mean=None)
-        ends = [i.ends for _, i in values if i is not None and i.ends is not None]
-        interval = None
-        if len(ends) == len(values):
-            interval = min(low for low, _ in ends), max(high for _, high in ends)
-        return cls(mean=float(np.mean(numbers)), runs=tuple(numbers), interval=interval)
-
-    @property
-    def text(self) -> str:
-        """Mean and interval in percent."""
-        interval = "" if self.interval is None else f" {ends_in_percent(self.interval)}"
-        return percent(Metric(self.mean)) + interval
-
-    @property
-    def range_text(self) -> str:
-        """Smallest and largest run in percent; empty for one run."""
-        if len(self.runs) < 2:
-            return ""
-        return f"{100 * min(self.runs):.1f} to {100 * max(self.runs):.1f}"
+    Its interval goes from the lowest lower to the highest upper end of those of the runs, so that
+    it holds the spread over seeds and over files; there is none where one of them has none.
+    """
+    values = [run.value for run in runs if run.value is not None]
+    ends = [run.interval.ends for run in runs if run.interval.ends is not None]
+    if not runs or len(values) < len(runs):
+        return Metric(None)
+    interval = Interval()
+    if len(ends) == len(runs):
+        interval = Interval(min(low for low, _ in ends), max(high for _, high in ends))
+    return Metric(float(np.mean(values)), interval=interval)
 
 
 _CSV: dict[str, Callable[[Result], Cell]] = {
@@ -124,12 +100,12 @@ _CSV: dict[str, Callable[[Result], Cell]] = {
     "expected_fake": lambda r: r.row.expected_fake,
     "coverage": lambda r: r.row.coverage,
     "video_auc": lambda r: r.row.auc.value,
-    "video_auc_low": lambda r: r.row.auc_interval.low,
-    "video_auc_high": lambda r: r.row.auc_interval.high,
+    "video_auc_low": lambda r: r.row.auc.interval.low,
+    "video_auc_high": lambda r: r.row.auc.interval.high,
     "video_auc_missing_neutral": lambda r: r.row.values["video_auc_missing_neutral"].value,
-    "interval_unit": lambda r: r.row.auc_interval.unit,
-    "resamples": lambda r: r.row.auc_interval.resamples,
-    "bootstrap_seed": lambda r: r.row.auc_interval.seed,
+    "interval_unit": lambda r: r.row.auc.interval.unit,
+    "resamples": lambda r: r.row.auc.interval.resamples,
+    "bootstrap_seed": lambda r: r.row.auc.interval.seed,
     "model_fingerprint": lambda r: r.model_fingerprint,
 }
 CSV_COLUMNS = tuple(_CSV)
@@ -172,12 +148,10 @@ class _Grid:
         return Table(caption=caption, columns=(self.corner, *self.columns), rows=rows)
 
     def figure(self, is_marked: Callable[[Result], bool]) -> Figure:
-        spreads = [[auc_of(cell) for cell in line] for line in self.cells]
         return heat_map(
             self.named,
             self.columns,
-            [[None if s is None else s.mean for s in line] for line in spreads],
-            [[None if s is None else s.interval for s in line] for line in spreads],
+            [[auc_of(cell) for cell in line] for line in self.cells],
             marked=[
                 (row, column)
                 for row, line in enumerate(self.cells)
@@ -189,16 +163,10 @@ class _Grid:
         )
 
 
-def section(
-    results: Sequence[Result], *, warnings: Sequence[str] = (), notes: Sequence[str] = ()
-) -> Section:
+def section(results: Sequence[Result], *, warnings: Sequence[str] = ()) -> Section:
     """The matrix, the methods of every test, and leave-one-out, with a heat map of each grid.
 
-    Args:
-        results: every training on every test, and those with a method left out on the tests that
-            hold it, in the order of the table; at least one.
-        warnings: what must not be overlooked, e.g. what could not be checked.
-        notes: further sentences on how it was made.
+    Of every training on every test, and of those with a method left out on the tests that hold it.
     """
     whole = [result for result in results if not result.left_out]
     caption = "AUC % over files, all forgeries of the test against its real files [95 % interval]."
@@ -224,7 +192,7 @@ def section(
         paragraphs=(_SELECTION,),
         tables=tuple(tables),
         pictures=tuple(pictures),
-        notes=(*_how_to_read(results), *notes),
+        notes=tuple(_how_to_read(results)),
     )
 
 
@@ -239,9 +207,9 @@ def names(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def auc_of(cell: Sequence[Result]) -> SeedSpread | None:
-    """The AUC over the runs of a cell; None where nothing was run."""
-    return SeedSpread.of([(r.row.auc, r.row.auc_interval) for r in cell]) if cell else None
+def auc_of(cell: Sequence[Result]) -> Metric:
+    """The AUC over the runs of a cell."""
+    return over_seeds([result.row.auc for result in cell])
 
 
 def _matrix(whole: Sequence[Result]) -> _Grid:
@@ -255,8 +223,7 @@ def _with_validation(matrix: _Grid, table: Table) -> Table:
     found = [{r.seed: r.validation_auc for r in line} for line in runs]
     if not any(value is not None for line in found for value in line.values()):
         return table
-    spreads = [SeedSpread.of([(Metric(v), None) for v in line.values()]) for line in found]
-    cells = [s.text + f"; seeds {s.range_text}" * bool(s.range_text) for s in spreads]
+    cells = [_spread([Metric(value) for value in line.values()]) for line in found]
     rows = tuple((*row, cell) for row, cell in zip(table.rows, cells, strict=True))
     return replace(table, columns=(*table.columns, "its validation files"), rows=rows)
 
@@ -295,9 +262,7 @@ def _left_out_table(of_pair: Sequence[Result], where: str) -> Table:
             for m in left_out
         ]
         lines.append([_cell(cell) for cell in cells])
-        numbers = [s.mean for s in map(auc_of, cells) if s is not None and s.mean is not None]
-        is_whole = len(numbers) == len(left_out)
-        means.append(f"{100 * np.mean(numbers):.1f}" if is_whole else NOT_DEFINED)
+        means.append(percent(over_seeds([auc_of(cell) for cell in cells])))
     rows = zip(left_out, *lines, strict=True)
     return Table(
         caption=f"Leave one method out: {where}; AUC % of the method against the same real files.",
@@ -308,11 +273,17 @@ def _left_out_table(of_pair: Sequence[Result], where: str) -> Table:
 
 
 def _cell(cell: Sequence[Result], mark: Callable[[Result], str] = lambda result: "") -> str:
-    spread = auc_of(cell)
-    if spread is None:
+    if not cell:
         return NOT_RUN
-    over_seeds = f"; seeds {spread.range_text}" if spread.range_text else ""
-    return spread.text + over_seeds + mark(cell[0])
+    return _spread([result.row.auc for result in cell]) + mark(cell[0])
+
+
+def _spread(runs: Sequence[Metric]) -> str:
+    """The mean over the runs, and from the lowest to the highest of them where there are more."""
+    mean, values = over_seeds(runs), [run.value for run in runs if run.value is not None]
+    if len(runs) < 2 or mean.value is None:
+        return with_interval(mean)
+    return f"{with_interval(mean)}; seeds {100 * min(values):.1f} to {100 * max(values):.1f}"
 
 
 def _overlap_mark(result: Result) -> str:
@@ -339,7 +310,7 @@ def _how_to_read(results: Sequence[Result]) -> list[str]:
             "and over files; after seeds: the lowest and the highest run, the spread over seeds "
             "alone."
         )
-    sentences += interval_notes(result.row.auc_interval for result in results)
+    sentences += interval_notes(result.row.auc for result in results)
     if any(result.left_out for result in results):
         sentences.append(
             "Left out of training: each number belongs to another model, trained and selected "

@@ -21,16 +21,8 @@ import pandas as pd
 from avkd import __version__, durable
 from avkd.metrics.pooling import MEAN_LOGIT
 from avkd.reporting import score_frame, summary
-from avkd.reporting.scores import (
-    OK,
-    REAL_METHOD,
-    SCORES,
-    ClipScore,
-    ScoresHead,
-    check_heads,
-    iter_scores,
-    read_head,
-)
+from avkd.reporting import scores as score_files
+from avkd.reporting.scores import OK, REAL_METHOD, SCORES, ClipScore, ScoresHead
 from avkd.reporting.summary import Provenance
 
 _REPORT = "report.csv"
@@ -60,10 +52,7 @@ class ModelScores:
 
 
 def read_score_files(paths: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, ScoresHead]]:
-    """The scores frame of score files of one model, and the head of each dataset.
-
-    Args:
-        paths: files that may stand in one table (`scores.check_heads`), at least one.
+    """The scores frame of score files that may stand in one table, and the head of each dataset.
 
     Raises:
         ValueError: a file is broken.
@@ -72,20 +61,18 @@ def read_score_files(paths: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Sco
 
     def rows() -> Iterator[ClipScore]:
         for path in paths:
-            head, of_file = iter_scores(path)
+            head, of_file = score_files.iter_scores(path)
             for row in of_file:
                 heads[row.dataset] = head
                 yield row
 
-    return score_frame.pool(rows(), read_head(paths[0]).pooling), heads
+    return score_frame.pool(rows(), score_files.read_head(paths[0]).pooling), heads
 
 
 def read_report_folder(folder: Path, *, mixed_preprocessing: bool = False) -> ModelScores:
-    """Read the scores of one model, and what its ``report.csv`` says where there is one.
+    """The scores in the ``--out`` folder of an evaluation, with what a ``report.csv`` there says.
 
-    Args:
-        folder: the ``--out`` folder of an evaluation.
-        mixed_preprocessing: take score files of differently made crops, and note it.
+    ``mixed_preprocessing`` takes score files of differently made crops, too, and notes it.
 
     Raises:
         FileNotFoundError: there are no score files.
@@ -98,8 +85,8 @@ def read_report_folder(folder: Path, *, mixed_preprocessing: bool = False) -> Mo
             f"{folder}: no {SCORES}/*.csv in it; give the --out folder of avkd evaluate, or a CSV "
             "file with the columns file, label and score"
         )
-    heads = {str(path): read_head(path) for path in paths}
-    note = check_heads(heads, mixed_preprocessing=mixed_preprocessing)
+    heads = {str(path): score_files.read_head(path) for path in paths}
+    note = score_files.check_heads(heads, mixed_preprocessing=mixed_preprocessing)
     provenance, order = _earlier_report(folder / _REPORT, next(iter(heads.values())))
     paths.sort(key=lambda path: order.get(path.stem, len(order)))  # stable; <dataset>.csv
     # What the evaluation noted of its mixing is the same sentence.
@@ -114,8 +101,8 @@ def _earlier_report(table: Path, head: ScoresHead) -> tuple[Provenance, dict[str
     """What made the numbers, and each dataset's place in the table."""
     if not table.exists():
         return _provenance(head), {}
-    names = dict.fromkeys(line["dataset"] for line in summary.read_lines(table))
-    return summary.read_provenance(table), {name: place for place, name in enumerate(names)}
+    provenance, names = summary.read_report(table)
+    return provenance, {name: place for place, name in enumerate(names)}
 
 
 def _provenance(head: ScoresHead, notes: tuple[str, ...] = ()) -> Provenance:

@@ -6,8 +6,6 @@ give the label away.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from collections import Counter
@@ -17,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from avkd.reporting.scores import UNDECODABLE, check_label, number_or_none, parse_row, write_rows
+from avkd.reporting.scores import BOM, check_label, number_or_none, read_rows, write_rows
 
 FACTS = "facts"
 """Folder of the facts files, beside that of the scores."""
@@ -63,11 +61,10 @@ class FileFacts:
     label: int
     """1 = fake, 0 = real."""
     dataset: str
-    """Dataset name."""
     method: str
-    """Forgery method; ``real`` for real files."""
+    """Of the forgery; ``real`` for real files."""
     split: str
-    """Split; empty if none."""
+    """Empty if none."""
     group: str = ""
     """Whose face it is; empty = not known."""
     source: str = ""
@@ -104,31 +101,18 @@ def read_facts(path: Path) -> tuple[FileFacts, ...]:
         ValueError: not a facts file, cut short, a broken row, or a file that occurs twice; names
             the file and the line.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", UNDECODABLE)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a facts file: {error}") from error
-    announced = re.match(rf"# {_FORMAT}; (\d+) rows;[^\n]*\n", text)
-    if announced is None:
-        raise ValueError(f"{path}, line 1: not a facts file (it does not begin '# {_FORMAT}')")
-    reader = csv.reader(io.StringIO(text[announced.end() :], newline=""))
-    rows = []
-    try:
-        if tuple(next(reader, ())) != COLUMNS:
-            raise ValueError(f"{path}, line 2: the columns are not {', '.join(COLUMNS)}")
-        for cells in reader:
-            where = f"{path}, line {reader.line_num + 1}"
-            rows.append(parse_row(_made, COLUMNS, cells, _READERS, where))
-    except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num + 1}: {error}") from error
-    if len(rows) != int(announced[1]):
-        raise ValueError(
-            f"{path}: holds {len(rows)} rows but announces {announced[1]}; make the file again"
+    with path.open("rb") as file:
+        head = re.match(rf"# {_FORMAT}; (\d+) rows;".encode(), file.readline().removeprefix(BOM))
+        if head is None:
+            raise ValueError(f"{path}, line 1: not a facts file (it does not begin '# {_FORMAT}')")
+        found = read_rows(
+            path, file, _made, COLUMNS, _READERS, lines_above=1, announced=int(head[1])
         )
+        rows = tuple(found)
     for key, count in Counter((row.dataset, row.sample_id) for row in rows).items():
         if count > 1:
             raise ValueError(f"{path}: {key[1]} occurs {count} times; make the file again")
-    return tuple(rows)
+    return rows
 
 
 def read_folder(folder: Path) -> tuple[FileFacts, ...]:

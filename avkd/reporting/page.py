@@ -11,8 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from avkd.reporting.tables import Table, html_text, markdown_text
+from avkd.reporting.tables import Table, by_reason, html_text, markdown_text
+
+if TYPE_CHECKING:  # predict writes pages, too, and needs no scipy
+    from avkd.metrics.bootstrap import Metric
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _WIDE_POINTS = 420  # a wider drawing scrolls on a phone instead of becoming too small to read
@@ -89,6 +93,15 @@ class Section:
     """How to read it, one sentence each, in small print after the tables."""
 
 
+def undefined(numbers: Iterable[tuple[str, Metric]]) -> list[Section]:
+    """What is not defined of named numbers and their intervals, each reason once, if anything."""
+    reasons = by_reason(
+        (why, name) for name, number in numbers for why in (number.reason, number.interval.reason)
+    )
+    notes = tuple(f"{reason}: {'; '.join(names)}" for reason, names in reasons.items())
+    return [Section(title="Numbers that are not defined", notes=notes)] if notes else []
+
+
 def to_markdown(sections: Iterable[Section], *, level: int = 1) -> str:
     """Sections as Markdown, their headings of ``level``."""
     blocks: list[str] = []
@@ -108,14 +121,7 @@ def to_html(
     headlines: Sequence[Headline] = (),
     facts: Mapping[str, str] | None = None,
 ) -> str:
-    """A report page.
-
-    Args:
-        title: heading of the page.
-        sections: in order; those of one `Section.part` must stand together.
-        headlines: what the reader came for, above everything else.
-        facts: names and values for the foot of the page, e.g. versions.
-    """
+    """A report page: headlines, sections (of one `Section.part` together), facts at its foot."""
     import jinja2
     from markupsafe import Markup
 
@@ -136,5 +142,4 @@ def to_html(
         headlines=headlines,
         parts=[(part, list(of_part)) for part, of_part in parts],
         facts=facts or {},
-        html=Markup,
     )

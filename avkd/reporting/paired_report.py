@@ -9,28 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations
+from itertools import chain, combinations
 
 import pandas as pd
 
-from avkd.metrics.bootstrap import Interval, Metric
+from avkd.metrics.bootstrap import Metric
 from avkd.metrics.paired import AucDifference, auc_difference, holm
 from avkd.metrics.table import METRICS, Measure
-from avkd.reporting import score_frame
+from avkd.reporting import page, score_frame, tables
 from avkd.reporting.page import Section
 from avkd.reporting.score_frame import TableRow
 from avkd.reporting.summary import Provenance
-from avkd.reporting.tables import (
-    NOT_DEFINED,
-    Cell,
-    Table,
-    by_reason,
-    interval_notes,
-    percent,
-    plain,
-    with_ends,
-    with_interval,
-)
+from avkd.reporting.tables import Cell, Table, percent
 
 COMPARED = tuple(measure for measure in METRICS if measure.over in ("files", "probabilities"))
 """Metrics of files that two models can be compared by."""
@@ -41,17 +31,14 @@ class PairedRow(TableRow):
     """Two models on the forgeries of one method and all real files of the dataset."""
 
     first: str
-    """Name of the first model."""
     second: str
-    """Name of the second model."""
+    """Names of the two models."""
     num_real: int
-    """Real files that both scored."""
     num_fake: int
-    """Fake files that both scored."""
+    """Files of each class that both scored."""
     only_first: int
-    """Files that the first scored and the second did not."""
     only_second: int
-    """Files that the second scored and the first did not."""
+    """Files that one of them scored and the other did not."""
     auc: AucDifference
     """AUCs over the files that both scored, their difference and whether it is one."""
     values: Mapping[str, tuple[Metric, Metric]]
@@ -69,11 +56,8 @@ def compare_models(
 ) -> tuple[PairedRow, ...]:
     """Rows of the table: every pair of models, each dataset and method of theirs.
 
-    Args:
-        models: scores frame of each model, by its name; at least two.
-        reals_from: dataset whose real files forgeries are set against; empty = each its own.
-        resamples: bootstrap draws per row.
-        seed: of the draws; within a row both models get the same draws.
+    Within a row both models, given by name as scores frames, get the same bootstrap draws.
+    ``reals_from`` as in `summary.summarise`.
 
     Raises:
         ValueError: two models disagree on what a file is: its label, method or split; or
@@ -151,8 +135,8 @@ _AUC_COLUMNS: Columns = {
     "Only second": lambda row: row.only_second,
     "AUC % first": lambda row: percent(row.auc.first, decimals=2),
     "AUC % second": lambda row: percent(row.auc.second, decimals=2),
-    "First - second [95 % interval]": lambda row: with_interval(
-        row.auc.difference, row.auc.interval, decimals=2
+    "First - second [95 % interval]": lambda row: tables.with_interval(
+        row.auc.difference, decimals=2
     ),
     "p (DeLong)": lambda row: _probability(row.auc.p_value.value),
     "p (Holm)": lambda row: _probability(row.holm_p_value),
@@ -160,7 +144,7 @@ _AUC_COLUMNS: Columns = {
 
 
 def _both(measure: Measure, row: PairedRow) -> str:
-    written = percent if measure.in_percent else plain
+    written = percent if measure.in_percent else tables.plain
     return " / ".join(map(written, row.values[measure.name]))
 
 
@@ -176,7 +160,7 @@ def sections(
     rows: Sequence[PairedRow], *, models: Mapping[str, Provenance], notes: Sequence[str] = ()
 ) -> tuple[Section, ...]:
     """The tables with how to read them, what else a reader must know, and what the models are."""
-    tables = [
+    shown = [
         Table.of(
             rows,
             {**_NAME_COLUMNS, **columns},
@@ -189,21 +173,21 @@ def sections(
             (_OTHER_COLUMNS, "Other metrics over the files that both scored, first / second"),
         )
     ]
-    made: list[tuple[str, Sequence[str]]] = [
-        ("Numbers that are not defined", _undefined(rows)),
-        (
-            "Models",
-            [", ".join(filter(None, (f"{n}: {p.model}", p.origin))) for n, p in models.items()],
-        ),
+    numbers = [
+        (f"{row.dataset} ({row.method}), {row.first} and {row.second}", metric)
+        for row in rows
+        for metric in (row.auc.difference, row.auc.p_value, *chain(*row.values.values()))
     ]
+    told = [", ".join(filter(None, (f"{n}: {p.model}", p.origin))) for n, p in models.items()]
     return (
         Section(
             title="Paired comparison",
             warnings=tuple(notes),
-            tables=tuple(tables),
+            tables=tuple(shown),
             notes=tuple(_legend(rows)),
         ),
-        *(Section(title=title, notes=tuple(lines)) for title, lines in made if lines),
+        *page.undefined(numbers),
+        Section(title="Models", notes=tuple(told)),
     )
 
 
@@ -220,9 +204,9 @@ def to_csv(rows: Sequence[PairedRow]) -> str:
 
 
 def _csv_line(row: PairedRow) -> dict[str, Cell]:
-    interval = row.auc.interval
+    interval = row.auc.difference.interval
     line: dict[str, Cell] = {
-        **{name: getattr(row, name) for name in ("dataset", "split", "method", "is_pooled")},
+        **row.cells,
         "first": row.first,
         "second": row.second,
         "both_real": row.num_real,
@@ -231,7 +215,7 @@ def _csv_line(row: PairedRow) -> dict[str, Cell]:
         "only_second": row.only_second,
         "first_auc": row.auc.first.value,
         "second_auc": row.auc.second.value,
-        **with_ends("auc_difference", row.auc.difference, interval),
+        **tables.with_ends("auc_difference", row.auc.difference),
         "delong_p_value": row.auc.p_value.value,
         "holm_p_value": row.holm_p_value,
         "interval_unit": interval.unit,
@@ -250,7 +234,7 @@ def _legend(rows: Sequence[PairedRow]) -> list[str]:
         "Both AUCs are over the files that both models scored, so they can differ from those of "
         "each model's own report. The difference is in percentage points.",
         "Only first, only second: files that one model scored and the other did not.",
-        *interval_notes((row.auc.interval for row in rows), ", the same for both models"),
+        *tables.interval_notes((row.auc.difference for row in rows), ", the same for both models"),
         "p (DeLong): chance of such a difference or a larger one if both AUCs were equal. It takes "
         "files as independent; where one face is in many files trust the interval over groups.",
         f"p (Holm): corrected for the {num_tests} tests of this table; where no model differed, "
@@ -258,19 +242,5 @@ def _legend(rows: Sequence[PairedRow]) -> list[str]:
     ]
 
 
-def _undefined(rows: Sequence[PairedRow]) -> list[str]:
-    """Each reason once, with the rows it holds for."""
-    numbers: list[tuple[PairedRow, Metric | Interval]] = []
-    for row in rows:
-        metrics = [metric for pair in row.values.values() for metric in pair]
-        numbers += [(row, row.auc.difference), (row, row.auc.p_value), (row, row.auc.interval)]
-        numbers += [(row, metric) for metric in metrics]
-    reasons = by_reason(
-        (number.reason, f"{row.dataset} ({row.method}), {row.first} and {row.second}")
-        for row, number in numbers
-    )
-    return [f"{reason}: {'; '.join(names)}" for reason, names in reasons.items()]
-
-
 def _probability(value: float | None) -> str:
-    return NOT_DEFINED if value is None else f"{value:.2g}"
+    return tables.NOT_DEFINED if value is None else f"{value:.2g}"

@@ -13,11 +13,10 @@ from avkd import durable
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
 from avkd.outcome import Outcome
-from avkd.reporting import page, paired_report, report
+from avkd.reporting import page, paired_report, report, robustness_table
 from avkd.reporting.model_scores import ModelScores, read_plain_scores, read_report_folder
 from avkd.reporting.page import Section
 from avkd.reporting.report import PAGE, Written
-from avkd.reporting.robustness_table import RECORD, read_section
 from avkd.reporting.scores import ScoresHead, check_heads
 from avkd.reporting.shortcut_audit import audit_folder
 from avkd.reporting.summary import summarise
@@ -35,7 +34,7 @@ def recompute(config: ReportConfig) -> Outcome:
             table or comparison, or two models disagree on what a file is.
     """
     sources = dict(zip(_names(config.scores), config.scores, strict=True))
-    studies = [path for path in sources.values() if (path / RECORD).is_file()]
+    studies = [path for path in sources.values() if (path / robustness_table.RECORD).is_file()]
     models: dict[str, tuple[Path, ModelScores]] = {}
     for name, path in sources.items():
         if path in studies:
@@ -61,7 +60,7 @@ def recompute(config: ReportConfig) -> Outcome:
             paths[-1],
             {name: of_model.part for name, of_model in written.items() if of_model.part},
             comparison=comparison,
-            studies=[read_section(folder) for folder in studies],
+            studies=[robustness_table.section(*robustness_table.read_study(f)) for f in studies],
         )
     return Outcome("\n\n".join([*texts, f"wrote {', '.join(map(str, paths))}"]))
 
@@ -178,11 +177,7 @@ def _names(sources: Sequence[Path]) -> list[str]:
 def short_names(paths: Sequence[tuple[str, ...]]) -> list[str] | None:
     """The last parts of each path, as many as tell all of them apart, joined by an underscore.
 
-    Args:
-        paths: the parts of each; also apart where a file system ignores case.
-
-    Returns:
-        A name for each; None where no number of parts tells them apart.
+    Apart even where a file system ignores case; None where no number of parts does it.
     """
     for depth in range(1, max(map(len, paths)) + 1):
         names = ["_".join(parts[-depth:]) for parts in paths]

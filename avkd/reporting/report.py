@@ -15,29 +15,18 @@ from typing import NamedTuple
 import pandas as pd
 
 from avkd import __version__, durable
-from avkd.metrics.bootstrap import Interval, Metric
+from avkd.metrics.bootstrap import Metric
 from avkd.metrics.pooling import RULES
 from avkd.metrics.table import METRICS, Measure
-from avkd.reporting import page, score_frame, shortcut_table, summary
-from avkd.reporting.figures import results
+from avkd.reporting import page, score_frame, shortcut_table, summary, tables
+from avkd.reporting.figures import curves, results
 from avkd.reporting.figures.canvas import picture, save
-from avkd.reporting.figures.curves import curve_pictures, histogram_pictures
 from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.page import Answer, Headline, Picture, Section
 from avkd.reporting.scores import ScoresHead
 from avkd.reporting.shortcut_audit import RowAudit
-from avkd.reporting.summary import Provenance, SetLimits, SummaryRow, Threshold
-from avkd.reporting.tables import (
-    NOT_DEFINED,
-    Table,
-    by_reason,
-    ends_in_percent,
-    interval_notes,
-    percent,
-    percent_down,
-    plain,
-    with_interval,
-)
+from avkd.reporting.summary import Provenance, SummaryRow, Threshold
+from avkd.reporting.tables import Table, percent, percent_down
 
 PAGE = "report.html"
 # Not every report has these; of an earlier one they would say something else than the tables.
@@ -68,10 +57,8 @@ _HEAT_MAP_CAPTION = (
 
 
 def _cell(measure: Measure, row: SummaryRow) -> str:
-    value, interval = row.values[measure.name], row.intervals.get(measure.name)
-    if not measure.in_percent:
-        return plain(value)
-    return percent(value) if interval is None else with_interval(value, interval)
+    written = tables.with_interval if measure.in_percent else tables.plain
+    return written(row.values[measure.name])
 
 
 def metric_columns(table: str) -> Columns:
@@ -80,70 +67,50 @@ def metric_columns(table: str) -> Columns:
 
 
 def _count(cell: str, row: SummaryRow) -> str:
-    return NOT_DEFINED if row.confusion is None else str(getattr(row.confusion, cell))
+    return tables.NOT_DEFINED if row.confusion is None else str(getattr(row.confusion, cell))
 
 
-_NAME_COLUMNS: Columns = {
-    "Dataset": lambda row: row.dataset_title,
-    "Forgery": lambda row: row.method,
-}
-_CLASS_COLUMNS: Columns = {
+_NAMES: Columns = {"Dataset": lambda row: row.dataset_title, "Forgery": lambda row: row.method}
+_CLASSES: Columns = {
     "Real": lambda row: f"{row.num_real} / {row.expected_real}",
     "Fake": lambda row: f"{row.num_fake} / {row.expected_fake}",
 }
-RANKING_COLUMNS: Columns = {
+_RANKING: Columns = {
     METRICS[0].label: partial(_cell, METRICS[0]),
     "Scored / expected": lambda row: (
         f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
     ),
-    **_CLASS_COLUMNS,
+    **_CLASSES,
     **metric_columns("ranking"),
 }
-THRESHOLD_COLUMNS: Columns = {
+_VERDICTS: Columns = {
     **metric_columns("verdicts"),
     "TN": partial(_count, "true_real"),
     "FP": partial(_count, "false_fake"),
     "FN": partial(_count, "false_real"),
     "TP": partial(_count, "true_fake"),
 }
-RANGE_COLUMNS: Columns = metric_columns("range")
-TEXT_COLUMNS: Columns = {
+_FOR_A_TERMINAL: Columns = {
     "dataset": lambda row: row.dataset,
     "forgery": lambda row: row.method,
-    "AUC % [95 % interval]": lambda row: with_interval(row.auc, row.auc_interval),
+    "AUC % [95 % interval]": lambda row: tables.with_interval(row.auc),
     "accuracy %": lambda row: percent(row.values["accuracy"]),
     "EER %": lambda row: percent(row.values["equal_error_rate"]),
     "scored/expected": lambda row: f"{row.num_scored}/{row.num_expected}",
 }
-"""What fits into a terminal."""
 _COVERAGE: Columns = {
     "Dataset": lambda row: row.dataset_title,
     "Scored / expected": lambda row: f"{row.num_scored} / {row.num_expected}",
     "Share": lambda row: percent_down(row.coverage),
-    **_CLASS_COLUMNS,
-    "AUC % of the scored": lambda row: with_interval(row.auc, row.auc_interval),
+    **_CLASSES,
+    "AUC % of the scored": lambda row: tables.with_interval(row.auc),
     "AUC %, unscored pairs as ties": lambda row: percent(row.values["video_auc_missing_neutral"]),
 }
 
 
-def _table(
-    rows: Sequence[SummaryRow],
-    columns: Columns,
-    marks: Mapping[tuple[str, str, str], str] | None = None,
-) -> Table:
-    """Names, then the columns; ``marks`` stand beside the first number of a row."""
-    first, cell = next(iter(columns.items()))
-
-    def with_mark(row: SummaryRow) -> str:
-        mark = (marks or {}).get(row.key)
-        return cell(row) if mark is None else f"{cell(row)} {mark}"
-
-    return Table.of(
-        rows,
-        {**_NAME_COLUMNS, **columns, first: with_mark},
-        is_strong=lambda row: row.is_pooled,
-        num_texts=len(_NAME_COLUMNS),
-    )
+def _table(rows: Sequence[SummaryRow], columns: Columns) -> Table:
+    names = len(_NAMES)
+    return Table.of(rows, _NAMES | columns, is_strong=lambda row: row.is_pooled, num_texts=names)
 
 
 def sections(
@@ -153,43 +120,38 @@ def sections(
     audits: Sequence[RowAudit] | None = None,
     pictures: Mapping[str, Sequence[Picture]] | None = None,
 ) -> list[Section]:
-    """The tables, each with its pictures.
+    """The tables, each with its ``pictures``, which are given by title of the section.
 
-    Args:
-        rows: of the table.
-        provenance: what made them.
-        audits: the shortcut audit, whose findings stand beside the AUC; empty = not possible, for
-            nothing is known of the files; None = not asked for.
-        pictures: by title of the section.
+    The findings of ``audits`` stand beside the AUC; empty = no audit was possible, for nothing is
+    known of the files; None = not asked for.
     """
     drawn = {title: tuple(found) for title, found in (pictures or {}).items() if found}
-    ranking = _table(rows, RANKING_COLUMNS, shortcut_table.marks(audits or ()))
-    made = [Section(title=RANKING, tables=(ranking,), pictures=drawn.get(RANKING, ()))]
+    marks = shortcut_table.marks(audits or ())
+    auc = METRICS[0]
+
+    def marked_auc(row: SummaryRow) -> str:
+        return " ".join(filter(None, (_cell(auc, row), marks.get(row.key))))
+
+    def section(title: str, columns: Columns) -> Section:
+        return Section(title=title, tables=(_table(rows, columns),), pictures=drawn.get(title, ()))
+
+    made = [section(RANKING, _RANKING | {auc.label: marked_auc})]
     made += [Section(title=t, pictures=drawn[t]) for t in (CURVES, SCORES) if t in drawn]
     made += [shortcut_table.section(audits)] if audits is not None else []
-    given = {AT_THRESHOLD: THRESHOLD_COLUMNS, RANGE: RANGE_COLUMNS}
-    if provenance.threshold is None:
-        del given[AT_THRESHOLD]
-    elif provenance.threshold.sets is not None:
-        given[SETS] = metric_columns("sets")
-    return made + [
-        Section(title=title, tables=(_table(rows, columns),), pictures=drawn.get(title, ()))
-        for title, columns in given.items()
+    made += [section(AT_THRESHOLD, _VERDICTS)] if provenance.threshold else []
+    made.append(section(RANGE, metric_columns("range")))
+    if provenance.threshold and provenance.threshold.sets:
+        made.append(section(SETS, metric_columns("sets")))
+    return made
+
+
+def _how_to_read(rows: Sequence[SummaryRow], provenance: Provenance) -> list[Section]:
+    """The legend, and what is not defined: each reason once."""
+    numbers = [
+        (f"{row.dataset} ({row.method})", number) for row in rows for number in row.values.values()
     ]
-
-
-def listed(rows: Sequence[SummaryRow], provenance: Provenance) -> list[Section]:
-    """How to read the tables, and what is not defined: each reason once."""
-    numbers: list[tuple[SummaryRow, Metric | Interval]] = []
-    for row in rows:
-        numbers += [(row, value) for value in row.values.values()]
-        numbers += [(row, interval) for interval in row.intervals.values()]
-    reasons = by_reason((n.reason, f"{row.dataset} ({row.method})") for row, n in numbers)
-    lists = {
-        "How to read it": legend(rows, provenance),
-        "Numbers that are not defined": [f"{why}: {', '.join(of)}" for why, of in reasons.items()],
-    }
-    return [Section(title=title, notes=tuple(lines)) for title, lines in lists.items() if lines]
+    legend = Section(title="How to read it", notes=tuple(_legend(rows, provenance)))
+    return [legend, *page.undefined(numbers)]
 
 
 def to_markdown(
@@ -202,7 +164,7 @@ def to_markdown(
 
     Arguments as of `sections`.
     """
-    made = sections(rows, provenance=provenance, audits=audits) + listed(rows, provenance)
+    made = sections(rows, provenance=provenance, audits=audits) + _how_to_read(rows, provenance)
     # The pooled rows hold every file of their dataset once.
     lost = [
         f"{row.dataset}: {', '.join(f'{count} x {code}' for code, count in row.unscored)}"
@@ -217,14 +179,13 @@ def to_markdown(
 
 def to_text(rows: Sequence[SummaryRow]) -> str:
     """The main columns, aligned for a terminal; one line per row under a heading."""
-    columns = dict(TEXT_COLUMNS)
+    columns = dict(_FOR_A_TERMINAL)
     if all(row.confusion is None for row in rows):
         del columns["accuracy %"]
     return Table.of(rows, columns).to_text()
 
 
-def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
-    """How to read the tables, and what made them; one sentence or two each."""
+def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
     lower = [m.short_label for m in METRICS if not m.higher_is_better]
     of_one_set = [m.short_label for m in METRICS if m.depends_on_share]
     return [
@@ -238,7 +199,7 @@ def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
             for row in rows
             if row.reals_from
         ),
-        *interval_notes(row.auc_interval for row in rows),
+        *tables.interval_notes(row.auc for row in rows),
         "An interval of no width means that no resample differed (for AUC: that every pair was in "
         "order), not that the value is known exactly. A resample in which nothing is called fake "
         "has no precision: it counts as 0 for the lower end and as 1 for the upper.",
@@ -262,25 +223,22 @@ def legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
 def _threshold_legend(threshold: Threshold | None) -> list[str]:
     if threshold is None:
         return ["Accuracy, precision, recall, F1: not given, for there is no validation threshold."]
-    return [
+    told = [
         f"At the threshold: fake when the file's logit is at least {threshold.logit:.4g} "
         f"({threshold.origin}). Fake is the positive class: TN = real files called real, "
         "FP = real files called fake, FN = fake files called real, TP = fake files called fake.",
         "Precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = their harmonic mean, balanced "
         "accuracy = the mean of recall and TN / (TN + FP).",
-        *_sets_legend(threshold.sets),
     ]
-
-
-def _sets_legend(sets: SetLimits | None) -> list[str]:
-    if sets is None:
-        return []
+    if (sets := threshold.sets) is None:
+        return told
     return [
+        *told,
         f"Prediction sets hold real up to a logit of {sets.largest_real:.4g} and fake from "
         f"{sets.least_fake:.4g} on: chosen so that the sets of at least {sets.coverage:.1%} of the "
         "real files, and of the fake ones, hold the right answer, for files like those of the "
         "validation. A file whose set holds both or none, or not what the threshold says, is "
-        "called uncertain."
+        "called uncertain.",
     ]
 
 
@@ -289,13 +247,10 @@ class ModelPart:
     """What a page says of one model."""
 
     headline: Headline
-    """The answer."""
     sections: tuple[Section, ...]
-    """All the rest."""
     rows: tuple[SummaryRow, ...]
-    """Rows of its table."""
+    """Of its table."""
     provenance: Provenance
-    """What made them."""
 
 
 def describe(
@@ -305,13 +260,9 @@ def describe(
     name: str = "",
     audits: Sequence[RowAudit] | None = None,
 ) -> ModelPart:
-    """Draw and word everything about one model.
+    """Draw and word everything about one model, of its ``scores`` and the ``rows`` of its table.
 
-    Args:
-        scores: of the model.
-        rows: of its table, as `summary.summarise` gives them.
-        name: of the model for the reader; empty = that of its model file's folder.
-        audits: as of `sections`.
+    ``name`` is for the reader; empty = that of its model file's folder. ``audits`` as `sections`.
     """
     provenance = scores.provenance
     pooled = [row for row in rows if row.is_pooled]
@@ -329,7 +280,7 @@ def describe(
             *sections(rows, provenance=provenance, audits=audits, pictures=pictures),
             _coverage(pooled),
             _provenance(scores.heads),
-            *listed(rows, provenance),
+            *_how_to_read(rows, provenance),
         ),
         rows=tuple(rows),
         provenance=provenance,
@@ -343,11 +294,10 @@ def pooled_files(scores: ModelScores) -> list[pd.DataFrame]:
 
 
 def _answer(row: SummaryRow) -> Answer:
-    interval = row.auc_interval.reason or row.auc.reason
-    if row.auc_interval.ends is not None:
-        interval = ends_in_percent(row.auc_interval.ends)
+    interval = row.auc.interval
+    said = tables.ends_in_percent(interval.ends) if interval.ends else interval.reason
     counts = f"{row.num_scored} of {row.num_expected} files scored ({percent_down(row.coverage)})"
-    detail = f"{interval}, {counts}"
+    detail = f"{said or row.auc.reason}, {counts}"
     return Answer(subject=row.dataset_title, value=percent(row.auc), detail=detail)
 
 
@@ -375,8 +325,8 @@ def _pictures(
     drawn = {title: list[Picture]() for title in (RANKING, CURVES, SCORES, AT_THRESHOLD, RANGE)}
     drawn[RANKING].append(picture(results.auc_figure(rows), _AUC_CAPTION))
     for row, of_row in zip(pooled, files, strict=True):
-        drawn[CURVES] += curve_pictures(row, of_row)
-        drawn[SCORES] += histogram_pictures(row, of_row, threshold)
+        drawn[CURVES] += curves.curve_pictures(row, of_row)
+        drawn[SCORES] += curves.histogram_pictures(row, of_row, threshold)
         if threshold is not None:
             caption = f"Verdicts on {row.dataset_title}: right ones blue, wrong ones orange."
             drawn[AT_THRESHOLD].append(picture(results.confusion_figures([row])[0], caption))
@@ -386,15 +336,13 @@ def _pictures(
 
 
 def _coverage(pooled: Sequence[SummaryRow]) -> Section:
-    tables = [Table.of(pooled, _COVERAGE)]
-    reasons = [
-        (row.dataset_title, code, str(number)) for row in pooled for code, number in row.unscored
-    ]
+    shown = [Table.of(pooled, _COVERAGE)]
+    reasons = [(row.dataset_title, code, n) for row in pooled for code, n in row.unscored]
     if reasons:
         names = ("Dataset", "Reason", "Files")
         caption = "Why files have no score"
-        tables.append(Table(columns=names, rows=tuple(reasons), num_texts=2, caption=caption))
-    return Section(title="Coverage", tables=tuple(tables))
+        shown.append(Table(columns=names, rows=tuple(reasons), num_texts=2, caption=caption))
+    return Section(title="Coverage", tables=tuple(shown))
 
 
 def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
@@ -410,13 +358,13 @@ def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
             shared += [(name, value)] if value else []
         else:
             differing += [(name, path, value or "none") for path, value in values.items()]
-    tables = []
-    if shared:
-        tables.append(Table(columns=("", "All score files"), rows=tuple(shared), num_texts=2))
-    if differing:
-        columns = ("", "Score file", "")
-        tables.append(Table(columns=columns, rows=tuple(differing), num_texts=3))
-    return Section(title="What made these scores", tables=tuple(tables))
+    given = ((("", "All score files"), shared), (("", "Score file", ""), differing))
+    shown = [
+        Table(columns=columns, rows=tuple(rows), num_texts=len(columns))
+        for columns, rows in given
+        if rows
+    ]
+    return Section(title="What made these scores", tables=tuple(shown))
 
 
 def title_of(provenance: Provenance) -> str:
@@ -443,15 +391,9 @@ def write_report(
     name: str = "",
     tables_only: bool = False,
 ) -> Written:
-    """Write the tables, the figures and the page; what an earlier report left beside them goes.
+    """Write the tables, and unless ``tables_only`` the figures and the page.
 
-    Args:
-        folder: is made if it is not there.
-        scores: of the model.
-        rows: as `summary.summarise` gives them, at least one.
-        audits: as of `sections`.
-        name: as of `describe`.
-        tables_only: no page and no figures.
+    What an earlier report left beside them goes. Arguments as of `describe`.
     """
     provenance, part = scores.provenance, None
     texts = {
@@ -503,14 +445,7 @@ def write_models_page(
     comparison: Sequence[Section] = (),
     studies: Sequence[Section] = (),
 ) -> None:
-    """Write the page of any number of models.
-
-    Args:
-        path: of the page.
-        parts: of each model, by its name.
-        comparison: what sets them apart; stands before them.
-        studies: sections of robustness and the like; stand after them.
-    """
+    """Write the page of models by name, after their comparison and before studies of them."""
     sections = [*_across_datasets(parts), *comparison]
     for name, part in parts.items():
         sections += [replace(section, part=name) for section in part.sections]
@@ -533,12 +468,7 @@ def _across_datasets(parts: Mapping[str, ModelPart]) -> list[Section]:
     datasets = list(dict.fromkeys(title for rows in cells.values() for title in rows))
     if len(cells) < 2 or len(datasets) < 2:
         return []
-    found = [[rows.get(title) for title in datasets] for rows in cells.values()]
-    figure = results.heat_map(
-        [*cells],
-        datasets,
-        [[None if row is None else row.auc.value for row in line] for line in found],
-        [[None if row is None else row.auc_interval.ends for row in line] for line in found],
-        titles=("model", "tested on"),
-    )
+    nothing = Metric(None)
+    aucs = [[r[t].auc if t in r else nothing for t in datasets] for r in cells.values()]
+    figure = results.heat_map([*cells], datasets, aucs, titles=("model", "tested on"))
     return [Section(title="Models x datasets", pictures=(picture(figure, _HEAT_MAP_CAPTION),))]

@@ -7,7 +7,7 @@ of a mean over cells, and of the drop from the clean ones, holds what the cells 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from avkd.metrics import ranking
-from avkd.metrics.bootstrap import FloatArray, Interval, Metric, Resampling
+from avkd.metrics.bootstrap import FloatArray, Metric, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.metrics.ranking import RankedFiles
 from avkd.reporting import score_frame
@@ -46,6 +46,11 @@ class Cell:
         """Its name in sentences."""
         return CLEAN if self.perturbation == CLEAN else f"{self.perturbation} {self.severity}"
 
+    def is_part_of(self, perturbation: str, severity: int | None) -> bool:
+        """Whether it counts in an `Entry`."""
+        named = self.perturbation == perturbation or (perturbation == MEAN and self.severity > 0)
+        return named and severity in (None, self.severity)
+
 
 CLEAN_CELL = Cell(CLEAN, 0)
 
@@ -62,12 +67,9 @@ class Entry:
     """What it is the mean of; of a cell its only row."""
     auc: Metric
     """AUC over files: each cell's over those that were scored in it."""
-    interval: Interval
-    """95 % interval of ``auc``."""
     drop: Metric
-    """Clean AUC minus ``auc``."""
-    drop_interval: Interval
-    """95 % interval of ``drop``, paired: clean and distorted files are drawn together."""
+    """Clean AUC minus ``auc``; its interval is paired: clean and distorted files are drawn
+    together."""
 
     @property
     def is_cell(self) -> bool:
@@ -90,13 +92,12 @@ class Robustness(TableRow):
     """One model on the forgeries of one method, and all real files, under every perturbation."""
 
     model: str
-    """Name of the model, for the reader."""
+    """Its name, for the reader."""
     model_fingerprint: str
     """Digest of the model file; empty = not known."""
     perturbations: tuple[str, ...]
-    """Rows of the table."""
     severities: tuple[int, ...]
-    """Its columns, ascending."""
+    """Rows and columns of the table, columns ascending."""
     entries: tuple[Entry, ...]
     """The clean one, the cells of each perturbation with their mean, and the means over the
     perturbations."""
@@ -132,16 +133,9 @@ def summarise_robustness(
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[Robustness, ...]:
-    """One table for each dataset and method of one model.
+    """One table for each dataset and method of one model; arguments as of `summarise`.
 
-    Args:
-        cells: scores frames of every perturbation at every severity, and of `CLEAN_CELL`.
-        model: name of the model.
-        model_fingerprint: digest of its file.
-        threshold: as in `summarise`.
-        pooling: as in `summarise`.
-        resamples: bootstrap draws.
-        seed: of the draws.
+    ``cells`` are scores frames of every perturbation at every severity, and of `CLEAN_CELL`.
 
     Raises:
         ValueError: the cells hold different files, or as `summarise`.
@@ -151,19 +145,19 @@ def summarise_robustness(
     order = (CLEAN_CELL, *(Cell(*cell) for cell in product(perturbations, severities)))
     assert {*cells} == {*order} and severities, "a full grid and the clean cell"
     _check_same_files(cells)
-    options: dict[str, Any] = {
-        "threshold": threshold,
-        "pooling": pooling,
-        "resamples": resamples,
-        "seed": seed,
+    options: dict[str, Any] = {"pooling": pooling, "resamples": resamples, "seed": seed}
+    rows = {
+        (row.key, cell): row
+        for cell in order
+        for row in summarise(cells[cell], threshold=threshold, **options)
     }
-    rows = [{row.key: row for row in summarise(cells[cell], **options)} for cell in order]
     logits = pd.DataFrame({c.name: score_frame.by_file(cells[c])["logit"] for c in order})
+    keys = [(CLEAN, 0), *product((*perturbations, MEAN), (*severities, None))]
     tables = []
     for row, files in score_frame.row_files(cells[CLEAN_CELL]):
         of_files = logits.reindex(score_frame.by_file(files).index)
         draws = _draw(files, of_files.to_numpy(), resamples, seed)
-        of_cells = [of_cell[row.key] for of_cell in rows]
+        of_cells = {cell: rows[row.key, cell] for cell in order}
         tables.append(
             Robustness(
                 **vars(row),
@@ -171,113 +165,97 @@ def summarise_robustness(
                 model_fingerprint=model_fingerprint,
                 perturbations=perturbations,
                 severities=severities,
-                entries=tuple(
-                    _entry(key, places, order, of_cells, *draws)
-                    for key, places in _places(perturbations, severities).items()
-                ),
+                entries=tuple(_entry(*key, of_cells, *draws) for key in keys),
             )
         )
     return tuple(tables)
 
 
-def _places(
-    perturbations: Sequence[str], severities: Sequence[int]
-) -> dict[tuple[str, int | None], list[int]]:
-    """Numbers of the cells that each entry is the mean of; 0 = clean."""
-    numbers = 1 + np.arange(len(perturbations) * len(severities)).reshape(-1, len(severities))
-    places: dict[tuple[str, int | None], list[int]] = {(CLEAN, 0): [0]}
-    for name, line in zip(perturbations, numbers.tolist(), strict=True):
-        places |= {(name, s): [place] for s, place in zip(severities, line, strict=True)}
-        places[name, None] = line
-    for severity, column in zip(severities, numbers.T.tolist(), strict=True):
-        places[MEAN, severity] = column
-    places[MEAN, None] = numbers.reshape(-1).tolist()
-    return places
-
-
 def _check_same_files(cells: Mapping[Cell, pd.DataFrame]) -> None:
-    facts = ["label", "method", "split", "group"]
-    clean = score_frame.by_file(cells[CLEAN_CELL])[facts].astype(object)
-    for cell, files in cells.items():
-        there = score_frame.by_file(files)[facts].astype(object)
-        every = clean.index.union(there.index, sort=False)
-        one, other = (frame.reindex(every, fill_value="") for frame in (clean, there))
-        differing = (one != other).any(axis=1).to_numpy()
-        if differing.any():
-            place = int(np.argmax(differing))
-            (dataset, file), found = every[place], [[*f.iloc[place]] for f in (other, one)]
-            raise ValueError(
-                f"{file} of {dataset}: is not the same file in {cell.title} as in {CLEAN} "
-                f"({found[0]} and {found[1]}); score all cells on one set of files"
+    identities = {
+        cell: {
+            (dataset, file): facts
+            for dataset, file, *facts in zip(
+                *(files[n] for n in ("dataset", "sample_id", "label", "method", "split", "group")),
+                strict=True,
             )
+        }
+        for cell, files in cells.items()
+    }
+    clean = identities[CLEAN_CELL]
+    for cell, there in identities.items():
+        for key in () if there == clean else (clean | there):
+            if there.get(key) != clean.get(key):
+                dataset, file = key
+                raise ValueError(
+                    f"{file} of {dataset}: is not the same file in {cell.title} as in {CLEAN} "
+                    f"({there.get(key)} and {clean.get(key)}); score all cells on one set of files"
+                )
 
 
 def _draw(
     files: pd.DataFrame, logits: FloatArray, resamples: int, seed: int
-) -> tuple[Resampling, FloatArray, FloatArray]:
-    """(resamples, cells) the lowest and the highest AUC of every cell in the same draws.
+) -> tuple[Resampling, FloatArray]:
+    """(resamples, cells) AUC of every cell in the same draws; nan where a class is missing.
 
     Drawn are the expected files, scored or not; one that a cell has no score of (nan in the (N,
-    cells) ``logits``) is missing in that cell's AUC of the draw, as it is in the AUC itself. The
-    two differ only where a draw leaves a cell without a class.
+    cells) ``logits``) is missing in that cell's AUC of the draw, as it is in the AUC itself.
     """
     labels = files["label"].to_numpy()
     groups = score_frame.groups_of(files)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
+    if plan.reason:
+        return plan, np.empty((0, logits.shape[1]))
     ranked = []
     for of_cell in logits.T:
         scored = ~np.isnan(of_cell)
         of_scored = ranking.checked(labels[scored], of_cell[scored])
         ranked.append(RankedFiles.of(*of_scored, plan.group_of_file[scored]))
-    if plan.reason:
-        nothing = np.empty((0, logits.shape[1]))
-        return plan, nothing, nothing
-    aucs = np.concatenate(
-        [np.stack([r.aucs(weights) for r in ranked], axis=1) for weights in plan.group_weights()]
-    )
-    return plan, np.nan_to_num(aucs, nan=0.0), np.nan_to_num(aucs, nan=1.0)
+    draws = [np.stack([r.aucs(drawn) for r in ranked], axis=1) for drawn in plan.group_weights()]
+    return plan, np.concatenate(draws)
 
 
 def _entry(
-    key: tuple[str, int | None],
-    places: list[int],
-    order: Sequence[Cell],
-    rows: Sequence[SummaryRow],
+    perturbation: str,
+    severity: int | None,
+    rows: Mapping[Cell, SummaryRow],
     plan: Resampling,
-    low: FloatArray,
-    high: FloatArray,
+    draws: FloatArray,
 ) -> Entry:
-    auc = _mean([rows[place].auc for place in places], [order[place].title for place in places])
-    clean = rows[0].auc
-    drop = Metric(None, auc.reason or clean.reason or "the clean files are what others drop from")
-    if auc.value is not None and clean.value is not None and key[0] != CLEAN:
-        drop = Metric(clean.value - auc.value)
+    """The entry of those ``rows`` that are part of it; ``draws`` has a column for each row."""
+    parts = [cell for cell in rows if cell.is_part_of(perturbation, severity)]
+    places = [place for place, cell in enumerate(rows) if cell in parts]
+    # What a draw leaves undefined could be anything.
+    low, high = np.nan_to_num(draws, nan=0.0), np.nan_to_num(draws, nan=1.0)
     least, most = low[:, places].mean(axis=1), high[:, places].mean(axis=1)
+    auc = rows[parts[0]].auc  # a single cell is that of its own report
+    if len(parts) > 1:
+        auc = _mean([rows[part].auc for part in parts], [part.title for part in parts])
+        auc = _with_interval(auc, plan, least, most)
+    clean = rows[CLEAN_CELL].auc
+    drop = Metric(None, auc.reason or clean.reason or "the clean files are what others drop from")
+    if auc.value is not None and clean.value is not None and perturbation != CLEAN:
+        drop = Metric(clean.value - auc.value)
     return Entry(
-        perturbation=key[0],
-        severity=key[1],
-        rows=tuple(rows[place] for place in places),
+        perturbation=perturbation,
+        severity=severity,
+        rows=tuple(rows[part] for part in parts),
         auc=auc,
-        interval=_interval(plan, least, most, auc.reason)
-        if len(places) > 1
-        else rows[places[0]].auc_interval,  # that of the cell's own report
-        drop=drop,
-        drop_interval=_interval(plan, low[:, 0] - most, high[:, 0] - least, drop.reason),
+        drop=_with_interval(drop, plan, low[:, 0] - most, high[:, 0] - least),
     )
 
 
-def _interval(plan: Resampling, low: FloatArray, high: FloatArray, reason: str) -> Interval:
+def _with_interval(number: Metric, plan: Resampling, low: FloatArray, high: FloatArray) -> Metric:
     """From the lowest and the highest value (resamples,) in the draws, or why there is none."""
-    if reason or plan.reason:
-        return plan.no_interval(reason or plan.reason)
-    ends = float(np.quantile(low, 0.025)), float(np.quantile(high, 0.975))
-    return Interval(*ends, plan.resamples, plan.seed, plan.unit)
+    if reason := number.reason or plan.reason:
+        return replace(number, interval=plan.no_interval(reason))
+    return replace(number, interval=plan.interval_between(low, high))
 
 
 def _mean(values: Sequence[Metric], titles: Sequence[str] = ()) -> Metric:
     """The mean, or the reason of the first number that is not there and whose it is."""
     for place, metric in enumerate(values):
         if metric.value is None:
-            where = f"{titles[place]}: " if len(values) > 1 and titles else ""
+            where = f"{titles[place]}: " if titles else ""
             return Metric(None, f"{where}{metric.reason}")
     return Metric(float(np.mean([metric.value for metric in values])))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from avkd import durable
+from avkd.reporting import tables
 from avkd.reporting.figures.canvas import picture, save
 from avkd.reporting.figures.robustness_curves import robustness_figures
 from avkd.reporting.model_scores import ModelScores, read_report_folder
@@ -29,32 +30,21 @@ from avkd.reporting.robustness_summary import (
 from avkd.reporting.robustness_summary import Cell as RobustnessCell
 from avkd.reporting.scores import SCORES, check_heads
 from avkd.reporting.summary import coverage_cells, metric_cells
-from avkd.reporting.tables import (
-    Cell,
-    Table,
-    by_reason,
-    interval_notes,
-    percent,
-    percent_down,
-    with_ends,
-    with_interval,
-)
+from avkd.reporting.tables import Cell, Table, percent, percent_down
 
 RECORD = "robustness.json"
 _FORMAT = "avkd-robustness-1"
-_Say = Callable[[Robustness, Entry], str]
+_Columns = dict[str, Callable[[Robustness], str]]
 
 
-def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
+def section(found: Sequence[Robustness], notes: Sequence[str] = ()) -> Section:
     """The tables of all forgeries of each dataset, their curves, and how to read them.
 
-    Args:
-        tables: of one or more models, at least one.
-        notes: what made them, one plain sentence each.
+    ``found`` may be of several models; ``notes`` say what made them, one plain sentence each.
     """
-    shown = [table for table in tables if table.is_pooled]
-    single = [table for table in tables if not table.is_pooled]
-    parts = [_grid(table, _full, "AUC % [95 % interval] at severity") for table in shown]
+    shown = [table for table in found if table.is_pooled]
+    single = [table for table in found if not table.is_pooled]
+    parts = [_grid(table, "AUC % [95 % interval] at severity") for table in shown]
     if len(shown) > 1:
         whole = Table.of(shown, _NAMES | _SUMMARY, num_texts=2, caption="All models: AUC %")
         parts.insert(0, whole)
@@ -65,32 +55,32 @@ def section(tables: Sequence[Robustness], *, notes: Sequence[str]) -> Section:
         title="Robustness",
         warnings=tuple(_warnings(shown)),
         tables=tuple(parts),
-        pictures=tuple(picture(*drawn) for drawn in robustness_figures(tables)),
-        notes=(*_legend(tables), *_undefined(shown), *notes),
+        pictures=tuple(picture(*drawn) for drawn in robustness_figures(found)),
+        notes=(*_legend(found), *_undefined(shown), *notes),
     )
 
 
-def to_text(tables: Sequence[Robustness]) -> str:
+def to_text(found: Sequence[Robustness]) -> str:
     """The tables for a terminal: a cell's interval is in the files alone, to keep lines short."""
-    shown = [table for table in tables if table.is_pooled]
-    blocks = [_grid(table, _short, "AUC %").to_text() for table in shown]
+    shown = [table for table in found if table.is_pooled]
+    blocks = [_grid(table, "AUC %", is_short=True).to_text() for table in shown]
     return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in _warnings(shown))])
 
 
-def to_csv(tables: Sequence[Robustness]) -> str:
+def to_csv(found: Sequence[Robustness]) -> str:
     """One line for each model, dataset, method and entry; what is not defined is empty."""
-    lines = [_csv_line(table, entry) for table in tables for entry in table.entries]
+    lines = [_csv_line(table, entry) for table in found for entry in table.entries]
     return Table.of_lines(lines).to_csv()
 
 
-def _grid(table: Robustness, say: _Say, what: str) -> Table:
+def _grid(table: Robustness, what: str, *, is_short: bool = False) -> Table:
     """Clean, each perturbation, the mean over them."""
     strongest = table.severities[-1]
-    rows = [(CLEAN, *["-"] * len(table.severities), _full(table, table.clean), "-")]
+    rows = [(CLEAN, *["-"] * len(table.severities), _auc(table, table.clean), "-")]
     for name in (*table.perturbations, MEAN):
-        cells = [say(table, table.at(name, severity)) for severity in table.severities]
-        drop = _points(table.at(name, strongest))
-        rows.append((name, *cells, _full(table, table.at(name, None)), drop))
+        entries = [table.at(name, severity) for severity in table.severities]
+        cells = [_auc(table, entry, is_short=is_short) for entry in entries]
+        rows.append((name, *cells, _auc(table, table.at(name, None)), _points(entries[-1])))
     return Table(
         columns=("Perturbation", *map(str, table.severities), "Mean", f"Drop at {strongest}"),
         rows=tuple(rows),
@@ -99,38 +89,30 @@ def _grid(table: Robustness, say: _Say, what: str) -> Table:
     )
 
 
-_Columns = dict[str, Callable[[Robustness], str]]
 _NAMES: _Columns = {"Model": lambda t: t.model, "Dataset": lambda t: t.dataset_title}
 _SUMMARY: _Columns = {
-    "Clean": lambda table: _full(table, table.clean),
-    "Mean of all cells": lambda table: _full(table, table.at(MEAN, None)),
-    "Mean at the highest severity": lambda table: _full(
-        table, table.at(MEAN, table.severities[-1])
-    ),
-    "Drop there": lambda table: _points(table.at(MEAN, table.severities[-1])),
+    "Clean": lambda t: _auc(t, t.clean),
+    "Mean of all cells": lambda t: _auc(t, t.at(MEAN, None)),
+    "Mean at the highest severity": lambda t: _auc(t, t.at(MEAN, t.severities[-1])),
+    "Drop there": lambda t: _points(t.at(MEAN, t.severities[-1])),
 }
 
 
-def _full(table: Robustness, entry: Entry) -> str:
-    """The number with its interval, and its coverage where files were lost."""
-    return with_interval(entry.auc, entry.interval) + _coverage(table, entry)
+def _auc(table: Robustness, entry: Entry, *, is_short: bool = False) -> str:
+    """The number, its interval unless it is to be short, and its coverage where files were lost.
 
-
-def _short(table: Robustness, entry: Entry) -> str:
-    return percent(entry.auc) + _coverage(table, entry)
-
-
-def _coverage(table: Robustness, entry: Entry) -> str:
-    """Said of the clean files, and where it is less than theirs."""
+    Coverage is said of the clean files, and where it is less than theirs.
+    """
+    said = percent(entry.auc) if is_short else tables.with_interval(entry.auc)
     if entry.coverage >= (1.0 if entry is table.clean else table.clean.coverage):
-        return ""
+        return said
     least = "at least " if len({row.coverage for row in entry.rows}) > 1 else ""
-    return f" ({least}{percent_down(entry.coverage)} scored)"
+    return f"{said} ({least}{percent_down(entry.coverage)} scored)"
 
 
 def _points(entry: Entry) -> str:
     """The drop in points, without minus zeros."""
-    return with_interval(entry.drop, entry.drop_interval).replace("-0.0", "0.0")
+    return tables.with_interval(entry.drop).replace("-0.0", "0.0")
 
 
 def _warnings(shown: Sequence[Robustness]) -> list[str]:
@@ -154,8 +136,8 @@ def _warnings(shown: Sequence[Robustness]) -> list[str]:
     return warnings
 
 
-def _legend(tables: Sequence[Robustness]) -> list[str]:
-    strongest = tables[0].severities[-1]
+def _legend(found: Sequence[Robustness]) -> list[str]:
+    strongest = found[0].severities[-1]
     return [
         "Label 1 = fake; AUC over files, ties one half. The same files stand in every cell; frames "
         "are distorted whole, before faces are cut out of them.",
@@ -163,7 +145,7 @@ def _legend(tables: Sequence[Robustness]) -> list[str]:
         "brackets says how many that were (of a mean: in the cell with the fewest); without one, "
         "as many as of the clean files. Means with pairs of a lost file counted as ties: "
         "auc_missing_neutral in the CSV.",
-        *interval_notes(entry.interval for table in tables for entry in table.entries),
+        *tables.interval_notes(entry.auc for table in found for entry in table.entries),
         "The interval of a mean or a drop resamples the files once for all cells, so it holds what "
         "the cells share; a file without a score is missing in that cell of the resample as well.",
         f"Drop at {strongest}: clean AUC minus that at severity {strongest}, in points, clean and "
@@ -173,7 +155,7 @@ def _legend(tables: Sequence[Robustness]) -> list[str]:
 
 def _undefined(shown: Sequence[Robustness]) -> list[str]:
     """Each reason once, with where it holds."""
-    reasons = by_reason(
+    reasons = tables.by_reason(
         (entry.auc.reason, f"{table.model}, {entry.perturbation} {entry.severity}")
         for table in shown
         for entry in table.entries
@@ -185,29 +167,26 @@ def _undefined(shown: Sequence[Robustness]) -> list[str]:
 def _csv_line(table: Robustness, entry: Entry) -> dict[str, Cell]:
     """All columns; what only a cell has is empty in a mean."""
     of_cell = entry.is_cell or entry.perturbation == CLEAN
-    row, auc = entry.rows[0], entry.interval
+    row, interval = entry.rows[0], entry.auc.interval
     unscored = "; ".join(f"{count} x {code}" for code, count in row.unscored)
     only_of_cell = {**coverage_cells(row), "unscored": unscored}
     only_of_cell |= {n: v for n, v in metric_cells(row).items() if not n.startswith("video_auc")}
     return {
         "model": table.model,
         "model_fingerprint": table.model_fingerprint,
-        "dataset": table.dataset,
-        "split": table.split,
-        "method": table.method,
-        "is_pooled": table.is_pooled,
+        **table.cells,
         "perturbation": entry.perturbation,
         "severity": MEAN if entry.severity is None else entry.severity,
         "num_cells": len(entry.rows),
-        **with_ends("auc", entry.auc, auc),
+        **tables.with_ends("auc", entry.auc),
         "auc_missing_neutral": entry.auc_missing_neutral.value,
-        **with_ends("drop", entry.drop, entry.drop_interval),
+        **tables.with_ends("drop", entry.drop),
         "coverage": entry.coverage,
         **{name: value if of_cell else None for name, value in only_of_cell.items()},
-        "interval_unit": auc.unit,
-        "resamples": auc.resamples,
-        "seed": auc.seed,
-        "reason": entry.auc.reason or auc.reason,
+        "interval_unit": interval.unit,
+        "resamples": interval.resamples,
+        "seed": interval.seed,
+        "reason": entry.auc.reason or interval.reason,
     }
 
 
@@ -226,11 +205,9 @@ class Record:
     models: tuple[str, ...]
     """Names of those of the table."""
     perturbations: tuple[str, ...]
-    """Rows of the table."""
     severities: tuple[int, ...]
-    """Its columns."""
+    """Rows and columns of the table."""
     bootstrap_resamples: int
-    """Resamples of every interval."""
     seed: int
     """Of the bootstrap."""
     notes: tuple[str, ...]
@@ -287,21 +264,21 @@ def scores_folder(folder: Path, model: str, cell: RobustnessCell) -> Path:
     return folder / SCORES / model / cell.name
 
 
-def read_tables(folder: Path) -> tuple[Robustness, ...]:
-    """The tables of all models that the folder's record names.
+def read_study(folder: Path) -> tuple[tuple[Robustness, ...], tuple[str, ...]]:
+    """The tables of all models that the folder's record names, and its notes.
 
     Raises:
         FileNotFoundError: it is no folder of `avkd robustness`.
         ValueError: a cell is not finished, is of another model, or its scores are broken.
     """
     record = Record.load(folder)
-    tables: list[Robustness] = []
+    found: list[Robustness] = []
     for name in record.models:
         cells = {cell: _read_cell(folder, record, name, cell) for cell in record.cells}
         # The perturbation is what they are to differ in, and nothing else.
         heads = {cell.title: replace(cells[cell].head, perturbation="") for cell in cells}
         check_heads(heads, mixed_preprocessing=False)
-        tables += summarise_robustness(
+        found += summarise_robustness(
             {cell: scored.files for cell, scored in cells.items()},
             model=name,
             model_fingerprint=record.fingerprints[name],
@@ -310,26 +287,20 @@ def read_tables(folder: Path) -> tuple[Robustness, ...]:
             resamples=record.bootstrap_resamples,
             seed=record.seed,
         )
-    return tuple(tables)
+    return tuple(found), record.notes
 
 
-def read_section(folder: Path) -> Section:
-    """The part of the report page; raises as `read_tables`."""
-    return section(read_tables(folder), notes=Record.load(folder).notes)
+def write_study(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]]:
+    """Write ``robustness.md``, ``.csv`` and ``.png``; the tables, and the files written.
 
-
-def write_tables(folder: Path) -> tuple[tuple[Robustness, ...], tuple[Path, ...]]:
-    """Write ``robustness.md``, ``.csv`` and ``.png`` from the scores; raises as `read_tables`.
-
-    Returns:
-        The tables, and the files that were written.
+    Raises as `read_study`.
     """
-    tables, notes = read_tables(folder), Record.load(folder).notes
+    found, notes = read_study(folder)
     paths = folder / "robustness.md", folder / "robustness.csv"
-    durable.write_text(paths[0], to_markdown([section(tables, notes=notes)]))
-    durable.write_text(paths[1], to_csv(tables))
-    figures = [figure for figure, _ in robustness_figures(tables)]
-    return tables, (*paths, *save(figures, folder / "robustness.png"))
+    durable.write_text(paths[0], to_markdown([section(found, notes)]))
+    durable.write_text(paths[1], to_csv(found))
+    figures = [figure for figure, _ in robustness_figures(found)]
+    return found, (*paths, *save(figures, folder / "robustness.png"))
 
 
 def _read_cell(folder: Path, record: Record, model: str, cell: RobustnessCell) -> ModelScores:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,10 +31,9 @@ class PooledFile(NamedTuple):
     split: str
     group: str
     logit: float | None
-    """Raw logits of the scored windows, pooled; None (nan in a frame) when none was scored."""
     probability: float | None
-    """P(fake) of its windows, pooled, in [0, 1] (`pooling.pooled_scores`); None (nan in a frame)
-    where its scorer states none."""
+    """Raw logits of the scored windows and their P(fake), pooled (`pooling.pooled_scores`); None
+    (nan in a frame) when none was scored, or none stated."""
     reason: str
     """Status code of the first unscored row when there is no logit; else empty."""
     windows: FloatArray
@@ -52,6 +51,11 @@ class TableRow:
     """Forgery method, or ``all``."""
     is_pooled: bool
     """Whether these are all forgeries of the dataset: then this is the dataset's number."""
+
+    @property
+    def cells(self) -> dict[str, str | int]:
+        """The same as CSV cells."""
+        return {f.name: getattr(self, f.name) for f in fields(TableRow)}
 
     @property
     def dataset_title(self) -> str:
@@ -84,13 +88,6 @@ def frame_of(files: Sequence[PooledFile]) -> pd.DataFrame:
     # Objects, not pandas' strings: names of files on disk need not be valid UTF-8.
     frame = pd.DataFrame(files, columns=list(PooledFile._fields), dtype=object)
     return frame.astype({"label": np.int64, "logit": np.float64, "probability": np.float64})
-
-
-def records(files: pd.DataFrame) -> list[PooledFile]:
-    """The rows of a scores frame one by one, with None where a number is not there."""
-    numbers = files[["logit", "probability"]].astype(object)
-    clear = files.assign(**numbers.where(numbers.notna(), None))
-    return [PooledFile(*row) for row in clear.itertuples(index=False, name=None)]
 
 
 def by_file(files: pd.DataFrame) -> pd.DataFrame:

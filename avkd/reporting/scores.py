@@ -32,9 +32,9 @@ REAL_METHOD = "real"  # the manifest's word for what is not a forgery
 _FORMAT = "avkd-scores-2"
 _WITHOUT_HEAD = "avkd-scores-1"
 _CONVENTION = "label 1 = fake, 0 = real; probability = P(fake); logit = raw score, higher = fake"
-_TRAILER = re.compile(r"# end; (\d+) rows")
+_END = re.compile(r"# end; (\d+) rows")
 _HEAD_LINES = 2  # before the names of the columns
-_BOM = b"\xef\xbb\xbf"  # editors put it there
+BOM = b"\xef\xbb\xbf"  # editors put it there
 UNDECODABLE = "surrogatepass"
 """How names are written: on disk they need not be valid UTF-8, and Python carries the odd bytes as
 surrogates."""
@@ -49,15 +49,13 @@ class ScoresHead:
     """
 
     model: str
-    """Model file, for the reader."""
     model_fingerprint: str
-    """Digest of the model file."""
+    """The model file, for the reader, and its digest."""
     scorer: Scorer
     """``detector``, ``av_agreement`` of a stage-one model, or ``table``: nothing is known of it."""
     preprocessing: str
-    """Digest of what made the crops; their perturbation stands apart."""
     preprocessing_text: str
-    """The same settings in words."""
+    """What made the crops, as a digest and in words; their perturbation stands apart."""
     perturbation: str = ""
     """What was done to the frames before their faces were cut out; empty = nothing."""
     windows: str
@@ -65,9 +63,8 @@ class ScoresHead:
     pooling: Pooling
     """Rule that makes one score of a file's windows."""
     protocol: str = ""
-    """Name of the protocol; empty = none."""
     protocol_fingerprint: str = ""
-    """Digest of all that the protocol says; empty = none."""
+    """Name of the protocol, and the digest of all that it says; empty = none."""
     reals_from: str = ""
     """Dataset whose real files the forgeries are set against; empty = each dataset's own."""
     avkd_version: str
@@ -173,11 +170,10 @@ class ClipScore:
     label: int
     """1 = fake, 0 = real."""
     dataset: str
-    """Dataset name."""
     method: str
-    """Forgery method; ``real`` for real files."""
+    """Of the forgery; ``real`` for real files."""
     split: str
-    """Split; empty if none."""
+    """Empty if none."""
     window: int = NO_WINDOW
     """Window of the file from 0; -1 when no window of the file was scored."""
     start_frame: int = 0
@@ -244,14 +240,10 @@ def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> N
 def write_rows(
     path: Path, first: str, columns: Sequence[str], rows: Iterable[Sequence[object]], last: str = ""
 ) -> None:
-    """Write rows as CSV atomically, one by one, between a first and a last text.
+    """Write rows of cells (None = empty) as CSV atomically, one by one.
 
-    Args:
-        path: of the file.
-        first: stands before the names of the columns.
-        columns: their names.
-        rows: cells, of which None is an empty one.
-        last: stands after them; ``{}`` in it is their number.
+    ``first`` stands before the names of the columns, ``last`` after the rows; ``{}`` in it is their
+    number.
     """
     number = 0
     with (
@@ -306,7 +298,7 @@ def read_head(path: Path) -> ScoresHead:
 
 
 def _read_head(path: Path, file: BinaryIO) -> ScoresHead:
-    first, second = (file.readline().removeprefix(_BOM).rstrip(b"\r\n") for _ in range(_HEAD_LINES))
+    first, second = (file.readline().removeprefix(BOM).rstrip(b"\r\n") for _ in range(_HEAD_LINES))
     if first.startswith(f"# {_WITHOUT_HEAD};".encode()):
         raise ValueError(
             f"{path}: {_WITHOUT_HEAD} of an older avkd, which does not say what made it; score the "
@@ -323,30 +315,7 @@ def _read_head(path: Path, file: BinaryIO) -> ScoresHead:
 def _rows(path: Path) -> Iterator[ClipScore]:
     with path.open("rb") as file:
         _read_head(path, file)
-        # Lines end at \n alone here, so a lone \r in a name ends none.
-        reader = csv.reader(line.decode("utf-8", UNDECODABLE) for line in file)
-        line, num_rows = _HEAD_LINES + 1, 0
-        try:
-            if tuple(next(reader, ())) != COLUMNS:
-                raise ValueError(f"{path}, line {line}: the columns are not {', '.join(COLUMNS)}")
-            for cells in reader:
-                line = reader.line_num + _HEAD_LINES
-                if len(cells) == 1 and (announced := _TRAILER.fullmatch(cells[0])):
-                    _check_complete(path, num_rows, announced[1], next(reader, None))
-                    return
-                yield parse_row(ClipScore, COLUMNS, cells, _READERS, f"{path}, line {line}")
-                num_rows += 1
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}, line {reader.line_num + _HEAD_LINES}: {error}") from error
-    raise ValueError(f"{path}: cut short after {num_rows} rows; make the file again")
-
-
-def _check_complete(path: Path, num_rows: int, announced: str, more: list[str] | None) -> None:
-    if num_rows != int(announced) or more is not None:
-        held = f"{num_rows} rows" if more is None else "something after its end"
-        raise ValueError(
-            f"{path}: holds {held} but announces {announced} rows; make the file again"
-        )
+        yield from read_rows(path, file, ClipScore, COLUMNS, _READERS, lines_above=_HEAD_LINES)
 
 
 def number_or_none(cell: str) -> float | None:
@@ -360,20 +329,43 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def parse_row(
+def read_rows(
+    path: Path,
+    file: BinaryIO,
     kind: Callable[..., Row],
     columns: Sequence[str],
-    cells: Sequence[str],
     readers: Mapping[str, Callable[[str], Any]],
-    where: str,
-) -> Row:
-    """The record that CSV cells hold; ``readers`` make values of those that are no texts.
+    *,
+    lines_above: int,
+    announced: int | None = None,
+) -> Iterator[Row]:
+    """The records that `write_rows` wrote below some lines; ``readers`` make what is no text.
+
+    How many there are was ``announced`` above, or is so in the last line.
 
     Raises:
-        ValueError: a cell cannot be read, or the record refuses its fields; tells ``where``.
+        ValueError: a row is broken, which names its line, or rows are missing.
     """
+    # Lines end at \n alone here, so a lone \r in a name ends none.
+    reader = csv.reader(line.decode("utf-8", UNDECODABLE) for line in file)
+    num_rows, is_over = 0, False
     try:
-        named = zip(columns, cells, strict=True)
-        return kind(**{name: readers.get(name, str)(cell) for name, cell in named})
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        if tuple(next(reader, ())) != columns:
+            raise ValueError(f"the columns are not {', '.join(columns)}")
+        for cells in reader:
+            if is_over:
+                raise ValueError("holds something after its end; make the file again")
+            if len(cells) == 1 and announced is None and (end := _END.fullmatch(cells[0])):
+                announced, is_over = int(end[1]), True
+                continue
+            named = zip(columns, cells, strict=True)
+            yield kind(**{name: readers.get(name, str)(cell) for name, cell in named})
+            num_rows += 1
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, line {reader.line_num + lines_above}: {error}") from error
+    if announced is None:
+        raise ValueError(f"{path}: cut short after {num_rows} rows; make the file again")
+    if announced != num_rows:
+        raise ValueError(
+            f"{path}: holds {num_rows} rows but announces {announced}; make the file again"
+        )

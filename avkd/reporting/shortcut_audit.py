@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from avkd.metrics import ranking
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Metric, Resampling
+from avkd.metrics.bootstrap import FloatArray, IntArray, Metric, Resampling
 from avkd.metrics.paired import holm
 from avkd.reporting import score_frame, shortcut_probe
 from avkd.reporting.model_scores import ModelScores
@@ -60,13 +60,12 @@ class Probe:
     facts: tuple[str, ...]
     """What the probe saw; one fact alone is tried on the files where it is known."""
     usual_real: str = ""
-    """Median, or the commonest value with its share, of the real files; empty for several facts."""
     usual_fake: str = ""
-    """The same of the fake files."""
+    """Median, or the commonest value with its share, of the real files and of the fake ones; empty
+    for several facts."""
     auc: Metric = _NO_AUDIT
-    """Of its cross-fitted log-odds; one half = it knows nothing."""
-    interval: Interval | None = None
-    """95 % interval of ``auc``; None where that is not above `WORTH_A_WARNING`."""
+    """Of its cross-fitted log-odds; one half = it knows nothing. It has an interval only above
+    `WORTH_A_WARNING`."""
     p_value: float | None = None
     """That so much is chance; None = not tried."""
     holm_p_value: float | None = None
@@ -75,10 +74,10 @@ class Probe:
     @property
     def is_shortcut(self) -> bool:
         """Above `WORTH_A_WARNING` by more than chance."""
-        if self.auc.value is None or self.interval is None or self.holm_p_value is None:
+        low = self.auc.interval.low
+        if low is None or self.holm_p_value is None:  # too few files or groups to say anything
             return False
-        low = self.interval.low  # None: too few groups to say anything
-        return low is not None and low > 0.5 and self.holm_p_value < FALSE_ALARM_LEVEL
+        return low > 0.5 and self.holm_p_value < FALSE_ALARM_LEVEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +91,6 @@ class Matched:
     """Of a probe made anew from the pairs; near or below one half = the shortcut is gone."""
     detector_auc: Metric
     """Of the detector on the files of the pairs."""
-    detector_interval: Interval | None
-    """95 % interval of ``detector_auc``."""
 
     @property
     def still_differ(self) -> bool:
@@ -108,9 +105,8 @@ class RowAudit(TableRow):
     """The audit of one row of the table."""
 
     num_real: int
-    """Real files looked at: scored, with facts."""
     num_fake: int
-    """Fake files looked at."""
+    """Files of each class looked at: scored, with facts."""
     num_without_facts: int
     """Scored files of which no fact is known."""
     num_left_out: int
@@ -148,22 +144,15 @@ def p_value(area: float, error: float, num_real: int, num_fake: int) -> float:
 def audit_folder(
     folder: Path, scores: ModelScores, *, resamples: int, seed: int
 ) -> tuple[RowAudit, ...]:
-    """Audit every row of the table of a folder; nothing where it holds no facts at all.
-
-    Args:
-        folder: ``--out`` of an evaluation, for the facts files.
-        scores: those of the folder.
-        resamples: bootstrap draws behind each interval.
-        seed: of folds, draws and choices.
+    """`audit` the ``scores`` of the ``--out`` of an evaluation; nothing where it has no facts.
 
     Raises:
         ValueError: a file is broken, or scores and facts disagree.
     """
     facts = read_folder(folder)
-    if not facts:
-        return ()
     reals_from = scores.head.reals_from
-    return audit(scores.files, facts, reals_from=reals_from, resamples=resamples, seed=seed)
+    options = {"resamples": resamples, "seed": seed}
+    return audit(scores.files, facts, reals_from=reals_from, **options) if facts else ()
 
 
 def audit(
@@ -176,12 +165,8 @@ def audit(
 ) -> tuple[RowAudit, ...]:
     """Audit the rows that `summary.summarise` makes of the same files, in the same order.
 
-    Args:
-        files: scores frame of any number of datasets.
-        facts: what is known of them; files without facts are counted and left out.
-        reals_from: dataset whose real files forgeries are set against; empty = each its own.
-        resamples: bootstrap draws behind each interval.
-        seed: of the folds, the draws, and which files are looked at where there are too many.
+    Files without facts are counted and left out. The seed is also that of the folds, and of which
+    files are looked at where there are too many.
 
     Raises:
         ValueError: scores and facts disagree on what a file is; or as `score_frame.row_files`.
@@ -204,7 +189,7 @@ def audit(
 def _audit_row(
     row: TableRow,
     files: pd.DataFrame,
-    known: dict[tuple[str, str], FileFacts],
+    known: Mapping[tuple[str, str], FileFacts],
     resamples: int,
     seed: int,
 ) -> RowAudit:
@@ -237,7 +222,7 @@ def _audit_row(
     if folds is None:
         few = "its files all belong together: there is no other group to try a probe on"
         return replace(audited, reason=few)
-    auditor = _Auditor(
+    looked_at = _Files(
         labels=labels,
         logits=logits,
         groups=score_frame.groups_of(chosen),
@@ -247,12 +232,12 @@ def _audit_row(
         resamples=resamples,
         seed=seed,
     )
-    return auditor.audited(audited)
+    return _with_findings(audited, looked_at)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Auditor:
-    """The N files of a row that are looked at, with their facts and how to draw them again."""
+class _Files:
+    """N files of a row with their facts, and how to draw them again."""
 
     labels: IntArray
     logits: FloatArray
@@ -265,112 +250,116 @@ class _Auditor:
     resamples: int
     seed: int
 
-    def audited(self, row: RowAudit) -> RowAudit:
-        """The row with what was found."""
-        probes = self._probes()
-        suspects = self._suspects(probes)
-        columns = {name: self.columns[name] for name in suspects or self.columns}
-        log_odds = shortcut_probe.out_of_fold(columns, self.labels, self.folds)
+    def take(self, chosen: np.ndarray) -> _Files:
+        """Some of them, by number or truth value."""
         return replace(
-            row,
-            probes=probes,
-            detector_auc=ranking.auc(self.labels, self.logits),
-            follows=(self._follows(log_odds, 0), self._follows(log_odds, 1)),
-            matched=self._matched(columns, log_odds) if suspects else None,
+            self,
+            labels=self.labels[chosen],
+            logits=self.logits[chosen],
+            groups=None if self.groups is None else self.groups[chosen],
+            linked=self.linked[chosen],
+            folds=self.folds[chosen],
+            columns={name: column[chosen] for name, column in self.columns.items()},
         )
 
-    def _probes(self) -> tuple[Probe, ...]:
-        """Every fact alone, then what families have two facts or more to tell, then all."""
-        sets: dict[str, tuple[str, ...]] = {name: (name,) for name in self.columns}
-        for family, names in {**FAMILIES, ALL_FACTS: tuple(self.columns)}.items():
-            present = tuple(name for name in names if name in self.columns)
-            sets |= {family: present} if len(present) > 1 else {}
-        probes = [self._probe(name, facts) for name, facts in sets.items()]
-        corrected = holm([probe.p_value for probe in probes])
-        return tuple(
-            replace(probe, holm_p_value=p) for probe, p in zip(probes, corrected, strict=True)
-        )
+    def log_odds(self, facts: Iterable[str]) -> FloatArray:
+        """(N,) of a probe that sees some facts."""
+        seen = {fact: self.columns[fact] for fact in facts}
+        return shortcut_probe.out_of_fold(seen, self.labels, self.folds)
 
-    def _probe(self, name: str, facts: tuple[str, ...]) -> Probe:
-        columns = {fact: self.columns[fact] for fact in facts}
-        chosen = np.arange(len(self.labels))
-        probe = Probe(name=name, facts=facts)
-        if len(facts) == 1:
-            chosen = np.flatnonzero(shortcut_probe.is_known(columns[name]))
-            usual = [_usual(columns[name][self.labels == label]) for label in (0, 1)]
-            probe = replace(probe, usual_real=usual[0], usual_fake=usual[1])
-        labels = self.labels[chosen]
-        num_real, num_fake = int(np.sum(labels == 0)), int(np.sum(labels == 1))
-        if min(num_real, num_fake) < LEAST_FILES:
-            few = Metric(None, f"known of fewer than {LEAST_FILES} real or fake files")
-            return replace(probe, auc=few)
-        known = {fact: column[chosen] for fact, column in columns.items()}
-        log_odds = shortcut_probe.out_of_fold(known, labels, self.folds[chosen])
-        area = ranking.auc(labels, log_odds)
-        assert area.value is not None
-        if area.value <= WORTH_A_WARNING:
-            return replace(probe, auc=area, p_value=1.0)
-        interval, error = self._interval(log_odds, chosen)
-        chance = p_value(area.value, error, num_real, num_fake)
-        return replace(probe, auc=area, interval=interval, p_value=chance)
-
-    def _interval(self, scores: FloatArray, chosen: IntArray) -> tuple[Interval, float]:
-        """Of the AUC of (C,) scores of the chosen files, and the standard error of that AUC."""
-        labels = self.labels[chosen]
-        groups = None if self.groups is None else self.groups[chosen]
-        plan = Resampling.of(labels, groups=groups, resamples=self.resamples, seed=self.seed)
+    def auc(self, scores: FloatArray) -> tuple[Metric, float]:
+        """Of (N,) scores, with its interval, and the standard error of that AUC."""
+        area = ranking.auc(self.labels, scores)
+        options = {"resamples": self.resamples, "seed": self.seed}
+        plan = Resampling.of(self.labels, groups=self.groups, **options)
         if plan.reason:
-            return plan.no_interval(plan.reason), math.inf
-        draws = ranking.resampled_aucs(labels, scores, plan)
-        return plan.interval(draws), float(np.std(draws))
+            return replace(area, interval=plan.no_interval(plan.reason)), math.inf
+        draws = ranking.resampled_aucs(self.labels, scores, plan)
+        return replace(area, interval=plan.interval(draws)), float(np.std(draws))
 
-    def _suspects(self, probes: Sequence[Probe]) -> tuple[str, ...]:
-        """The facts to match on: those found alone; else those of the families found; else all.
 
-        A fact that is guilty only in company is matched on with its company.
-        """
-        found = [probe for probe in probes if probe.is_shortcut]
-        alone = {probe.name for probe in found if len(probe.facts) == 1}
-        families = [probe for probe in found if probe.name in FAMILIES]
-        together = {fact for p in families if not alone & {*p.facts} for fact in p.facts}
-        chosen = alone | together or {fact for probe in found for fact in probe.facts}
-        return tuple(name for name in self.columns if name in chosen)
+def _with_findings(row: RowAudit, files: _Files) -> RowAudit:
+    # Every fact alone, then what families have two facts or more to tell, then all.
+    sets: dict[str, tuple[str, ...]] = {name: (name,) for name in files.columns}
+    for family, names in {**FAMILIES, ALL_FACTS: tuple(files.columns)}.items():
+        present = tuple(name for name in names if name in files.columns)
+        sets |= {family: present} if len(present) > 1 else {}
+    probes = [_probe(name, facts, files) for name, facts in sets.items()]
+    corrected = holm([probe.p_value for probe in probes])
+    probes = [replace(probe, holm_p_value=p) for probe, p in zip(probes, corrected, strict=True)]
+    suspects = _suspects(probes, files.columns)
+    log_odds = files.log_odds(suspects or files.columns)
+    return replace(
+        row,
+        probes=tuple(probes),
+        detector_auc=ranking.auc(files.labels, files.logits),
+        follows=(_follows(files, log_odds, 0), _follows(files, log_odds, 1)),
+        matched=_matched(files, suspects, log_odds) if suspects else None,
+    )
 
-    def _follows(self, log_odds: FloatArray, label: int) -> Metric:
-        of_class = self.labels == label
-        first, second = self.logits[of_class], log_odds[of_class]
-        if np.ptp(first) == 0 or np.ptp(second) == 0:
-            return Metric(None, "one of the two is the same for all files")
-        return Metric(float(spearmanr(first, second).statistic))
 
-    def _matched(self, columns: FactColumns, log_odds: FloatArray) -> Matched:
-        words = [c for c in columns.values() if c.dtype.kind == "U"]
-        exact = [np.unique(column, return_inverse=True)[1] for column in words]
-        codes = np.column_stack([np.zeros(len(log_odds), dtype=np.int64), *exact])
-        strata = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
-        pairs = shortcut_probe.matched_pairs(self.labels, log_odds, strata)
-        probe_auc = detector_auc = Metric(
-            None,
-            f"{len(pairs)} pairs of a real and a fake file agree, and it takes {LEAST_FILES}",
-        )
-        interval: Interval | None = None
-        if len(pairs) >= LEAST_FILES:
-            chosen = np.sort(pairs.reshape(-1))
-            interval, _ = self._interval(self.logits[chosen], chosen)
-            labels = self.labels[chosen]
-            folds = shortcut_probe.folds_of(labels, self.linked[chosen], seed=self.seed)
-            probe_auc = Metric(None, "the pairs all belong together: no other group to try it on")
-            if folds is not None:
-                left = {name: column[chosen] for name, column in columns.items()}
-                probe_auc = ranking.auc(labels, shortcut_probe.out_of_fold(left, labels, folds))
-            detector_auc = ranking.auc(labels, self.logits[chosen])
-        return Matched(
-            on=tuple(columns),
-            num_pairs=len(pairs),
-            probe_auc=probe_auc,
-            detector_auc=detector_auc,
-            detector_interval=interval,
-        )
+def _probe(name: str, facts: tuple[str, ...], files: _Files) -> Probe:
+    probe = Probe(name=name, facts=facts)
+    if len(facts) == 1:
+        column = files.columns[name]
+        usual = [_usual(column[files.labels == label]) for label in (0, 1)]
+        probe = replace(probe, usual_real=usual[0], usual_fake=usual[1])
+        files = files.take(shortcut_probe.is_known(column))
+    num_fake = int(files.labels.sum())
+    num_real = files.labels.size - num_fake
+    if min(num_real, num_fake) < LEAST_FILES:
+        few = Metric(None, f"known of fewer than {LEAST_FILES} real or fake files")
+        return replace(probe, auc=few)
+    log_odds = files.log_odds(facts)
+    area = ranking.auc(files.labels, log_odds)
+    assert area.value is not None
+    if area.value <= WORTH_A_WARNING:
+        return replace(probe, auc=area, p_value=1.0)
+    area, error = files.auc(log_odds)
+    assert area.value is not None
+    return replace(probe, auc=area, p_value=p_value(area.value, error, num_real, num_fake))
+
+
+def _suspects(probes: Sequence[Probe], columns: Iterable[str]) -> tuple[str, ...]:
+    """The facts to match on: those found alone; else those of the families found; else all.
+
+    A fact that is guilty only in company is matched on with its company.
+    """
+    found = [probe for probe in probes if probe.is_shortcut]
+    alone = {probe.name for probe in found if len(probe.facts) == 1}
+    families = [probe for probe in found if probe.name in FAMILIES]
+    together = {fact for p in families if not alone & {*p.facts} for fact in p.facts}
+    chosen = alone | together or {fact for probe in found for fact in probe.facts}
+    return tuple(name for name in columns if name in chosen)
+
+
+def _follows(files: _Files, log_odds: FloatArray, label: int) -> Metric:
+    of_class = files.labels == label
+    first, second = files.logits[of_class], log_odds[of_class]
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return Metric(None, "one of the two is the same for all files")
+    return Metric(float(spearmanr(first, second).statistic))
+
+
+def _matched(files: _Files, facts: tuple[str, ...], log_odds: FloatArray) -> Matched:
+    words = [files.columns[fact] for fact in facts if files.columns[fact].dtype.kind == "U"]
+    strata = np.zeros(files.labels.size, dtype=np.int64)
+    for column in words:  # pairs agree on words exactly
+        codes = np.stack([strata, np.unique(column, return_inverse=True)[1]])
+        strata = np.unique(codes, axis=1, return_inverse=True)[1].reshape(-1)
+    pairs = shortcut_probe.matched_pairs(files.labels, log_odds, strata)
+    detector_auc = probe_auc = Metric(
+        None, f"{len(pairs)} pairs of a real and a fake file agree, and it takes {LEAST_FILES}"
+    )
+    if len(pairs) >= LEAST_FILES:
+        paired = files.take(np.sort(pairs.reshape(-1)))
+        detector_auc, _ = paired.auc(paired.logits)
+        folds = shortcut_probe.folds_of(paired.labels, paired.linked, seed=files.seed)
+        probe_auc = Metric(None, "the pairs all belong together: no other group to try it on")
+        if folds is not None:
+            anew = replace(paired, folds=folds).log_odds(facts)
+            probe_auc = ranking.auc(paired.labels, anew)
+    return Matched(on=facts, num_pairs=len(pairs), probe_auc=probe_auc, detector_auc=detector_auc)
 
 
 def _usual(column: np.ndarray) -> str:

@@ -81,12 +81,9 @@ def linked_groups(facts: Sequence[FileFacts]) -> IntArray:
 
 
 def folds_of(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray | None:
-    """(N,) the fold of each file: whole groups, both classes spread evenly; None = too few groups.
+    """(N,) the fold of each file: both classes spread evenly; None = too few groups.
 
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        groups: (N,) numbers of what must not be divided.
-        seed: of the order of the groups.
+    ``labels`` (N,) are 1 = fake, 0 = real; ``groups`` (N,) number what must not be divided.
     """
     num_folds = min(_NUM_FOLDS, *(len(np.unique(groups[labels == label])) for label in (0, 1)))
     if num_folds < 2:
@@ -102,12 +99,8 @@ def out_of_fold(columns: FactColumns, labels: IntArray, fold_of_file: IntArray) 
     """(N,) log-odds of being fake by the facts alone, each by a probe of the other folds.
 
     Both classes weigh the same, so that a fold with more fake files does not look more real: with
-    little to learn from, cross-fitted areas lie a little below one half, never above.
-
-    Args:
-        columns: the facts the probe may see.
-        labels: (N,) 1 = fake, 0 = real.
-        fold_of_file: (N,) as `folds_of` gives them.
+    little to learn from, cross-fitted areas lie a little below one half, never above. Labels (N,)
+    and folds (N,) are those of `folds_of`.
     """
     logits = np.zeros(len(labels))
     for fold in np.unique(fold_of_file):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from avkd.metrics.bootstrap import Metric
+from avkd.reporting import tables
 from avkd.reporting.page import Section
 from avkd.reporting.shortcut_audit import (
     FALSE_ALARM_LEVEL,
@@ -20,16 +21,7 @@ from avkd.reporting.shortcut_audit import (
     RowAudit,
 )
 from avkd.reporting.shortcut_probe import CALIPER
-from avkd.reporting.tables import (
-    NOT_DEFINED,
-    Cell,
-    Table,
-    by_reason,
-    percent,
-    plain,
-    with_ends,
-    with_interval,
-)
+from avkd.reporting.tables import Cell, Table, percent, with_ends, with_interval
 
 TITLE = "Shortcut audit"
 MARK = "(shortcut!)"
@@ -52,7 +44,7 @@ def warnings(audits: Sequence[RowAudit]) -> tuple[str, ...]:
     if not audits:
         return (NO_FACTS,)
     said = [_warning(audit) for audit in audits if audit.found]
-    reasons = by_reason((audit.reason, _name(audit)) for audit in audits)
+    reasons = tables.by_reason((audit.reason, _name(audit)) for audit in audits)
     said += [f"No shortcut audit of {'; '.join(of)}: {why}." for why, of in reasons.items()]
     return tuple(said)
 
@@ -68,16 +60,16 @@ def section(audits: Sequence[RowAudit]) -> Section:
     """The audit as a part of the page; plain text, escaped by whoever prints it."""
     audited = [audit for audit in audits if not audit.reason]
     found = [(audit, probe) for audit in audited for probe in audit.found]
-    tables = [Table.of_lines(map(_row, audited), num_texts=2)] if audited else []
+    shown = [Table.of_lines(map(_row, audited), num_texts=2)] if audited else []
     if found:
         lines = [_found_row(audit, probe) for audit, probe in found]
-        tables.append(Table.of_lines(lines, num_texts=5, caption="Every shortcut found"))
+        shown.append(Table.of_lines(lines, num_texts=5, caption="Every shortcut found"))
     clean = "In no row do facts beside the face tell fake files from real ones."
     return Section(
         title=TITLE,
         warnings=warnings(audits),
         paragraphs=(clean,) if audited and not found else (),
-        tables=tuple(tables),
+        tables=tuple(shown),
         notes=_NOTES if audited else (),
     )
 
@@ -107,10 +99,7 @@ _NOTES = (
     f"At most {MOST_FILES} files of a class are looked at, drawn by the seed. Facts are those of "
     "the source files, also where a perturbation was applied.",
 )
-_OF_ROW = (
-    *("dataset", "split", "method", "is_pooled"),
-    *("num_real", "num_fake", "num_without_facts", "num_left_out", "reason"),
-)
+_OF_ROW = ("num_real", "num_fake", "num_without_facts", "num_left_out", "reason")
 _WORDS = {
     "duration_seconds": "length in seconds",
     "frames_per_second": "frame rate",
@@ -153,18 +142,17 @@ def _warning(audit: RowAudit) -> str:
 
 
 def _finding(probe: Probe) -> str:
-    assert probe.interval is not None
     usual = ""
     if probe.usual_real or probe.usual_fake:
         usual = f", real files {probe.usual_real}, fake files {probe.usual_fake}"
-    return f"{_words(probe.name)} (AUC {with_interval(probe.auc, probe.interval)} %{usual})"
+    return f"{_words(probe.name)} (AUC {with_interval(probe.auc)} %{usual})"
 
 
 def _without(matched: Matched) -> str:
     """What the detector is worth without the shortcut, or why that is not known."""
-    if matched.detector_interval is None:
+    if matched.detector_auc.value is None:
         return f"What it is without is not known: {matched.detector_auc.reason}."
-    figure = with_interval(matched.detector_auc, matched.detector_interval)
+    figure = with_interval(matched.detector_auc)
     on = ", ".join(map(_words, matched.on))
     if matched.still_differ:
         return (
@@ -181,11 +169,8 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
     matched = audit.matched
     pairs: tuple[str, ...] = ("no shortcut found", "-", "-")
     if matched is not None:
-        pairs = (str(matched.num_pairs), NOT_DEFINED, NOT_DEFINED)
-        if matched.detector_interval is not None:
-            figure = with_interval(matched.detector_auc, matched.detector_interval)
-            told = "still differ" if matched.still_differ else figure
-            pairs = (str(matched.num_pairs), percent(matched.probe_auc), told)
+        told = "still differ" if matched.still_differ else with_interval(matched.detector_auc)
+        pairs = (str(matched.num_pairs), percent(matched.probe_auc), told)
     unknown = f" ({audit.num_without_facts} without facts)" if audit.num_without_facts else ""
     return {
         "Dataset": audit.dataset_title,
@@ -198,20 +183,20 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
         "Matched pairs": pairs[0],
         "AUC % of a probe of the pairs": pairs[1],
         "Detector AUC % on the pairs [95 % interval]": pairs[2],
-        "Detector follows the facts: real files": plain(audit.follows[0]),
-        "fake files": plain(audit.follows[1]),
+        "Detector follows the facts: real files": tables.plain(audit.follows[0]),
+        "fake files": tables.plain(audit.follows[1]),
     }
 
 
 def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
-    assert probe.interval is not None and probe.holm_p_value is not None
+    assert probe.holm_p_value is not None
     return {
         "Dataset": audit.dataset_title,
         "Forgery": audit.method,
         "Shortcut": _words(probe.name),
         "Usual of real files": probe.usual_real or "-",
         "Usual of fake files": probe.usual_fake or "-",
-        "AUC % [95 % interval]": with_interval(probe.auc, probe.interval),
+        "AUC % [95 % interval]": with_interval(probe.auc),
         "p (Holm)": f"{probe.holm_p_value:.2g}",
     }
 
@@ -219,10 +204,11 @@ def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
 def _csv_line(audit: RowAudit, probe: Probe | None) -> dict[str, Cell]:
     p, pairs = probe or Probe(name="", facts=()), audit.matched
     return {
+        **audit.cells,
         **{name: getattr(audit, name) for name in _OF_ROW},
         "probe": p.name,
         "facts": " ".join(p.facts),
-        **with_ends("auc", p.auc, p.interval),
+        **with_ends("auc", p.auc),
         "holm_p_value": p.holm_p_value,
         "is_shortcut": None if probe is None else probe.is_shortcut,
         "usual_real": p.usual_real,
@@ -233,9 +219,5 @@ def _csv_line(audit: RowAudit, probe: Probe | None) -> dict[str, Cell]:
         "matched_on": None if pairs is None else " ".join(pairs.on),
         "num_pairs": None if pairs is None else pairs.num_pairs,
         "pairs_probe_auc": None if pairs is None else pairs.probe_auc.value,
-        **with_ends(
-            "pairs_detector_auc",
-            Metric(None) if pairs is None else pairs.detector_auc,
-            None if pairs is None else pairs.detector_interval,
-        ),
+        **with_ends("pairs_detector_auc", Metric(None) if pairs is None else pairs.detector_auc),
     }

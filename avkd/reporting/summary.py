@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
 import math
 from collections import Counter
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from avkd.metrics import probability, ranking
-from avkd.metrics.bootstrap import FloatArray, IntArray, Interval, Metric, Resampling
+from avkd.metrics.bootstrap import Metric, Resampling
 from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling
 from avkd.metrics.probability import Reliability
 from avkd.metrics.table import METRICS, OF_A_RULE, at_threshold
@@ -38,9 +37,8 @@ class SetLimits(NamedTuple):
     coverage: float
     """Least share of the real files, and of the fake ones, whose set holds their label."""
     largest_real: float
-    """A set holds real up to this logit."""
     least_fake: float
-    """A set holds fake from this logit on."""
+    """A set holds real up to the one logit, and fake from the other on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +80,17 @@ class SummaryRow(TableRow):
     """One line of the table: the forgeries of one method against all real files of the dataset."""
 
     num_real: int
-    """Scored real files."""
     num_fake: int
-    """Scored fake files."""
+    """Scored files of each class."""
     expected_real: int
-    """Real files in the scores file, scored or not."""
     expected_fake: int
-    """Fake files in the scores file, scored or not."""
+    """Files of each class in the scores file, scored or not."""
     num_windows: int
     """Scored windows."""
     values: Mapping[str, Metric]
     """The number of every metric of `metrics.table.METRICS`, by its name; of prediction sets only
-    where the model has them."""
-    intervals: Mapping[str, Interval]
-    """95 % intervals, of those metrics that have one: the AUC, and all that need a threshold."""
+    where the model has them. The AUC, and all that need a threshold, have an interval."""
     reliability: Reliability
-    """Files by stated probability."""
     confusion: Confusion | None
     """Verdicts over files at the threshold; None when no threshold was given."""
     unscored: tuple[tuple[str, int], ...]
@@ -111,11 +104,6 @@ class SummaryRow(TableRow):
     def auc(self) -> Metric:
         """AUC over files."""
         return self.values["video_auc"]
-
-    @property
-    def auc_interval(self) -> Interval:
-        """95 % interval of ``auc``."""
-        return self.intervals["video_auc"]
 
     @property
     def num_scored(self) -> int:
@@ -145,15 +133,11 @@ def summarise(
     """Rows of the table, in the order of `score_frame.row_files`.
 
     Intervals resample the groups of the scores when every file of the row has one, else files
-    (``auc_interval.unit`` says which).
+    (``auc.interval.unit`` says which).
 
-    Args:
-        files: a scores frame of any number of datasets; expected files are those in it.
-        threshold: for the confusion and its numbers; without one they have a reason instead.
-        pooling: rule by which windows were pooled, for the reader.
-        reals_from: dataset whose real files forgeries are set against; empty = each its own.
-        resamples: bootstrap draws per row.
-        seed: of the bootstrap.
+    ``files`` are a scores frame of any number of datasets, all of them expected. Without a
+    threshold the numbers of verdicts have a reason instead. ``reals_from`` names the dataset whose
+    real files forgeries are set against; empty = each its own.
 
     Raises:
         ValueError: ``reals_from`` has no real files there.
@@ -176,23 +160,15 @@ def _summary_row(
     groups = score_frame.groups_of(scored)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
     probabilities = scored["probability"].to_numpy()
-    given: dict[str, tuple[IntArray, FloatArray]] = {
+    given = {
         "files": (labels, logits),
         "expected files": score_frame.labels_and_logits(files),
         "windows": score_frame.window_labels_and_logits(scored),
         "frames": score_frame.frame_labels_and_logits(scored),
         "probabilities": (labels, probabilities),
     }
-    values: dict[str, Metric] = {
-        m.name: m.function(*given[m.over]) for m in METRICS if m.over not in OF_A_RULE
-    }
-    intervals = {"video_auc": plan.no_interval(plan.reason)}
-    if not plan.reason:
-        intervals["video_auc"] = plan.interval(ranking.resampled_aucs(labels, logits, plan))
     logit = None if threshold is None else threshold.logit
     limits = threshold.sets[1:] if threshold and threshold.sets else None
-    for name, (value, interval) in at_threshold(labels, logits, logit, plan, limits).items():
-        values[name], intervals[name] = value, interval
     stated = ~np.isnan(probabilities)
     expected = Counter(files["label"].tolist())
     return SummaryRow(
@@ -202,8 +178,11 @@ def _summary_row(
         expected_real=expected[0],
         expected_fake=expected[1],
         num_windows=sum(map(len, scored["windows"])),
-        values=values,
-        intervals=intervals,
+        values={
+            **{m.name: m.function(*given[m.over]) for m in METRICS if m.over not in OF_A_RULE},
+            "video_auc": ranking.auc_with_interval(labels, logits, plan),
+            **at_threshold(labels, logits, logit, plan, limits),
+        },
         reliability=probability.reliability(labels[stated], probabilities[stated]),
         confusion=None if logit is None else confusion(labels, logits, logit),
         unscored=tuple(Counter(files["reason"][files["logit"].isna()]).most_common()),
@@ -216,22 +195,17 @@ def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
 
 
 def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
-    auc, threshold = row.auc_interval, provenance.threshold
-    line: dict[str, Cell] = {
-        "dataset": row.dataset,
-        "split": row.split,
-        "method": row.method,
-        "is_pooled": row.is_pooled,
+    auc, threshold = row.auc.interval, provenance.threshold
+    counts = {f.name: getattr(row.confusion, f.name, None) for f in dataclasses.fields(Confusion)}
+    return {
+        **row.cells,
         **coverage_cells(row),
         "coverage": row.coverage,
         "scored_windows": row.num_windows,
         "video_auc_low": auc.low,
         "video_auc_high": auc.high,
         **metric_cells(row),
-    }
-    for field in dataclasses.fields(Confusion):
-        line[field.name] = getattr(row.confusion, field.name, None)
-    return line | {
+        **counts,
         **_set_cells(row, threshold.sets if threshold else None),
         "threshold_logit": threshold.logit if threshold else None,
         "threshold_origin": threshold.origin if threshold else None,
@@ -251,7 +225,7 @@ def _set_cells(row: SummaryRow, sets: SetLimits | None) -> dict[str, Cell]:
     """CSV cells of prediction sets, empty where the model has none."""
     cells: dict[str, Cell] = {}
     for name in (measure.name for measure in METRICS if measure.over == "sets"):
-        cells |= with_ends(name, row.values.get(name, Metric(None)), row.intervals.get(name))
+        cells |= with_ends(name, row.values.get(name, Metric(None)))
     return cells | {f"sets_{name}": sets and getattr(sets, name) for name in SetLimits._fields}
 
 
@@ -272,13 +246,12 @@ def metric_cells(row: SummaryRow) -> dict[str, Cell]:
     }
     for measure in METRICS:
         if measure.over == "verdicts":
-            name = measure.name
-            cells |= with_ends(name, row.values[name], row.intervals[name])
+            cells |= with_ends(measure.name, row.values[measure.name])
     return cells
 
 
-def read_provenance(path: Path) -> Provenance:
-    """What a ``report.csv`` says made its numbers; an older one has no notes.
+def read_report(path: Path) -> tuple[Provenance, tuple[str, ...]]:
+    """What a ``report.csv`` says made its numbers, and its datasets in order.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -299,18 +272,19 @@ def read_provenance(path: Path) -> Provenance:
             sets=SetLimits(*limits) if len(limits) == len(names) else None,
         )
     try:
-        notes = json.loads(lines[0].get("notes") or "[]")
+        notes = json.loads(lines[0].get("notes") or "[]")  # an older one has none
     except ValueError as error:
         raise ValueError(f"{path}: notes are no JSON: {error}") from error
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise ValueError(f"{path}: notes are no list of texts")
-    return Provenance(
+    provenance = Provenance(
         model=model,
         model_fingerprint=fingerprint,
         date=date,
         threshold=threshold,
         notes=tuple(notes),
     )
+    return provenance, tuple(dict.fromkeys(line["dataset"] for line in lines))
 
 
 def _number(path: Path, name: str, text: str) -> float:
@@ -331,9 +305,9 @@ def read_lines(path: Path) -> list[dict[str, str]]:
         ValueError: it is not a ``report.csv``.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), restval="", restkey="")
-        lines = [{name: from_csv_cell(text) for name, text in line.items()} for line in reader]
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", restkey="")
+            lines = [{name: from_csv_cell(text) for name, text in line.items()} for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path}: not a report.csv: {error}") from error
     needed = {"dataset", *_PROVENANCE}

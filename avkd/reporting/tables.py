@@ -1,4 +1,4 @@
-"""One table: made of records once, printed as Markdown, CSV, plain text or HTML.
+"""One table: made of records once, printed as Markdown, CSV or plain text; `page` has its HTML.
 
 Names in cells are untrusted. What a format would misread in them is escaped here and nowhere else.
 """
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # predict writes tables, too, and needs neither pandas nor scipy
-    from avkd.metrics.bootstrap import Interval
-    from avkd.metrics.ranking import Metric
+    from avkd.metrics.bootstrap import Metric
 
 Record = TypeVar("Record")
 Cell = str | int | float | bool | None
@@ -55,15 +54,7 @@ class Table:
         num_texts: int = 1,
         caption: str = "",
     ) -> Table:
-        """One row for each record.
-
-        Args:
-            records: anything.
-            columns: heading of each column, and what it says of a record.
-            is_strong: whether a record's row is set in bold.
-            num_texts: as the field.
-            caption: as the field.
-        """
+        """One row for each record, of what each column says of it; in bold if it ``is_strong``."""
         records = list(records)
         return cls(
             columns=tuple(columns),
@@ -84,13 +75,18 @@ class Table:
         rows = tuple(tuple(line.get(column) for column in columns) for line in lines)
         return cls(columns=columns, rows=rows, num_texts=num_texts, caption=caption)
 
+    @property
+    def texts(self) -> list[list[str]]:
+        """The headings and the rows as they are shown, not escaped."""
+        return [[_text(cell) for cell in row] for row in (self.columns, *self.rows)]
+
     def to_csv(self) -> str:
         """For programs: every bit of a number, truth values as 0 and 1."""
         return "".join(csv_line(row) for row in (self.columns, *self.rows))
 
     def to_markdown(self) -> str:
         """The caption, if any, over a Markdown table; without a newline at the end."""
-        lines = [[markdown_text(_text(cell)) for cell in row] for row in (self.columns, *self.rows)]
+        lines = [list(map(markdown_text, line)) for line in self.texts]
         for number in self.strong_rows:
             lines[number + 1] = [cell and f"**{cell}**" for cell in lines[number + 1]]
         numbers = len(self.columns) - self.num_texts
@@ -101,7 +97,7 @@ class Table:
 
     def to_text(self) -> str:
         """The caption, if any, over aligned columns for a terminal, wide letters included."""
-        lines = [[one_line(_text(cell)) for cell in row] for row in (self.columns, *self.rows)]
+        lines = [list(map(one_line, line)) for line in self.texts]
         widths = [max(map(_num_places, column)) for column in zip(*lines, strict=True)]
         aligned = [
             "  ".join(
@@ -111,33 +107,6 @@ class Table:
             for line in lines
         ]
         return "\n".join([*filter(None, [one_line(self.caption)]), *aligned])
-
-    def to_html(self) -> str:
-        """The ``<table>`` element; classes are those of ``page.html``."""
-        caption = f"<caption>{html_text(self.caption)}</caption>\n" if self.caption else ""
-        names = [' class="name"'] * self.num_texts + [""] * (len(self.columns) - self.num_texts)
-        heads = "".join(
-            f'<th scope="col"{kind}>{html_text(name)}</th>'
-            for kind, name in zip(names, self.columns, strict=True)
-        )
-        rows = []
-        for number, row in enumerate(self.rows):
-            strong = ' class="strong"' if number in self.strong_rows else ""
-            cells = "".join(self._html_cell(place, cell) for place, cell in enumerate(row))
-            rows.append(f"<tr{strong}>{cells}</tr>\n")
-        return (
-            f"<table>\n{caption}<thead>\n<tr>{heads}</tr>\n</thead>\n"
-            f"<tbody>\n{''.join(rows)}</tbody>\n</table>"
-        )
-
-    def _html_cell(self, place: int, cell: Cell) -> str:
-        said = html_text(_text(cell))
-        if place == 0:
-            return f'<th scope="row" class="name"><span>{said}</span></th>'
-        if place < self.num_texts:
-            long = " long" if place == len(self.columns) - 1 else ""
-            return f'<td class="name{long}"><span>{said}</span></td>'
-        return f'<td class="number">{said}</td>'
 
 
 def markdown_text(text: str) -> str:
@@ -158,25 +127,27 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def with_interval(metric: Metric, interval: Interval, *, decimals: int = 1) -> str:
+def with_interval(metric: Metric, *, decimals: int = 1) -> str:
     """The number in percent with the ends of its interval where there is one."""
-    ends = "" if interval.ends is None else f" {ends_in_percent(interval.ends, decimals=decimals)}"
-    return percent(metric, decimals=decimals) + ends
+    ends = metric.interval.ends
+    said = "" if ends is None else f" {ends_in_percent(ends, decimals)}"
+    return percent(metric, decimals=decimals) + said
 
 
-def ends_in_percent(ends: tuple[float, float], *, decimals: int = 1) -> str:
+def ends_in_percent(ends: tuple[float, float], decimals: int = 1) -> str:
     """Both ends of an interval in percent."""
     return f"[{100 * ends[0]:.{decimals}f}, {100 * ends[1]:.{decimals}f}]"
 
 
-def with_ends(name: str, metric: Metric, interval: Interval | None) -> dict[str, Cell]:
+def with_ends(name: str, metric: Metric) -> dict[str, Cell]:
     """CSV cells of a number and of both ends of its interval."""
-    low, high = (None, None) if interval is None else (interval.low, interval.high)
-    return {name: metric.value, f"{name}_low": low, f"{name}_high": high}
+    interval = metric.interval
+    return {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def interval_notes(intervals: Iterable[Interval], more: str = "") -> list[str]:
-    """How the intervals of a table were made, one sentence for each way."""
+def interval_notes(metrics: Iterable[Metric], more: str = "") -> list[str]:
+    """How the intervals of numbers were made, one sentence for each way."""
+    intervals = (metric.interval for metric in metrics)
     return [
         f"Intervals: 95 % percentile bootstrap, {resamples} resamples of {_UNITS[unit]}{more}, "
         f"seed {seed}."

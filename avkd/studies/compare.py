@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from avkd import durable, runtime
-from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.shared import narrowed
 from avkd.config.study_config import AS_IS, CompareConfig, MatrixTest, RunConfig, SetConfig
 from avkd.data.datasets import Corpus
+from avkd.metrics.verdicts import Confusion
 from avkd.outcome import Outcome
 from avkd.reporting.figures.canvas import save
 from avkd.reporting.figures.results import confusion_figures
-from avkd.reporting.matrix_table import Result, SeedSpread
-from avkd.reporting.tables import Cell, Table, with_ends
+from avkd.reporting.matrix_table import Result, over_seeds
+from avkd.reporting.page import Section, to_markdown
+from avkd.reporting.tables import Cell, Table, with_ends, with_interval
 from avkd.runtime import Runtime
 from avkd.studies import throughput
 from avkd.studies.grid import GridRun, model_of, run_grid
@@ -26,7 +27,6 @@ from avkd.studies.throughput import Speed
 _BATCH_SIZE = 32  # pictures scored and timed at once
 # Column -> metric of a summary row.
 _METRICS = {name: name for name in ("accuracy", "precision", "recall", "f1")} | {"auc": "video_auc"}
-_COUNTS = ("true_real", "false_fake", "false_real", "true_fake")
 _HOW_TO_READ = (
     "Each cell: the mean over the runs (one for each seed); in brackets from the lowest lower to "
     "the highest upper end of their 95 % bootstrap intervals, so it holds the spread over seeds "
@@ -42,44 +42,36 @@ def compare(config: CompareConfig) -> Outcome:
         ValueError: a set or an arm cannot be trained; a run there was made with other settings.
     """
     runs = list(_runs(config))
-    tests = [MatrixTest(name=one.name, data=one.data) for one in config.sets]
-    corpora = {folder: Corpus.open(folder) for one in config.sets for folder in one.data}
-
-    def evaluation(run: GridRun, test: MatrixTest) -> EvaluateConfig:
-        return EvaluateConfig(
-            model=run.model,
-            data=test.data,
-            out=run.scores / test.name,
-            bootstrap_resamples=config.bootstrap_resamples,
-            device=config.loop.device,
-            threads=config.loop.threads,
-            batch_size=_BATCH_SIZE,
-            tables_only=True,
-        )
-
-    results = run_grid(runs, tests, corpora, evaluation)
-    machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
-    speeds = ""
+    results = run_grid(
+        runs,
+        [MatrixTest(name=one.name, data=one.data) for one in config.sets],
+        {folder: Corpus.open(folder) for one in config.sets for folder in one.data},
+        bootstrap_resamples=config.bootstrap_resamples,
+        batch_size=_BATCH_SIZE,
+        resume_changed=config.resume_changed,
+    )
+    sections = _sections(results)
     if config.bench_rounds:
-        measured = _speeds(runs, config, machine)
-        speeds = throughput.to_markdown(measured, machine, batch_size=_BATCH_SIZE)
-    report = _to_markdown(results, speeds)
+        machine = runtime.start(device=config.loop.device, threads=config.loop.threads)
+        speeds = _speeds(runs, config, machine)
+        sections.append(throughput.section(speeds, machine, batch_size=_BATCH_SIZE))
+    made = (_HOW_TO_READ, f"Made {datetime.date.today().isoformat()}.")
+    title = to_markdown([Section(title="Comparison", paragraphs=made)])
+    report = f"{title}\n{to_markdown(sections, level=2)}"
     durable.write_text(config.out / "compare.md", report)
     csv = Table.of_lines(map(_csv_line, results)).to_csv()
     durable.write_text(config.out / "compare.csv", csv)
-    for test_name in dict.fromkeys(result.test for result in results):
+    for one in config.sets:
         pooled = [
             replace(result.row, dataset=result.training, split="")
             for result in results
-            if result.test == test_name
-            and result.trained_on == test_name
+            if result.test == result.trained_on == one.name
             and result.row.is_pooled
-            and result.seed == config.seeds[0]
-            and result.ratio == config.ratios[0]
+            and (result.seed, result.ratio) == (config.seeds[0], config.ratios[0])
         ]
         if pooled:
-            path = config.out / f"confusion_{test_name}.png"
-            save(confusion_figures(pooled, f"trained and tested on {test_name}"), path)
+            path = config.out / f"confusion_{one.name}.png"
+            save(confusion_figures(pooled, f"trained and tested on {one.name}"), path)
     return Outcome(f"{report}\nwrote {config.out / 'compare.md'}, compare.csv and the runs")
 
 
@@ -96,6 +88,8 @@ def _runs(config: CompareConfig) -> Iterator[GridRun]:
                         recipe=recipe,
                         model=model_of(recipe.run),
                         scores=recipe.run / "tests",
+                        device=config.loop.device,
+                        threads=config.loop.threads,
                         seed=seed,
                         known_data=one.data,
                         trained_on=one.name,
@@ -147,38 +141,35 @@ def _speeds(runs: Sequence[GridRun], config: CompareConfig, machine: Runtime) ->
     )
 
 
-def _to_markdown(results: Sequence[Result], speeds_table: str) -> str:
-    """One block for each set, ratio and test set; a row for each arm over its seeds."""
+def _sections(results: Sequence[Result]) -> list[Section]:
+    """One for each set, ratio and test set; a row for each arm over its seeds."""
     blocks: dict[tuple[str, str, str], dict[str, list[Result]]] = {}
-    for result in results:
-        if result.row.is_pooled:
-            block = blocks.setdefault((result.trained_on, result.ratio, result.test), {})
-            block.setdefault(result.training, []).append(result)
-    parts = ["# Comparison"]
-    for (trained_on, ratio, tested_on), arms in blocks.items():
-        row = next(iter(arms.values()))[0].row
-        samples = "all samples" if ratio == "as_is" else f"real:fake {ratio}"
-        where = "the same set" if trained_on == tested_on else "another set"
-        parts += [
-            f"## Trained on {trained_on} ({samples}), tested on {tested_on} ({where})",
+    for result in (result for result in results if result.row.is_pooled):
+        block = blocks.setdefault((result.trained_on, result.ratio, result.test), {})
+        block.setdefault(result.training, []).append(result)
+    return [_section(*place, arms) for place, arms in blocks.items()]
+
+
+def _section(trained_on: str, ratio: str, tested_on: str, arms: dict[str, list[Result]]) -> Section:
+    row = next(iter(arms.values()))[0].row
+    samples = "all samples" if ratio == AS_IS else f"real:fake {ratio}"
+    where = "the same set" if trained_on == tested_on else "another set"
+    rows: list[tuple[Cell, ...]] = [
+        (arm, len(runs), *(_spread(runs, metric) for metric in _METRICS.values()))
+        for arm, runs in arms.items()
+    ]
+    return Section(
+        title=f"Trained on {trained_on} ({samples}), tested on {tested_on} ({where})",
+        paragraphs=(
             f"{row.num_scored} of {row.num_expected} files scored: {row.num_real} real, "
             f"{row.num_fake} fake.",
-            Table(
-                columns=("model", "runs", *(f"{name} %" for name in _METRICS)),
-                rows=tuple(
-                    (arm, len(runs), *(_spread(runs, metric) for metric in _METRICS.values()))
-                    for arm, runs in arms.items()
-                ),
-            ).to_markdown(),
-        ]
-    parts.append(_HOW_TO_READ)
-    if speeds_table:
-        parts += ["## Speed", speeds_table.rstrip("\n")]
-    return "\n\n".join([*parts, f"Made {datetime.date.today().isoformat()}.\n"])
+        ),
+        tables=(Table(columns=("model", "runs", *(f"{n} %" for n in _METRICS)), rows=tuple(rows)),),
+    )
 
 
 def _spread(runs: Sequence[Result], metric: str) -> str:
-    return SeedSpread.of([(r.row.values[metric], r.row.intervals[metric]) for r in runs]).text
+    return with_interval(over_seeds([run.row.values[metric] for run in runs]))
 
 
 def _csv_line(result: Result) -> dict[str, Cell]:
@@ -195,5 +186,5 @@ def _csv_line(result: Result) -> dict[str, Cell]:
         "expected": row.num_expected,
     }
     for name, metric in _METRICS.items():
-        line |= with_ends(name, row.values[metric], row.intervals[metric])
-    return line | {name: getattr(row.confusion, name, None) for name in _COUNTS}
+        line |= with_ends(name, row.values[metric])
+    return line | {f.name: getattr(row.confusion, f.name, None) for f in fields(Confusion)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,16 @@ class GridRun:
     """Its file."""
     scores: Path
     """Folder for the scores, one for each test in it."""
+    device: str
+    threads: int | None
+    """What it is scored with."""
     seed: int | None
     known_data: tuple[Path, ...]
     """Corpora it was trained on, as far as they are known."""
     left_out: str = ""
     """The method it goes without for leave-one-out; empty = none."""
+    not_tested_on: frozenset[str] = frozenset()
+    """Tests by name."""
     trained_on: str = ""
     """Name of its training set, where a grid has several."""
     ratio: str = ""
@@ -72,15 +77,15 @@ def run_grid(
     runs: Sequence[GridRun],
     tests: Sequence[MatrixTest],
     corpora: Corpora,
-    evaluation: Callable[[GridRun, MatrixTest], EvaluateConfig | None],
+    *,
+    bootstrap_resamples: int,
+    batch_size: int,
+    mixed_preprocessing: bool = False,
+    resume_changed: bool = False,
 ) -> list[Result]:
-    """Train every run and score it on every test.
+    """Train every run in order, a teacher before its students, and score it on every test.
 
-    Args:
-        runs: In the order they are trained; a teacher before its students.
-        tests: Columns of the tables.
-        corpora: All corpora of trainings and tests, opened.
-        evaluation: The `avkd evaluate` command of a run and a test; None = it is not tested there.
+    ``corpora`` are all of trainings and tests; settings as in `avkd matrix`.
 
     Raises:
         ValueError: a run or scores there were made with other settings, or on other content of
@@ -90,14 +95,24 @@ def run_grid(
         logger.info("model %d of %d: %s", number, len(runs), run.model)
         for recipe in (*run.before, run.recipe):
             if recipe is not None:
-                _train_once(recipe)
+                _train_once(recipe, resume_changed)
     results = []
     for run in runs:
         header = read_header(run.model)
-        for test in tests:
-            settings = evaluation(run, test)
-            if settings is None:
-                continue
+        for test in (test for test in tests if test.name not in run.not_tested_on):
+            settings = EvaluateConfig(
+                model=run.model,
+                data=test.data,
+                out=run.scores / test.name,
+                methods=test.methods,
+                protocol=test.protocol,
+                mixed_preprocessing=mixed_preprocessing,
+                tables_only=True,
+                bootstrap_resamples=bootstrap_resamples,
+                batch_size=batch_size,
+                device=run.device,
+                threads=run.threads,
+            )
             results += [
                 Result(
                     training=run.training,
@@ -161,7 +176,7 @@ def known_data(recipe: Recipe | PretrainConfig) -> tuple[Path, ...]:
     return (*recipe.data, *(recipe.real_data if isinstance(recipe, FinetuneConfig) else ()))
 
 
-def _train_once(settings: Recipe | PretrainConfig) -> None:
+def _train_once(settings: Recipe | PretrainConfig, resume_changed: bool = False) -> None:
     """Train, go on with a run that was stopped, or keep the finished one."""
     if model_of(settings.run).exists():
         # A finished run counts only if it is the very run that is wanted now.
@@ -182,7 +197,7 @@ def _train_once(settings: Recipe | PretrainConfig) -> None:
             )
         return
     if Checkpoints(settings.run / "checkpoints").exist:
-        settings = replace(settings, resume=True)
+        settings = replace(settings, resume=True, resume_changed=resume_changed)
     if isinstance(settings, FinetuneConfig):
         finetune(settings)
     elif isinstance(settings, DistillConfig):

@@ -13,10 +13,9 @@ from typing import Any, cast
 
 from avkd import durable
 from avkd.blending.blenders import BLENDER_OF_METHOD
-from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import parse
-from avkd.config.study_config import ALL_METHODS, MatrixConfig, MatrixTest, MatrixTraining
+from avkd.config.study_config import ALL_METHODS, MatrixConfig, MatrixTraining
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD
@@ -61,33 +60,19 @@ def matrix(config: MatrixConfig) -> Outcome:
         replace(run, known_data=trained_on[training.name])
         for training in trainings
         for run in _runs(
-            training,
-            recipes[training.name],
-            stage_ones[training.name],
-            config,
-            _left_out(training, recipes[training.name], tests, corpora),
+            training, recipes[training.name], stage_ones[training.name], config, tests, corpora
         )
     ]
-    methods = {files.test: files.methods for files in tests}
-
-    def evaluation(run: GridRun, test: MatrixTest) -> EvaluateConfig | None:
-        if run.left_out and run.left_out not in methods[test]:
-            return None
-        return EvaluateConfig(
-            model=run.model,
-            data=test.data,
-            out=run.scores / test.name,
-            methods=test.methods,
-            protocol=test.protocol,
-            mixed_preprocessing=config.mixed_preprocessing,
-            tables_only=True,
-            bootstrap_resamples=config.bootstrap_resamples,
-            batch_size=config.batch_size,
-            device=config.device or ("auto" if run.recipe is None else run.recipe.loop.device),
-            threads=config.threads or (None if run.recipe is None else run.recipe.loop.threads),
-        )
-
-    return _write(config.out, run_grid(runs, config.tests, corpora, evaluation), warnings)
+    results = run_grid(
+        runs,
+        config.tests,
+        corpora,
+        bootstrap_resamples=config.bootstrap_resamples,
+        batch_size=config.batch_size,
+        mixed_preprocessing=config.mixed_preprocessing,
+        resume_changed=config.resume_changed,
+    )
+    return _write(config.out, results, warnings)
 
 
 def _known_data(training: MatrixTraining, recipe: Recipe | None) -> tuple[Path, ...]:
@@ -190,7 +175,8 @@ def _runs(
     recipe: Recipe | None,
     stage_one: PretrainConfig | None,
     config: MatrixConfig,
-    methods: tuple[str, ...],
+    tests: Sequence[TestFiles],
+    corpora: Corpora,
 ) -> Iterator[GridRun]:
     """The training itself and without each method to leave out, at every seed."""
     known = _known_data(training, recipe)
@@ -201,12 +187,15 @@ def _runs(
             recipe=None,
             model=training.model,
             scores=config.out / "scores" / training.name / "given",
+            device=config.device or "auto",
+            threads=config.threads,
             seed=None,
             known_data=known,
         )
         return
-    for left_out in ("", *methods):
+    for left_out in ("", *_left_out(training, recipe, tests, corpora)):
         wanted = _without(recipe, (left_out,)) if left_out else recipe
+        without = [files.test.name for files in tests if left_out not in files.methods]
         for seed in config.seeds:
             place = Path(training.name, _folder_name(left_out), f"seed-{seed}")
             folder = config.out / "runs" / place
@@ -224,21 +213,24 @@ def _runs(
                 recipe=replace(wanted, run=folder, loop=replace(wanted.loop, seed=seed)),
                 model=model_of(folder),
                 scores=config.out / "scores" / place,
+                device=recipe.loop.device,
+                threads=recipe.loop.threads,
                 seed=seed,
                 known_data=known,
                 left_out=left_out,
+                not_tested_on=frozenset(without if left_out else ()),
             )
 
 
 def _left_out(
-    training: MatrixTraining, recipe: Recipe | None, tests: Sequence[TestFiles], corpora: Corpora
+    training: MatrixTraining, recipe: Recipe, tests: Sequence[TestFiles], corpora: Corpora
 ) -> tuple[str, ...]:
     """The methods to leave out, each of which must be trained on and tested.
 
     Raises:
         ValueError: one is not, or it is the only method.
     """
-    if recipe is None or not training.leave_out:
+    if not training.leave_out:
         return ()
     samples = (s for folder in recipe.data for s in corpora[folder].manifest.samples)
     trained_on = {s.method for s in samples if s.split == "train"} - {

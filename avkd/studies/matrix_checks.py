@@ -12,7 +12,7 @@ from avkd.config.study_config import MatrixTest
 from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD, Sample, check_identities
-from avkd.evaluation.protocol import check_datasets, protocol_of, wants
+from avkd.evaluation.protocol import protocol_of, wanted_files
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class TestFiles:
     """The files of one test."""
 
     test: MatrixTest
-    samples: Mapping[Path, list[Sample]]
-    """By corpus, prepared or not."""
+    samples: tuple[Sample, ...]
+    """Prepared or not."""
 
     @classmethod
     def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> TestFiles:
@@ -42,21 +42,11 @@ class TestFiles:
                 f"test {test.name}: {test.protocol} scores {protocol.split} splits, where models "
                 "are trained or selected; a matrix tests on test splits"
             )
-        samples = {f: [s for s in corpora[f].expected if wants(protocol, s)] for f in test.data}
-        datasets: dict[str, Path] = {}
-        for folder, wanted in samples.items():
-            if not wanted:
-                raise ValueError(
-                    f"test {test.name}: {folder} has nothing to score in its test split"
-                )
-            if wanted[0].dataset in datasets:
-                raise ValueError(
-                    f"test {test.name}: {folder} and {datasets[wanted[0].dataset]} are both named "
-                    f"{wanted[0].dataset!r}; prepare one with another --dataset"
-                )
-            datasets[wanted[0].dataset] = folder
-        check_datasets(protocol, datasets)
-        files = cls(test, samples)
+        try:
+            wanted = wanted_files(protocol, [corpora[folder] for folder in test.data])
+        except ValueError as error:
+            raise ValueError(f"test {test.name}: {error}") from error
+        files = cls(test, tuple(chain(*wanted)))
         if unknown := sorted(set(test.methods or ()) - files.methods):
             raise ValueError(f"test {test.name}: methods: no {unknown[0]!r} in the test split")
         return files
@@ -64,7 +54,7 @@ class TestFiles:
     @property
     def methods(self) -> set[str]:
         """Forgery methods there are files of."""
-        return {s.method for wanted in self.samples.values() for s in wanted} - {REAL_METHOD}
+        return {sample.method for sample in self.samples} - {REAL_METHOD}
 
 
 def check(
@@ -77,12 +67,8 @@ def check(
 ) -> tuple[str, ...]:
     """Refuse a test that shows people of a training, and corpora that were cropped apart.
 
-    Args:
-        tests: all of the matrix.
-        trained_on: the corpora of each training by its name; none where they are not known.
-        corpora: all of them, opened.
-        cropped_alike: those that must be: all but those that only stage one sees.
-        mixed_preprocessing: allow other crops.
+    ``trained_on`` has the corpora of each training by its name, none where they are not known;
+    ``cropped_alike`` are those that must be: all but those that only stage one sees.
 
     Returns:
         Sentences on what could not be checked, or was allowed.
@@ -130,7 +116,7 @@ def _check_crops(corpora: Mapping[Path, Corpus], mixed_preprocessing: bool) -> l
 def _check_people(training: str, trained_on: Sequence[Corpus], files: TestFiles) -> None:
     held = [s for corpus in trained_on for s in corpus.expected if s.split in ("train", "val")]
     try:
-        check_identities(chain(held, *files.samples.values()))
+        check_identities(chain(held, files.samples))
     except ValueError as error:
         raise ValueError(
             f"training {training}, test {files.test.name}: {error}; prepare one of them so that "

@@ -27,7 +27,7 @@ from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import robustness_table
 from avkd.reporting.recompute import short_names
 from avkd.reporting.robustness_summary import Cell
-from avkd.reporting.robustness_table import RECORD, Record, scores_folder, write_tables
+from avkd.reporting.robustness_table import RECORD, Record, scores_folder, write_study
 
 if TYPE_CHECKING:
     from avkd.config.data_config import PerturbationName
@@ -63,7 +63,7 @@ def robustness(config: RobustnessConfig) -> Outcome:
         record = _begun(config, manifest, models)
         for number, cell in enumerate(record.cells, 1):
             _score(config, manifest, models, cell, f"cell {number} of {len(record.cells)}")
-        tables, paths = write_tables(config.out)
+        tables, paths = write_study(config.out)
     complete = all(entry.coverage == 1.0 for table in tables for entry in table.entries)
     text = f"{robustness_table.to_text(tables)}\n\nwrote {', '.join(map(str, paths))}"
     return Outcome(text, ExitCode.DONE if complete else ExitCode.SOME_SKIPPED)

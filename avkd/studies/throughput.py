@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -28,6 +27,8 @@ from avkd.models.build import build_image_detector
 from avkd.models.cost import multiply_accumulates, num_parameters
 from avkd.models.model_file import load_detector, read_header
 from avkd.outcome import Outcome
+from avkd.reporting import page
+from avkd.reporting.page import Section
 from avkd.reporting.tables import Table
 from avkd.runtime import Runtime
 
@@ -75,7 +76,8 @@ def bench(config: BenchConfig) -> Outcome:
         machine=machine,
         show_progress=True,
     )
-    text = to_markdown(speeds, machine, batch_size=config.batch_size)
+    found = section(speeds, machine, batch_size=config.batch_size)
+    text = page.to_markdown([found], level=2)
     if config.out is not None:
         durable.write_text(config.out, text)
     return Outcome(text)
@@ -90,15 +92,9 @@ def measure(
     machine: Runtime,
     show_progress: bool = False,
 ) -> list[Speed]:
-    """Let the models take turns.
+    """Let the models take turns, so many ``rounds`` each; always in fp32.
 
-    Args:
-        models: On the device, in eval mode.
-        corpus: Pictures to read for the end-to-end rates; None = network alone.
-        batch_size: Pictures at once.
-        rounds: Turns of each.
-        machine: Device; always fp32.
-        show_progress: A bar over the turns.
+    ``corpus`` has pictures to read for the end-to-end rates; None = network alone.
     """
     turns: dict[tuple[int, bool], Callable[[], int]] = {}
     for index, one in enumerate(models):
@@ -127,7 +123,7 @@ def measure(
     ]
 
 
-def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -> str:
+def section(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -> Section:
     """A table: medians, and the ratio to the first model as median [least, most] of the rounds."""
     facts, first = machine.describe(), speeds[0]
     table = Table.of(
@@ -144,12 +140,12 @@ def to_markdown(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -
             "ratio, end to end": lambda one: _ratio(one.whole_rates, first.whole_rates),
         },
     )
-    return (
+    told = (
         f"Measured on {facts['device_name']} ({facts['threads']} threads), fp32, batches of "
         f"{batch_size}, {len(first.model_rates)} rounds in turn; frames/s are medians of this run, "
-        "ratios are medians [least, most] over rounds, each model relative to the first.\n\n"
-        f"{table.to_markdown()}\n"
+        "ratios are medians [least, most] over rounds, each model relative to the first."
     )
+    return Section(title="Speed", paragraphs=(told,), tables=(table,))
 
 
 def load_model(path: Path, name: str, machine: Runtime) -> BenchmarkModel:
@@ -178,17 +174,11 @@ def _benchmark_model(name: str, config: BenchConfig, machine: Runtime) -> Benchm
 
 
 def _inputs(one: BenchmarkModel, count: int, machine: Runtime) -> tuple[Tensor, ...]:
-    seen, size = one.input, one.input.image_size
-    generator = torch.Generator().manual_seed(0)
+    views = onnx_file.made_up_views(one.input.describe(), 1)
+    clip, *landmarks = (view.repeat_interleave(count, dim=0) for view in views)
     # The colours come last in memory, as in every view of a stored crop.
-    clip = rearrange(
-        torch.randn(count, seen.clip_frames, size, size, 3, generator=generator),
-        "b l h w c -> b c l h w",
-    )
-    if not seen.landmarks:
-        return (clip.to(machine.device),)
-    landmarks = torch.rand(count, seen.clip_frames, 5, 2, generator=generator)
-    return clip.to(machine.device), landmarks.to(machine.device)
+    clip = clip.contiguous(memory_format=torch.channels_last_3d)
+    return tuple(view.to(machine.device) for view in (clip, *landmarks))
 
 
 def _model_turn(one: BenchmarkModel, batch_size: int, machine: Runtime) -> Callable[[], int]:

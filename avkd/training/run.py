@@ -94,7 +94,7 @@ def train(
             if not config.resume_changed:
                 checkpoints.require_same(resumed)
         if distributed.is_first():
-            run_folder.start(folder, config, resume=continued)
+            run_folder.write_config(folder, config, resume=continued)
             processes = {"processes": distributed.num_processes()}
             run_folder.write_environment(folder, {**machine.describe(), **processes})
         log = stack.enter_context(

@@ -30,9 +30,8 @@ _MAY_CHANGE = {
 }
 
 
-def start(folder: Path, config: Any, *, resume: bool) -> None:
-    """Create a run folder with its config, or go on in one; raises as `check`."""
-    check(folder, config, resume=resume)
+def write_config(folder: Path, config: Any, *, resume: bool) -> None:
+    """Write the config of a run into a folder that was `check`ed; one that goes on has it."""
     path = folder / "config.yaml"
     if not resume or _is_longer(stored_settings(path, type(config)), config):
         durable.write_text(path, to_yaml(_begun_anew(config)))

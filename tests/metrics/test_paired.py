@@ -77,7 +77,8 @@ def test_the_difference_is_that_of_the_two_aucs() -> None:
     assert found.difference.value == found.first.value - found.second.value
     assert found.p_value == delong_p_value(labels, one, other)
     lone = auc_difference([0, 0], [1.0, 2.0], [2.0, 1.0], resamples=100)
-    reasons = {lone.first.reason, lone.difference.reason, lone.interval.reason, lone.p_value.reason}
+    told = (lone.first, lone.difference, lone.difference.interval, lone.p_value)
+    reasons = {each.reason for each in told}
     assert reasons == {"no scored fake file"}
 
 
@@ -87,7 +88,7 @@ def test_the_interval_agrees_with_a_paired_bootstrap_written_as_a_loop(grouped: 
     groups = np.arange(150) // 3 if grouped else np.arange(150)
     found = auc_difference(
         labels, one, other, groups=groups if grouped else None, resamples=3000, seed=2
-    ).interval
+    ).difference.interval
     random = np.random.default_rng(7)
     kind = {g: frozenset(labels[groups == g].tolist()) for g in np.unique(groups)}
     strata = [[g for g in kind if kind[g] == k] for k in set(kind.values())]
@@ -105,7 +106,7 @@ def test_a_model_and_its_copy_differ_by_nothing_in_every_draw() -> None:
     """Other draws for the second model would give an interval as wide as that of an AUC."""
     labels, one, _ = made_up(5)
     found = auc_difference(labels, one, 3 * one + 1, resamples=200)
-    assert (found.difference.value, found.interval.low, found.interval.high) == (0.0, 0.0, 0.0)
+    assert (found.difference.value, found.difference.interval.ends) == (0.0, (0.0, 0.0))
 
 
 def test_holm_by_hand() -> None:

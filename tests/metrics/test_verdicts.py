@@ -7,17 +7,16 @@ import pytest
 from sklearn import metrics as reference
 
 from avkd.metrics import ranking, table
-from avkd.metrics.bootstrap import Interval, Resampling
+from avkd.metrics.bootstrap import Metric, Resampling
 from avkd.metrics.table import METRICS, NO_THRESHOLD
 from avkd.metrics.verdicts import Confusion, confusion
 
 MEASURES = ("accuracy", "balanced_accuracy", "precision", "recall", "f1")
-Found = dict[str, tuple[ranking.Metric, Interval]]
 
 
 def at_threshold(
     labels: object, scores: object, threshold: float | None, groups: object = None, **options: int
-) -> Found:
+) -> dict[str, Metric]:
     checked = ranking.checked(labels, scores)
     drawn = {"resamples": 2000, "seed": 0, **options}
     return table.at_threshold(
@@ -25,11 +24,11 @@ def at_threshold(
     )
 
 
-def of_counts(counts: Confusion) -> dict[str, ranking.Metric]:
+def of_counts(counts: Confusion) -> dict[str, Metric]:
     """The metrics of files that were called so."""
     cells = dataclasses.astuple(counts)
     labels, called_fake = np.repeat([0, 0, 1, 1], cells), np.repeat([0.0, 1.0, 0.0, 1.0], cells)
-    return {name: value for name, (value, _) in at_threshold(labels, called_fake, 0.5).items()}
+    return at_threshold(labels, called_fake, 0.5)
 
 
 def made_up(seed: int, size: int = 40) -> tuple[np.ndarray, np.ndarray, float]:
@@ -49,7 +48,7 @@ def test_counts_and_numbers_agree_with_scikit_learn(seed: int) -> None:
     assert dataclasses.astuple(counts) == tuple(expected.ravel())
     for name in MEASURES:
         score = getattr(reference, f"{name}_score")
-        found, _ = at_threshold(labels, scores, threshold, resamples=1)[name]
+        found = at_threshold(labels, scores, threshold, resamples=1)[name]
         if called_fake.any() or name != "precision":
             assert found.reason == ""
         assert found.value == pytest.approx(score(labels, called_fake), abs=1e-12)
@@ -112,9 +111,9 @@ def test_the_intervals_agree_with_a_bootstrap_written_as_a_loop(grouped: bool) -
     groups[:20] += 100 * grouped  # some with reals only
     found = at_threshold(labels, scores, 0.4, groups=groups if grouped else None, resamples=4000)
     for name, expected in resample_slowly(labels, scores, 0.4, groups).items():
-        value, interval = found[name]
+        value, interval = found[name].value, found[name].interval
         assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=0.025), name
-        assert interval.low < value.value < interval.high
+        assert interval.low < value < interval.high
         assert interval.unit == ("groups" if grouped else "files")
 
 
@@ -128,7 +127,7 @@ def test_ten_copies_of_a_face_are_one_fact() -> None:
     for name in MEASURES:
         widths = [
             interval.high - interval.low
-            for interval in (one[name][1] for one in (once, tenfold, grouped))
+            for interval in (one[name].interval for one in (once, tenfold, grouped))
         ]
         assert widths[2] == pytest.approx(widths[0], abs=0.03), name
         assert widths[1] < 0.5 * widths[0], name
@@ -136,27 +135,27 @@ def test_ten_copies_of_a_face_are_one_fact() -> None:
 
 def test_numbers_and_intervals_are_given_with_their_reasons() -> None:
     silent = at_threshold([0, 0, 1, 1], [0.0, 1.0, 2.0, 3.0], 9.0, resamples=50)
-    assert silent["precision"][1].low is None
-    assert silent["precision"][1].reason == "no file is called fake"
-    assert (silent["recall"][1].low, silent["recall"][1].high) == (0.0, 0.0)
+    assert silent["precision"].interval.low is None
+    assert silent["precision"].interval.reason == "no file is called fake"
+    assert (silent["recall"].interval.low, silent["recall"].interval.high) == (0.0, 0.0)
     lone = at_threshold([0, 0, 1], [0.0, 1.0, 2.0], 0.5, resamples=50)
-    assert lone["accuracy"][0].value == pytest.approx(2 / 3)
-    assert lone["accuracy"][1].reason == "fewer than two files with a fake file"
-    assert at_threshold([], [], 0.5)["accuracy"][1].reason == "no scored file"
+    assert lone["accuracy"].value == pytest.approx(2 / 3)
+    assert lone["accuracy"].interval.reason == "fewer than two files with a fake file"
+    assert at_threshold([], [], 0.5)["accuracy"].interval.reason == "no scored file"
 
 
 def test_a_rare_accusation_makes_the_precision_unsure() -> None:
     """One fake of ten accused: in a third of the draws nobody is, and precision could be any."""
     labels = np.repeat([0, 1], 10)
-    value, interval = at_threshold(labels, np.r_[np.zeros(19), 1.0], 0.5)["precision"]
-    assert value.value == 1.0
-    assert (interval.low, interval.high) == (0.0, 1.0)
+    precision = at_threshold(labels, np.r_[np.zeros(19), 1.0], 0.5)["precision"]
+    assert precision.value == 1.0
+    assert precision.interval.ends == (0.0, 1.0)
 
 
 def test_without_a_threshold_nothing_is_counted() -> None:
     found = at_threshold([0, 1], [0.0, 1.0], None)
     assert [*found] == [m.name for m in METRICS if m.over == "verdicts"] == [*MEASURES]
-    assert {part.reason for pair in found.values() for part in pair} == {NO_THRESHOLD}
+    assert {(m.reason, m.interval.reason) for m in found.values()} == {(NO_THRESHOLD,) * 2}
 
 
 def test_half_precision_is_refused_here_too() -> None:

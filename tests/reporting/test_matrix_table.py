@@ -4,16 +4,18 @@ import csv
 import io
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from factories import summarise
 
+from avkd.metrics.bootstrap import Metric
 from avkd.reporting import matrix_table
-from avkd.reporting.matrix_table import CSV_COLUMNS, Overlap, Result, SeedSpread, to_csv
+from avkd.reporting.matrix_table import CSV_COLUMNS, Overlap, Result, over_seeds, to_csv
 from avkd.reporting.page import Section, to_markdown
 from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SummaryRow
-from avkd.reporting.tables import Table
+from avkd.reporting.tables import Table, with_interval
 
 
 def rows(wins: dict[str, int], *, missing: int = 0) -> tuple[SummaryRow, ...]:
@@ -173,7 +175,7 @@ def test_several_seeds_give_the_mean_the_outermost_interval_and_the_range() -> N
         ]
     )
     ours, given = table(section, "all forgeries of the test").rows
-    first, second = (rows({"swap": won})[0].auc_interval for won in (8, 4))
+    first, second = (rows({"swap": won})[0].auc.interval for won in (8, 4))
     assert first.high is not None and second.low is not None
     outermost = f"[{100 * second.low:.1f}, {100 * first.high:.1f}]"
     assert ours[1] == f"60.0 {outermost}; seeds 40.0 to 80.0"
@@ -183,11 +185,11 @@ def test_several_seeds_give_the_mean_the_outermost_interval_and_the_range() -> N
 
 def test_a_run_without_a_number_leaves_no_mean_of_the_others() -> None:
     whole, none = rows({"swap": 8})[0], summarise(results_scores_of_one_class(), resamples=100)[0]
-    values = [(row.auc, row.auc_interval) for row in (whole, none)]
-    spread = SeedSpread.of(values)
-    assert spread.mean is None and spread.interval is None and spread.text == "not defined"
-    assert SeedSpread.of(values[:1]).mean == 0.8
-    assert SeedSpread.of([(whole.auc, None)]).text == "80.0"
+    spread = over_seeds([whole.auc, none.auc])
+    assert spread.value is None and spread.interval.ends is None
+    assert with_interval(spread) == "not defined"
+    assert over_seeds([whole.auc]).value == 0.8
+    assert with_interval(over_seeds([Metric(whole.auc.value)])) == "80.0"
 
 
 def results_scores_of_one_class() -> list[ClipScore]:
@@ -228,9 +230,11 @@ def test_the_heat_map_holds_the_same_numbers_and_frames_the_same_corpus(
         *results_of({"swap": 2}, left_out="swap"),
     ]
     drawn: list[tuple] = []
-    monkeypatch.setattr(
-        matrix_table, "heat_map", lambda *of, marked, **_: drawn.append((*of[:3], marked))
-    )
+
+    def heat_map(rows: Any, columns: Any, cells: Any, *, marked: Any, **_: Any) -> None:
+        drawn.append((rows, columns, [[cell.value for cell in line] for line in cells], marked))
+
+    monkeypatch.setattr(matrix_table, "heat_map", heat_map)
     monkeypatch.setattr(matrix_table, "picture", lambda figure, caption: None)
     matrix_table.section(results)
     assert drawn == [

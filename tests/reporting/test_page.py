@@ -160,7 +160,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from avkd.reporting import page
-from avkd.metrics.bootstrap import Resampling
+from avkd.metrics.bootstrap import Metric, Resampling
 from avkd.reporting.figures import curves
 from avkd.reporting.figures.canvas import picture
 from avkd.reporting.figures.results import heat_map
@@ -176,7 +176,7 @@ drawn = curves.Curves(
 counted = curves.count_scores(scores[labels == 0], {"a": scores[labels == 1]})
 figures = [
     curves.roc_figure(drawn), curves.det_figure(drawn),
-    heat_map(["r"], ["c"], [[0.7]], [[None]], titles=("a", "b")),
+    heat_map(["r"], ["c"], [[Metric(0.7)]], titles=("a", "b")),
     curves.histogram_figure(*counted, threshold=0.2, tallest=0.5),
 ]
 pictures = tuple(picture(figure, "c") for figure in figures)

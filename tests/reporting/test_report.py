@@ -49,7 +49,7 @@ def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() 
         assert len(lines) == 2 + len(rows)
         assert len({line.count("|") for line in lines}) == 1
     swap = next(line for line in table if "| swap |" in line and "celebdf" in line)
-    low, high = rows[1].auc_interval.low, rows[1].auc_interval.high
+    low, high = rows[1].auc.interval.low, rows[1].auc.interval.high
     assert f"{100 * rows[1].auc.value:.1f} [{100 * low:.1f}, {100 * high:.1f}]" in swap
     assert "60 / 61 (98.3 %)" in swap
     lonely = next(line for line in table if "lonely" in line)
@@ -67,7 +67,7 @@ def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts(
         counts = dataclasses.astuple(row.confusion)
         assert tuple(int(cells[name]) for name in ("TN", "FP", "FN", "TP")) == counts
         for name, title in (("precision", "Precision %"), ("recall", "Recall %"), ("f1", "F1 %")):
-            metric, interval = row.values[name], row.intervals[name]
+            metric, interval = row.values[name], row.values[name].interval
             expected = "not defined"
             if metric.value is not None:
                 ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
@@ -150,10 +150,10 @@ def test_csv_reads_back_to_the_same_numbers() -> None:
         assert float(line["coverage"]) == row.coverage
         assert (line["seed"], line["resamples"]) == ("11", "200")
         assert line["video_auc"] == ("" if row.auc.value is None else repr(row.auc.value))
-        low = row.auc_interval.low
+        low = row.auc.interval.low
         assert line["video_auc_low"] == ("" if low is None else repr(low))
         for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-            metric, interval = row.values[name], row.intervals[name]
+            metric, interval = row.values[name], row.values[name].interval
             numbers = (metric.value, interval.low, interval.high)
             cells = (line[name], line[f"{name}_low"], line[f"{name}_high"])
             assert cells == tuple("" if value is None else repr(value) for value in numbers)

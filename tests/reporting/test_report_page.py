@@ -40,7 +40,7 @@ def test_the_answer_has_its_interval_its_coverage_and_what_changes_its_meaning(
     for answer, row in zip(part.headline.answers, pooled, strict=True):
         assert row.dataset in answer.subject
         assert answer.value == f"{100 * row.auc.value:.1f}"
-        assert f"[{100 * row.auc_interval.low:.1f}, " in answer.detail
+        assert f"[{100 * row.auc.interval.low:.1f}, " in answer.detail
         scored, expected = row.num_real + row.num_fake, row.expected_real + row.expected_fake
         assert f"{scored} of {expected} files scored" in answer.detail
     missing = [text for text in part.headline.warnings if "could not be scored" in text]

@@ -34,12 +34,12 @@ def test_every_number_stands_in_its_row_and_column() -> None:
     rows = markdown_rows(markdown(found), "m on d (test)")
     assert rows["Perturbation"] == ["1", "3", "Mean", "Drop at 3"]
     assert list(rows)[2:] == ["clean", "blur", "jpeg", "mean"]
-    assert rows["clean"] == ["-", "-", with_interval(table.clean.auc, table.clean.interval), "-"]
+    assert rows["clean"] == ["-", "-", with_interval(table.clean.auc), "-"]
     for name in ("blur", "jpeg", MEAN):
         entries = [table.at(name, severity) for severity in (1, 3, None)]
-        assert rows[name][:3] == [with_interval(e.auc, e.interval) for e in entries]
+        assert rows[name][:3] == [with_interval(e.auc) for e in entries]
         drop = table.at(name, 3)
-        assert rows[name][3] == with_interval(drop.drop, drop.drop_interval)
+        assert rows[name][3] == with_interval(drop.drop)
 
 
 def test_lost_files_are_told_in_the_cell_the_means_and_a_warning() -> None:
@@ -86,7 +86,7 @@ def test_the_csv_has_every_entry_of_every_method() -> None:
             severity = "mean" if entry.severity is None else str(entry.severity)
             line = by_name[table.method, entry.perturbation, severity]
             assert float(line["auc"]) == entry.auc.value
-            assert float(line["auc_low"]) == entry.interval.low
+            assert float(line["auc_low"]) == entry.auc.interval.low
             assert float(line["auc_missing_neutral"]) == entry.auc_missing_neutral.value
             assert float(line["coverage"]) == entry.coverage
             assert (line["drop"] == "") == (entry is table.clean)

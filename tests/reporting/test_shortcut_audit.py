@@ -41,8 +41,8 @@ def test_a_leading_silence_of_fakes_is_found_with_its_size() -> None:
     row = audited(silence)
     probes = {probe.name: probe for probe in row.found}
     found = probes["leading_silence_seconds"]
-    assert value(found.auc) > 0.75 and found.interval is not None
-    assert found.interval.low is not None and found.interval.low > 0.6
+    assert value(found.auc) > 0.75 and found.auc.interval is not None
+    assert found.auc.interval.low is not None and found.auc.interval.low > 0.6
     assert float(found.usual_fake) > float(found.usual_real) + 0.08
     assert set(probes) <= {found.name, "all of the sound", "all facts together"}
     assert row.matched is not None and row.matched.on == ("leading_silence_seconds",)
@@ -88,8 +88,8 @@ def test_on_matched_pairs_a_reader_of_silence_falls_and_an_honest_detector_does_
     assert abs(value(fooled.matched.detector_auc) - 0.5) < 0.06
     assert abs(value(honest.matched.detector_auc) - value(honest.detector_auc)) < 0.06
     assert value(honest.matched.probe_auc) < 0.56 and not honest.matched.still_differ
-    interval = honest.matched.detector_interval
-    assert interval is not None and interval.low is not None
+    interval = honest.matched.detector_auc.interval
+    assert interval.low is not None
     assert interval.low < value(honest.matched.detector_auc)
     assert min(map(value, fooled.follows)) > 0.8
     assert max(abs(value(metric)) for metric in honest.follows) < 0.2

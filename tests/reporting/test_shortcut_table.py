@@ -12,6 +12,7 @@ from factories import (
     make_head,
     nothing,
     perfect_codec,
+    records,
     silence,
     summarise,
     window_score,
@@ -22,7 +23,6 @@ from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 from avkd.reporting.page import Section
 from avkd.reporting.report import write_report
-from avkd.reporting.score_frame import records
 from avkd.reporting.scores import ClipScore, write_scores
 from avkd.reporting.shortcut_audit import RowAudit, audit, audit_folder
 from avkd.reporting.summary import Provenance

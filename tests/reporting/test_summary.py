@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from factories import made_up_scores, missing, summarise, window_score
+from factories import made_up_scores, missing, records, summarise, window_score
 
 from avkd.metrics import probability, ranking
 from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
 from avkd.metrics.verdicts import Confusion
-from avkd.reporting.score_frame import PooledFile, pool, records
+from avkd.reporting.score_frame import PooledFile, pool
 from avkd.reporting.scores import ClipScore
 from avkd.reporting.summary import SetLimits, SummaryRow, Threshold
 
@@ -40,7 +40,7 @@ def test_each_method_meets_the_same_reals_and_all_forgeries_come_last() -> None:
         labels = np.repeat([0, 1], [real.size, fake.size])
         expected = ranking.auc(labels, np.r_[real, fake]).value
         assert row.auc.value == pytest.approx(expected, abs=1e-12)
-        assert row.auc_interval.low < expected < row.auc_interval.high
+        assert row.auc.interval.low < expected < row.auc.interval.high
 
 
 def test_the_same_clip_name_under_two_methods_stays_two_videos() -> None:
@@ -94,7 +94,7 @@ def test_an_unscored_file_counts_as_expected_and_its_pairs_one_half() -> None:
     # By pairs: 144 of 312 are judged, the others are a coin's.
     expected = (144 * before.auc.value + (12 * 24 + 24 - 144) * 0.5) / 312
     assert after.values["video_auc_missing_neutral"].value == pytest.approx(expected, abs=1e-12)
-    assert before.values["video_auc_missing_neutral"] == before.auc
+    assert before.values["video_auc_missing_neutral"].value == before.auc.value
     assert before.coverage == 1.0
 
 
@@ -168,7 +168,7 @@ def test_verdicts_are_counted_over_pooled_files_at_the_given_threshold() -> None
         counts.true_fake + counts.false_fake
     )
     for name in ("accuracy", "balanced_accuracy", "precision", "recall", "f1"):
-        interval = row.intervals[name]
+        interval = row.values[name].interval
         assert interval.low < row.values[name].value < interval.high, name
         assert (interval.resamples, interval.seed) == (100, 0)
 
@@ -190,7 +190,11 @@ def test_prediction_sets_are_counted_over_pooled_files() -> None:
     }
     found = {name: row.values[name].value for name in expected}
     assert found == pytest.approx(expected) and 0 < expected["abstention"] < 1
-    assert row.intervals["abstention"].low < found["abstention"] < row.intervals["abstention"].high
+    assert (
+        row.values["abstention"].interval.low
+        < found["abstention"]
+        < row.values["abstention"].interval.high
+    )
     wide = SetLimits(0.99, np.inf, -np.inf)
     row = summarise_quickly(rows, threshold=Threshold(logit=0.25, origin="val", sets=wide))["swap"]
     assert row.values["accuracy_when_decided"].reason == "every file is called uncertain"
@@ -201,7 +205,7 @@ def test_intervals_at_the_threshold_draw_the_same_units_as_the_auc() -> None:
     grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
     for given, unit in ((rows, "files"), (grouped, "groups")):
         row = summarise_quickly(given, threshold=Threshold(logit=0.25, origin="val"))["all"]
-        assert row.intervals["accuracy"].unit == row.auc_interval.unit == unit
+        assert row.values["accuracy"].interval.unit == row.auc.interval.unit == unit
 
 
 def test_without_a_threshold_the_verdicts_have_a_reason_instead() -> None:
@@ -209,7 +213,7 @@ def test_without_a_threshold_the_verdicts_have_a_reason_instead() -> None:
     assert row.confusion is None
     assert row.values["f1"].value is None
     assert "no validation threshold" in row.values["f1"].reason
-    assert "no validation threshold" in row.intervals["f1"].reason
+    assert "no validation threshold" in row.values["f1"].interval.reason
 
 
 def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
@@ -229,10 +233,10 @@ def test_a_videos_probability_is_the_calibrated_one_of_its_mean_logit() -> None:
 def test_intervals_draw_groups_only_when_every_video_has_one() -> None:
     rows = made_up_scores()
     grouped = [dataclasses.replace(row, group=row.sample_id.split("/")[-1]) for row in rows]
-    assert {row.auc_interval.unit for row in summarise(rows, resamples=50)} == {"files"}
-    assert {row.auc_interval.unit for row in summarise(grouped, resamples=50)} == {"groups"}
+    assert {row.auc.interval.unit for row in summarise(rows, resamples=50)} == {"files"}
+    assert {row.auc.interval.unit for row in summarise(grouped, resamples=50)} == {"groups"}
     half = [dataclasses.replace(row, group="") if row.label else row for row in grouped]
-    assert {row.auc_interval.unit for row in summarise(half, resamples=50)} == {"files"}
+    assert {row.auc.interval.unit for row in summarise(half, resamples=50)} == {"files"}
 
 
 def test_datasets_and_splits_are_never_mixed() -> None:
@@ -251,7 +255,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
     for row, turned in zip(
         summarise(rows, resamples=50), summarise(rows[::-1], resamples=50), strict=True
     ):
-        assert row.auc == turned.auc
+        assert row.auc.value == turned.auc.value
         assert row.values["frame_auc"] == turned.values["frame_auc"]
 
 

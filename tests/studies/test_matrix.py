@@ -22,6 +22,7 @@ from avkd.data.prepare_file import PrepareSettings
 from avkd.models.model_file import read_header
 from avkd.outcome import ExitCode, Outcome
 from avkd.studies import grid, matrix
+from avkd.training import run_folder
 
 FILES = {"train": 12, "val": 6, "test": 6}
 METHODS_OF_ONE = ("dots", "grid")
@@ -284,6 +285,27 @@ def test_again_nothing_is_trained_and_what_is_gone_is_made_again(
     assert {name: (study.out / name).read_bytes() for name in pages} == pages
 
 
+def test_a_stopped_run_goes_on_with_another_code_only_where_that_is_asked_for(
+    study: Study,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = Path("runs/on two")
+    shutil.copytree(study.out / runs, tmp_path / "out" / runs)
+    model = tmp_path / "out" / runs / "all_methods/seed-3/model.safetensors"
+    model.unlink()  # stopped between its last checkpoint and its model file
+    monkeypatch.setattr(run_folder, "code_fingerprint", lambda: "another")
+    settings = {"trainings": study.config["trainings"][1:2], "tests": study.config["tests"][:1]}
+    path = changed(study, tmp_path, **settings)
+    assert avkd("matrix", "--config", path) == 2
+    told = capsys.readouterr().err
+    assert "the code changed since" in told and "--resume_changed true" in told
+    assert not model.exists()
+    assert avkd("matrix", "--config", path, "--resume_changed", "true") == 3
+    assert model.exists()
+
+
 def test_what_was_made_otherwise_is_not_taken_for_what_is_wanted(
     study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -352,7 +374,10 @@ def test_what_cannot_be_left_out_or_tested_is_refused(
             "no test holds 'dots'",
         ),
         ({"tests": [{"name": "x", "data": [str(study.one)], "methods": ["no"]}]}, "no 'no' in"),
-        ({"tests": [{"name": "x", "data": [str(study.one), str(twin)]}]}, "both named 'one'"),
+        (
+            {"tests": [{"name": "x", "data": [str(study.one), str(twin)]}]},
+            "a second corpus named 'one'",
+        ),
         ({"tests": [{**given, "protocol": str(selecting)}]}, "scores val splits"),
     ]
     for settings, sentence in cases:
@@ -425,7 +450,7 @@ def test_stage_one_is_trained_once_for_all_that_start_from_it(
     """At every seed; its control too, and none of its clips may show people of a test."""
     taken: list[Any] = []
 
-    def stop(runs: list[grid.GridRun], *rest: object) -> None:
+    def stop(runs: list[grid.GridRun], *rest: object, **settings: object) -> None:
         taken.extend(runs)
         raise ValueError("stopped here")
 

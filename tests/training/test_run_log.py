@@ -111,14 +111,19 @@ CONFIG = PretrainConfig(data=(Path("a"),), run=Path("r"), loop=LoopConfig(epochs
 LONGER = replace(CONFIG, loop=LoopConfig(epochs=4))
 
 
+def start(folder: Path, config: PretrainConfig, *, resume: bool) -> None:
+    run_folder.check(folder, config, resume=resume)
+    run_folder.write_config(folder, config, resume=resume)
+
+
 def started(folder: Path) -> Path:
-    run_folder.start(folder, CONFIG, resume=False)
+    start(folder, CONFIG, resume=False)
     save_state(folder / "checkpoints" / "last.safetensors", {"step": 1})
     return folder
 
 
 def test_a_new_run_leaves_its_config(tmp_path):
-    run_folder.start(tmp_path / "deep" / "run", CONFIG, resume=False)
+    start(tmp_path / "deep" / "run", CONFIG, resume=False)
     assert (tmp_path / "deep" / "run" / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
@@ -126,25 +131,25 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     """Hours of training would be gone for a repeated command."""
     folder = started(tmp_path)
     with pytest.raises(FileExistsError, match="--resume continues it"):
-        run_folder.start(folder, LONGER, resume=False)
+        start(folder, LONGER, resume=False)
     assert (folder / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
 def test_a_run_that_never_reached_a_checkpoint_may_be_started_again(tmp_path):
-    run_folder.start(tmp_path, CONFIG, resume=False)
-    run_folder.start(tmp_path, LONGER, resume=False)
+    start(tmp_path, CONFIG, resume=False)
+    start(tmp_path, LONGER, resume=False)
     assert "epochs: 4" in (tmp_path / "config.yaml").read_text()
 
 
 def test_a_run_killed_in_its_first_save_may_be_started_again(tmp_path):
     """A part of a file is no checkpoint; it is swept away."""
-    run_folder.start(tmp_path, CONFIG, resume=False)
+    start(tmp_path, CONFIG, resume=False)
     (tmp_path / "checkpoints").mkdir()
     half = tmp_path / "checkpoints" / ".last.safetensors.abc.tmp"
     half.write_bytes(b"half")
     with pytest.raises(FileNotFoundError, match="before its first checkpoint; start it again"):
-        run_folder.start(tmp_path, CONFIG, resume=True)
-    run_folder.start(tmp_path, CONFIG, resume=False)
+        start(tmp_path, CONFIG, resume=True)
+    start(tmp_path, CONFIG, resume=False)
     with run_folder.held(tmp_path):
         assert not half.exists()
 
@@ -165,23 +170,23 @@ def test_a_run_folder_may_be_moved(tmp_path):
     folder = started(tmp_path / "here")
     folder.rename(tmp_path / "there")
     moved = replace(CONFIG, run=tmp_path / "there", resume=True)
-    run_folder.start(tmp_path / "there", moved, resume=True)
+    start(tmp_path / "there", moved, resume=True)
     assert (tmp_path / "there" / "config.yaml").read_text() == to_yaml(CONFIG)
     with pytest.raises(ValueError, match="was started with"):  # moved, but another run
-        run_folder.start(tmp_path / "there", replace(LONGER, run=tmp_path / "there"), resume=True)
+        start(tmp_path / "there", replace(LONGER, run=tmp_path / "there"), resume=True)
 
 
 def test_the_same_settings_resume_whatever_resume_and_force_say(tmp_path):
     """A finished run at chance is told to be written with `--resume --force`."""
     folder = started(tmp_path)
-    run_folder.start(folder, replace(CONFIG, resume=True, force=True), resume=True)
+    start(folder, replace(CONFIG, resume=True, force=True), resume=True)
     assert (folder / "config.yaml").read_text() == to_yaml(CONFIG)
 
 
 def test_other_settings_do_not_resume_and_the_difference_is_named(tmp_path):
     folder = started(tmp_path)
     with pytest.raises(ValueError, match=r"'loop.epochs: 3', not 'loop.epochs: 4'.*decay"):
-        run_folder.start(folder, LONGER, resume=True)
+        start(folder, LONGER, resume=True)
 
 
 def test_a_run_whose_schedule_does_not_know_its_end_may_be_made_longer(tmp_path):
@@ -193,12 +198,12 @@ def test_a_run_whose_schedule_does_not_know_its_end_may_be_made_longer(tmp_path)
         momentum_end=0.99,
     )
     longer = replace(open_ended, loop=LoopConfig(epochs=4))
-    run_folder.start(tmp_path, open_ended, resume=False)
+    start(tmp_path, open_ended, resume=False)
     save_state(tmp_path / "checkpoints" / "last.safetensors", {"step": 1})
-    run_folder.start(tmp_path, replace(longer, resume=True), resume=True)
+    start(tmp_path, replace(longer, resume=True), resume=True)
     assert (tmp_path / "config.yaml").read_text() == to_yaml(longer)
     with pytest.raises(ValueError, match=r"'loop.epochs: 4', not 'loop.epochs: 3'; resume"):
-        run_folder.start(tmp_path, open_ended, resume=True)
+        start(tmp_path, open_ended, resume=True)
     for changed in ({"momentum_end": 1.0}, {"optim": replace(longer.optim, decay="cosine")}):
         assert not replace(longer, **changed).is_open_ended
     assert not replace(longer, optim=replace(longer.optim, warmup_epochs=None)).is_open_ended
@@ -209,18 +214,18 @@ def test_a_config_of_an_older_version_is_read_but_never_completed_by_new_default
     path = started(tmp_path) / "config.yaml"
     text = yaml.safe_dump(yaml.safe_load(to_yaml(CONFIG)), sort_keys=True)
     path.write_text(text)
-    run_folder.start(tmp_path, CONFIG, resume=True)
+    start(tmp_path, CONFIG, resume=True)
     path.write_text(text.replace("motion_only: false\n", ""))
     with pytest.raises(ValueError, match=r"'motion_only: nothing', not 'motion_only: false'"):
-        run_folder.start(tmp_path, CONFIG, resume=True)
+        start(tmp_path, CONFIG, resume=True)
     path.write_text(text + "of_old: 1\n")
     with pytest.raises(ValueError, match=r"config\.yaml: unknown setting 'of_old'"):
-        run_folder.start(tmp_path, CONFIG, resume=True)
+        start(tmp_path, CONFIG, resume=True)
 
 
 def test_there_is_nothing_to_resume_in_an_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="no run there to resume"):
-        run_folder.start(tmp_path, CONFIG, resume=True)
+        start(tmp_path, CONFIG, resume=True)
 
 
 def test_the_environment_names_machine_versions_and_command(tmp_path):

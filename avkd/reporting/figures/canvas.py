@@ -7,14 +7,13 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -99,9 +98,15 @@ def batched(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
     return [items[first : first + most] for first in range(0, len(items), most)]
 
 
-def open_axes(axes: Axes, *sides: str) -> None:
-    """Take away the frame at the top, at the right, and at further sides."""
+def open_axes(axes: Axes, *sides: str, grid: Literal["x", "y", "both"] | None = None) -> None:
+    """Take away the frame at the top, at the right, and at further ``sides``.
+
+    ``grid`` draws lines behind everything at the ticks of one axis or ``both``.
+    """
     axes.spines[["top", "right", *sides]].set_visible(False)
+    if grid is not None:
+        axes.grid(axis=grid, color=GRID_COLOUR, linewidth=0.7)
+        axes.set_axisbelow(True)
 
 
 def headed(figure: Figure, title: str) -> Figure:
@@ -110,11 +115,6 @@ def headed(figure: Figure, title: str) -> Figure:
         width = int(9 * figure.get_figwidth())
         figure.suptitle(wrapped(title, width, lines=3), fontsize=12)
     return figure
-
-
-def colour(name: str) -> NDArray[np.float64]:
-    """(3,) red, green and blue in [0, 1] of a colour."""
-    return np.array(to_rgb(name))
 
 
 def readable_on(ground: NDArray[np.float64]) -> str:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
@@ -20,28 +19,10 @@ from scipy.special import ndtr, ndtri
 
 from avkd.metrics.bootstrap import FloatArray, IntArray, Resampling, missing_class
 from avkd.metrics.ranking import checked, roc_curve
-from avkd.reporting.figures.canvas import (
-    BLUE,
-    CHANCE_COLOUR,
-    GREEN,
-    GRID_COLOUR,
-    LONGEST_NAME,
-    ORANGE,
-    PINK,
-    SKY,
-    YELLOW,
-    batched,
-    open_axes,
-    picture,
-    shortened,
-)
+from avkd.reporting import score_frame
+from avkd.reporting.figures import canvas
+from avkd.reporting.figures.canvas import BLUE, CHANCE_COLOUR, open_axes, picture, shortened
 from avkd.reporting.page import Picture
-from avkd.reporting.score_frame import (
-    against_reals,
-    forgeries,
-    groups_of,
-    labels_and_logits,
-)
 from avkd.reporting.scores import REAL_METHOD
 from avkd.reporting.summary import SummaryRow, Threshold
 
@@ -55,7 +36,8 @@ _MOST_DEVIATES = 4.5  # a rate of 3 in a million
 # Fine where the curve is steep on either kind of axes: evenly spaced rates, and normal deviates.
 GRID = np.unique(np.concatenate([np.linspace(0, 1, 81), ndtr(np.linspace(-3.5, 3.5, 71))]))
 
-_COLOURS, _DASHES = (ORANGE, GREEN, PINK, YELLOW, SKY, "#666666"), ("-", "--", ":", "-.")
+_COLOURS = (*(canvas.ORANGE, canvas.GREEN, canvas.PINK, canvas.YELLOW, canvas.SKY), "#666666")
+_DASHES = ("-", "--", ":", "-.")
 MOST_NAMED = len(_COLOURS) * len(_DASHES)
 """Methods beyond it share one thin grey line style and no name."""
 _PANELS_PER_PICTURE = 8
@@ -66,9 +48,8 @@ class Curves:
     """What both pictures of a dataset show."""
 
     pooled: Curve
-    """Of all its forgeries."""
     pooled_name: str
-    """Their name."""
+    """Of all its forgeries, and what to call them."""
     band: tuple[FloatArray, FloatArray, FloatArray] | None
     """As `roc_band` of ``pooled``; None where nothing can be drawn again."""
     methods: Mapping[str, Curve]
@@ -145,28 +126,25 @@ def _drawn_counts(plan: Resampling, cell: IntArray, num_cells: int) -> list[IntA
 
 
 def curve_pictures(row: SummaryRow, files: pd.DataFrame) -> tuple[Picture, ...]:
-    """The ROC and the DET picture of a dataset; none where a class is missing.
+    """The ROC and the DET picture of a pooled row and the scored files behind it.
 
-    Args:
-        row: its pooled row.
-        files: the scored files behind it.
+    None where a class is missing.
     """
-    labels, logits = labels_and_logits(files)
+    labels, logits = score_frame.labels_and_logits(files)
     if missing_class(labels):
         return ()
-    resamples, seed = row.auc_interval.resamples, row.auc_interval.seed
-    draws = Resampling.of(labels, groups=groups_of(files), resamples=resamples, seed=seed)
-    methods = forgeries(files) if len(forgeries(files)) > 1 else []
-    thinned = {m: thin_roc(*labels_and_logits(against_reals(files, m))) for m in methods}
+    interval, groups = row.auc.interval, score_frame.groups_of(files)
+    draws = Resampling.of(labels, groups=groups, resamples=interval.resamples, seed=interval.seed)
+    of_method = {m: score_frame.against_reals(files, m) for m in score_frame.forgeries(files)}
+    methods = of_method if len(of_method) > 1 else {}
     point, counts = None, row.confusion
     if counts is not None:
-        real, fake = counts.true_real + counts.false_fake, counts.false_real + counts.true_fake
-        point = counts.false_fake / real, counts.true_fake / fake
+        point = counts.false_fake / row.num_real, counts.true_fake / row.num_fake
     curves = Curves(
         pooled=thin_roc(labels, logits),
         pooled_name="all forgeries" if methods else row.method,
         band=None if draws.reason else roc_band(labels, logits, draws),
-        methods=thinned,
+        methods={m: thin_roc(*score_frame.labels_and_logits(f)) for m, f in methods.items()},
         operating_point=point,
     )
     note = "The band holds the curve of all forgeries in 95 % of the draws, at each FPR for itself."
@@ -185,76 +163,85 @@ def curve_pictures(row: SummaryRow, files: pd.DataFrame) -> tuple[Picture, ...]:
     return picture(roc_figure(curves), roc), picture(det_figure(curves), det)
 
 
+class _Scale(NamedTuple):
+    """How rates are laid out: across the false-positive one, up the true-positive one."""
+
+    across: Callable[[FloatArray], FloatArray]
+    up: Callable[[FloatArray], FloatArray]
+    limits: tuple[float, float]
+    """Ends of both axes."""
+    ticks: Sequence[float]
+    """Rates, in the words of the axes."""
+    up_title: str
+
+
+_ROC = _Scale(
+    across=np.asarray,
+    up=np.asarray,
+    limits=(-0.01, 1.01),
+    ticks=np.linspace(0, 1, 6).tolist(),
+    up_title="fake files called fake, TPR %",
+)
+_DET = _Scale(
+    across=deviates,
+    up=lambda rate: deviates(1.0 - rate),
+    limits=tuple(ndtri([0.0008, 0.97])),
+    ticks=DET_TICKS,
+    up_title="fake files called real, FNR %",
+)
+
+
 def roc_figure(curves: Curves) -> Figure:
     """True-positive over false-positive rates: upper left is better."""
-    figure, axes = _figure(curves)
-    axes.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=0.9)
-    _draw(axes, curves, np.asarray, np.asarray, (0.0, 1.0))
-    ticks = np.linspace(0, 1, 6)
-    names = [f"{100 * tick:.0f}" for tick in ticks]
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel="fake files called fake, TPR %")
-    return _finished(figure, axes, ticks, names)
+    return _figure(curves, _ROC)
 
 
 def det_figure(curves: Curves) -> Figure:
     """False-negative over false-positive rates as normal deviates: lower left is better."""
-    figure, axes = _figure(curves)
-    low, high = ndtri([0.0008, 0.97])
-    axes.plot([-high, high], [high, -high], linestyle="--", color=CHANCE_COLOUR, linewidth=0.9)
-    axes.plot([low, high], [low, high], linestyle=":", color=CHANCE_COLOUR, linewidth=0.9)
-    _draw(axes, curves, deviates, lambda rate: deviates(1.0 - rate), (low, high))
-    names = [f"{100 * tick:g}" for tick in DET_TICKS]
-    axes.set(xlim=(low, high), ylim=(low, high), ylabel="fake files called real, FNR %")
-    return _finished(figure, axes, ndtri(DET_TICKS), names)
+    return _figure(curves, _DET)
 
 
-_Scale = Callable[[FloatArray], FloatArray]
-
-
-def _draw(
-    axes: Axes, curves: Curves, across: _Scale, up: _Scale, limits: tuple[float, float]
-) -> None:
-    """Band, methods, all forgeries on top of them, and the operating point inside the frame."""
-    if curves.band is not None:
-        grid, low, high = curves.band
-        axes.fill_between(across(grid), up(low), up(high), color=BLUE, alpha=0.2, linewidth=0)
-    for place, (name, (false_positive, true_positive)) in enumerate(curves.methods.items()):
-        style: dict[str, Any] = {"linewidth": 1.1, "color": "#AAAAAA"}
-        if place < MOST_NAMED:
-            dash, ink = divmod(place, len(_COLOURS))
-            style |= {"color": _COLOURS[ink], "linestyle": _DASHES[dash]}
-            style["label"] = shortened(name, 24)
-        axes.plot(across(false_positive), up(true_positive), **style)
-    false_positive, true_positive = curves.pooled
-    name = shortened(curves.pooled_name, 24)
-    axes.plot(
-        across(false_positive), up(true_positive), color=BLUE, linewidth=2.2, zorder=3, label=name
-    )
-    if curves.operating_point is not None:
-        rates = [np.array(rate) for rate in curves.operating_point]
-        point = np.clip([across(rates[0]), up(rates[1])], *limits)
-        style = {"markersize": 7, "markeredgecolor": "white", "color": "black", "zorder": 4}
-        axes.plot(*point, "o", label="validation threshold", clip_on=False, **style)
-
-
-def _figure(curves: Curves) -> tuple[Figure, Axes]:
+def _figure(curves: Curves, scale: _Scale) -> Figure:
+    """Chance, band, methods, all forgeries on top of them, and the operating point."""
     named = 1 + min(len(curves.methods), MOST_NAMED) + (curves.operating_point is not None)
     figure = Figure(figsize=(4.4, 4.3 + 0.19 * -(-named // 2)), layout="constrained")
     axes = figure.add_subplot()
-    axes.grid(color=GRID_COLOUR, linewidth=0.7)
-    axes.set_axisbelow(True)
+
+    def plot(curve: Curve, mark: str = "-", **style: Any) -> None:
+        axes.plot(scale.across(curve[0]), scale.up(curve[1]), mark, **style)
+
+    ends = np.array([0.0, 1.0])
+    plot((ends, ends), "--", color=CHANCE_COLOUR, linewidth=0.9)
+    if scale is _DET:
+        plot((ends, ends[::-1]), ":", color=CHANCE_COLOUR, linewidth=0.9)
+    if curves.band is not None:
+        grid, *edges = curves.band
+        low, high = map(scale.up, edges)
+        axes.fill_between(scale.across(grid), low, high, color=BLUE, alpha=0.2, linewidth=0)
+    for place, (name, curve) in enumerate(curves.methods.items()):
+        dash, ink = divmod(place, len(_COLOURS))
+        if place < MOST_NAMED:
+            named_style = {"color": _COLOURS[ink], "label": shortened(name, 24)}
+            plot(curve, _DASHES[dash], linewidth=1.1, **named_style)
+        else:
+            plot(curve, linewidth=1.1, color="#AAAAAA")
+    name = shortened(curves.pooled_name, 24)
+    plot(curves.pooled, color=BLUE, linewidth=2.2, zorder=3, label=name)
+    if curves.operating_point is not None:
+        across, up = (np.array(rate) for rate in curves.operating_point)
+        point = np.clip([scale.across(across), scale.up(up)], *scale.limits)
+        mark: dict[str, Any] = {"markersize": 7, "markeredgecolor": "white", "color": "black"}
+        axes.plot(*point, "o", label="validation threshold", clip_on=False, zorder=4, **mark)
+    names = [f"{100 * tick:g}" for tick in scale.ticks]
+    axes.set_xticks(scale.across(np.array(scale.ticks)), names)
+    axes.set_yticks(scale.across(np.array(scale.ticks)), names)
+    axes.set(xlim=scale.limits, ylim=scale.limits, aspect="equal", ylabel=scale.up_title)
+    axes.set_xlabel("real files called fake, FPR %")
     axes.tick_params(labelsize=9)
-    open_axes(axes)
-    return figure, axes
-
-
-def _finished(figure: Figure, axes: Axes, ticks: ArrayLike, names: Sequence[str]) -> Figure:
-    axes.set_xticks(ticks, names)
-    axes.set_yticks(ticks, names)
-    axes.set(aspect="equal", xlabel="real files called fake, FPR %")
+    open_axes(axes, grid="both")
+    place_of_key: dict[str, Any] = {"loc": "outside lower left", "ncols": 2, "handlelength": 2}
     handles, labels = axes.get_legend_handles_labels()
-    place: dict[str, Any] = {"loc": "outside lower left", "ncols": 2, "handlelength": 2}
-    figure.legend(handles, labels, fontsize=8, frameon=False, **place)
+    figure.legend(handles, labels, fontsize=8, frameon=False, **place_of_key)
     return figure
 
 
@@ -263,12 +250,9 @@ def histogram_pictures(
 ) -> tuple[Picture, ...]:
     """Histograms of the scores of each method's fake files over those of the real files.
 
-    Args:
-        row: the pooled row of the dataset.
-        files: the scored files behind it.
-        threshold: is drawn where it lies within the histograms.
+    Of a pooled row and the scored files behind it; the threshold is drawn where it lies within.
     """
-    names = forgeries(files)
+    names = score_frame.forgeries(files)
     if not names:
         return ()
     logits = {n: files["logit"][files["method"] == n].to_numpy() for n in (REAL_METHOD, *names)}
@@ -283,7 +267,7 @@ def histogram_pictures(
     logit = None if threshold is None else threshold.logit
     tallest = max(_shares(counts).max() for counts in (real, *fakes.values()))
     drawn = []
-    for part in batched(names, _PANELS_PER_PICTURE):
+    for part in canvas.batched(names, _PANELS_PER_PICTURE):
         shown = {name: fakes[name] for name in part}
         figure = histogram_figure(edges, real, shown, threshold=logit, tallest=tallest)
         drawn.append(picture(figure, caption))
@@ -293,11 +277,7 @@ def histogram_pictures(
 def count_scores(
     reals: FloatArray, fakes: Mapping[str, FloatArray]
 ) -> tuple[FloatArray, IntArray, dict[str, IntArray]]:
-    """Count every file in `NUM_BINS` bins between the outermost half per cent of all scores.
-
-    Args:
-        reals: (N,) logits of the real files, possibly none.
-        fakes: (N,) logits of the files of each method.
+    """Count the (N,) logits in `NUM_BINS` bins between the outermost half per cent of all scores.
 
     Returns:
         (B + 1,) edges, (B,) real files, (B,) fake files of each method; what lies outside is in the
@@ -326,12 +306,7 @@ def histogram_figure(
 ) -> Figure:
     """One panel a method, one over the other on the same axes; each shows shares of its own files.
 
-    Args:
-        edges: as `count_scores`.
-        reals: as `count_scores`.
-        fakes: of the methods to draw, at least one.
-        threshold: logit from which a file is called fake; None = not drawn.
-        tallest: share at the top of a panel.
+    Counts as of `count_scores`; ``tallest`` is the share at the top of a panel.
     """
     figure = Figure(figsize=(4.4, 0.75 + 0.72 * len(fakes)), layout="constrained")
     panels = figure.subplots(len(fakes), 1, sharex=True, sharey=True, squeeze=False).flat
@@ -340,7 +315,7 @@ def histogram_figure(
         axes.stairs(_shares(counts), edges, color=BLUE, linewidth=1.4)
         if threshold is not None and edges[0] <= threshold <= edges[-1]:
             axes.axvline(threshold, color="black", linewidth=1.0, linestyle="--")
-        title = f"{shortened(method, LONGEST_NAME)}   ({counts.sum()} files)"
+        title = f"{shortened(method, canvas.LONGEST_NAME)}   ({counts.sum()} files)"
         axes.set_title(title, fontsize=8.5, loc="left", pad=2)
         axes.set_yticks([])
         axes.tick_params(axis="x", bottom=False)

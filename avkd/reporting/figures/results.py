@@ -8,30 +8,26 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from avkd.metrics.bootstrap import FloatArray
+from avkd.metrics.bootstrap import FloatArray, Metric
+from avkd.reporting.figures import canvas
 from avkd.reporting.figures.canvas import (
     BLUE,
     CHANCE,
     CHANCE_COLOUR,
-    GRID_COLOUR,
     LONGEST_NAME,
     ORANGE,
-    batched,
-    colour,
-    headed,
     open_axes,
-    panels,
-    pixels,
-    readable_on,
     shortened,
     wrapped,
 )
 from avkd.reporting.summary import SummaryRow
+from avkd.reporting.tables import ends_in_percent, percent
 
 MATRICES_PER_FIGURE = 12
 DIAGRAMS_PER_FIGURE = 6
@@ -40,9 +36,7 @@ DIAGRAMS_PER_FIGURE = 6
 def auc_figure(rows: Sequence[SummaryRow], title: str = "") -> Figure:
     """Dots with 95 % intervals, the chance line, and how many files each stands for.
 
-    Args:
-        rows: of any number of datasets, each dataset's rows together; at least one.
-        title: heading; empty = none.
+    Of at least one row; those of a dataset stand together.
     """
     assert rows
     heights: list[float] = []
@@ -52,7 +46,7 @@ def auc_figure(rows: Sequence[SummaryRow], title: str = "") -> Figure:
     axes = figure.add_subplot()
     for row, height in zip(rows, heights, strict=True):
         _draw_auc(axes, row, height)
-    values = [v for row in rows for v in (row.auc.value, row.auc_interval.low) if v is not None]
+    values = [v for row in rows for v in (row.auc.value, row.auc.interval.low) if v is not None]
     axes.set_xlim(min([CHANCE, *values]) - 0.02, 1.005)
     axes.set_ylim(heights[-1] + 0.7, -0.7)
     axes.axvline(CHANCE, color=CHANCE_COLOUR, linestyle="--", linewidth=1.6, zorder=1.5)
@@ -65,9 +59,7 @@ def auc_figure(rows: Sequence[SummaryRow], title: str = "") -> Figure:
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("AUC over files with 95 % interval   (diamond: all forgeries of the dataset)")
     axes.set_title(shortened(title, 80), fontsize=12, pad=18)
-    axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.8)
-    axes.set_axisbelow(True)
-    open_axes(axes, "left")
+    open_axes(axes, "left", grid="x")
     return figure
 
 
@@ -79,8 +71,7 @@ def _draw_auc(axes: Axes, row: SummaryRow, height: float) -> None:
     else:
         said = f"{row.auc.value:.3f}   {said}"
         ink, mark = (ORANGE, "D") if row.is_pooled else (BLUE, "o")
-        if row.auc_interval.ends is not None:
-            ends = row.auc_interval.ends
+        if (ends := row.auc.interval.ends) is not None:
             axes.plot(ends, [height] * 2, color=ink, linewidth=2.2, solid_capstyle="butt")
         axes.plot(row.auc.value, height, mark, color=ink, markersize=7, zorder=3)
     axes.annotate(
@@ -96,15 +87,7 @@ def _draw_auc(axes: Axes, row: SummaryRow, height: float) -> None:
 
 
 def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -> NDArray[np.uint8]:
-    """A ROC curve as a picture for a training log.
-
-    Args:
-        false_positive_rate: (P,) ascending from 0 to 1.
-        true_positive_rate: (P,) at the same thresholds.
-
-    Returns:
-        (H, W, 3) RGB.
-    """
+    """(H, W, 3) RGB of a ROC curve through (P,) rates that ascend from 0 to 1, for a log."""
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], linestyle="--", color=CHANCE_COLOUR, linewidth=1.0)
@@ -115,28 +98,25 @@ def roc_image(false_positive_rate: FloatArray, true_positive_rate: FloatArray) -
         xlim=(0, 1),
         ylim=(0, 1.01),
     )
-    return pixels(figure)
+    return canvas.pixels(figure)
 
 
 def confusion_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Figure]:
     """The confusion matrix of each dataset: truth by rows, verdict by columns.
 
     Each cell has its count and its share of the row; what is right is blue and what is wrong is
-    orange, the deeper the larger the share.
-
-    Args:
-        rows: made with a threshold; only the pooled ones are drawn, at least one.
-        title: heading; empty = none.
+    orange, the deeper the larger the share. Only pooled rows with a threshold are drawn, at least
+    one.
     """
     drawn = [row for row in rows if row.is_pooled and row.confusion is not None]
     assert drawn, "a confusion needs a threshold and a pooled row"
     figures = []
-    for shown in batched(drawn, MATRICES_PER_FIGURE):
-        figure, every = panels(len(shown), 4, 2.5, 2.95, header=0.8)
+    for shown in canvas.batched(drawn, MATRICES_PER_FIGURE):
+        figure, every = canvas.panels(len(shown), 4, 2.5, 2.95, header=0.8)
         for row, axes in zip(shown, every, strict=True):
             _draw_confusion(axes, row)
         figure.supxlabel("rows: truth, columns: verdict; % of the row", fontsize=9)
-        figures.append(headed(figure, title))
+        figures.append(canvas.headed(figure, title))
     return figures
 
 
@@ -146,7 +126,7 @@ def _draw_confusion(axes: Axes, row: SummaryRow) -> None:
     counts = np.array([[c.true_real, c.false_fake], [c.false_real, c.true_fake]])
     num_files = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(num_files, 1)
-    hues = np.where(np.eye(2)[..., None] == 1, colour(BLUE), colour(ORANGE))
+    hues = np.where(np.eye(2)[..., None] == 1, to_rgb(BLUE), to_rgb(ORANGE))
     grounds = 1.0 - shares[..., None] * (1.0 - hues)
     _draw_cells(
         axes,
@@ -168,21 +148,19 @@ def _draw_confusion(axes: Axes, row: SummaryRow) -> None:
 def reliability_figures(rows: Sequence[SummaryRow], title: str = "") -> list[Figure]:
     """The share of fake files among files of like P(fake), and how many they are, for each dataset.
 
-    Args:
-        rows: only pooled ones with a scored file are drawn, possibly none.
-        title: heading; empty = none.
+    Only pooled rows with a scored file are drawn, possibly none.
     """
     drawn = [row for row in rows if row.is_pooled and any(row.reliability.num_files)]
     figures = []
-    for shown in batched(drawn, DIAGRAMS_PER_FIGURE):
-        figure, every = panels(len(shown), 3, 3.6, 4.4, header=0.8)
+    for shown in canvas.batched(drawn, DIAGRAMS_PER_FIGURE):
+        figure, every = canvas.panels(len(shown), 3, 3.6, 4.4, header=0.8)
         for row, axes in zip(shown, every, strict=True):
             place = axes.get_subplotspec()
             assert place is not None
             halves = place.subgridspec(2, 1, height_ratios=[3, 1.4])
             axes.remove()
             _draw_reliability(figure.add_subplot(halves[0]), figure.add_subplot(halves[1]), row)
-        figures.append(headed(figure, title))
+        figures.append(canvas.headed(figure, title))
     return figures
 
 
@@ -214,8 +192,7 @@ def _heading(row: SummaryRow) -> str:
 def heat_map(
     rows: Sequence[str],
     columns: Sequence[str],
-    values: Sequence[Sequence[float | None]],
-    intervals: Sequence[Sequence[tuple[float, float] | None]],
+    shares: Sequence[Sequence[Metric]],
     *,
     marked: Sequence[tuple[int, int]] = (),
     titles: tuple[str, str],
@@ -225,25 +202,20 @@ def heat_map(
 
     Cells at chance (0.5) are white, better ones blue, worse ones orange.
 
-    Args:
-        rows: R names, e.g. of what a model was trained on; at least one.
-        columns: C names, e.g. of what it was tested on; at least one.
-        values: R x C shares in [0, 1], e.g. AUCs; None where there is no number.
-        intervals: R x C (low, high) of the values; None where there is none.
-        marked: cells (row, column) with a frame.
-        titles: what the rows are, and what the columns are.
-        title: heading; empty = none.
+    ``rows`` (R) and ``columns`` (C) name what a model was trained and tested on, ``titles`` what
+    they are; ``shares`` are R x C numbers in [0, 1]; cells (row, column) that are ``marked`` get a
+    frame.
     """
     width = 1.6 + 0.92 * len(columns)
     figure = Figure(figsize=(width, 1.5 + 0.56 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     _draw_cells(
         axes,
-        np.array([[cell_colour(value) for value in line] for line in values]),
-        [["none" if value is None else f"{100 * value:.1f}" for value in line] for line in values],
+        np.array([[cell_colour(share.value) for share in line] for line in shares]),
+        [["none" if s.value is None else percent(s) for s in line] for line in shares],
         [
-            [f"[{100 * i[0]:.0f}, {100 * i[1]:.0f}]" if i else "" for i in line]
-            for line in intervals
+            ["" if s.interval.ends is None else ends_in_percent(s.interval.ends, 0) for s in line]
+            for line in shares
         ],
         sizes=(11, 7.5),
     )
@@ -259,14 +231,14 @@ def heat_map(
     axes.xaxis.set_label_position("top")
     axes.set_xlabel(wrapped(titles[1], int(11 * width), lines=2), fontsize=9)
     axes.set_ylabel(wrapped(titles[0], 30, lines=2), fontsize=9)
-    return headed(figure, title)
+    return canvas.headed(figure, title)
 
 
 def cell_colour(value: float | None) -> FloatArray:
     """(3,) red, green, blue in [0, 1] of a cell: white at chance, grey for no number."""
     if value is None:
         return np.full(3, 0.93)
-    hue = colour(BLUE if value >= CHANCE else ORANGE)
+    hue = np.array(to_rgb(BLUE if value >= CHANCE else ORANGE))
     return np.asarray(1.0 - min(1.0, abs(value - CHANCE) / CHANCE) * (1.0 - hue))
 
 
@@ -281,7 +253,7 @@ def _draw_cells(
     """Cells of (R, C, 3) colours, each with a number and, if not empty, a smaller line below."""
     axes.imshow(grounds)
     for row, column in np.ndindex(grounds.shape[:2]):
-        ink = readable_on(grounds[row, column])
+        ink = canvas.readable_on(grounds[row, column])
         style: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
         up = 0.13 if small[row][column] else 0.0
         axes.text(column, row - up, large[row][column], fontsize=sizes[0], **style)

@@ -14,41 +14,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from avkd.reporting.figures.canvas import (
-    BLUE,
-    CHANCE,
-    CHANCE_COLOUR,
-    GREEN,
-    GRID_COLOUR,
-    ORANGE,
-    PINK,
-    SKY,
-    YELLOW,
-    batched,
-    headed,
-    open_axes,
-    panels,
-    wrapped,
-)
+from avkd.reporting.figures import canvas
+from avkd.reporting.figures.canvas import BLUE, CHANCE, CHANCE_COLOUR, wrapped
 from avkd.reporting.robustness_summary import CLEAN, MEAN, Entry, Robustness
 
 _STYLES = (
-    *((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "D"), (PINK, ":", "^")),
-    *((SKY, "-", "v"), ("#000000", "--", "P"), (YELLOW, "-.", "X")),
+    *((BLUE, "-", "o"), (canvas.ORANGE, "--", "s"), (canvas.GREEN, "-.", "D")),
+    *((canvas.PINK, ":", "^"), (canvas.SKY, "-", "v"), ("#000000", "--", "P")),
+    (canvas.YELLOW, "-.", "X"),
 )
 MODELS_PER_FIGURE = len(_STYLES)
 _MOST_BANDS = 2  # lines whose bands can still be told apart
 
 
 def robustness_figures(tables: Sequence[Robustness]) -> list[tuple[Figure, str]]:
-    """The curves of all forgeries of each dataset, `MODELS_PER_FIGURE` models in a figure.
-
-    Args:
-        tables: of one or more models; those of single methods are left out.
-
-    Returns:
-        Figures with their captions.
-    """
+    """Figures of all forgeries of each dataset, `MODELS_PER_FIGURE` models each, with captions."""
     of_dataset: dict[str, list[Robustness]] = {}
     for table in tables:
         if table.is_pooled:
@@ -56,7 +36,7 @@ def robustness_figures(tables: Sequence[Robustness]) -> list[tuple[Figure, str]]
     return [
         (_figure(group), _caption(group))
         for tables in of_dataset.values()
-        for group in batched(tables, MODELS_PER_FIGURE)
+        for group in canvas.batched(tables, MODELS_PER_FIGURE)
     ]
 
 
@@ -73,7 +53,7 @@ def _figure(tables: Sequence[Robustness]) -> Figure:
     names = (MEAN, *tables[0].perturbations)
     per_line = 6 if len(names) > 12 else 4
     shared = {"sharex": True, "sharey": True}
-    figure, every = panels(len(names), per_line, 2.15, 1.95, header=0.95, **shared)
+    figure, every = canvas.panels(len(names), per_line, 2.15, 1.95, header=0.95, **shared)
     for place, (axes, name) in enumerate(zip(every, names, strict=True)):
         _draw_panel(axes, tables, name)
         axes.tick_params(labelbottom=place + min(len(names), per_line) >= len(names))
@@ -82,7 +62,7 @@ def _figure(tables: Sequence[Robustness]) -> Figure:
     figure.supxlabel("severity", fontsize=9)
     title = f"AUC under perturbation, {tables[0].dataset_title}"
     if len(tables) == 1:
-        return headed(figure, f"{tables[0].model}: {title}")
+        return canvas.headed(figure, f"{tables[0].model}: {title}")
     width, key = figure.get_figwidth(), []
     for table, (ink, dash, mark) in zip(tables, _STYLES, strict=False):
         line: dict[str, Any] = {"color": ink, "linestyle": dash, "marker": mark}
@@ -102,7 +82,7 @@ def _figure(tables: Sequence[Robustness]) -> Figure:
 def _lowest(tables: Sequence[Robustness]) -> float:
     """The lower end of the scale: below every line, and chance where it is near."""
     entries = [entry for table in tables for entry in table.entries]
-    values = [v for e in entries for v in (e.auc.value, e.interval.low) if v is not None]
+    values = [v for e in entries for v in (e.auc.value, e.auc.interval.low) if v is not None]
     return 100.0 * math.floor(20.0 * min([CHANCE, *values])) / 20.0 - 1.0
 
 
@@ -121,9 +101,7 @@ def _draw_panel(axes: Axes, tables: Sequence[Robustness], name: str) -> None:
     axes.set_xticks([0, *severities], [CLEAN, *map(str, severities)], fontsize=8)
     axes.set_xlim(-0.4, severities[-1] + 0.4)
     axes.tick_params(axis="y", labelsize=8)
-    axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.7)
-    axes.set_axisbelow(True)
-    open_axes(axes)
+    canvas.open_axes(axes, grid="y")
     if is_mean:
         axes.set_facecolor("#F5F5F5")
         axes.text(0, 100 * CHANCE, "chance", va="bottom", fontsize=7, color=CHANCE_COLOUR)
@@ -142,8 +120,8 @@ def _draw_line(
     values = [_percent(entry.auc.value) for entry in entries]
     axes.plot(places, values, color=ink, linestyle=dash, linewidth=1.6)
     if has_band:
-        low = [_percent(entry.interval.low) for entry in entries]
-        high = [_percent(entry.interval.high) for entry in entries]
+        low = [_percent(entry.auc.interval.low) for entry in entries]
+        high = [_percent(entry.auc.interval.high) for entry in entries]
         axes.fill_between(places, low, high, color=ink, alpha=0.16, linewidth=0)
     for place, value, hollow in zip(places, values, is_hollow, strict=True):
         face = "white" if hollow else ink

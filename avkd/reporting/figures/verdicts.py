@@ -13,7 +13,6 @@ from avkd.reporting.figures.canvas import open_axes, panels, shortened
 
 _COLOURS = (canvas.ORANGE, canvas.BLUE, canvas.GREEN, canvas.PINK, canvas.SKY)
 
-
 Line = Sequence[tuple[float, float]]
 """(seconds, value) of one face, in order of time."""
 
@@ -46,9 +45,7 @@ def timeline_figure(
         for name, line in lines.items():
             _draw_line(axes, shortened(name, 20), line, colours[name], marked=lines is faces)
         axes.set_ylabel(title)
-        axes.grid(axis="y", color=canvas.GRID_COLOUR)
-        axes.set_axisbelow(True)
-        open_axes(axes)
+        open_axes(axes, grid="y")
     rows[-1].set_xlabel("seconds")
     return figure
 

@@ -10,6 +10,7 @@ import pytest
 from factories import make_rows
 from matplotlib.figure import Figure
 
+from avkd.metrics.bootstrap import Interval, Metric
 from avkd.metrics.probability import reliability
 from avkd.metrics.verdicts import Confusion
 from avkd.reporting.figures.canvas import pixels, save
@@ -44,7 +45,7 @@ def test_marks_counts_and_chance_line_say_what_the_rows_say() -> None:
     dots = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() in ("o", "D")]
     assert dots == [row.auc.value for row in rows if row.auc.value is not None]
     bars = [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2.2]
-    assert bars == [(r.auc_interval.low, r.auc_interval.high) for r in rows if r.auc.value]
+    assert bars == [(r.auc.interval.low, r.auc.interval.high) for r in rows if r.auc.value]
     assert any(list(line.get_xdata()) == [0.5, 0.5] for line in axes.lines)
     texts = " ".join(text.get_text() for text in axes.texts)
     assert "60/61 scored" in texts
@@ -143,8 +144,10 @@ def made_up_map() -> Figure:
     return heat_map(
         ["one", "two"],
         ["x", "y", "z"],
-        [[0.9, 0.5, None], [0.2, 1.0, 0.7]],
-        [[(0.8, 0.95), None, None], [None, (0.99, 1.0), None]],
+        [
+            [Metric(0.9, interval=Interval(0.8, 0.95)), Metric(0.5), Metric(None)],
+            [Metric(0.2), Metric(1.0, interval=Interval(0.99, 1.0)), Metric(0.7)],
+        ],
         marked=[(1, 2)],
         titles=("trained on", "tested on"),
         title="t",

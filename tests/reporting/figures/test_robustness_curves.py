@@ -23,7 +23,7 @@ def test_each_panel_goes_from_clean_to_the_strongest() -> None:
         hollow = [x.get_xdata()[0] for x in marks if x.get_markerfacecolor() == "white"]
         assert hollow == ([3] if name == "blur" else [])
         low, high = panels[title].get_ylim()
-        assert low < min(100 * e.interval.low for e in entries) and high > 100
+        assert low < min(100 * e.auc.interval.low for e in entries) and high > 100
 
 
 def test_a_cell_without_a_number_is_a_gap() -> None:
