@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from avkd.models.model_file import read_header
-from avkd.reporting.score_frame import pool, records
+from avkd.reporting.score_frame import pool
 from avkd.reporting.scores import read_scores
 
 LEAST_FAKES_FOUND = 0.2
@@ -25,13 +25,11 @@ def main(run: Path, shipped: Path) -> int:
     model = run / "model.safetensors"
     rule = read_header(model).decision
     assert rule is not None, f"{model}: has no decision rule"
-    files = records(pool(read_scores(run / "scores" / "validation.csv")))
-    called_fake: dict[str, list[bool]] = {}
-    for file in files:
-        kind = "fakes" if file.label else file.dataset
-        called = file.logit is not None and rule.decide(file.logit) == "fake"
-        called_fake.setdefault(kind, []).append(called)
-    shares = {kind: sum(called) / len(called) for kind, called in called_fake.items()}
+    files = pool(read_scores(run / "scores" / "validation.csv"))
+    kinds = files["dataset"].where(files["label"] == 0, "fakes")
+    words = files["logit"].map(rule.decide, na_action="ignore")
+    is_fake = words == "fake"
+    shares = is_fake.groupby(kinds).mean().to_dict()
     said = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in sorted(shares.items()))
     found = shares.pop("fakes", 0.0)
     is_good = found >= LEAST_FAKES_FOUND and max(shares.values()) <= MOST_FALSE_ALARMS

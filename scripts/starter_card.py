@@ -13,13 +13,13 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from avkd.metrics import ranking
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import load_detector, read_header
 from avkd.models.starter import STARTERS
-from avkd.reporting.score_frame import PooledFile, pool, records
+from avkd.reporting.score_frame import labels_and_logits, pool
 from avkd.reporting.scores import read_scores
 
 # Fakes of each corpus, and the corpora whose real files they are told from.
@@ -74,12 +74,8 @@ def _model(name: str, out: Path) -> str:
     rule = header.decision
     assert rule is not None
     scores = {
-        corpus.name: records(
-            pool(
-                row
-                for file in sorted((corpus / "scores").glob("*.csv"))
-                for row in read_scores(file)
-            )
+        corpus.name: pool(
+            row for file in sorted((corpus / "scores").glob("*.csv")) for row in read_scores(file)
         )
         for corpus in sorted((out / "evaluation" / name).iterdir())
     }
@@ -100,13 +96,12 @@ def _model(name: str, out: Path) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for corpus, of_reals in TESTS.items():
-        reals = [v for c in of_reals for v in scores[c] if v.label == 0 and v.logit is not None]
-        fakes = [v for v in scores[corpus] if v.label == 1]
-        for method, count in sorted(Counter(v.method for v in fakes).items()):
-            found = [v for v in fakes if v.method == method and v.logit is not None]
+        reals = pd.concat([_scored(scores[name], label=0) for name in of_reals])
+        for method, fakes in scores[corpus].query("label == 1").groupby("method"):
+            found = _scored(fakes, label=1)
             mark = "*" if method in header.provenance["training_methods"] else ""
             lines.append(
-                f"| {method}{mark} | {len(found)} of {count} | {_auc(reals, found)} | "
+                f"| {method}{mark} | {len(found)} of {len(fakes)} | {_auc(reals, found)} | "
                 f"{_share(found, rule, 'fake')} | {_share(found, rule, 'uncertain')} |"
             )
     lines += [
@@ -115,7 +110,7 @@ def _model(name: str, out: Path) -> str:
         "|---|---:|---:|---:|",
     ]
     for words, corpus in REALS.items():
-        reals = [v for v in scores[corpus] if v.label == 0 and v.logit is not None]
+        reals = _scored(scores[corpus], label=0)
         lines.append(
             f"| {words} | {len(reals)} | {_share(reals, rule, 'fake')} | "
             f"{_share(reals, rule, 'uncertain')} |"
@@ -139,13 +134,16 @@ def _taught_by(fingerprint: str | None) -> list[str]:
     return [f"Taught by an earlier starter (`{fingerprint}`), not by the one above."]
 
 
-def _auc(reals: list[PooledFile], fakes: list[PooledFile]) -> str:
-    if not reals or not fakes:
+def _scored(files: pd.DataFrame, *, label: int) -> pd.DataFrame:
+    return files[files["label"] == label].dropna(subset="logit")
+
+
+def _auc(reals: pd.DataFrame, fakes: pd.DataFrame) -> str:
+    if reals.empty or fakes.empty:
         return ""
-    both = [*reals, *fakes]
-    labels = np.array([v.label for v in both])
-    logits = np.array([v.logit for v in both])
-    groups = np.array([v.group or v.sample_id for v in both])
+    both = pd.concat([reals, fakes])
+    labels, logits = labels_and_logits(both)
+    groups = both["group"].where(both["group"] != "", both["sample_id"]).to_numpy().astype(str)
     value = ranking.auc(labels, logits).value
     interval = ranking.auc_interval(labels, logits, groups=groups)
     assert value is not None
@@ -154,9 +152,9 @@ def _auc(reals: list[PooledFile], fakes: list[PooledFile]) -> str:
     return f"{100 * value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
 
 
-def _share(videos: list[PooledFile], rule: DecisionRule, decision: str) -> str:
-    count = sum(rule.decide(v.logit) == decision for v in videos)
-    return f"{count} ({100 * count / max(1, len(videos)):.0f} %)"
+def _share(files: pd.DataFrame, rule: DecisionRule, decision: str) -> str:
+    count = sum(rule.decide(logit) == decision for logit in files["logit"])
+    return f"{count} ({100 * count / max(1, len(files)):.0f} %)"
 
 
 def _media(media: Path) -> str:

@@ -99,7 +99,7 @@ class Validation:
     @property
     def reals_by_dataset(self) -> dict[str, np.ndarray]:
         """(R,) pooled logits of the real files of every dataset that has some."""
-        files = score_frame.pool(self.rows, self.pooling)
+        files = score_frame.pool(self.rows, self.pooling).dropna(subset="logit")
         by_dataset = files[files["label"] == 0].groupby("dataset", sort=False)["logit"]
         return {dataset: logits.to_numpy() for dataset, logits in by_dataset}
 
