@@ -51,7 +51,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
         "Typing :: Typed",
     ],
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=find_packages(include=["avkd", "avkd.*"]),
     package_data={
         "avkd": ["py.typed"],

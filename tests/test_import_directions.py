@@ -52,7 +52,7 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 950,
     "config": 2250,  # export, engines; axes of a matrix, and going on with one
-    "data": 10890,  # drawing; files known by content, animations, YuNet, a sandbox
+    "data": 10915,  # drawing; files known by content, animations, YuNet, a sandbox
     "doctor": 890,
     "evaluation": 2185,  # export, with what it costs; prediction sets
     "inference": 2965,  # a server; heat maps, overlays; a second opinion; a process for each file

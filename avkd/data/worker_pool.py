@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import logging
 import multiprocessing
+import os
 import signal
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import repeat
 from multiprocessing.connection import Connection, wait
@@ -178,7 +179,8 @@ class _Child:
         self._process: BaseProcess = context.Process(
             target=_serve, args=(self._function, theirs), daemon=True
         )
-        self._process.start()
+        with _no_imports_from_here():
+            self._process.start()
         theirs.close()
 
     def start(self, item: Any, number_of_try: int) -> None:
@@ -217,6 +219,24 @@ class _Child:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+
+@contextmanager
+def _no_imports_from_here() -> Iterator[None]:
+    """What is started imports nothing from the current folder, which may hold a numpy.py.
+
+    The server of children is `python -c`, which looks there first; people judge files of strangers
+    in the folder where these lie.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _serve(function: Callable[[Any], Any], connection: Connection) -> None:

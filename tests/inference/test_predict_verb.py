@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import avkd
 from avkd.config.evaluation_config import PredictConfig
 from avkd.inference import judging
 from avkd.inference import predict as verb
@@ -202,3 +204,16 @@ def test_a_folder_of_300_files_killed_five_times_has_the_rows_of_an_undisturbed_
     done = subprocess.run([*command, str(out), "--resume", "true"], capture_output=True)
     assert done.returncode == 3
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_module_among_the_files_is_not_imported(tmp_path: Path) -> None:
+    """Python looks for modules in the current folder first, where the files of a stranger lie."""
+    for module in ("numpy", "selectors", "safetensors"):
+        (tmp_path / f"{module}.py").write_text("open('canary', 'w').close()")
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    command = [sys.executable, "-P", "-m", "avkd", "predict", "clip.mp4"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(avkd.__file__).parents[1])}
+    environment.pop("PYTHONSAFEPATH", None)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "CANNOT TELL" in done.stdout, done.stderr
+    assert not (tmp_path / "canary").exists()
