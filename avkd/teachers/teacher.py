@@ -115,7 +115,6 @@ class SpreadFrames:
             )
         self._teacher = teacher
 
-    @torch.no_grad()
     def __call__(self, batch: ClipBatch) -> TeacherOutputs:
         """Answers to the clips of ``batch``; no frame of the teacher's is masked."""
         length, count = batch.frames.shape[1], min(_FRAMES_ASKED, batch.frames.shape[1])
@@ -123,9 +122,8 @@ class SpreadFrames:
         views = batch.student.each(lambda tensor: tensor.repeat_interleave(count, 0))
         views = replace(views, time_mask=torch.zeros_like(views.time_mask))
         frames = rearrange(batch.frames[:, places], "b t h w c -> (b t) 1 h w c")
-        with torch.autocast(frames.device.type, enabled=False):
-            logit = self._teacher.model(*self._teacher.input.view(frames, None, views)).logit
-        logit = rearrange(logit.float(), "(b t) -> b t", t=count).mean(1)
+        asked = replace(batch, frames=frames, landmarks=None, student=views)
+        logit = rearrange(self._teacher(asked).logit, "(b t) -> b t", t=count).mean(1)
         return TeacherOutputs(logit, torch.ones_like(logit))
 
 

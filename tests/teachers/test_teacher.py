@@ -36,6 +36,20 @@ def asked(*draws: tuple[int, int, int]) -> SimpleNamespace:
     return SimpleNamespace(draws=torch.tensor(draws))
 
 
+def batch_of(frames: torch.Tensor, student: Views, teacher: Views) -> ClipBatch:
+    count = len(frames)
+    return ClipBatch(
+        frames=frames,
+        waveform=None,
+        landmarks=None,
+        labels=torch.zeros(count),
+        student=student,
+        teacher=teacher,
+        sample_ids=tuple(map(str, range(count))),
+        draws=torch.zeros(count, 3, dtype=torch.long),
+    )
+
+
 def numbered(start: int, count: int) -> TeacherOutputs:
     values = torch.arange(start, start + count).float()
     return TeacherOutputs(values, 100 + values)
@@ -56,16 +70,7 @@ def test_a_teacher_sees_the_students_view_at_its_own_size() -> None:
     draws = [np.random.default_rng(seed) for seed in range(6)]
     student = Views.cat([draw_view(rng, Augmentation(erasing=1.0), 19) for rng in draws[:3]])
     clean = Views.cat([draw_view(rng, Augmentation(), 19) for rng in draws[3:]])
-    batch = ClipBatch(
-        frames=frames,
-        waveform=None,
-        landmarks=None,
-        labels=torch.zeros(3),
-        student=student,
-        teacher=clean,
-        sample_ids=("a", "b", "c"),
-        draws=torch.zeros(3, 3, dtype=torch.long),
-    )
+    batch = batch_of(frames, student, clean)
     teacher = TeacherModel.__new__(TeacherModel)
     teacher.model, teacher.input = Mean().eval(), replace(IMAGE, image_size=64)
     seen = apply_video(frames, student, 64, 0.875)
@@ -80,12 +85,14 @@ def test_a_video_student_is_taught_by_the_mean_over_frames_of_its_own_view() -> 
     masked = Augmentation(erasing=1.0, time_mask=1.0)
     draws = [np.random.default_rng(seed) for seed in range(2)]
     student = Views.cat([draw_view(rng, masked, 10) for rng in draws])
-    batch = SimpleNamespace(frames=frames, student=student)
+    batch = batch_of(frames, student, student)
     video = ModelInput(image_size=112)
     teacher = TeacherModel.__new__(TeacherModel)
     teacher.model, teacher.is_video = Mean().eval(), False
     teacher.input = replace(IMAGE, view_share=video.view_share)
-    outputs = SpreadFrames(teacher, Path("t.safetensors"), video)(batch)
+    asked = SpreadFrames(teacher, Path("t.safetensors"), video)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = asked(batch)
     unmasked = replace(student, time_mask=torch.zeros_like(student.time_mask))
     seen = apply_video(frames[:, [6, 18]], unmasked, 32, video.view_share)
     torch.testing.assert_close(outputs.logit, seen.mean(dim=(1, 2, 3, 4)))
