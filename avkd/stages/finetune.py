@@ -36,6 +36,7 @@ from avkd.models.model_file import (
 )
 from avkd.models.weights import load_fitting, load_strict
 from avkd.outcome import Outcome
+from avkd.runtime import Runtime
 from avkd.stages.runner import start_machine, train_detector
 from avkd.teachers.teacher import SpreadFrames, Teacher, TeacherModel
 from avkd.training import optim
@@ -155,16 +156,13 @@ def finetune(config: FinetuneConfig) -> Outcome:
         fakes=config.fakes,
         stored_share=config.online.stored_share,
     )
-    frame_teacher = None
-    if config.frame_teacher is not None:
-        frame_teacher = TeacherModel(config.frame_teacher, machine)
     step = _step(
         config,
         arguments,
         model_input=data.training.model_input,
         teacher_input=teacher_input,
         fake_fraction=batches.fake_fraction,
-        frame_teacher=frame_teacher,
+        machine=machine,
     ).to(machine.device)
     plan = plan_of(config.optim, config.loop, len(batches), select="selection")
     plan = replace(plan, some_unused=step.teacher is not None)  # by batches without a real clip
@@ -183,7 +181,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
             "teacher": None if teacher is None else teacher.sha256,
             "start": "scratch" if parent is None else config.start,
             "ssl_weight": config.ssl_weight,
-            **_taught_by(config, frame_teacher),
+            **_taught_by(config),
         },
         fake_fraction=batches.fake_fraction,
         selection=_selection,
@@ -233,14 +231,15 @@ def _step(
     model_input: ModelInput,
     teacher_input: ModelInput | None,
     fake_fraction: float,
-    frame_teacher: TeacherModel | None,
+    machine: Runtime,
 ) -> FinetuneStep:
-    answers = None
-    if frame_teacher is not None and config.frame_teacher is not None:
-        answers = SpreadFrames(frame_teacher, config.frame_teacher, model_input)
     detector = build_detector(**arguments)
     if config.pretrained is not None:
         _start_from(config, detector.get_submodule("encoder"), config.pretrained)
+    frame_teacher = None
+    if config.frame_teacher is not None:  # after the detector, whose weights are drawn alike
+        asked = TeacherModel(config.frame_teacher, machine)
+        frame_teacher = SpreadFrames(asked, config.frame_teacher, model_input)
     return FinetuneStep(
         detector,
         None if config.teacher_file is None else load_video_teacher(config.teacher_file),
@@ -248,17 +247,17 @@ def _step(
         fake_fraction=fake_fraction,
         model_input=model_input,
         teacher_input=teacher_input,
-        frame_teacher=answers,
+        frame_teacher=frame_teacher,
         soft_weight=config.soft_weight,
         temperature=None if config.soft == "mse" else TEMPERATURE,
     )
 
 
-def _taught_by(config: FinetuneConfig, frame_teacher: TeacherModel | None) -> dict[str, Any]:
-    if frame_teacher is None:
+def _taught_by(config: FinetuneConfig) -> dict[str, Any]:
+    if config.frame_teacher is None:
         return {}
     taught = {"alpha": config.soft_weight, "soft": config.soft or "kl"}
-    return {"frame_teacher": frame_teacher.fingerprint, **taught}
+    return {"frame_teacher": read_header(config.frame_teacher).sha256, **taught}
 
 
 def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
