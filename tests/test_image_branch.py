@@ -382,11 +382,12 @@ def test_a_video_detector_teaches_the_frames_it_looks_at(tmp_path: Path) -> None
     prepared = tmp_path / "prepared"
     prepare(Manifest(frames, tuple(samples)), prepared, PrepareSettings(detector="none"), workers=1)
     video = ["--video.image_size", 32, "--video.width", 4, "--video.hidden", 16]
-    done(
-        *("finetune", "--data", prepared, "--run", tmp_path / "video", "--ssl_weight", 0),
-        *(*video, "--video.reduced", 8, "--pool", "attn", "--loop.epochs", 1),
-        *("--loop.batch_size", 2, "--optim.warmup_epochs", 0.5, "--loop.threads", 1),
-    )
+    finetune = [
+        *("finetune", "--data", prepared, "--ssl_weight", 0, *video, "--video.reduced", 8),
+        *("--pool", "attn", "--loop.epochs", 1, "--loop.batch_size", 2),
+        *("--optim.warmup_epochs", 0.5, "--loop.threads", 1),
+    ]
+    done(*finetune, "--run", tmp_path / "video")
     run = tmp_path / "frame_student"
     arguments = ["distill", "--data", prepared, "--run", run, *MODEL, *LOOP]
     given = ["--teacher", tmp_path / "video/model.safetensors"]
@@ -401,6 +402,18 @@ def test_a_video_detector_teaches_the_frames_it_looks_at(tmp_path: Path) -> None
     model, _ = load_model(run / "model.safetensors", kind="image_detector")
     assert model.frames == 1
     assert avkd(*arguments, *given, "--cached_views", 3) == 2  # asked once in any case
+
+    # And back: an image detector teaches the video detector, which begins as it did alone.
+    image = tmp_path / "image"
+    done("distill", "--data", prepared, "--run", image, *MODEL, *LOOP, "--view_share", 140 / 150)
+    taught = ["--frame_teacher", image / "model.safetensors", "--alpha", 0.25, "--soft", "mse"]
+    done(*finetune, "--run", tmp_path / "taught", *taught)
+    alone, first = (log_rows(tmp_path / name)[0] for name in ("video", "taught"))
+    assert first["loss/classification"] == alone["loss/classification"]
+    assert first["loss/total"] == pytest.approx(
+        0.75 * first["loss/classification"] + 0.25 * first["loss/soft"], abs=1e-6
+    )
+    assert read_header(tmp_path / "taught/model.safetensors").provenance["alpha"] == 0.25
 
 
 # Judging files
