@@ -7,10 +7,9 @@ every real clip stands for a fixed number of such pairs (`shown_for_validation`)
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -161,34 +160,49 @@ def _encoded(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
-    """Real clips and the fakes made of them, for selection: the same whenever they are asked for.
+    """What selects a model and its threshold: the same whenever it is asked for.
 
     Args:
         fakes: Over the items of the validation split.
 
     Returns:
         Where fakes are made, for every real one pair, of pictures three; a fake's method is
-        ``online_`` and its blender. Stored fakes, and all where none are made, once and degraded.
+        ``online_`` and its blender. Stored fakes, and all where none are made, once. If they are
+        degraded, all once more as they lie in the store, under a dataset of its own: people judge
+        files as they come, and a rule must hold for those by themselves.
     """
+    plain = replace(fakes, degradation=0.0)
     found = []
     for item in fakes.items:
-        sample = item.sample
-        is_forged = sample.label == REAL and fakes.forgery is not None
+        is_forged = item.sample.label == REAL and fakes.forgery is not None
         is_picture = item.num_frames == 1
-        for draw in range(_VALIDATION_DRAWS_OF_A_PICTURE if is_forged and is_picture else 1):
-            stream = (_VALIDATION_SEED, zlib.crc32(sample.sample_id.encode()), draw)
-            seen: dict[Role, Sample] = {"stored": sample}
-            if is_forged:
-                real = dataclasses.replace(sample, sample_id=f"{sample.sample_id}@{draw}")
-                fake = dataclasses.replace(
-                    sample,
-                    sample_id=f"{real.sample_id}/forged",
-                    label=FAKE,
-                    method=f"online_{fakes.blender(item, stream)}",
-                    source_id=real.sample_id,
-                )
-                seen = {"online_real": real, "online_fake": fake}
-            for role, shown in seen.items():
-                change = partial(fakes.shown, item, role=role, stream=stream)
-                found.append(ClipItem(shown, item.store, change))
+        num_draws = _VALIDATION_DRAWS_OF_A_PICTURE if is_forged and is_picture else 1
+        for draw in range(num_draws):
+            found += _shown(fakes, item, draw, is_forged)
+        if fakes.degradation:
+            found += _shown(plain, item, num_draws, is_forged, as_stored=True)
     return found
+
+
+def _shown(
+    fakes: OnlineFakes, item: ClipItem, draw: int, is_forged: bool, *, as_stored: bool = False
+) -> list[ClipItem]:
+    """The item itself, or the real and the fake of one draw; or the real as it is stored."""
+    stream = (_VALIDATION_SEED, zlib.crc32(item.sample.sample_id.encode()), draw)
+    dataset = item.sample.dataset + ("_as_stored" if as_stored else "")
+    sample = replace(item.sample, dataset=dataset)
+    seen: dict[Role, Sample] = {"stored": sample}
+    if is_forged:
+        real = replace(sample, sample_id=f"{sample.sample_id}@{draw}")
+        fake = replace(
+            sample,
+            sample_id=f"{real.sample_id}/forged",
+            label=FAKE,
+            method=f"online_{fakes.blender(item, stream)}",
+            source_id=real.sample_id,
+        )
+        seen = {"stored" if as_stored else "online_real": real, "online_fake": fake}
+    return [
+        replace(item, sample=shown, change=partial(fakes.shown, item, role=role, stream=stream))
+        for role, shown in seen.items()
+    ]

@@ -103,7 +103,7 @@ def test_validation_shows_pairs_that_never_change(corpus):  # noqa: F811
     items = [item for item in _items(corpus) if item.sample.label == REAL]
     fakes = OnlineFakes(items, OnlineForgery(), 0.5)
     shown, again = shown_for_validation(fakes), shown_for_validation(fakes)
-    assert [i.sample.label for i in shown] == [REAL, FAKE] * len(items)
+    assert [i.sample.label for i in shown] == [REAL, FAKE] * 2 * len(items)
     assert len({i.sample.sample_id for i in shown}) == len(shown)
     assert all(i.sample.method.startswith("online_") for i in shown if i.sample.label == FAKE)
     assert all(
@@ -113,6 +113,21 @@ def test_validation_shows_pairs_that_never_change(corpus):  # noqa: F811
     for first, second in zip(shown, again, strict=True):
         windows = (WindowClips([i], VIDEO)[0][0].frames for i in (first, second))
         assert torch.equal(*windows)
+
+
+@pytest.mark.parametrize("forgery", [OnlineForgery(), None])
+def test_where_validation_is_degraded_it_is_also_shown_as_it_is_stored(corpus, forgery):  # noqa: F811
+    items = [item for item in _items(corpus) if item.sample.label == REAL]
+    shown = shown_for_validation(OnlineFakes(items, forgery, 1.0))
+    reals = [i for i in shown if i.sample.label == REAL]
+    assert [i.sample.dataset for i in reals] == [
+        dataset for item in items for dataset in (item.sample.dataset, "toy_as_stored")
+    ]
+    for item, degraded, plain in zip(items, reals[::2], reals[1::2], strict=True):
+        assert np.array_equal(plain.frames(0, 25), item.frames(0, 25))
+        assert not np.array_equal(degraded.frames(0, 25), item.frames(0, 25))
+    undegraded = shown_for_validation(OnlineFakes(items, forgery, 0.0))
+    assert {i.sample.dataset for i in undegraded} == {items[0].sample.dataset}
 
 
 def test_pictures_stand_for_three_pairs(pictures):  # noqa: F811
