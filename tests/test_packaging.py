@@ -64,6 +64,7 @@ def test_the_extras_are_those_the_readme_names(setup) -> None:
         "face",
         "teacher",
         "heic",
+        "ray",
         "explain",
         "serve",
         "yunet",

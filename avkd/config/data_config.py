@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.shared import WorkersConfig, at_least, require, require_data
+from avkd.config.shared import ShardConfig, WorkersConfig, at_least, require, require_data
 
 Layout = Literal[
     "lrw", "faceforensics", "faceshifter", "celebdf", "dfdc_train", "dfdc_test", "dfdc_preview",
@@ -153,7 +153,7 @@ class CropsConfig(WorkersConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareConfig(TreeConfig, CropsConfig):
+class PrepareConfig(TreeConfig, CropsConfig, ShardConfig):
     """Turn videos into one store of aligned face crops and 16 kHz sound, resumably."""
 
     out: Path
@@ -165,8 +165,6 @@ class PrepareConfig(TreeConfig, CropsConfig):
     robustness table; the first seven are those of DeeperForensics. Unset = none."""
     severity: int | None = None
     """Strength of the perturbation, 1 to 5."""
-    shard: str = "0/1"
-    """`i/n`: do only the i-th of n parts, counted from 0; run one per machine or array task."""
 
     def __post_init__(self) -> None:
         self.check_crops()
@@ -179,18 +177,7 @@ class PrepareConfig(TreeConfig, CropsConfig):
             self.faces is None or (self.perturbation is not None and self.detector in SEARCHING),
             "faces has no effect without a perturbation and a detector that searches; remove it",
         )
-        index, count = self.shard_numbers
-        require(0 <= index < count, f"shard {self.shard!r}: want i/n with 0 <= i < n")
-
-    @property
-    def shard_numbers(self) -> tuple[int, int]:
-        """(i, n) of `shard`."""
-        index, slash, count = self.shard.partition("/")
-        require(
-            bool(slash) and index.isdigit() and count.isdigit(),
-            f"shard {self.shard!r}: want two whole numbers as i/n, e.g. 0/4",
-        )
-        return int(index), int(count)
+        self.check_shard()
 
 
 @dataclass(frozen=True, kw_only=True)

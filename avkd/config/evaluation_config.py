@@ -8,6 +8,7 @@ from avkd.config.data_config import check_detection, check_detector_file
 from avkd.config.shared import (
     BootstrapConfig,
     ComputeConfig,
+    ShardConfig,
     at_least,
     check_resamples,
     require,
@@ -168,7 +169,7 @@ class ExportConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictConfig(ComputeConfig):
+class PredictConfig(ComputeConfig, ShardConfig):
     """Predict whether videos and pictures are forged: faces, windows, one probability each.
 
     Files are judged in worker processes, so one that crashes or hangs a decoder is one row and
@@ -187,7 +188,8 @@ class PredictConfig(ComputeConfig):
     """Also write each verdict to this file as it comes, as JSON lines, or as a table (file,
     P(fake), label, status) if its name ends in .csv."""
     resume: bool = False
-    """Go on with --out: files that have a verdict there are left out."""
+    """Go on with --out: files that have a verdict there, or in the --out of any shard, are left
+    out."""
     page: Path | None = None
     """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
     explain: Literal["grad_cam", "integrated_gradients"] | None = None
@@ -229,6 +231,7 @@ class PredictConfig(ComputeConfig):
         check_detection(self.detector or "mtcnn", self.detect_every_frames, self.max_seconds)
         check_detector_file(self.detector, self.detector_file)
         at_least(self, 1, "batch_size", "workers")
+        self.check_shard()
         require(self.max_minutes > 0, "max_minutes must be above 0")
         require(self.max_gigabytes > 0, "max_gigabytes must be above 0")
         require(

@@ -5,6 +5,7 @@ A verb inherits a group, so its flags and YAML keys stay flat: ``--device``, not
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,6 +30,28 @@ class WorkersConfig:
 
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Processes that work at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """One part of the work, as a machine or a task of an array does it."""
+
+    shard: str = "0/1"
+    """`i/n`: do only the i-th of n parts, counted from 0; run one per machine or array task."""
+
+    @property
+    def shard_numbers(self) -> tuple[int, int]:
+        """(i, n) of `shard`."""
+        index, _, count = self.shard.partition("/")
+        return int(index), int(count)
+
+    def check_shard(self) -> None:
+        """Refuse what names no part."""
+        is_shard = re.fullmatch(r"[0-9]+/[0-9]+", self.shard) is not None
+        if is_shard:
+            index, count = self.shard_numbers
+            is_shard = index < count
+        require(is_shard, f"shard {self.shard!r}: want i/n with 0 <= i < n, e.g. 0/4")
 
 
 @dataclass(frozen=True, kw_only=True)

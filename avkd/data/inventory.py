@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -49,6 +50,11 @@ class Listing:
                 f"first {self.links[0]!r}; mount or copy what they point to"
             )
         return tuple(notes)
+
+
+def part_of(name: str, count: int) -> int:
+    """Which of ``count`` parts of the work a file belongs to, whatever other files there are."""
+    return int(hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest(), 16) % count
 
 
 def list_files(

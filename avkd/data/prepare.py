@@ -7,7 +7,6 @@ run goes on.
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import shutil
 import time
@@ -24,6 +23,7 @@ from avkd.data.crops.journal import append_journal, read_journal
 from avkd.data.crops.prepared_corpus import INPUTS_NAME, SETTINGS_NAME, read_report, read_settings
 from avkd.data.faces import face_tracks
 from avkd.data.faces.track_extraction import load_detector
+from avkd.data.inventory import part_of
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.perturbations.perturbations import FRAME_RATE, SOUND, Perturbation
 from avkd.data.perturbations.perturbed_file import check_available
@@ -106,7 +106,7 @@ def prepare(
     if settings.perturbation is not None:
         _check_perturbation(settings.perturbation, manifest)
     part = "" if count == 1 else f"part-{index}-of-{count}-"
-    mine = [sample for sample in manifest.samples if _shard_of(sample, count) == index]
+    mine = [sample for sample in manifest.samples if part_of(sample.sample_id, count) == index]
     out.mkdir(parents=True, exist_ok=True)
     busy = f"{out}: another prepare is at work here; wait for it"
     with durable.locked(out / f".{part}lock", busy):  # one process per part of a corpus
@@ -155,11 +155,6 @@ def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
 def _is_open(row: dict[str, Any] | None) -> bool:
     """Whether a file is still to be done: also after a bug of ours, which may be mended by now."""
     return row is None or row["status"] == CODES_OF_FILES["error"]
-
-
-def _shard_of(sample: Sample, count: int) -> int:
-    """Which of ``count`` parts a sample belongs to, whatever else the manifest holds."""
-    return int(hashlib.sha256(sample.sample_id.encode()).hexdigest(), 16) % count
 
 
 def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:

@@ -51,6 +51,10 @@ def predict(config: PredictConfig) -> Outcome:
     if config.overlay is not None:
         _check_overlays(config.overlay, paths)
     config = replace(config, threads=config.threads or _threads_each(config.workers))
+    index, count = config.shard_numbers
+    paths = [path for path in paths if inventory.part_of(str(path), count) == index]
+    if config.out is not None:
+        config = replace(config, out=verdict_log.of_part(config.out, index, count))
     model = model_facts(config)
     seconds = defaultdict(float, {"import": time.perf_counter() - began})
     judged: dict[Path, JudgedFile] = {}
@@ -154,7 +158,7 @@ def _outcome(decisions: Counter[str]) -> Outcome:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(decisions.items()))
     _log.info("%d file(s): %s", decisions.total(), counts.replace("_", " "))
     unjudged = decisions["cannot_tell"]
-    if unjudged == decisions.total():
+    if unjudged and unjudged == decisions.total():
         return Outcome("", ExitCode.NOTHING_USABLE)
     return Outcome("", ExitCode.SOME_SKIPPED if unjudged else ExitCode.DONE)
 

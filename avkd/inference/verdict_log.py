@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from avkd.inference.verdict import CSV_COLUMNS, Verdict, csv_row, printable
 from avkd.reporting.tables import csv_line, from_csv_cell
 
+_OF_PART = re.compile(r"\.part-[0-9]+-of-[0-9]+$")
+
 
 class VerdictLog:
     """Rows on disk: JSON lines, or a table if the name ends in ``.csv``.
@@ -21,10 +24,17 @@ class VerdictLog:
     A row is written whole and synced; one that a kill cut off is dropped when the file is resumed.
     """
 
-    def __init__(self, path: Path, descriptor: int, decisions: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        descriptor: int,
+        decisions: dict[str, str],
+        elsewhere: frozenset[str] = frozenset(),
+    ) -> None:
         self._is_table = path.suffix.lower() == ".csv"
         self._descriptor = descriptor
         self._decisions = decisions
+        self._elsewhere = elsewhere
         if self._is_table and not os.fstat(descriptor).st_size:
             self._write(csv_line(CSV_COLUMNS))
 
@@ -34,8 +44,8 @@ class VerdictLog:
         return Counter(self._decisions.values())
 
     def holds(self, file: str) -> bool:
-        """Whether a file has its row."""
-        return self._key(file) in self._decisions
+        """Whether a file has its row, here or in the log of another part."""
+        return self._key(file) in self._decisions or self._key(file) in self._elsewhere
 
     def add(self, verdict: Verdict) -> None:
         """Write a row.
@@ -62,8 +72,8 @@ def opened(path: Path, *, resume: bool, fingerprint: str) -> Iterator[VerdictLog
     """Open the file of verdicts for adding rows; without ``resume`` it begins anew.
 
     Args:
-        path: The file; its folder is made.
-        resume: Keep the rows that are there.
+        path: The file (`of_part`); its folder is made.
+        resume: Keep the rows that are there, and heed those of the other parts.
         fingerprint: Of the model that judges.
 
     Raises:
@@ -75,11 +85,30 @@ def opened(path: Path, *, resume: bool, fingerprint: str) -> Iterator[VerdictLog
     descriptor = os.open(path, flags, 0o644)
     try:
         size, decisions = _kept(path, fingerprint) if resume else (0, {})
+        others = [other for other in _all_parts(path) if resume and other != path]
+        elsewhere = frozenset(file for other in others for file in _kept(other, fingerprint)[1])
         os.truncate(descriptor, size)
         os.lseek(descriptor, 0, os.SEEK_END)
-        yield VerdictLog(path, descriptor, decisions)
+        yield VerdictLog(path, descriptor, decisions, elsewhere)
     finally:
         os.close(descriptor)
+
+
+def of_part(path: Path, index: int, count: int) -> Path:
+    """Where the verdicts of the ``index``-th of ``count`` parts are written beside ``path``."""
+    return (
+        path if count == 1 else path.with_name(f"{path.stem}.part-{index}-of-{count}{path.suffix}")
+    )
+
+
+def _all_parts(path: Path) -> list[Path]:
+    """The whole's file and those of parts, as far as they are there."""
+    whole = _OF_PART.sub("", path.stem)
+    return [
+        other
+        for other in sorted(path.parent.iterdir())
+        if other.suffix == path.suffix and _OF_PART.sub("", other.stem) == whole
+    ]
 
 
 def _kept(path: Path, fingerprint: str) -> tuple[int, dict[str, str]]:

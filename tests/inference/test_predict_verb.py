@@ -105,6 +105,27 @@ def test_resumed_rows_are_those_of_an_undisturbed_run(tmp_path: Path, name: str,
         assert {row["model"] for row in rows} == {"m"}
 
 
+def test_shards_judge_every_file_once_and_one_process_may_finish_for_them(tmp_path: Path) -> None:
+    files = files_of(tmp_path / "in", [str(number / 2 - 4) for number in range(16)])
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    verb.predict(config_of(files, out=whole))
+    for shard in ("0/3", "2/3"):
+        assert verb.predict(config_of(files, out=out, shard=shard)).exit_code == ExitCode.DONE
+    parts = [tmp_path / f"out.part-{index}-of-3.jsonl" for index in (0, 2)]
+    assert not out.exists() and 0 < sum(len(rows_of(part)) for part in parts) < 16
+    assert verb.predict(config_of(files, out=out, resume=True)).exit_code == ExitCode.DONE
+    rows = [row for part in (*parts, out) for row in rows_of(part)]
+    assert sorted(rows, key=lambda row: row["file"]) == sorted(
+        rows_of(whole), key=lambda row: row["file"]
+    )
+    late = config_of(files, out=out, resume=True, shard="1/3")
+    assert verb.predict(late).exit_code == ExitCode.DONE
+    assert rows_of(tmp_path / "out.part-1-of-3.jsonl") == []
+    for wrong in ("3/3", "1", "a/b", "-1/2"):
+        with pytest.raises(ValueError, match="0 <= i < n"):
+            config_of(files, shard=wrong)
+
+
 def test_a_profile_adds_up_to_the_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files = files_of(tmp_path / "in", ["2.0", "hang 0.3"])
     with caplog.at_level("INFO"):
