@@ -10,7 +10,9 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_faults.py"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "last"), [("pool", "shards"), ("shards", "ray"), ("ray", "pool")])
+@pytest.mark.parametrize(
+    ("first", "last"), [("pool", "shards"), ("shards", "ray"), ("ray", "pool")]
+)
 def test_what_one_engine_began_another_ends(tmp_path: Path, first: str, last: str) -> None:
     if "ray" in (first, last):
         pytest.importorskip("ray", reason="needs pip install 'avkd[ray]'")
