@@ -1,7 +1,5 @@
 """The command line: verb -> config class and function. The only file that prints."""
 
-from __future__ import annotations
-
 import importlib
 import logging
 import os
@@ -184,7 +182,7 @@ def _run(name: str, verb: Verb, arguments: list[str]) -> int:
     return _call(name, _find(verb.function), config)
 
 
-def _call(name: str, function: Callable[[Any], Outcome], config: Any) -> int:
+def _call(name: str, function: "Callable[[Any], Outcome]", config: Any) -> int:
     from avkd.config.load import raised_in
     from avkd.outcome import Bug, ExitCode, ModelRefused, ResourceError, Stopped
 

@@ -4,8 +4,6 @@ Knows bytes and paths only. A crash between any two instructions leaves the prev
 and at worst a temporary file ``.NAME.*.tmp`` beside it.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

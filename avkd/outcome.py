@@ -3,8 +3,6 @@
 Imports nothing heavy, so that a verb which needs no torch does not wait for it.
 """
 
-from __future__ import annotations
-
 import enum
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ a 3D convolution in it is both clearly faster and right on this very machine (cu
 wrong bf16 conv3d results, pytorch issue 163539; CPUs without AVX512_BF16 are slower in it).
 """
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

@@ -3,8 +3,6 @@
 Knows nothing of faces.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -6,8 +6,6 @@ changes, whatever the way. What depends on the mask alone is computed once, for 
 clip.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

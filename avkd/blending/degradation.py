@@ -4,8 +4,6 @@ A forgery shows itself beside the face's own neighbourhood; what cameras, editor
 the whole picture must not tell the classes apart, and must not be new to the detector either.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

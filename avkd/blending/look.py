@@ -6,8 +6,6 @@ one takes the other's look, so that the look is no label. Fourier statistics are
 Yang and Soatto (CVPR 2020), by rings of frequency instead of single ones.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from avkd.blending import picture_changes as change

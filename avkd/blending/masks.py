@@ -5,8 +5,6 @@ course of the border are drawn alike for all. After the masks of Face X-ray (Li 
 self-blended images (Shiohara and Yamasaki 2022), which need 68 or 81 landmarks; five do here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -7,8 +7,6 @@ source that went through up-sampling as generators do it, over the face or the w
 parameters are drawn once per clip, with an optional slow drift and flicker.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache

@@ -3,8 +3,6 @@
 Pictures are float32 (S, S, 3) RGB in 0..255, or uint8 where it says so.
 """
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

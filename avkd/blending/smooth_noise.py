@@ -1,7 +1,5 @@
 """Smooth random fields, from which masks get their crooked borders and faces their warps."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

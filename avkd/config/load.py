@@ -4,8 +4,6 @@
 answered with the likely one.
 """
 
-from __future__ import annotations
-
 import argparse
 import dataclasses
 import difflib

@@ -4,8 +4,6 @@ The only file that imports torchaudio or librosa. Shapes: B clips, S samples, M 
 Source: RealForensics (Haliassos et al. 2022) audio settings; the exact cut is ours.
 """
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

@@ -4,8 +4,6 @@ Training data are checked here, once, before anything is trained: no identity in
 across corpora, and nothing silently left out.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +84,7 @@ def run_prepare(config: PrepareConfig) -> Outcome:
     return Outcome("\n".join(lines), code if report.num_ok else ExitCode.NOTHING_USABLE)
 
 
-def prepare_files(config: PrepareConfig, manifest: Manifest) -> PrepareReport:
+def prepare_files(config: PrepareConfig, manifest: Manifest) -> "PrepareReport":
     """Prepare the files of ``manifest``, which may be fewer than `read_layout` finds.
 
     Raises:

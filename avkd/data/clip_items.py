@@ -1,7 +1,5 @@
 """One track of a prepared corpus, and where its crops come from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

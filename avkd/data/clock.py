@@ -3,8 +3,6 @@
 What is read is brought to these rates at the door (`media`); everything behind it counts in frames.
 """
 
-from __future__ import annotations
-
 FRAMES_PER_SECOND = 25
 SAMPLE_RATE_HZ = 16_000
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FRAMES_PER_SECOND

@@ -1,7 +1,5 @@
 """A prepared corpus as a PyTorch dataset: by integer index, a seeded window of every track."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Reads crop stores only, never a source video. Every random choice is a function 
 (seed, epoch, position, view), so a clip can be drawn again exactly.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +52,7 @@ class Corpus:
     """How much wider than the template's window they look."""
 
     @classmethod
-    def open(cls, folder: Path) -> Corpus:
+    def open(cls, folder: Path) -> "Corpus":
         """Open a folder written by `avkd prepare`.
 
         Raises:

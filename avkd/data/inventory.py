@@ -1,7 +1,5 @@
 """What lies under a dataset's folder, by name: each folder is listed once, no file is opened."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -3,8 +3,6 @@
 One label convention everywhere: **1 = fake, 0 = real**, translated once, by name, at the border.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -173,15 +171,15 @@ class Manifest:
         """Where ``sample`` lies on this machine."""
         return self.root / sample.path
 
-    def where(self, keep: Callable[[Sample], bool]) -> Manifest:
+    def where(self, keep: Callable[[Sample], bool]) -> "Manifest":
         """The samples for which ``keep`` is true, in the same order."""
         return dataclasses.replace(self, samples=tuple(filter(keep, self.samples)))
 
-    def of_split(self, split: Split) -> Manifest:
+    def of_split(self, split: Split) -> "Manifest":
         """The samples of one split."""
         return self.where(lambda sample: sample.split == split)
 
-    def with_dataset(self, dataset: str) -> Manifest:
+    def with_dataset(self, dataset: str) -> "Manifest":
         """The same samples under another dataset name, which also begins their ids."""
 
         def renamed(sample_id: str, old: str) -> str:
@@ -209,7 +207,7 @@ class Manifest:
         durable.write_text(path, "".join(json.dumps(row, ensure_ascii=True) + "\n" for row in rows))
 
     @classmethod
-    def load(cls, path: Path, root: Path | None = None) -> Manifest:
+    def load(cls, path: Path, root: Path | None = None) -> "Manifest":
         """Read a manifest; its root is the file's folder unless ``root`` is given.
 
         Raises:

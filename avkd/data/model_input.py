@@ -4,8 +4,6 @@ Written into the model file by the stage that trained it, read back by whoever u
 that both see the same pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -51,7 +49,7 @@ class ModelInput:
     """Whether the clip's own mean picture is subtracted, so that only what moves is left."""
 
     @classmethod
-    def read(cls, preprocessing: Mapping[str, Any]) -> ModelInput:
+    def read(cls, preprocessing: Mapping[str, Any]) -> "ModelInput":
         """The input that a model file describes (`describe`).
 
         Raises:

@@ -5,8 +5,6 @@ any of them instead of the forgery. `prepare` writes them into its report while 
 anyway.
 """
 
-from __future__ import annotations
-
 import math
 from typing import TYPE_CHECKING
 
@@ -49,7 +47,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of red, green and blue
 _QUIETEST_DB = -100.0  # what digital silence is given; one step of 16 bits is -90
 
 
-def facts_of_file(source: SourceFile, plan: FilePlan) -> dict[str, Fact]:
+def facts_of_file(source: "SourceFile", plan: "FilePlan") -> dict[str, Fact]:
     """What is known of a file beside its face; what cannot be found out is None, never an error.
 
     The facts are those of the file as it lies on the disk, whatever is done to it afterwards. Only
@@ -85,7 +83,7 @@ def brightness(image: np.ndarray) -> float:
     return float(image.reshape(-1, 3).mean(axis=0) @ np.array(LUMA))
 
 
-def _encoding(source: SourceFile) -> dict[str, Fact]:
+def _encoding(source: "SourceFile") -> dict[str, Fact]:
     """Of a folder, its first picture's; an archive is not unpacked once more for it."""
     facts: dict[str, Fact] = {}
     try:
@@ -119,7 +117,7 @@ def _sound(sound: np.ndarray | None) -> dict[str, Fact]:
     }
 
 
-def _geometry(track: TrackPlan, width: int, height: int) -> dict[str, Fact]:
+def _geometry(track: "TrackPlan", width: int, height: int) -> dict[str, Fact]:
     """Size and place of the primary face, as its aligned crop shows them: means over the track."""
     if np.isnan(track.landmarks).any():  # no face was looked for: the pictures are crops already
         return {}

@@ -5,8 +5,6 @@ and the fake made of it share position, and so start, recipe, view and degradati
 every real clip stands for a fixed number of such pairs (`shown_for_validation`).
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Every input file becomes one row of the report; a file that fails is a row with 
 run goes on.
 """
 
-from __future__ import annotations
-
 import errno
 import logging
 import shutil

@@ -1,7 +1,5 @@
 """One file of a corpus in the making: its faces found, cut out and packed, in a worker process."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack

@@ -4,8 +4,6 @@ Nothing here has state, so any number of workers gives the same stream and a res
 it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are written.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,15 +63,15 @@ class ClipBatch:
     def __len__(self) -> int:
         return len(self.sample_ids)
 
-    def to(self, device: torch.device) -> ClipBatch:
+    def to(self, device: torch.device) -> "ClipBatch":
         """The same batch on ``device``."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def pin_memory(self) -> ClipBatch:
+    def pin_memory(self) -> "ClipBatch":
         """Called by the loader so that copies to a GPU overlap."""
         return self._each(Tensor.pin_memory)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> ClipBatch:
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
         changed: dict[str, Any] = {
             name: part.each(change) if isinstance(part, Views) else change(part)
             for name, part in vars(self).items()
@@ -82,7 +80,7 @@ class ClipBatch:
         return dataclasses.replace(self, **changed)
 
     @staticmethod
-    def collate(clips: Sequence[ClipBatch]) -> ClipBatch:
+    def collate(clips: "Sequence[ClipBatch]") -> "ClipBatch":
         """Join clips of one (B = 1) into a batch; all come with sound and landmarks, or none."""
         names = [field.name for field in dataclasses.fields(ClipBatch)]
         return ClipBatch(**{name: _joined([getattr(c, name) for c in clips]) for name in names})

@@ -4,8 +4,6 @@ A decoder that a hostile file has taken over shall find no network, no other pro
 fill. Linux on x86-64 and ARM64; elsewhere nothing is taken away, and `confine` says so.
 """
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import platform

@@ -3,8 +3,6 @@
 Nothing is ever shown twice; which samples stay depends on their ids and a seed only.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar

@@ -5,8 +5,6 @@ alone scores near-perfectly on some benchmarks (AVH-Align, arXiv 2412.00175). So
 measured on its own, and cut off before anything else is.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Which split a sample belongs to: whole groups of connected identities, by seed, classes alike."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where the time of judging a file goes: each moment counts for the innermost step it lies in."""
 
-from __future__ import annotations
-
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +9,7 @@ from typing import Literal, TypeVar
 Step = Literal["import", "decoding", "colours", "detection", "alignment", "network", "rest"]
 Item = TypeVar("Item")
 
-_running: list[Stopwatch] = []
+_running: "list[Stopwatch]" = []
 
 
 class Stopwatch:
@@ -28,7 +26,7 @@ class Stopwatch:
         self._step: Step = "rest"
         self._since = 0.0
 
-    def __enter__(self) -> Stopwatch:
+    def __enter__(self) -> "Stopwatch":
         self._since = self._clock()
         _running.append(self)
         return self

@@ -5,8 +5,6 @@ Mask meaning everywhere: masked = removed. Shapes: B clips, T frames, H W pixels
 Source of the augmentations and their order: RealForensics (Haliassos et al. 2022), stage one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -64,20 +62,20 @@ class Views:
     zoom: Tensor
     """(B,) float: how far the window closes in on the mouth, 0 = all of it, 1 = the mouth alone."""
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> Views:
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Views":
         """Views of changed tensors."""
         return Views(*(change(getattr(self, f.name)) for f in _FIELDS))
 
-    def to(self, device: torch.device) -> Views:
+    def to(self, device: torch.device) -> "Views":
         """The same views on ``device``."""
         return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def where(self, keep: Tensor) -> Views:
+    def where(self, keep: Tensor) -> "Views":
         """The views of the clips for which ``keep``, (B,) bool, is true."""
         return self.each(lambda tensor: tensor[keep])
 
     @staticmethod
-    def cat(views: Sequence[Views]) -> Views:
+    def cat(views: "Sequence[Views]") -> "Views":
         """One batch out of several."""
         return Views(*(torch.cat([getattr(v, f.name) for v in views]) for f in _FIELDS))
 

@@ -1,7 +1,5 @@
 """`avkd verify`: whether every stored track still is what it was when it was written."""
 
-from __future__ import annotations
-
 from tqdm import tqdm
 
 from avkd.config.data_config import VerifyConfig

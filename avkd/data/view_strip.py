@@ -1,7 +1,5 @@
 """A picture of what a network is shown: the frames of a clip, masks drawn, importance as bars."""
 
-from __future__ import annotations
-
 import numpy as np
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 Pure arithmetic on frame numbers of the 25 frames-per-second stream; knows no pixels and no models.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

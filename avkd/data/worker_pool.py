@@ -4,8 +4,6 @@ A child that crashes, is killed or runs out of time is replaced; its item is tri
 aside. (concurrent.futures loses all queued items to one crash; Ray retries a killer for ever.)
 """
 
-from __future__ import annotations
-
 import importlib
 import logging
 import multiprocessing
@@ -129,7 +127,7 @@ def run_isolated(
 
 
 def _collect(
-    busy: list[_Child], again: deque[tuple[Any, int]], timeout_seconds: float, tries: int
+    busy: "list[_Child]", again: deque[tuple[Any, int]], timeout_seconds: float, tries: int
 ) -> Iterator[Outcome[Any, Any]]:
     """Wait until some child has answered, died or run out of time, and settle those."""
     nearest = min(child.started for child in busy) + timeout_seconds - time.monotonic()

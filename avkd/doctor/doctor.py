@@ -4,11 +4,9 @@ Finds the layout, has every file looked at in isolated workers, and tells what t
 Changes nothing below the tree.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +150,7 @@ def _recognised(
 
 def _isolated(
     function: Callable[[FileJob], Any], jobs: Sequence[FileJob], config: DoctorConfig, what: str
-) -> tqdm[worker_pool.Outcome[FileJob, Any]] | tuple[()]:
+) -> Iterable[worker_pool.Outcome[FileJob, Any]]:
     """The outcome of every job, as they come."""
     if not jobs:
         return ()

@@ -3,8 +3,6 @@
 For worker processes, as any of these files may take its process down; so it imports no torch.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What `avkd doctor` found: a table for a screen of 100 columns, and JSON with all names."""
 
-from __future__ import annotations
-
 import textwrap
 from collections import Counter
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ and all real ones 1080, it learns to measure. How well one property alone separa
 number like the area under the ROC curve.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence

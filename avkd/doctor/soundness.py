@@ -3,8 +3,6 @@
 Pure: works on samples and on what was found out about their files; opens none.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping

@@ -15,8 +15,6 @@ to agree with, and forged files are often told apart by their silence alone (AVH
 2412.00175).
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

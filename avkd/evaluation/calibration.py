@@ -11,8 +11,6 @@ about the share in the footage to be judged, and a temperature finds 0, the logi
 training aims at, where it expects it.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 from collections.abc import Sequence

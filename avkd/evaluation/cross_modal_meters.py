@@ -7,8 +7,6 @@ are over speakers. What each number means stands in
 `representation_health`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

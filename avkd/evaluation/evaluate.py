@@ -4,8 +4,6 @@ Every expected file is a row: scored, or unscored with its reason. All numbers c
 files; nothing is chosen on the data that are judged here.
 """
 
-from __future__ import annotations
-
 import datetime
 import math
 from collections import Counter

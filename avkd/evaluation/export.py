@@ -4,8 +4,6 @@ In fp32 the logits must agree; in int8 (activations and weights of 8 bits, their
 validation files) what that costs is measured on validation files and written into the file.
 """
 
-from __future__ import annotations
-
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ to the log-mel spectrogram of the middle one; fitted on training clips alone, th
 very windows on which stage one is measured (shared/method.md, section 12).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ A forgery changes the face; the corners of the crop show what is around it. Wher
 cross-fitted probe tells fake from real clips by the corners alone, a detector learns that first.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable

@@ -4,8 +4,6 @@ The meters of the training itself, in single precision, and the linear baseline 
 The validation split selected the weights; the test split did not.
 """
 
-from __future__ import annotations
-
 from tqdm import tqdm
 
 from avkd import durable, runtime

@@ -3,8 +3,6 @@
 Without a protocol file the settings of the command line stand for one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Sequence
 

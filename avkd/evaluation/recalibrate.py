@@ -4,8 +4,6 @@ The weights stay as they are, bit for bit; only what its scores mean is fitted a
 footage one has. Files of a test or training split are refused: they must choose nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What score and facts files say of prepared files: a row for each, and what made the scores."""
 
-from __future__ import annotations
-
 import datetime
 import math
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 The only place where scores choose anything; it is given validation items and nothing else.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +60,7 @@ class Validation:
         *,
         batch_size: int = 8,
         show_progress: bool = False,
-    ) -> Validation:
+    ) -> "Validation":
         """Score every window of every item.
 
         Raises:

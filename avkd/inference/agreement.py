@@ -4,8 +4,6 @@ It never saw a forgery, has its own scale (`evaluation.av_agreement`) and takes 
 decision. Each face costs one more pass over the file; only one stretch of it is held at a time.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -44,7 +42,7 @@ class StageOne:
     """First digits of its file's digest."""
 
     @classmethod
-    def load(cls, path: Path, machine: Runtime, *, beside: ModelInput) -> StageOne:
+    def load(cls, path: Path, machine: Runtime, *, beside: ModelInput) -> "StageOne":
         """Read a model file of `avkd pretrain`.
 
         Args:

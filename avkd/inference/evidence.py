@@ -1,7 +1,5 @@
 """The most telling moments of each face of a file, kept while it is judged."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Streams: whatever the file's length, only the last frames of each face are held.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple

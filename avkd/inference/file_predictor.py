@@ -5,8 +5,6 @@ the file, or a picture. Only one batch of windows is held. A file that cannot be
 `cannot_tell` with its reason, never `real`.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import time
@@ -98,11 +96,11 @@ class FilePredictor:
     machine: Runtime
     starter: str | None = None
     """Name of the shipped model it is; None = one of the user's."""
-    stage_one: StageOne | None = None
+    stage_one: "StageOne | None" = None
     """Says of videos with sound how far picture and sound disagree; None = not asked."""
 
     @classmethod
-    def load(cls, path: Path, machine: Runtime, engine: Engine = "auto") -> FilePredictor:
+    def load(cls, path: Path, machine: Runtime, engine: Engine = "auto") -> "FilePredictor":
         """Read a model file of `avkd finetune`, `avkd distill` or `avkd export`.
 
         Raises:
@@ -172,7 +170,7 @@ class FilePredictor:
         max_minutes: float | None = None,
         batch_size: int = 8,
         evidence: Evidence | None = None,
-        overlay: tuple[Overlay, Path] | None = None,
+        overlay: "tuple[Overlay, Path] | None" = None,
     ) -> Verdict:
         """Judge a video or a picture; whatever is wrong with it becomes the verdict's reason.
 
@@ -363,7 +361,7 @@ class FilePredictor:
         plan: FilePlan,
         faces: JoinedShots,
         batch_size: int,
-        takers: Sequence[Evidence | Overlay],
+        takers: "Sequence[Evidence | Overlay]",
     ) -> Iterator[WindowScore | None]:
         """Every window with its score; None where the network gave no finite number."""
         for batch, output in self._outputs(source, plan, batch_size):
@@ -394,7 +392,7 @@ class FilePredictor:
 
     def _draw(
         self,
-        overlay: tuple[Overlay, Path] | None,
+        overlay: "tuple[Overlay, Path] | None",
         source: SourceFile,
         plan: FilePlan,
         faces: JoinedShots,

@@ -4,8 +4,6 @@
 model file does, it does it here.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path

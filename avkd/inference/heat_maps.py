@@ -5,8 +5,6 @@ were forged: how far the two agree is measured (`scripts/localisation.py`), and 
 with the weights is tested (Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal
 

@@ -4,8 +4,6 @@ Each file lies alone in a folder that nobody else may read, is judged by a worke
 and is deleted as soon as it is; its verdict and page stay for a while.
 """
 
-from __future__ import annotations
-
 import logging
 import queue
 import secrets

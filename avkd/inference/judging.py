@@ -3,8 +3,6 @@
 Imports neither torch nor a decoder; the workers do (`file_worker`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

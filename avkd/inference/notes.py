@@ -3,8 +3,6 @@
 Knows the file's plan and the model, no score.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

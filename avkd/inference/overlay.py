@@ -3,8 +3,6 @@
 Collected while a file is judged, drawn in one more pass over it. It has no sound.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

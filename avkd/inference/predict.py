@@ -4,8 +4,6 @@ Files are judged in worker processes (`file_worker`); each verdict is printed an
 comes, so that what is done stays done whatever happens next.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import signal

@@ -1,7 +1,5 @@
 """`avkd serve`: the starter or your model behind a page and an API, on this machine."""
 
-from __future__ import annotations
-
 import ipaddress
 import logging
 import os

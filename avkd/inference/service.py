@@ -3,8 +3,6 @@
 PUT /v1/media takes the raw bytes of a file and answers with a job; nothing its sender names becomes
 a path. Who has a token where one is set may send and delete; who knows a job's id (128 random bits)
 may read its verdict.
-
-Without `from __future__ import annotations`: FastAPI reads the annotations of its functions.
 """
 
 import asyncio

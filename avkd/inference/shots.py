@@ -5,8 +5,6 @@ of one person in one scene is nearly the same. Shots that are
 on screen at the same time are never one face.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -6,8 +6,6 @@ suspicious track (one forged face makes a forged file) and every track is listed
 not be judged is ``cannot_tell`` with its reason, never ``real``.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

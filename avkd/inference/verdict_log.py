@@ -1,7 +1,5 @@
 """The file of verdicts: a row as soon as there is one, and after a kill it goes on from there."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

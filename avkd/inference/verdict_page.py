@@ -1,7 +1,5 @@
 """Verdicts as one HTML page: the decision, P(fake) over time, the most telling frames, warnings."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Pure functions. Shapes: B clips, T frames, D dimensions.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """Real/fake classification under the prior of the sampler that made the batch."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

@@ -4,8 +4,6 @@ Pure functions over one logit per sample, higher = fake. A two-logit head with l
 one-logit head f - r: softmax and sigmoid then give the same probabilities and the same divergence.
 """
 
-from __future__ import annotations
-
 from torch import Tensor
 from torch.nn import functional
 

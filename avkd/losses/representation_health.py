@@ -4,8 +4,6 @@ Pure functions of held-out predictions and targets. Without negatives a code of 
 alone satisfies the loss perfectly; these numbers show it. Shapes: B clips, T frames, D dimensions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

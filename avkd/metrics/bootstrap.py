@@ -5,8 +5,6 @@ Real and fake files are drawn separately, each class keeping its number; where g
 that hold only real files, only fake files, and both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -66,7 +64,7 @@ class Resampling:
     @classmethod
     def of(
         cls, labels: IntArray, *, groups: ArrayLike | None, resamples: int, seed: int
-    ) -> Resampling:
+    ) -> "Resampling":
         """Plan the draws.
 
         Args:

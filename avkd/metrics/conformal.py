@@ -8,8 +8,6 @@ guarantee is for a file of a new identity (Lee, Barber, Willett, "Distribution-f
 hierarchical data", 2023); with one file each it is the usual rule.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

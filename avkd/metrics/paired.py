@@ -4,8 +4,6 @@ Two intervals that overlap say little here: both models are judged by the same f
 hard for one is mostly hard for the other, and only the difference counts.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

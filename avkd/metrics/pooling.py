@@ -3,8 +3,6 @@
 Reports, calibration and predictions all pool by these functions.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

@@ -4,8 +4,6 @@ All of them judge the probabilities for the share of fakes in this very test set
 models on one set, not sets. They are defined with one class as well.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass

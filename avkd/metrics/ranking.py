@@ -6,8 +6,6 @@ can read 0.72). Where a number is not defined, e.g. with one class only, it is N
 never 0.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
@@ -232,7 +230,7 @@ class RankedFiles:
     """(F,) real files that lie below it or level with it."""
 
     @classmethod
-    def of(cls, labels: IntArray, scores: FloatArray, group_of_file: IntArray) -> RankedFiles:
+    def of(cls, labels: IntArray, scores: FloatArray, group_of_file: IntArray) -> "RankedFiles":
         """Of (N,) files whose labels and scores were `checked`."""
         order = np.argsort(scores, kind="stable")
         labels, scores, group_of_file = labels[order], scores[order], group_of_file[order]

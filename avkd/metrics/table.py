@@ -3,8 +3,6 @@
 Summary tables, CSV columns, legends and paired comparisons are all made of `METRICS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 

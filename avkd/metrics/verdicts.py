@@ -8,8 +8,6 @@ Every formula takes the counts (D, 4) of D draws in the order of `Confusion` and
 the same one for the number itself and for its interval. A share of nothing is nan.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

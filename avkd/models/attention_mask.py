@@ -6,8 +6,6 @@ points have no hulls, so **this is an approximation**: the face is an ellipse, e
 an average face's proportions. Knows no network.
 """
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange
 from torch import Tensor

@@ -4,8 +4,6 @@ The stem quarters time (100 mel frames become 25 steps) and mel; later stages ha
 (RealForensics; method 3.3). Knows nothing of waveforms or video. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from einops import reduce
 from torch import Tensor, nn
 

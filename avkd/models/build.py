@@ -5,8 +5,6 @@ annotations and bounds before anything is built. The weights are drawn from torc
 generator: seed it first.
 """
 
-from __future__ import annotations
-
 import functools
 import typing
 from collections import OrderedDict

@@ -4,8 +4,6 @@ Applied here, fitted elsewhere (``evaluation/calibration.py``). Values may come 
 file, so every one is checked. Knows no network, no threshold and no score.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from dataclasses import asdict, dataclass
@@ -93,7 +91,7 @@ class Calibration:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: object) -> Calibration:
+    def from_json(cls, values: object) -> "Calibration":
         """The calibration in ``values``, which may be anything.
 
         Raises:

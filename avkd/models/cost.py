@@ -1,7 +1,5 @@
 """What a network costs: parameters, and multiply-accumulates of one forward pass."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode

@@ -5,8 +5,6 @@ The video student predicts the audio teacher and the audio student the video tea
 loss, optimiser or schedule. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import NamedTuple
@@ -70,7 +68,7 @@ class VideoTeacher(nn.Module):
         self.eval()
         self.frozen = True
 
-    def train(self, mode: bool = True) -> VideoTeacher:
+    def train(self, mode: bool = True) -> "VideoTeacher":
         """Set the mode, unless frozen: its batch norms then keep their stored statistics."""
         return super().train(mode and not self.frozen)
 

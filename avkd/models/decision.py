@@ -3,8 +3,6 @@
 The rule is fitted elsewhere (on validation scores) and only applied here. Knows no network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -107,7 +105,7 @@ class DecisionRule:
         return values
 
     @classmethod
-    def from_json(cls, values: object) -> DecisionRule:
+    def from_json(cls, values: object) -> "DecisionRule":
         """The rule in ``values``, which may be anything.
 
         Raises:

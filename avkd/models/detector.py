@@ -4,8 +4,6 @@ Raw logits only; what they mean as a probability is ``decision.py``'s. Knows no 
 class prior. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -5,8 +5,6 @@ particular network. Legend of this room: ``B`` clips, ``T`` video frames, ``M`` 
 ``C`` channels, ``H W`` pixels, ``D`` features, ``P`` projected features.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple, Protocol
 
 import torch

@@ -6,8 +6,6 @@ has no parameters, and a mask of ones leaves Xception (Chollet 2017). The figure
 they are Xception's. Legend: see ``image_network.py``.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -52,7 +50,7 @@ class _Widths(NamedTuple):
     early: Sequence[int] = (128, 256, 728)
     exit: Sequence[int] = (1024, 1536, 2048)
 
-    def divided(self, divisor: int) -> _Widths:
+    def divided(self, divisor: int) -> "_Widths":
         """All of them smaller.
 
         Raises:

@@ -4,8 +4,6 @@ The only place that changes normalisation: everything before it is normalised by
 and deviation. Knows no loss, label or config. Legend: see ``image_network.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain
 
@@ -138,7 +136,7 @@ class ImageDetector(nn.Module):
             )
         load_pretrained(self.network, source)
 
-    def train(self, mode: bool = True) -> ImageDetector:
+    def train(self, mode: bool = True) -> "ImageDetector":
         """Set the mode of all parts but the frozen ones, which stay in eval mode.
 
         Otherwise BatchNorm would go on following the new data with weights that cannot.

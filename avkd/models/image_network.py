@@ -6,8 +6,6 @@ pictures or clips, ``L`` frames of one, ``C`` channels, ``H W`` and ``h w`` pixe
 of a map, ``N`` tokens, ``D`` pooled features.
 """
 
-from __future__ import annotations
-
 from einops import rearrange, reduce
 from torch import Tensor, nn
 

@@ -6,8 +6,6 @@ its published code builds widths 16/32/64 with two blocks per stage (174,673), s
 the names of both. Legend: see ``image_network.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

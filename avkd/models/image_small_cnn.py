@@ -5,8 +5,6 @@ we know of: the layers below are ours (four stages of the usual doubling widths)
 results. Legend: see ``image_network.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ anything; published weights come only where ``load_pretrained`` is called, only 
 Legend: see ``image_network.py``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ untrusted: its header is bounded and compared with the network it names before a
 and nothing is ever unpickled. Knows no training state, device or config.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import struct

@@ -4,8 +4,6 @@ Knows no network, tensor or file: which kinds there are and whether the argument
 ``model_file.py``'s to check.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path

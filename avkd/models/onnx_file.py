@@ -4,8 +4,6 @@ A file is untrusted: it is compared with its own digest before it is parsed, and
 names another file, holds a network within the network, or operators that are not ONNX's own.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import json

@@ -3,8 +3,6 @@
 Fitted elsewhere (`metrics.conformal`) on validation scores, and only applied here.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -4,8 +4,6 @@ Stage one's students have both, its teachers a projector, and the detector's aux
 again. Knows neither modality nor loss. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from einops import rearrange
 from torch import Tensor, nn
 

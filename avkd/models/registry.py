@@ -1,7 +1,5 @@
 """Every network there is, by name. A new one is its own file and a line here; imports no torch."""
 
-from __future__ import annotations
-
 import difflib
 import importlib
 import inspect

@@ -4,8 +4,6 @@ What they were trained on and how far they can be trusted stands in ``starter/ca
 ``scripts/make_starter.sh`` writes together with the files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Serves the records of a model file (dataclasses) and the arguments of networks alike.
 """
 
-from __future__ import annotations
-
 import inspect
 import types
 import typing

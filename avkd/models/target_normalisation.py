@@ -9,8 +9,6 @@ statistics of the batch, which is also noted; in eval mode by what was noted, so
 has a target. Legend: B clips, T frames, P target size.
 """
 
-from __future__ import annotations
-
 from typing import Literal, get_args
 
 import torch

@@ -5,8 +5,6 @@ Knows neither images nor sound. Legend: see ``encoders.py``; ``N`` heads, ``Q K`
 and answering.
 """
 
-from __future__ import annotations
-
 import torch
 from einops import rearrange, reduce
 from torch import Tensor, nn

@@ -4,8 +4,6 @@ Convolutions see 9 neighbouring frames, the bidirectional GRU and the attention 
 (method section 8). Knows nothing of audio, targets or classes. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from einops import rearrange
 from torch import Tensor, nn
 

@@ -4,8 +4,6 @@ Only the channels 32, 64, 128 are published; the remaining sizes are ours. No no
 attention, and the state runs forward in time only. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from einops import rearrange
 from torch import Tensor, nn
 

@@ -5,8 +5,6 @@ Convolutional Networks"), temporal stride 1 everywhere, so that every frame keep
 (method 3.3). Purely convolutional: no recurrence, no attention. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from einops import reduce

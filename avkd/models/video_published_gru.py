@@ -4,8 +4,6 @@ A baseline, written from the layer facts in method section 1. Its authors reshap
 steps without moving the axes; that variant is kept for comparison. Legend: see ``encoders.py``.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

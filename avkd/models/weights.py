@@ -5,8 +5,6 @@ the limits of our own: no pickle, no pipe, no size that a model of ours cannot h
 too few, too many, of another shape or not finite.
 """
 
-from __future__ import annotations
-
 import stat
 import struct
 from collections.abc import Mapping

@@ -6,8 +6,6 @@ PyTorch's format before 1.6: five pickles, which are only tokenised here, then t
 eight-byte count and its values, in the order of the last pickle's keys.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import io

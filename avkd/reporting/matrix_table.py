@@ -1,7 +1,5 @@
 """Trainings x tests: results in, one section of a report, a heat map and a CSV out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal

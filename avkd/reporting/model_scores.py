@@ -7,8 +7,6 @@ columns: ``file``, ``label`` (0 or real, 1 or fake) and ``score`` (any number, h
 together) and ``model`` (several in one table).
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -4,8 +4,6 @@ It has the ids of the scores file of the same dataset; `shortcut_audit` asks whe
 give the label away.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

@@ -3,8 +3,6 @@
 Every text is untrusted (a dataset may be called ``<script>``) and escaped where it is printed.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -93,7 +91,7 @@ class Section:
     """How to read it, one sentence each, in small print after the tables."""
 
 
-def undefined(numbers: Iterable[tuple[str, Metric]]) -> list[Section]:
+def undefined(numbers: "Iterable[tuple[str, Metric]]") -> list[Section]:
     """What is not defined of named numbers and their intervals, each reason once, if anything."""
     reasons = by_reason(
         (why, name) for name, number in numbers for why in (number.reason, number.interval.reason)

@@ -4,8 +4,6 @@ Each row sets two models against each other over the files that both scored, cut
 methods as in the table of one model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

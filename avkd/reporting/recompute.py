@@ -3,8 +3,6 @@
 Needs no torch, no model and no media. Nothing reads a clock: the same scores give the same bytes.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -3,8 +3,6 @@
 All texts are plain, with untrusted names in them: whoever prints them escapes them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

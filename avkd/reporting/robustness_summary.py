@@ -4,8 +4,6 @@ The same files stand in every cell, so what is drawn again is drawn once for all
 of a mean over cells, and of the drop from the clean ones, holds what the cells share.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product

@@ -4,8 +4,6 @@ The folder of `avkd robustness` holds what was asked for and the scores of every
 folder appears whole or not at all. All methods are in the CSV alone.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -238,7 +236,7 @@ class Record:
         durable.write_json(folder / RECORD, {"format": _FORMAT, **asdict(self)})
 
     @classmethod
-    def load(cls, folder: Path) -> Record:
+    def load(cls, folder: Path) -> "Record":
         """Read from ``folder``.
 
         Raises:

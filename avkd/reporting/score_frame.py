@@ -3,8 +3,6 @@
 It is made once from the rows of score files; tables, comparisons, audits and pictures all read it.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace

@@ -4,8 +4,6 @@ All numbers of a report are computed from these rows alone; the head says what m
 which files may stand in one table. Label 1 = fake, 0 = real; a probability is always P(fake).
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json
@@ -88,7 +86,7 @@ class ScoresHead:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=True, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> ScoresHead:
+    def from_json(cls, text: str) -> "ScoresHead":
         """The head that ``text`` holds.
 
         Raises:

@@ -5,8 +5,6 @@ labels; where one is a shortcut, the detector is tested once more on pairs of a 
 that agree on it.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -250,7 +248,7 @@ class _Files:
     resamples: int
     seed: int
 
-    def take(self, chosen: np.ndarray) -> _Files:
+    def take(self, chosen: np.ndarray) -> "_Files":
         """Some of them, by number or truth value."""
         return replace(
             self,

@@ -4,8 +4,6 @@ Additive logistic regression on ranks, bins and categories, cross-fitted: each f
 probe that saw neither it nor any file of its group. Letters: N files.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -4,8 +4,6 @@ A reader who looks at a detector's AUC must not miss that facts beside the face 
 rows are marked and warnings stand with the table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from avkd.metrics.bootstrap import Metric

@@ -3,8 +3,6 @@
 Each row sets the forgeries of one method, or all of them, against the dataset's real files.
 """
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import json

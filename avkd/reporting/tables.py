@@ -3,8 +3,6 @@
 Names in cells are untrusted. What a format would misread in them is escaped here and nowhere else.
 """
 
-from __future__ import annotations
-
 import csv
 import html
 import io
@@ -53,7 +51,7 @@ class Table:
         is_strong: Callable[[Record], bool] = lambda record: False,
         num_texts: int = 1,
         caption: str = "",
-    ) -> Table:
+    ) -> "Table":
         """One row for each record, of what each column says of it; in bold if it ``is_strong``."""
         records = list(records)
         return cls(
@@ -67,7 +65,7 @@ class Table:
     @classmethod
     def of_lines(
         cls, lines: Iterable[Mapping[str, Cell]], *, num_texts: int = 1, caption: str = ""
-    ) -> Table:
+    ) -> "Table":
         """One row for each line of cells by column; the first line has all columns, in order."""
         lines = list(lines)
         columns = tuple(lines[0])
@@ -127,7 +125,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def with_interval(metric: Metric, *, decimals: int = 1) -> str:
+def with_interval(metric: "Metric", *, decimals: int = 1) -> str:
     """The number in percent with the ends of its interval where there is one."""
     ends = metric.interval.ends
     said = "" if ends is None else f" {ends_in_percent(ends, decimals)}"
@@ -139,13 +137,13 @@ def ends_in_percent(ends: tuple[float, float], decimals: int = 1) -> str:
     return f"[{100 * ends[0]:.{decimals}f}, {100 * ends[1]:.{decimals}f}]"
 
 
-def with_ends(name: str, metric: Metric) -> dict[str, Cell]:
+def with_ends(name: str, metric: "Metric") -> dict[str, Cell]:
     """CSV cells of a number and of both ends of its interval."""
     interval = metric.interval
     return {name: metric.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def interval_notes(metrics: Iterable[Metric], more: str = "") -> list[str]:
+def interval_notes(metrics: "Iterable[Metric]", more: str = "") -> list[str]:
     """How the intervals of numbers were made, one sentence for each way."""
     intervals = (metric.interval for metric in metrics)
     return [
@@ -164,12 +162,12 @@ def by_reason(found: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return names
 
 
-def percent(metric: Metric, *, decimals: int = 1) -> str:
+def percent(metric: "Metric", *, decimals: int = 1) -> str:
     """The number in percent."""
     return NOT_DEFINED if metric.value is None else f"{100 * metric.value:.{decimals}f}"
 
 
-def plain(metric: Metric) -> str:
+def plain(metric: "Metric") -> str:
     """The number as it is, with three decimals."""
     return NOT_DEFINED if metric.value is None else f"{metric.value:.3f}"
 

@@ -6,8 +6,6 @@ recipe: the published distillation of EfficientNet-B7 into a ResNet8 (README); i
 loaded without a check and ran at every step, ours is strict and may be asked once.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

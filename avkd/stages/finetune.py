@@ -6,8 +6,6 @@ Source: RealForensics (Haliassos et al. 2022), section 4; the prior comes from t
 the teacher is loaded strictly, and the model is selected on validation data only.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from dataclasses import replace

@@ -5,8 +5,6 @@ fake (a code of the frame index alone satisfies it), held-out meters decide whet
 worth keeping: a model at chance retrieval is not written.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from typing import Any

@@ -4,8 +4,6 @@ A stage makes a step, the data and a plan; `train_stage` trains, `train_detector
 the validation split and exports.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """`avkd compare`: a list of image models on a list of sets and ratios, in one table."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace

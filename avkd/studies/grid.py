@@ -4,8 +4,6 @@ Every run is a run folder of `avkd finetune` or `avkd distill`, every number com
 `avkd evaluate`. A stopped study goes on; what was made with other settings is never taken for it.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Mapping, Sequence

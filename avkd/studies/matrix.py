@@ -3,8 +3,6 @@
 Refused before anything is trained: people that a training and a test have in common.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Whether the tests of a matrix are held out from its trainings; asked before any training."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -24,7 +22,7 @@ class TestFiles:
     """Prepared or not."""
 
     @classmethod
-    def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> TestFiles:
+    def of(cls, test: MatrixTest, corpora: Mapping[Path, Corpus]) -> "TestFiles":
         """Look at what `avkd evaluate` would refuse only after hours of training.
 
         Raises:

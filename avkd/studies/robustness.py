@@ -4,8 +4,6 @@ Every cell is made by the preparation and the evaluation that everything else is
 cells are kept and the crops of the others resumed, so a stopped study goes on where it was.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import shutil

@@ -4,8 +4,6 @@ A speed alone says more about what else the machine does than about the model. E
 every model its turn, so a slow moment hurts all, and a ratio is taken within a round.
 """
 
-from __future__ import annotations
-
 import itertools
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The verbs that make corpora: a config becomes generated clips or forgeries of real ones."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Pure geometry on arrays; knows nothing of clips, donors or what the change is. P = `PATCH_SIZE`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ Chooses targets and donors, reads and writes files, keeps the books; the picture
 `forgery_methods`. Knows nothing of detectors or training.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import itertools
@@ -307,7 +305,7 @@ class _Source:
     has_audio: bool
 
     @classmethod
-    def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> _Source:
+    def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> "_Source":
         row, landmarks = store.row(sample.path), store.geometry(sample.path, "landmarks")
         num_frames = min(row.num_frames, int(max_seconds * FRAMES_PER_SECOND))
         path = sources / row.source_path

@@ -5,8 +5,6 @@ per clip, so that a forgery does not flicker. Strength 0 returns the clip untouc
 No two methods blend alike, so that to leave a method out is to leave a way of blending out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

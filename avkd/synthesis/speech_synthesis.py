@@ -4,8 +4,6 @@ Sound and mouth are two views of one articulation track, so whoever hears the so
 picture. Knows nothing of images, files or identities beyond a `Voice`.
 """
 
-from __future__ import annotations
-
 import zlib
 from dataclasses import dataclass
 
@@ -72,7 +70,7 @@ class Voice:
     seconds_scale: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Voice:
+    def draw(cls, rng: np.random.Generator) -> "Voice":
         """A voice between a low man's and a high child's."""
         pitch_hz = float(np.exp(rng.uniform(np.log(95), np.log(250))))
         # Short vocal tracts go with high voices, loosely.

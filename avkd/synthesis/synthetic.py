@@ -5,8 +5,6 @@ Decides who says what in which file; `speech_synthesis` speaks, `talking_face` f
 that code learns; they are no evidence about real forgeries.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass

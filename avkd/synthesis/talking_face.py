@@ -6,8 +6,6 @@ painted on it, it is lit, turned and laid over a background. Knows nothing of so
 Canonical coordinates: pixels from the face's centre, x right, y down, at scale 1 of the frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -91,7 +89,7 @@ class Identity:
     texture_seed: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Identity:
+    def draw(cls, rng: np.random.Generator) -> "Identity":
         """A person at random."""
         tone = rng.uniform(0, len(_SKINS) - 1.01)
         lighter, darker = _SKINS[int(tone)], _SKINS[int(tone) + 1]

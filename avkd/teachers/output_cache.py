@@ -5,8 +5,6 @@ so is a part that is damaged or of another length: a student must never learn fr
 questions. Parts are whole files, so a stopped computation goes on where it was.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ view, now or when its answers were computed. A video teacher scores whole clips;
 inherits the clip's logit and counts as much as the clip's attention to it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice

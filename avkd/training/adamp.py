@@ -6,8 +6,6 @@ another and waits for each answer; here matrices of one size are asked together 
 back from the device. Same operations in the same order, so that the numbers are the package's.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from typing import Any

@@ -5,8 +5,6 @@ targets, losses) is computed of the clips of all, so that N processes do what on
 whole batch; only the draws of dropout differ. The first process writes, all hold the same.
 """
 
-from __future__ import annotations
-
 import atexit
 import logging
 import os

@@ -5,8 +5,6 @@ Order in a step: set the rate, forward, backward, clip, check, update, then the 
 they kill) finish the step, save, and stop.
 """
 
-from __future__ import annotations
-
 import math
 import signal
 import time

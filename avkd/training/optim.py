@@ -4,8 +4,6 @@ A schedule is a pure function of the step and of the validations so far, and is 
 so step 0 is already warm-up and a resumed run needs no state of it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A training state (nested dicts, lists, numbers, tensors) is written as safetenso
 structure as JSON in its metadata, so that resuming unpickles nothing either.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

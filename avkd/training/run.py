@@ -1,7 +1,5 @@
 """One run of any stage: its plan, its folder, its log, the loop, and the best state at the end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path

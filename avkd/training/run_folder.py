@@ -1,7 +1,5 @@
 """The folder of a run: its config, its environment, and whether it may be started or resumed."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import platform

@@ -3,8 +3,6 @@
 The only file that imports TensorBoard.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -56,7 +54,7 @@ class RunLog:
         self._start = time.monotonic()
         self._seconds_waited = 0.0
 
-    def __enter__(self) -> RunLog:
+    def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(

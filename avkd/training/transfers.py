@@ -1,7 +1,5 @@
 """What goes between the loop and a GPU without either waiting: batches ahead, readings behind."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ geometry, laid end to end. Its index line is written only after its bytes are on
 the index names is whole.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import itertools

@@ -4,8 +4,6 @@ Bytes are on the disk before the index names them; a killed run is picked up whe
 format is `crop_store`'s.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

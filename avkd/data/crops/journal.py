@@ -1,7 +1,5 @@
 """Journals: files of JSON lines that only grow, and lose at most their last line to a kill."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

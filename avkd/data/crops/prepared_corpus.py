@@ -1,7 +1,5 @@
 """What a prepared corpus says of itself: its settings, and what became of every file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -69,7 +67,7 @@ class CropProvenance:
     """What was done to the frames; empty = nothing."""
 
     @classmethod
-    def of(cls, folders: Iterable[Path]) -> CropProvenance:
+    def of(cls, folders: Iterable[Path]) -> "CropProvenance":
         """Of the crops of several corpora; what they share is said once.
 
         Raises:

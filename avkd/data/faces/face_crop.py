@@ -3,8 +3,6 @@
 Positions are continuous pixels, x to the right, y down: pixel (0, 0) covers the square from 0 to 1.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

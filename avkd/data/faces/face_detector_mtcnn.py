@@ -5,8 +5,6 @@ Convolutional Networks", 2016, Figure 2 and Section II, with the weights of `mtc
 Legend: B patches, C channels, H W pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -5,8 +5,6 @@ After Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Int
 ONNX file may name other files. Legend: N cells, F faces.
 """
 
-from __future__ import annotations
-
 import hashlib
 import stat
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 The only door to face detectors (`DETECTORS`); known boxes come from a sidecar file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -148,7 +146,7 @@ class FaceTrack:
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
         return float(np.sqrt(np.clip(sides.prod(axis=1), 0, None)).sum())
 
-    def from_first_frame(self) -> FaceTrack:
+    def from_first_frame(self) -> "FaceTrack":
         """Without what a sidecar places before the beginning of the file."""
         before = max(0, -self.start_frame)
         return dataclasses.replace(

@@ -3,8 +3,6 @@
 That package is never imported and nothing is unpickled.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 from pathlib import Path

@@ -4,8 +4,6 @@ Where faces are searched, one pass finds the tracks and another cuts the crops, 
 frame at a time; where they are known, one pass does both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -69,12 +67,12 @@ class TrackPlan:
         t = number - self.start_frame
         return self.transforms[t] if 0 <= t < len(self) else None
 
-    def until(self, num_frames: int) -> TrackPlan:
+    def until(self, num_frames: int) -> "TrackPlan":
         """The part that lies in the first ``num_frames`` frames of the file."""
         own = max(0, num_frames - self.start_frame)
         return replace(self, landmarks=self.landmarks[:own], transforms=self.transforms[:own])
 
-    def moved(self, moves: np.ndarray) -> TrackPlan:
+    def moved(self, moves: np.ndarray) -> "TrackPlan":
         """The same face where every frame of its file was scaled and shifted.
 
         Args:

@@ -1,7 +1,5 @@
 """What every layout does the same way: make samples, count them, note what is missing."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace

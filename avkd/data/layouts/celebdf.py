@@ -3,8 +3,6 @@
 The list is translated by meaning and held against the folder names. Celeb-DF++ is another tree.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence

@@ -4,8 +4,6 @@ Its real class is not in the download: it is the originals of FaceForensics++ at
 videos of the actors are not it, and are never read.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath

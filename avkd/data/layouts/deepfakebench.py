@@ -6,8 +6,6 @@ of them. Labels are read from the words of the keys, never from numbers. Who is 
 file names tell: FaceForensics++, Celeb-DF and the forgeries of DeeperForensics.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

@@ -7,8 +7,6 @@ is translated like any other. Names of videos are arbitrary, and who is seen is 
 table means for testing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Walks the tree of the official download script, or a mirror that flattened it. M
 over, and so is the DeepFakeDetection part, which has no official split.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

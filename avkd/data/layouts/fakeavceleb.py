@@ -4,8 +4,6 @@ A table tells everything; its last column has no name and holds the folder. Ther
 split. Nothing is opened here, so nothing is known of the silence that fake videos begin with.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ A video counts as fake if any part of it is. Where in it the change lies is not 
 whole clips. Videos made from one original belong together and count as one identity.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

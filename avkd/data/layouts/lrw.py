@@ -4,8 +4,6 @@ Walks `lipread_mp4` as downloaded and takes a seeded subset with equally many tr
 every word.
 """
 
-from __future__ import annotations
-
 import re
 from collections import defaultdict
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ collection have **1 = real**. Published collections of that shape are presets: R
 Kaggle.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """Tables and lists that come with a dataset: CSV, JSON, plain text; every error names the line."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Collection, Iterator, Sequence

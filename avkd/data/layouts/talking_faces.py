@@ -3,8 +3,6 @@
 The speaker is read from the path, and no speaker is in two splits.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ Videos lie in the four parts as folders, or as the archives that are shipped, wh
 read without unpacking. Listing an archive reads it from end to end: minutes for the whole dataset.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 

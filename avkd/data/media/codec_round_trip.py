@@ -5,8 +5,6 @@ encoders of sites, with files). One thread, a constant quality; the same input g
 on one machine.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The one way in to video and sound, which may be hostile: guarded opening, tolerant decoding."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator

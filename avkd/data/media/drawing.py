@@ -1,7 +1,5 @@
 """Frames of a video with what was found drawn over them: faces, heat, and scores over time."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

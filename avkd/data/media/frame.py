@@ -1,7 +1,5 @@
 """A frame, wherever its pixels come from: a video, a picture, or what a perturbation made of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,7 +25,7 @@ class Frame:
     """Makes a window of it, where that is cheaper."""
 
     @classmethod
-    def of_image(cls, source_index: int, time_seconds: float, image: np.ndarray) -> Frame:
+    def of_image(cls, source_index: int, time_seconds: float, image: np.ndarray) -> "Frame":
         """A frame whose pixels, uint8 RGB (H, W, 3), are there."""
         height, width = image.shape[:2]
         return cls(source_index, time_seconds, width, height, lambda: image)

@@ -3,8 +3,6 @@
 The folder, at 25 pictures a second, may lie in an archive (`picture_archive`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

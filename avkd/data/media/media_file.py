@@ -1,7 +1,5 @@
 """What a media file has to be before it is opened, its kind by its first bytes, and the error."""
 
-from __future__ import annotations
-
 import stat
 from pathlib import Path
 from typing import Literal
@@ -25,7 +23,7 @@ class MediaError(ValueError):
         self.path = path
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[MediaError], tuple[str, Path, str]]:
+    def __reduce__(self) -> "tuple[type[MediaError], tuple[str, Path, str]]":
         return type(self), (self.code, self.path, self.detail)
 
 

@@ -7,8 +7,6 @@ members and the whole are bounded. A gzip stream can only be read from its begin
 costs one pass over the archive and each folder of pictures another: unpack what is read often.
 """
 
-from __future__ import annotations
-
 import gzip
 import tarfile
 import zlib

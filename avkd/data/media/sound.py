@@ -1,7 +1,5 @@
 """Decoded sound as one mono waveform, placed by its timestamps."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path

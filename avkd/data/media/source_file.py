@@ -3,8 +3,6 @@
 One pass over it gives its frames and, on the way, all else that is to be known of it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections import Counter

@@ -4,8 +4,6 @@ Hostile files are expected (`container`): nothing is sized from metadata, time c
 timestamps, damaged packets are skipped and counted.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter, deque
 from collections.abc import Iterator

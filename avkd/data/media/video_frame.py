@@ -1,7 +1,5 @@
 """From a decoder's frame to pixels as they are shown, the whole picture or a window of it."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +35,7 @@ class Orientation:
     """Width of a stored pixel by its height, within 1/4..4; the picture is stretched by it."""
 
     @classmethod
-    def of(cls, matrix: bytes | None, pixel_aspect: float | None) -> Orientation:
+    def of(cls, matrix: bytes | None, pixel_aspect: float | None) -> "Orientation":
         """What a display matrix (36 bytes as FFmpeg gives them) and an aspect ratio mean.
 
         A matrix that is none of the eight is rounded to the nearest; an absurd ratio counts as 1.

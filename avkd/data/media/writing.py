@@ -1,7 +1,5 @@
 """Writing video and sound files, atomically and repeatably."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

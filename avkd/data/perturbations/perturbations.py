@@ -5,8 +5,6 @@ editors do: to single pictures, to the clip as a whole (encoders, a chain of the
 see `reencoding`) and to its sound (see `perturbed_file`).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The frames and the sound of a file as a perturbation leaves them, before a face is looked for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace

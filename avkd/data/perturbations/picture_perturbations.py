@@ -5,8 +5,6 @@ oddities included, so that numbers compare. All take uint8 RGB (H, W, 3), which 
 give a new picture of that size.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from io import BytesIO
 

@@ -5,8 +5,6 @@ out the same (measured: 16 of 16 runs or more of each); another processor, whose
 code, may give others.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Figures to files and pages: the same bytes every time; names and colours as all figures have."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 import warnings

@@ -4,8 +4,6 @@ A DET curve has the points of the ROC curve on axes of normal deviates, where tw
 distributions give a straight line: Martin et al., Eurospeech 1997.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

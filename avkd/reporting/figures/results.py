@@ -1,7 +1,5 @@
 """AUC with its interval, verdicts, stated probabilities of each dataset, and maps of numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any

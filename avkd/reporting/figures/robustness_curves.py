@@ -3,8 +3,6 @@
 One line for each model.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """P(fake) of each face of a file over time, and the faces themselves at telling moments."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
