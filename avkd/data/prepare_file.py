@@ -124,7 +124,7 @@ def _store_tracks(job: PrepareJob) -> tuple[list[PackedTrack], dict[str, Any]]:
     """The tracks and facts of a file, its frames and sound perturbed where that is wanted.
 
     Known faces are cut out in the one pass that tells all else of a file. Faces that have to be
-    found, or to follow a cropped picture, take a pass before: held back, frames would fill memory.
+    found, or to follow a cropped picture, take a pass before.
     """
     settings, sample_id = job.settings, job.sample.sample_id
     assert job.sample.kind != "crops"
@@ -199,6 +199,7 @@ def _plan_ahead(source: SourceFile, open_frames: OpenFrames, job: PrepareJob) ->
     is_searched = settings.detector in face_tracks.DETECTORS
     if not is_searched and not (is_cropped and settings.detector == "boxes"):
         return None
+    source.keep = True  # the crops are cut out in another pass
     on_clean = perturbation is not None and perturbation.faces == "clean"
     plan = plan_tracks(
         source,

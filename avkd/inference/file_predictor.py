@@ -1,8 +1,8 @@
 """A trained detector that scores clips and files: what `load_model` gives, `avkd predict` runs.
 
 A video detector sees windows that cover every frame, an image detector single frames spread over
-the file, or a picture. Only one batch of windows is held. A file that cannot be scored is
-`cannot_tell` with its reason, never `real`.
+the file, or a picture. One batch of windows is held, and the frames of a short file. A file that
+cannot be scored is `cannot_tell` with its reason, never `real`.
 """
 
 import difflib
@@ -70,7 +70,7 @@ class _FaceSearch(NamedTuple):
 
     detector: FaceDetector
     file: Path | None = None
-    every_frames: int = DETECT_EVERY_FRAMES
+    every_frames: int | None = None
     min_face: float | None = None
 
 
@@ -180,7 +180,8 @@ class FilePredictor:
                 reads a .faces.json sidecar, ``none`` takes the frames for faces already cropped;
                 None = as the model was trained, ``mtcnn`` or ``none``.
             detector_file: ``yunet``: face_detection_yunet_2023mar.onnx of OpenCV Zoo.
-            detect_every_frames: Where faces are detected: on every n-th frame; None = 5.
+            detect_every_frames: Where faces are detected: on every n-th frame; None = where
+                they have to be, else they are followed on every 5th, if ``mtcnn`` finds them.
             min_face: Smallest face that is detected, as a share of the picture's shorter side;
                 None = 0.1, and where that finds none 0.03.
             max_seconds: Judge only so much of it, and say so; None = all.
@@ -197,7 +198,7 @@ class FilePredictor:
         search = _FaceSearch(
             face_detector or self.face_detector,
             None if detector_file is None else Path(detector_file),
-            detect_every_frames or DETECT_EVERY_FRAMES,
+            detect_every_frames,
             min_face,
         )
         try:
@@ -329,6 +330,7 @@ class FilePredictor:
             max_seconds,
             with_sound=self.stage_one is not None,
             shorten_jumps=True,
+            keep=True,
             deadline=deadline,
         )
         if source.kind == "image" and self.input.clip_frames > 1:
@@ -338,7 +340,8 @@ class FilePredictor:
             source,
             detector=search.detector,
             detector_file=search.file,
-            detect_every_frames=search.every_frames,
+            detect_every_frames=search.every_frames or DETECT_EVERY_FRAMES,
+            follow=search.every_frames is None,
             min_face_fraction=search.min_face,
             # An image detector has no use for a face that stays: every glimpse is judged.
             min_frames=MIN_FRAMES if self.input.clip_frames > 1 else 1,

@@ -114,15 +114,26 @@ class MtcnnDetector:
     def __call__(self, image: np.ndarray) -> Faces:
         """Find the faces of a picture, uint8 RGB (H, W, 3); float32, best score first."""
         smallest = smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
-        # No network looks at more than 48 pixels of a face: large pictures are shrunk first.
-        factor = max(1, int(smallest / _OUTPUT_PIXELS))
-        reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
-        pixels = rearrange(torch.from_numpy(np.array(reduced)), "H W C -> 1 C H W")
-        normalised = (pixels.contiguous().float() - 127.5) / 128.0
+        normalised, factor = _shrunk(image, smallest)
         boxes = self._propose(normalised, smallest / factor)
         boxes = self._refine(normalised, boxes)
         boxes, scores, points = self._finish(normalised, boxes)
         return Faces(boxes.numpy() * factor, scores.numpy(), points.numpy() * factor)
+
+    @torch.inference_mode()
+    def follow(self, image: np.ndarray, boxes: np.ndarray) -> Faces:
+        """Find faces again that were at ``boxes`` (N, 4) a moment before: the last network only."""
+        height, width = image.shape[:2]
+        squares = _squared(torch.from_numpy(boxes)).numpy()
+        left, top = squares[:, :2].min(axis=0).clip(0, [width - 1, height - 1]).astype(int)
+        right, bottom = np.ceil(squares[:, 2:].max(axis=0)).clip([left + 1, top + 1]).astype(int)
+        corner = np.array([left, top], np.float32)
+        smallest = float((squares[:, 2] - squares[:, 0]).min())
+        normalised, factor = _shrunk(image[top:bottom, left:right], smallest)
+        there = (boxes - np.tile(corner, 2)) / factor
+        found, scores, points = self._finish(normalised, torch.from_numpy(there))
+        boxes = found.numpy() * factor + np.tile(corner, 2)
+        return Faces(boxes, scores.numpy(), points.numpy() * factor + corner)
 
     def _propose(self, image: torch.Tensor, smallest_face_pixels: float) -> torch.Tensor:
         height, width = image.shape[-2:]
@@ -168,6 +179,17 @@ class MtcnnDetector:
         refined, scores, landmarks = _shifted(squares, offsets)[sure], scores[sure], landmarks[sure]
         kept = _suppressed(refined, scores, 0.7, nested=True)
         return refined[kept], scores[kept], landmarks[kept]
+
+
+def _shrunk(image: np.ndarray, smallest_face: float) -> tuple[torch.Tensor, int]:
+    """A picture, uint8 RGB (H, W, 3), as (1, 3, h, w) in [-1, 1], and what its sides were cut by.
+
+    No network looks at more than 48 pixels of a face: large pictures are shrunk first.
+    """
+    factor = max(1, int(smallest_face / _OUTPUT_PIXELS))
+    reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
+    pixels = rearrange(torch.from_numpy(np.array(reduced)), "H W C -> 1 C H W")
+    return (pixels.contiguous().float() - 127.5) / 128.0, factor
 
 
 def _pyramid(height: int, width: int, smallest_face: float) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """From the frames of a file to aligned face crops: what `prepare` stores and `predict` judges.
 
-Where faces are searched, one pass finds the tracks and another cuts the crops, each holding one
-frame at a time; where they are known, one pass does both.
+Where faces are searched, one pass finds the tracks and another cuts the crops; where they are
+known, one pass does both.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -24,6 +24,7 @@ from avkd.data.faces.face_tracks import (
     smallest_face_pixels,
     turned,
 )
+from avkd.data.faces.following import Follower, Following
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
@@ -172,6 +173,7 @@ def plan_tracks(
     crop_pixels: int = face_crop.CROP_PIXELS,
     crop_margin: float = 1.0,
     min_face_fraction: float | None = None,
+    follow: bool = False,
     open_frames: Callable[[], Iterator[Frame]] | None = None,
 ) -> FilePlan:
     """Find the faces of a file in a pass over its frames.
@@ -190,6 +192,7 @@ def plan_tracks(
         crop_margin: How much wider than the template's window they look, see `face_crop`.
         min_face_fraction: Smallest face searched for, as a share of the picture's shorter side;
             unset = 0.1, and where that finds none 0.03.
+        follow: Spare searches where faces can be followed, see `following`.
         open_frames: Gives the frames that faces are searched on; unset = those of the file.
 
     Raises:
@@ -211,7 +214,10 @@ def plan_tracks(
         finder = load_detector(detector, fraction, detector_file)
         scores = LEAST_SCORES.get(detector, LeastScores())
         search = partial(find_tracks, least_score=scores.track)
-        tracks = search(open_frames(), finder, detect_every_frames=detect_every_frames)
+        follower = (
+            Following(finder, fraction) if follow and isinstance(finder, Follower) else finder
+        )
+        tracks = search(open_frames(), follower, detect_every_frames=detect_every_frames)
         if not tracks:
             fraction = min(fraction, _SMALL_FACE_FRACTION)
             # For small faces, then for faces turned by a quarter to either side.

@@ -23,12 +23,15 @@ class Frame:
     """Makes the whole picture."""
     cut: Callable[[int, int, int, int], np.ndarray] | None = field(default=None, repr=False)
     """Makes a window of it, where that is cheaper."""
+    num_bytes: int = 0
+    """Memory it takes before a pixel is made."""
 
     @classmethod
     def of_image(cls, source_index: int, time_seconds: float, image: np.ndarray) -> "Frame":
         """A frame whose pixels, uint8 RGB (H, W, 3), are there."""
         height, width = image.shape[:2]
-        return cls(source_index, time_seconds, width, height, lambda: image)
+        size = image.nbytes
+        return cls(source_index, time_seconds, width, height, lambda: image, num_bytes=size)
 
     @cached_property
     def image(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,8 @@ from avkd.data.media.video import MediaInfo, open_video
 from avkd.data.stopwatch import making
 
 FileKind = Literal["video", "animation", "frames", "image"]
+MOST_KEPT_BYTES = 512 << 20
+"""Frames kept for a second pass, see `SourceFile.keep`: 15 seconds of 1280 x 720."""
 
 
 @dataclass
@@ -35,6 +37,9 @@ class SourceFile:
     """Read the sound as well, in the first pass."""
     shorten_jumps: bool = False
     """Go on after a picture that stands still for too long, see `video.open_video`."""
+    keep: bool = False
+    """Keep the frames of the first pass for those that follow, unless they take more than
+    `MOST_KEPT_BYTES`; what is kept is not decoded again."""
     deadline: float | None = None
     """Value of `time.monotonic` at which the first pass ends early; later ones end there too."""
     counts: Counter[str] = field(default_factory=Counter, init=False)
@@ -51,6 +56,7 @@ class SourceFile:
     """What decoding the sound met."""
     _digests: list[str] | None = field(default=None, init=False)
     _most_frames: int | None = field(default=None, init=False)
+    _kept: list[Frame] | None = field(default=None, init=False)
 
     @property
     def num_frames(self) -> int:
@@ -58,23 +64,40 @@ class SourceFile:
         return len(self.sizes)
 
     def frames(self) -> Iterator[Frame]:
-        """One pass, at 25 frames per second, holding one frame at a time.
+        """One pass, at 25 frames per second.
 
         Raises:
             MediaError: the file cannot be read, or not one frame can be decoded.
         """
+        if self._kept is None:
+            yield from self._read()
+        else:
+            yield from map(replace, self._kept)  # copies: none keeps the pixels that are made of it
+
+    def _read(self) -> Iterator[Frame]:
         is_first_pass = self.first is None
         self.counts, self.sizes = Counter(), []
+        kept: list[Frame] = []
+        num_bytes, previous = 0, -1
         frames = self._video(is_first_pass) if self.kind == "video" else self._pictures()
         for number, frame in enumerate(making("decoding", frames)):
             if is_first_pass and self.deadline is not None and time.monotonic() > self.deadline:
                 self._most_frames = max(1, number)
             if number == self._most_frames:
                 self.counts["stopped_by_limit"] += 1
-                return
+                break
             self.first = self.first or frame
             self.sizes.append((frame.width, frame.height))
+            # A slow video gives the same frame several times.
+            num_bytes += frame.num_bytes if frame.source_index != previous else 0
+            previous = frame.source_index
+            if self.keep and num_bytes <= MOST_KEPT_BYTES:
+                kept.append(replace(frame))
+            else:
+                kept.clear()
             yield frame
+        if len(kept) == len(self.sizes):
+            self._kept = kept
 
     def sha256(self) -> str:
         """Of a file's bytes; of a folder, of its pictures' digests in order.

@@ -98,6 +98,7 @@ def video_frame(
         height,
         make=lambda: orientation.apply(_as_rgb(decoded, converter)),
         cut=cut,
+        num_bytes=sum(plane.buffer_size for plane in decoded.planes),
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 from factories import read_waveform
 from PIL import Image
 
-from avkd.data.media import media_file, video
+from avkd.data.media import media_file, source_file, video
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.sound import read_sound_file
 from avkd.data.media.source_file import SourceFile
@@ -460,3 +460,28 @@ def test_one_pass_opens_a_file_once_and_a_picture_never_again(
     (first,) = picture.frames()
     (tmp_path / "a.png").unlink()
     assert list(picture.frames()) == [first] and picture.sizes == [(8, 6)]
+
+
+@pytest.mark.parametrize(("most_bytes", "opened_twice"), [(1 << 20, False), (20_000, True)])
+def test_kept_frames_are_the_same_without_decoding_unless_they_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int, opened_twice: bool
+) -> None:
+    write_flash(tmp_path / "a.mkv")
+    monkeypatch.setattr(source_file, "MOST_KEPT_BYTES", most_bytes)
+    opened: list[Path] = []
+    real_open = video.open_container
+    monkeypatch.setattr(video, "open_container", lambda p: (opened.append(p), real_open(p))[1])
+
+    def seen(source: SourceFile) -> list[tuple[int, float, bytes]]:
+        return [(f.source_index, f.time_seconds, f.image.tobytes()) for f in source.frames()]
+
+    source = SourceFile(tmp_path / "a.mkv", "video", with_sound=True, keep=True)
+    assert next(source.frames()).source_index == 0  # one that was left early keeps nothing
+    first, counts = seen(source), dict(source.counts)
+    opened.clear()
+    assert seen(source) == first == seen(SourceFile(tmp_path / "a.mkv", "video"))
+    assert len(opened) == 1 + opened_twice
+    assert source.num_frames == 25 and dict(source.counts) == counts
+    frame = next(source.frames())
+    assert frame.image is frame.image  # made once, but not kept with the frame
+    assert opened_twice or "image" not in vars(next(source.frames()))
