@@ -15,7 +15,11 @@ from avkd.outcome import ModelRefused
 RULE = DecisionRule(threshold_logit=0.0, source="made up")
 
 
-def facts(config: PredictConfig, _: None) -> ModelFacts:
+def work(config: PredictConfig, file: Path | None) -> ModelFacts | JudgedFile:
+    return facts(config) if file is None else judged(config, file)
+
+
+def facts(config: PredictConfig) -> ModelFacts:
     if config.model == Path("refused"):
         raise ModelRefused("refused: not a model; give another")
     return ModelFacts(str(config.model), RULE)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from avkd.outcome import Bug
 
@@ -95,20 +95,57 @@ def run_isolated(
         Bug: every single item ended in a traceback, so it is not the items; raised after the last
             of them was yielded.
     """
-    if workers < 1 or tries < 1 or timeout_seconds <= 0:
-        raise ValueError("workers, tries and timeout_seconds must be positive")
-    first_tries = zip(items, repeat(1))
-    again: deque[tuple[Item, int]] = deque()
-    children = [_Child(function) for _ in range(workers)]
-    num_items = num_bugs = 0
-    first_bug = ""
-    try:
+    with Workers(function, workers) as children:
+        yield from children.run(
+            items, timeout_seconds=timeout_seconds, tries=tries, some_worked=some_worked
+        )
+
+
+class Workers(Generic[Item, Result]):
+    """Child processes that stay for one `run` after the other; a context manager.
+
+    Args:
+        function: As of `run_isolated`.
+        most: Number of child processes; each is started when there is an item for it.
+
+    Raises:
+        ValueError: ``most`` is not positive.
+    """
+
+    def __init__(self, function: Callable[[Item], Result], most: int) -> None:
+        if most < 1:
+            raise ValueError("the number of workers must be positive")
+        self._function, self._most = function, most
+        self._children: list[_Child] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            child.stop()
+
+    def run(
+        self,
+        items: Iterable[Item],
+        *,
+        timeout_seconds: float,
+        tries: int = 2,
+        some_worked: bool = False,
+    ) -> Iterator[Outcome[Item, Result]]:
+        """As `run_isolated`."""
+        if tries < 1 or timeout_seconds <= 0:
+            raise ValueError("tries and timeout_seconds must be positive")
+        first_tries = zip(items, repeat(1))
+        again: deque[tuple[Item, int]] = deque()
+        num_items = num_bugs = 0
+        first_bug = ""
         while True:
-            for child in (child for child in children if not child.busy):
+            while len(busy := [child for child in self._children if child.busy]) < self._most:
                 job = again.popleft() if again else next(first_tries, None)
-                if job is not None:
-                    child.start(*job)
-            busy = [child for child in children if child.busy]
+                if job is None:
+                    break
+                self._idle().start(*job)
             if not busy:
                 break
             for outcome in _collect(busy, again, timeout_seconds, tries):
@@ -116,14 +153,19 @@ def run_isolated(
                 num_bugs += bool(outcome.traceback)
                 first_bug = first_bug or outcome.traceback
                 yield outcome
-    finally:
-        for child in children:
-            child.stop()
-    if num_bugs and num_bugs == num_items and not some_worked:
-        raise Bug(
-            f"all {num_items} item(s) failed in our own code, so it is not the files; please "
-            f"report this, with the versions of python, torch and av. The first one:\n{first_bug}"
-        )
+        if num_bugs and num_bugs == num_items and not some_worked:
+            raise Bug(
+                f"all {num_items} item(s) failed in our own code, so it is not the files; please "
+                "report this, with the versions of python, torch and av. The first one:\n"
+                f"{first_bug}"
+            )
+
+    def _idle(self) -> "_Child":
+        idle = next((child for child in self._children if not child.busy), None)
+        if idle is None:
+            idle = _Child(self._function)
+            self._children.append(idle)
+        return idle
 
 
 def _collect(

@@ -21,7 +21,12 @@ from avkd.inference.overlay import MOST_BYTES, Overlay
 from avkd.models import onnx_file, starter
 
 
-def facts(config: PredictConfig, _: None) -> ModelFacts:
+def work(config: PredictConfig, file: Path | None) -> ModelFacts | JudgedFile:
+    """The verdict on a file; without one, what is to be known of the model."""
+    return facts(config) if file is None else judged(config, file)
+
+
+def facts(config: PredictConfig) -> ModelFacts:
     """Try whether the model, the device and the face detector can be had.
 
     Raises:

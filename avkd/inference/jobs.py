@@ -19,7 +19,7 @@ from typing import Literal
 
 from avkd.config.evaluation_config import PredictConfig
 from avkd.inference.evidence import JudgedFile
-from avkd.inference.judging import ModelFacts, judged_files
+from avkd.inference.judging import ModelFacts, judged_files, judges
 from avkd.inference.verdict import Verdict
 from avkd.inference.verdict_page import write_verdict_page
 
@@ -158,13 +158,14 @@ class Jobs:
 
     def _judge(self) -> None:
         """One thread: one worker process, one file after the other."""
-        files = judged_files(
-            self._config, self._next_files(), self._facts, workers=1, some_worked=True
-        )
-        for path, file in files:
-            job = self.find(path.parent.name)
-            if job is not None:
-                self._finish(job, file)
+        with judges(self._config, 1) as worker:
+            files = self._next_files()
+            for path, file in judged_files(
+                self._config, worker, files, self._facts, some_worked=True
+            ):
+                job = self.find(path.parent.name)
+                if job is not None:
+                    self._finish(job, file)
 
     def _next_files(self) -> Iterator[Path]:
         while (path := self._waiting.get()) is not None:

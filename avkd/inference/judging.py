@@ -6,15 +6,16 @@ Imports neither torch nor a decoder; the workers do (`file_worker`).
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data.worker_pool import Imported, Outcome, run_isolated
+from avkd.data.worker_pool import Imported, Outcome, Workers
 from avkd.inference.evidence import JudgedFile
 from avkd.inference.verdict import Note, cannot_tell
 from avkd.models.decision import DecisionRule
 from avkd.outcome import ModelRefused
 
-FACTS, JUDGED = (f"avkd.inference.file_worker:{name}" for name in ("facts", "judged"))
+WORK = "avkd.inference.file_worker:work"
 """What the workers do."""
 _MODEL_SECONDS = 600.0
 _MESSAGES = {
@@ -37,56 +38,57 @@ def overlay_path(folder: Path, file: Path) -> Path:
     return folder / f"{file.name}.overlay.mp4"
 
 
-def model_facts(config: PredictConfig) -> ModelFacts:
+Judges = Workers[Path | None, ModelFacts | JudgedFile]
+
+
+def judges(config: PredictConfig, workers: int) -> Judges:
+    """Processes that hold the model of ``config`` for `model_facts` and `judged_files`."""
+    return Workers(Imported(WORK, (config,)), workers)
+
+
+def model_facts(config: PredictConfig, judges: Judges) -> ModelFacts:
     """Try the model in a worker: a model file is no more trusted than a video.
 
     Raises:
         ValueError: `ModelRefused`, or there is no such device; `ResourceError` and
             `ModuleNotFoundError` likewise.
     """
-    work = Imported(FACTS, (config,))
-    (outcome,) = run_isolated(work, [None], workers=1, timeout_seconds=_MODEL_SECONDS, tries=1)
+    (outcome,) = judges.run([None], timeout_seconds=_MODEL_SECONDS, tries=1)
     if outcome.error is not None:
         raise outcome.error
-    if outcome.result is None:
+    if not isinstance(outcome.result, ModelFacts):
         raise ModelRefused(f"{config.model}: the model could not be loaded ({outcome.message})")
-    facts: ModelFacts = outcome.result
-    return facts
+    return outcome.result
 
 
 def judged_files(
     config: PredictConfig,
+    judges: Judges,
     files: Iterable[Path],
     facts: ModelFacts,
     *,
-    workers: int,
     some_worked: bool,
 ) -> Iterator[tuple[Path, JudgedFile]]:
     """Every file with its verdict, as they come; one that broke its worker has one too.
 
     Args:
         config: How to judge.
+        judges: Who does.
         files: Taken as workers become free, so it may wait for files to come.
         facts: Of the model.
-        workers: Processes.
         some_worked: Whether files went well before these: a failure is then a file's own.
 
     Raises:
         Bug: every single file ended in a traceback; raised after the last of them was yielded.
     """
-    outcomes = run_isolated(
-        Imported(JUDGED, (config,)),
-        files,
-        workers=workers,
-        timeout_seconds=120 * config.max_minutes,
-        tries=1,
-        some_worked=some_worked,
-    )
-    for outcome in outcomes:
-        yield outcome.item, outcome.result or _unjudged(outcome, facts.fingerprint)
+    seconds = 120 * config.max_minutes
+    for outcome in judges.run(files, timeout_seconds=seconds, tries=1, some_worked=some_worked):
+        assert outcome.item is not None, "a file"
+        judged = outcome.result if isinstance(outcome.result, JudgedFile) else None
+        yield outcome.item, judged or _unjudged(outcome, facts.fingerprint)
 
 
-def _unjudged(outcome: Outcome[Path, JudgedFile], fingerprint: str) -> JudgedFile:
+def _unjudged(outcome: Outcome[Any, Any], fingerprint: str) -> JudgedFile:
     """The verdict on a file that its worker had no answer for."""
     code = outcome.status
     if code == "error":

@@ -23,7 +23,7 @@ from avkd.data.inventory import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from avkd.data.media.media_file import kind_of
 from avkd.inference import verdict_log
 from avkd.inference.evidence import JudgedFile
-from avkd.inference.judging import judged_files, model_facts, overlay_path
+from avkd.inference.judging import judged_files, judges, model_facts, overlay_path
 from avkd.inference.verdict_log import VerdictLog
 from avkd.outcome import ExitCode, Outcome, Stopped
 
@@ -53,11 +53,12 @@ def predict(config: PredictConfig) -> Outcome:
     paths = [path for path in paths if inventory.part_of(str(path), count) == index]
     if config.out is not None:
         config = replace(config, out=verdict_log.of_part(config.out, index, count))
-    model = model_facts(config)
-    seconds = defaultdict(float, {"import": time.perf_counter() - began})
     judged: dict[Path, JudgedFile] = {}
     decisions: Counter[str] = Counter()
     with ExitStack() as stack:
+        workers = stack.enter_context(judges(config, config.workers))
+        model = model_facts(config, workers)
+        seconds = defaultdict(float, {"import": time.perf_counter() - began})
         log = None
         if config.out is not None:
             opened = verdict_log.opened(
@@ -67,13 +68,7 @@ def predict(config: PredictConfig) -> Outcome:
             decisions += log.decisions
         todo = [path for path in paths if log is None or not log.holds(str(path))]
         stack.enter_context(_stopping(config.out, log))
-        files = judged_files(
-            config,
-            todo,
-            model,
-            workers=min(config.workers, max(1, len(todo))),
-            some_worked=bool(decisions),
-        )
+        files = judged_files(config, workers, todo, model, some_worked=bool(decisions))
         progress = tqdm(
             files,
             desc="predict",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from avkd.config.evaluation_config import PredictConfig, ServeConfig
 from avkd.config.shared import narrowed
-from avkd.inference.judging import model_facts
+from avkd.inference.judging import judges, model_facts
 from avkd.outcome import Outcome
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ def serve(config: ServeConfig) -> Outcome:
         raise ModuleNotFoundError("the server needs: pip install 'avkd[serve]'") from None
     token = _token(config)
     judging = narrowed(config, PredictConfig, files=(Path("sent"),), page=Path("report"))
-    facts = model_facts(judging)
+    with judges(judging, 1) as workers:
+        facts = model_facts(judging, workers)
     jobs = Jobs(
         judging, facts, most_waiting=config.most_waiting, keep_seconds=60 * config.keep_minutes
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from avkd.data.worker_pool import run_isolated
+from avkd.data.worker_pool import Workers, run_isolated
 from avkd.outcome import Bug
 
 
@@ -77,3 +77,18 @@ def test_one_item_that_met_no_bug_is_enough_to_go_on(other: str) -> None:
     outcomes = list(run_isolated(work, items, workers=1, timeout_seconds=limit, tries=1))
     traces = {o.item: o.traceback for o in outcomes}
     assert "TypeError" in traces["bug", "1"] and traces[other, ""] == ""
+
+
+def whoami(_: None) -> int:
+    return os.getpid()
+
+
+def test_children_stay_from_one_run_to_the_next_and_are_started_when_needed() -> None:
+    """A model that was loaded to be tried need not be loaded again."""
+    with Workers(whoami, 3) as children:
+        first = [outcome.result for outcome in children.run([None], timeout_seconds=60)]
+        second = [outcome.result for outcome in children.run([None], timeout_seconds=60)]
+        assert first == second != [os.getpid()]
+        assert len(children._children) == 1
+        (process,) = [child._process for child in children._children]
+    assert not process.is_alive()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from avkd.config.evaluation_config import PredictConfig
-from avkd.inference.judging import judged_files, model_facts
+from avkd.inference.judging import judged_files, judges, model_facts
 
 CONTAINERS = {
     "a.mp4": ("mp4", "libx264"),
@@ -80,13 +80,14 @@ def classes_of(folder: Path) -> dict[str, str]:
         max_gigabytes=1.0,
     )
     files = sorted(folder.iterdir())
-    facts = model_facts(config)
     found = {}
-    for path, file in judged_files(config, files, facts, workers=2, some_worked=True):
-        verdict = file.verdict
-        warned = " ".join(note.code for note in verdict.warnings if note.code != "starter_model")
-        code = verdict.skipped[0].code if verdict.skipped else ""
-        found[path.name] = code if verdict.decision == "cannot_tell" else f"judged {warned}"
+    with judges(config, 2) as workers:
+        facts = model_facts(config, workers)
+        for path, file in judged_files(config, workers, files, facts, some_worked=True):
+            verdict = file.verdict
+            warned = " ".join(n.code for n in verdict.warnings if n.code != "starter_model")
+            code = verdict.skipped[0].code if verdict.skipped else ""
+            found[path.name] = code if verdict.decision == "cannot_tell" else f"judged {warned}"
     return found
 
 

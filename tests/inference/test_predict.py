@@ -488,8 +488,8 @@ def test_a_worker_hands_on_how_faces_are_to_be_found(
     config = PredictConfig(
         files=(tmp_path / "a.mp4",), detector="yunet", detector_file=network, min_face=0.2
     )
-    file_worker.judged(config, config.files[0])
+    file_worker.work(config, config.files[0])
     names = ("face_detector", "detector_file", "min_face")
     assert [given[name] for name in names] == ["yunet", network, 0.2]
     with pytest.raises(ModelRefused, match=r"yunet\.onnx: cannot be read"):
-        file_worker.facts(config, None)
+        file_worker.work(config, None)

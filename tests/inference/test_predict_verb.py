@@ -24,8 +24,7 @@ from avkd.outcome import Bug, ExitCode, ModelRefused
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "FACTS", "stand_in_worker:facts")
-    monkeypatch.setattr(judging, "JUDGED", "stand_in_worker:judged")
+    monkeypatch.setattr(judging, "WORK", "stand_in_worker:work")
 
 
 def files_of(folder: Path, orders: Sequence[str]) -> tuple[Path, ...]:

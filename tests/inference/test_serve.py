@@ -64,8 +64,7 @@ class Served:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr(judging, "FACTS", "stand_in_worker:facts")
-    monkeypatch.setattr(judging, "JUDGED", "stand_in_worker:judged")
+    monkeypatch.setattr(judging, "WORK", "stand_in_worker:work")
     running = []
 
     def started(
@@ -79,7 +78,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         config = PredictConfig(
             **{"files": (Path("sent"),), "model": Path("m"), "page": Path("p"), **settings}
         )
-        facts = judging.model_facts(config)
+        with judging.judges(config, 1) as workers:
+            facts = judging.model_facts(config, workers)
         jobs = Jobs(config, facts, most_waiting=most_waiting, keep_seconds=keep_seconds)
         hosts = ("127.0.0.1", "localhost")
         app = create_app(jobs, token=token, hosts=hosts, most_bytes=most_bytes)

@@ -3,8 +3,6 @@
 For `predict`; what `prepare` stores comes from searches alone.
 """
 
-from __future__ import annotations
-
 from typing import Protocol, runtime_checkable
 
 import numpy as np
