@@ -128,7 +128,10 @@ def _store_tracks(job: PrepareJob) -> tuple[list[PackedTrack], dict[str, Any]]:
     """
     settings, sample_id = job.settings, job.sample.sample_id
     assert job.sample.kind != "crops"
-    source = SourceFile(job.source, job.sample.kind, settings.max_seconds, with_sound=True)
+    is_read_twice = settings.detector in face_tracks.DETECTORS or settings.perturbation is not None
+    source = SourceFile(
+        job.source, job.sample.kind, settings.max_seconds, with_sound=True, keep=is_read_twice
+    )
     with ExitStack() as stack:
         open_frames = stack.enter_context(
             perturbing(
@@ -199,7 +202,6 @@ def _plan_ahead(source: SourceFile, open_frames: OpenFrames, job: PrepareJob) ->
     is_searched = settings.detector in face_tracks.DETECTORS
     if not is_searched and not (is_cropped and settings.detector == "boxes"):
         return None
-    source.keep = True  # the crops are cut out in another pass
     on_clean = perturbation is not None and perturbation.faces == "clean"
     plan = plan_tracks(
         source,

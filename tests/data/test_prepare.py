@@ -23,7 +23,7 @@ from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.faces.track_extraction import TrackPlan, finished_plan, plan_tracks
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media import video
+from avkd.data.media import source_file, video
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.source_file import SourceFile
 from avkd.data.media.writing import write_video
@@ -312,7 +312,9 @@ def test_a_wreck_is_refused_and_a_scratch_is_not(tmp_path: Path) -> None:
         ("finder", Perturbation(name="h264", severity=1, faces="clean"), 2),
     ],
 )
-def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
+@pytest.mark.parametrize("is_short", [True, False])
+def test_a_video_is_opened_once_or_where_faces_must_be_found_first_and_it_is_long_twice(
+    is_short: bool,
     detector: str,
     perturbation: Perturbation | None,
     times: int,
@@ -321,6 +323,8 @@ def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
 ) -> None:
     """Frames, sound, header and first frame all come from one pass; encoded copies do not count."""
     write_toy(tmp_path / "a.mp4", 30)
+    if not is_short:
+        monkeypatch.setattr(source_file, "MOST_KEPT_BYTES", 0)
     faces = face_tracks.Faces(
         np.array([[30.0, 10, 150, 150]]),
         np.ones(1),
@@ -344,7 +348,7 @@ def test_a_video_is_opened_once_or_where_faces_must_be_found_first_twice(
         )
     )
     assert done.row["status"] == "ok" and done.row["has_audio"], done.row["message"]
-    assert opened.count(tmp_path / "a.mp4") == times
+    assert opened.count(tmp_path / "a.mp4") == (1 if is_short else times)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("a.mp4", "a.mp4.faces.json", "work-0.track")
     }
