@@ -10,7 +10,6 @@ import re
 import runpy
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
