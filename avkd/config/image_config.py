@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from avkd.config.shared import at_least, check_resume, require, require_data, shares
-from avkd.config.training_config import DetectorConfig, LoopConfig
+from avkd.config.shared import at_least, require, shares
+from avkd.config.training_config import (
+    DetectorConfig,
+    LoopConfig,
+    SoftTargetConfig,
+    TrainingConfig,
+)
 
 MOST_CACHED_VIEWS = 1000
 
@@ -158,13 +163,9 @@ class SelectionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageRecipeConfig:
+class ImageRecipeConfig(SoftTargetConfig):
     """Network, teacher and optimiser."""
 
-    alpha: float | None = None
-    """Weight of the soft loss, 0..1; unset = 0.4 with a teacher."""
-    soft: Literal["kl", "mse"] | None = None
-    """kl: divergence of softened probabilities; mse: of raw logits; unset = kl with a teacher."""
     temperature: float | None = None
     """kl: softens both logits; unset = 4."""
     cached_views: int | None = None
@@ -179,17 +180,12 @@ class ImageRecipeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DistillConfig(ImageRecipeConfig, DetectorConfig):
+class DistillConfig(ImageRecipeConfig, DetectorConfig, TrainingConfig):
     """Train an image detector from labels, or from labels and a teacher.
 
     loss = alpha x soft (agreement with the teacher) + (1 - alpha) x hard (the labels).
     """
 
-    data: tuple[Path, ...]
-    """Prepared corpora of pictures or videos; the training split trains, the validation split
-    selects."""
-    run: Path
-    """Run folder: config, logs, checkpoints, validation scores and the model file."""
     teacher: Path | None = None
     """Model file of an image detector (`distill`) or a video detector (`finetune`)."""
     teacher_outputs: Path | None = None
@@ -206,15 +202,11 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
     """Fewer of them in the validations while training, to save time; unset = as many."""
     stored_precision: Literal["single", "half"] = "single"
     """Of the weights in the model file; half needs half the space and is then validated as such."""
-    resume: bool = False
-    """Continue the run in this folder."""
-    resume_changed: bool = False
-    """Continue it although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
+        self.check_training()
         self.check_detector()
-        require_data(self.data)
-        check_resume(self)
+        self.check_soft("temperature", "cached_views", "teacher_outputs")
         if self.fakes != "stored":
             is_whole = (self.select.parts, self.select.size) == (None, None)
             require(is_whole, "select.ratio and select.size have no effect on fakes made online")
@@ -222,14 +214,6 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
                 self.cached_views is None,
                 "cached_views has no effect on fakes made online: no view comes twice",
             )
-        if self.teacher is None:
-            for name in ("alpha", "soft", "temperature", "cached_views", "teacher_outputs"):
-                unset = getattr(self, name) is None
-                require(unset, f"{name} has no effect without a teacher: give --teacher")
-        require(
-            self.alpha is None or 0.0 < self.alpha <= 1.0,
-            f"alpha {self.alpha}: want 0..1, not 0: then leave out teacher",
-        )
         require(
             self.soft != "mse" or self.temperature is None,
             "temperature has no effect on soft=mse; remove it",
@@ -252,10 +236,3 @@ class DistillConfig(ImageRecipeConfig, DetectorConfig):
     def is_open_ended(self) -> bool:
         """Whether no step depends on the length of the run, so that it may be made longer."""
         return self.optim.decay == "plateau"
-
-    @property
-    def soft_weight(self) -> float:
-        """alpha, with its default; 0 without a teacher."""
-        if self.teacher is None:
-            return 0.0
-        return 0.4 if self.alpha is None else self.alpha

@@ -88,12 +88,6 @@ def shares(config: object, *names: str, group: str) -> None:
         require(0.0 <= getattr(config, name) <= 1.0, f"{group}{name}: want 0..1")
 
 
-def check_resume(config: Any) -> None:
-    """Refuse to pass over changes where nothing is resumed."""
-    alone = config.resume_changed and not config.resume
-    require(not alone, "resume_changed has no effect without resume; leave it out")
-
-
 def require_data(data: object) -> None:
     """Refuse an empty list of corpora."""
     require(bool(data), "data is empty: give at least one prepared corpus (see avkd prepare)")

@@ -136,6 +136,25 @@ class BenchConfig(ComputeConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """Runs and intervals."""
+
+    seeds: tuple[int, ...] = (0,)
+    """One run of every training for each."""
+    bootstrap_resamples: int = 2000
+    """Resamples of the files behind each 95 % interval."""
+    resume_changed: bool = False
+    """Go on with stopped runs although data, precision or code are no longer the same."""
+
+    def check_study(self) -> None:
+        """Refuse what gives no runs or no interval."""
+        unique = bool(self.seeds) and len(set(self.seeds)) == len(self.seeds)
+        is_list = unique and min(self.seeds) >= 0
+        require(is_list, f"seeds {list(self.seeds)}: want one or more, each once, from 0")
+        check_resamples(self.bootstrap_resamples)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SetConfig:
     """One set of a comparison: its training and validation splits train, its test split tests."""
 
@@ -167,7 +186,7 @@ class RunConfig(ImageRecipeConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig:
+class CompareConfig(StudyConfig):
     """Train and test a list of image models on a list of sets and ratios; one table of all.
 
     Finished runs are kept and stopped ones resumed: run the same command again.
@@ -181,26 +200,19 @@ class CompareConfig:
     """Folder for runs, scores, compare.md, compare.csv and confusion matrices."""
     ratios: tuple[str, ...] = (AS_IS,)
     """real:fake of the training samples, e.g. 1:1; as_is = all."""
-    seeds: tuple[int, ...] = (0,)
-    """One run for each."""
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Further under-sampling; its ratio is that of `ratios`."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1))
     """Device, threads, workers, cache; length, batch and seed are those of arms and `seeds`."""
     frames_per_file: int = 32
     """Frames spread over a video."""
-    bootstrap_resamples: int = 2000
-    """Resamples behind each 95 % interval."""
     bench_rounds: int = 5
     """Rounds of the paired speed measurement; 0 = none."""
-    resume_changed: bool = False
-    """Go on with stopped runs although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         _check_names("set", [one.name for one in self.sets])
         _check_names("arm", self.arm_names)
-        _check_seeds(self.seeds)
-        check_resamples(self.bootstrap_resamples)
+        self.check_study()
         require(any(one.train for one in self.sets), "sets: none is trained on")
         require(self.select.ratio is None, "select.ratio has no effect here; list it in ratios")
         others = {k: v for k, v in vars(self.loop).items() if k not in _MACHINE_SETTINGS}
@@ -356,7 +368,7 @@ class MatrixTest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixConfig:
+class MatrixConfig(StudyConfig):
     """Train and test every row of a list on every column of another; one table of all.
 
     Finished runs and scores are kept and stopped runs resumed: run the same command again.
@@ -368,26 +380,19 @@ class MatrixConfig:
     """The columns."""
     out: Path
     """Folder for runs, scores, matrix.md, matrix.csv and matrix.png."""
-    seeds: tuple[int, ...] = (0,)
-    """One run of every recipe for each."""
     mixed_preprocessing: bool = False
     """Let corpora with differently made crops stand in one matrix, with a warning."""
-    bootstrap_resamples: int = 2000
-    """Resamples of the files behind each 95 % interval."""
     batch_size: int = 8
     """Clips scored at once."""
     device: str | None = None
     """Of every training and test: cpu, cuda, ...; unset = as the recipe says, auto for a model."""
     threads: int | None = None
     """Threads on a CPU; unset = as the recipe says, all cores for a model."""
-    resume_changed: bool = False
-    """Go on with stopped runs although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
         _check_names("training", [training.name for training in self.trainings])
         _check_names("test", [test.name for test in self.tests])
-        _check_seeds(self.seeds)
-        check_resamples(self.bootstrap_resamples)
+        self.check_study()
         at_least(self, 1, "batch_size")
 
 
@@ -400,8 +405,3 @@ def _check_names(what: str, names: Sequence[str]) -> None:
         len({name.casefold() for name in names}) == len(names),
         f"{what}s: two have the same name; want each once",
     )
-
-
-def _check_seeds(seeds: Sequence[int]) -> None:
-    unique = bool(seeds) and len(set(seeds)) == len(seeds) and min(seeds) >= 0
-    require(unique, f"seeds {list(seeds)}: want one or more, each once, from 0")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avkd.config.online_config import Fakes, OnlineConfig, check_online
-from avkd.config.shared import ComputeConfig, at_least, check_resume, require_data, shares
+from avkd.config.shared import ComputeConfig, at_least, require, require_data, shares
 from avkd.models.registry import NETWORKS, canonical_name
 
 Region = Literal["face", "mouth", "mixed"]
@@ -192,13 +192,30 @@ class LoopConfig(ComputeConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """Stage one: cross-modal students and teachers on real talking faces with sound; no labels."""
+class TrainingConfig:
+    """Data and run folder."""
 
     data: tuple[Path, ...]
-    """Prepared corpora; the training split trains, the validation split is only measured."""
+    """Prepared corpora; the training split trains, the validation split selects (in pretrain it is
+    only measured)."""
     run: Path
-    """Run folder: config, logs, checkpoints and the model file."""
+    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    resume: bool = False
+    """Continue the run in this folder."""
+    resume_changed: bool = False
+    """Continue it although data, precision or code are no longer the same."""
+
+    def check_training(self) -> None:
+        """Refuse no data, and to pass over changes where nothing is resumed."""
+        require_data(self.data)
+        alone = self.resume_changed and not self.resume
+        require(not alone, "resume_changed has no effect without resume; leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainingConfig):
+    """Stage one: cross-modal students and teachers on real talking faces with sound; no labels."""
+
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
     """Video backbone."""
     audio_width: int = 64
@@ -232,16 +249,11 @@ class PretrainConfig:
     """At most so many held-out clips are measured."""
     validation_starts: int = 8
     """Seeded random windows of each of them that are measured."""
-    resume: bool = False
-    """Continue the run in this folder."""
-    resume_changed: bool = False
-    """Continue it although data, precision or code are no longer the same."""
     force: bool = False
     """Write the model file even if held-out retrieval is at chance."""
 
     def __post_init__(self) -> None:
-        require_data(self.data)
-        check_resume(self)
+        self.check_training()
         for momentum in (self.momentum_start, self.momentum_end):
             if momentum is not None and not 0.0 <= momentum <= 1.0:
                 raise ValueError(f"teacher momentum {momentum}: want 0..1")
@@ -295,14 +307,39 @@ class DetectorConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(DetectorConfig):
+class SoftTargetConfig:
+    """What is learned from the logits of a detector."""
+
+    alpha: float | None = None
+    """Weight of the agreement with it, 0..1, the labels have the rest; unset = 0.4 if there is a
+    teacher (finetune: frame_teacher)."""
+    soft: Literal["kl", "mse"] | None = None
+    """kl: divergence of softened probabilities; mse: of raw logits; unset = kl with a teacher."""
+
+    _TEACHER = "teacher"  # the setting that names it
+
+    def check_soft(self, *names: str) -> None:
+        """Refuse an alpha out of range, and these and further settings without a teacher."""
+        for name in ("alpha", "soft", *names) if getattr(self, self._TEACHER) is None else ():
+            unset = getattr(self, name) is None
+            require(unset, f"{name} has no effect without a {self._TEACHER}; leave it out")
+        is_share = self.alpha is None or 0.0 < self.alpha <= 1.0
+        require(is_share, f"alpha {self.alpha}: want 0..1, not 0: then leave out {self._TEACHER}")
+
+    @property
+    def soft_weight(self) -> float:
+        """alpha, with its default; 0 without a teacher."""
+        if getattr(self, self._TEACHER) is None:
+            return 0.0
+        return 0.4 if self.alpha is None else self.alpha
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(DetectorConfig, SoftTargetConfig, TrainingConfig):
     """Stage two: real/fake classification + ssl_weight x agreement with the stage-one teacher."""
 
-    data: tuple[Path, ...]
-    """Prepared corpora of real and fake videos; the training split trains, the validation split
-    selects."""
-    run: Path
-    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    _TEACHER = "frame_teacher"
+
     pretrained: Path | None = None
     """Stage-one model file: starts the backbone (see start) and is the teacher (see teacher)."""
     teacher: Path | None = None
@@ -315,11 +352,7 @@ class FinetuneConfig(DetectorConfig):
     """Weight of the auxiliary agreement with the teacher on real clips; 0 = no teacher."""
     frame_teacher: Path | None = None
     """Model file of an image detector (`distill`), trained on the same crops and view_share: its
-    mean logit over frames of a clip is agreed with, too."""
-    alpha: float | None = None
-    """Weight of that agreement, 0..1, the labels have the rest; unset = 0.4 if there is one."""
-    soft: Literal["kl", "mse"] | None = None
-    """kl: divergence of probabilities softened by 4; mse: of raw logits; unset = kl."""
+    mean logit over frames of a clip is agreed with, too; kl softens by 4."""
     real_data: tuple[Path, ...] = ()
     """Further prepared corpora of real clips (LRW) that join the real class and the agreement."""
     real_ratio: int = 1
@@ -344,15 +377,11 @@ class FinetuneConfig(DetectorConfig):
     """Optimiser and schedule; the batch counted is that of the forgery clips."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=60, batch_size=32))
     """Length, batch, device, seed."""
-    resume: bool = False
-    """Continue the run in this folder."""
-    resume_changed: bool = False
-    """Continue it although data, precision or code are no longer the same."""
 
     def __post_init__(self) -> None:
-        require_data(self.data)
-        check_resume(self)
+        self.check_training()
         self.check_detector()
+        self.check_soft()
         if self.fakes != "stored" and self.class_balance != "paired":
             raise ValueError(f"fakes {self.fakes}: they come in pairs; want class_balance paired")
         at_least(self, 0, "ssl_weight")
@@ -363,12 +392,6 @@ class FinetuneConfig(DetectorConfig):
                 f"ssl_weight {self.ssl_weight} needs the teacher of stage one: give "
                 "--pretrained RUN/model.safetensors, or --ssl_weight 0 to train without it"
             )
-        if self.frame_teacher is None and (self.alpha, self.soft) != (None, None):
-            raise ValueError(
-                "alpha and soft have no effect without a frame_teacher; leave them out"
-            )
-        if self.alpha is not None and not 0.0 < self.alpha <= 1.0:
-            raise ValueError(f"alpha {self.alpha}: want 0..1, not 0: then leave out frame_teacher")
         if self.start == "fitting" and self.pretrained is None:
             raise ValueError("start=fitting has no effect without --pretrained; leave it out")
         if self.start == "pretrained" and self.pretrained is None and self.teacher is not None:
@@ -393,13 +416,6 @@ class FinetuneConfig(DetectorConfig):
     def is_open_ended(self) -> bool:
         """Whether no step depends on the length of the run, so that it may be made longer."""
         return self.optim.is_open_ended
-
-    @property
-    def soft_weight(self) -> float:
-        """alpha, with its default; 0 without a frame_teacher."""
-        if self.frame_teacher is None:
-            return 0.0
-        return 0.4 if self.alpha is None else self.alpha
 
     @property
     def teacher_file(self) -> Path | None:

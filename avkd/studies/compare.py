@@ -44,9 +44,8 @@ def compare(config: CompareConfig) -> Outcome:
         runs,
         [MatrixTest(name=one.name, data=one.data) for one in config.sets],
         {folder: Corpus.open(folder) for one in config.sets for folder in one.data},
-        bootstrap_resamples=config.bootstrap_resamples,
+        config,
         batch_size=_BATCH_SIZE,
-        resume_changed=config.resume_changed,
     )
     sections = _sections(results)
     if config.bench_rounds:

@@ -15,7 +15,7 @@ from avkd import durable
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import settings_of, stored_settings
-from avkd.config.study_config import MatrixTest
+from avkd.config.study_config import MatrixTest, StudyConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD, Manifest
@@ -75,15 +75,14 @@ def run_grid(
     runs: Sequence[GridRun],
     tests: Sequence[MatrixTest],
     corpora: Corpora,
+    config: StudyConfig,
     *,
-    bootstrap_resamples: int,
     batch_size: int,
     mixed_preprocessing: bool = False,
-    resume_changed: bool = False,
 ) -> list[Result]:
     """Train every run in order, a teacher before its students, and score it on every test.
 
-    ``corpora`` are all of trainings and tests; settings as in `avkd matrix`.
+    ``corpora`` are all of trainings and tests; further settings as in `avkd matrix`.
 
     Raises:
         ValueError: a run or scores there were made with other settings, or on other content of
@@ -93,7 +92,7 @@ def run_grid(
         logger.info("model %d of %d: %s", number, len(runs), run.model)
         for recipe in (*run.before, run.recipe):
             if recipe is not None:
-                _train_once(recipe, resume_changed)
+                _train_once(recipe, config.resume_changed)
     results = []
     for run in runs:
         header = read_header(run.model)
@@ -106,7 +105,7 @@ def run_grid(
                 protocol=test.protocol,
                 mixed_preprocessing=mixed_preprocessing,
                 tables_only=True,
-                bootstrap_resamples=bootstrap_resamples,
+                bootstrap_resamples=config.bootstrap_resamples,
                 batch_size=batch_size,
                 device=run.device,
                 threads=run.threads,

@@ -65,10 +65,9 @@ def matrix(config: MatrixConfig) -> Outcome:
         runs,
         config.tests,
         corpora,
-        bootstrap_resamples=config.bootstrap_resamples,
+        config,
         batch_size=config.batch_size,
         mixed_preprocessing=config.mixed_preprocessing,
-        resume_changed=config.resume_changed,
     )
     return _write(config.out, results, warnings)
 
