@@ -31,7 +31,7 @@ _THREAD_WAITS = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
 @dataclass(frozen=True)
 class Verb:
-    """One command: where its knobs and its function live, as ``module:name``."""
+    """One command: where its settings and its function live in avkd, as ``module:name``."""
 
     config: str
     function: str
@@ -41,109 +41,51 @@ class Verb:
     """Knows what to do as one of the processes of torchrun."""
 
 
+# fmt: off
 VERBS: dict[str, Verb] = {
-    "synth": Verb(
-        "avkd.config.data_config:SynthConfig",
-        "avkd.synthesis.build:run_synth",
-        "generate a talking-face corpus, so that everything runs without a dataset",
-    ),
-    "prepare": Verb(
-        "avkd.config.data_config:PrepareConfig",
-        "avkd.data.build:run_prepare",
-        "turn videos into aligned face crops and sound, once",
-    ),
-    "doctor": Verb(
-        "avkd.config.data_config:DoctorConfig",
-        "avkd.doctor.doctor:run_doctor",
-        "say what a dataset tree is, and whether training on it is sound",
-        positional="source",
-    ),
-    "verify": Verb(
-        "avkd.config.data_config:VerifyConfig",
-        "avkd.data.verify:run_verify",
-        "check every stored track of prepared corpora against its digest",
-        positional="data",
-    ),
-    "forge": Verb(
-        "avkd.config.data_config:ForgeConfig",
-        "avkd.synthesis.build:run_forge",
-        "make labelled forgeries from real clips",
-    ),
-    "pretrain": Verb(
-        "avkd.config.training_config:PretrainConfig",
-        "avkd.stages.pretrain:pretrain",
-        "stage one: self-supervised, on real talking faces with sound",
-        in_many_processes=True,
-    ),
-    "probe": Verb(
-        "avkd.config.evaluation_config:ProbeConfig",
-        "avkd.evaluation.probe:probe",
-        "measure what stage one has learned on held-out clips, beside a linear baseline",
-    ),
-    "finetune": Verb(
-        "avkd.config.training_config:FinetuneConfig",
-        "avkd.stages.finetune:finetune",
+    "synth": Verb("config.data_config:SynthConfig", "synthesis.build:run_synth",
+        "generate a talking-face corpus, so that everything runs without a dataset"),
+    "prepare": Verb("config.data_config:PrepareConfig", "data.build:run_prepare",
+        "turn videos into aligned face crops and sound, once"),
+    "doctor": Verb("config.data_config:DoctorConfig", "doctor.doctor:run_doctor",
+        "say what a dataset tree is, and whether training on it is sound", positional="source"),
+    "verify": Verb("config.data_config:VerifyConfig", "data.verify:run_verify",
+        "check every stored track of prepared corpora against its digest", positional="data"),
+    "forge": Verb("config.data_config:ForgeConfig", "synthesis.build:run_forge",
+        "make labelled forgeries from real clips"),
+    "pretrain": Verb("config.training_config:PretrainConfig", "stages.pretrain:pretrain",
+        "stage one: self-supervised, on real talking faces with sound", in_many_processes=True),
+    "probe": Verb("config.evaluation_config:ProbeConfig", "evaluation.probe:probe",
+        "measure what stage one has learned on held-out clips, beside a linear baseline"),
+    "finetune": Verb("config.training_config:FinetuneConfig", "stages.finetune:finetune",
         "stage two: train a video detector, with the auxiliary task weighted by --ssl_weight",
-        in_many_processes=True,
-    ),
-    "distill": Verb(
-        "avkd.config.image_config:DistillConfig",
-        "avkd.stages.distill:distill",
+        in_many_processes=True),
+    "distill": Verb("config.image_config:DistillConfig", "stages.distill:distill",
         "train an image detector from labels, or from labels and a teacher",
-        in_many_processes=True,
-    ),
-    "evaluate": Verb(
-        "avkd.config.evaluation_config:EvaluateConfig",
-        "avkd.evaluation.evaluate:evaluate",
-        "score corpora and write the cross-dataset table",
-    ),
-    "report": Verb(
-        "avkd.config.evaluation_config:ReportConfig",
-        "avkd.reporting.recompute:recompute",
-        "make the tables again from score files, and compare models file by file",
-    ),
+        in_many_processes=True),
+    "evaluate": Verb("config.evaluation_config:EvaluateConfig", "evaluation.evaluate:evaluate",
+        "score corpora and write the cross-dataset table"),
+    "report": Verb("config.evaluation_config:ReportConfig", "reporting.recompute:recompute",
+        "make the tables again from score files, and compare models file by file"),
     "calibrate": Verb(
-        "avkd.config.evaluation_config:CalibrateConfig",
-        "avkd.evaluation.recalibrate:recalibrate",
-        "fit a detector's probabilities and threshold to your own validation files",
-    ),
-    "export": Verb(
-        "avkd.config.evaluation_config:ExportConfig",
-        "avkd.evaluation.export:export",
-        "write a detector as an ONNX file, in fp32 or int8",
-    ),
-    "robustness": Verb(
-        "avkd.config.study_config:RobustnessConfig",
-        "avkd.studies.robustness:robustness",
-        "score models on files perturbed at increasing severity; table and curves",
-    ),
-    "compare": Verb(
-        "avkd.config.study_config:CompareConfig",
-        "avkd.studies.compare:compare",
-        "train and test a list of image models on a list of sets",
-    ),
-    "matrix": Verb(
-        "avkd.config.study_config:MatrixConfig",
-        "avkd.studies.matrix:matrix",
-        "train a list of detectors and test each on a list of corpora; leave-one-method-out",
-    ),
-    "bench": Verb(
-        "avkd.config.study_config:BenchConfig",
-        "avkd.studies.throughput:bench",
-        "frames per second of image models, each relative to the first",
-    ),
-    "predict": Verb(
-        "avkd.config.evaluation_config:PredictConfig",
-        "avkd.inference.predict:predict",
-        "predict whether videos and pictures are forged",
-        positional="files",
-    ),
-    "serve": Verb(
-        "avkd.config.evaluation_config:ServeConfig",
-        "avkd.inference.serve:serve",
-        "judge files that are sent over HTTP, with a page to use it by hand",
-    ),
+        "config.evaluation_config:CalibrateConfig", "evaluation.recalibrate:recalibrate",
+        "fit a detector's probabilities and threshold to your own validation files"),
+    "export": Verb("config.evaluation_config:ExportConfig", "evaluation.export:export",
+        "write a detector as an ONNX file, in fp32 or int8"),
+    "robustness": Verb("config.study_config:RobustnessConfig", "studies.robustness:robustness",
+        "score models on files perturbed at increasing severity; table and curves"),
+    "compare": Verb("config.study_config:CompareConfig", "studies.compare:compare",
+        "train and test a list of image models on a list of sets"),
+    "matrix": Verb("config.study_config:MatrixConfig", "studies.matrix:matrix",
+        "train a list of detectors and test each on a list of corpora; leave-one-method-out"),
+    "bench": Verb("config.study_config:BenchConfig", "studies.throughput:bench",
+        "frames per second of image models, each relative to the first"),
+    "predict": Verb("config.evaluation_config:PredictConfig", "inference.predict:predict",
+        "predict whether videos and pictures are forged", positional="files"),
+    "serve": Verb("config.evaluation_config:ServeConfig", "inference.serve:serve",
+        "judge files that are sent over HTTP, with a page to use it by hand"),
 }
+# fmt: on
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,7 +163,7 @@ def _call(name: str, function: "Callable[[Any], Outcome]", config: Any) -> int:
 
 def _find(reference: str) -> Any:
     module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return getattr(importlib.import_module(f"avkd.{module}"), name)
 
 
 def _fail(message: str, exit_code: int) -> int:

@@ -34,10 +34,10 @@ def verb_that(monkeypatch):
     """Replace the function of `avkd synth` and return how it ends, as main() sees it."""
 
     def run_verb(function) -> int:
-        module = types.ModuleType("a_verb_of_a_test")
+        module = types.ModuleType("avkd.a_verb_of_a_test")
         module.function = function
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        verb = cli.Verb("avkd.config.data_config:SynthConfig", "a_verb_of_a_test:function", "")
+        verb = cli.Verb("config.data_config:SynthConfig", "a_verb_of_a_test:function", "")
         monkeypatch.setitem(cli.VERBS, "synth", verb)
         return cli.main(SYNTH)
 

@@ -23,14 +23,8 @@ Split = Literal["train", "val", "test"]
 
 _FORMAT = "avkd-manifest-1"
 LABEL_NAMES = {
-    "real": REAL,
-    "original": REAL,
-    "pristine": REAL,
-    "genuine": REAL,
-    "fake": FAKE,
-    "forged": FAKE,
-    "manipulated": FAKE,
-    "synthetic": FAKE,
+    **dict.fromkeys(("real", "original", "pristine", "genuine"), REAL),
+    **dict.fromkeys(("fake", "forged", "manipulated", "synthetic"), FAKE),
 }
 """What datasets call the classes, in lower case."""
 

@@ -23,23 +23,10 @@ Fact = float | str | bool | None
 """None = not known, or this kind of file has no such thing."""
 
 FACTS = (
-    "duration_seconds",
-    "frames_per_second",
-    "width",
-    "height",
-    "codec",
-    "bit_rate",
-    "file_bytes",
-    "has_sound",
-    "sound_codec",
-    "leading_silence_seconds",
-    "trailing_silence_seconds",
-    "sound_level_db",
-    "first_frame_brightness",
-    "face_side_pixels",
-    "face_area_share",
-    "face_center_x",
-    "face_center_y",
+    *("duration_seconds", "frames_per_second", "width", "height", "codec", "bit_rate"),
+    *("file_bytes", "has_sound", "sound_codec", "leading_silence_seconds"),
+    *("trailing_silence_seconds", "sound_level_db", "first_frame_brightness"),
+    *("face_side_pixels", "face_area_share", "face_center_x", "face_center_y"),
 )
 """Names of all facts, in the order of tables; `facts_of_file` gives every one of them."""
 

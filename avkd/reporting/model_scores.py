@@ -10,7 +10,7 @@ together) and ``model`` (several in one table).
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,15 +56,12 @@ def read_score_files(paths: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Sco
         ValueError: a file is broken.
     """
     heads: dict[str, ScoresHead] = {}
-
-    def rows() -> Iterator[ClipScore]:
-        for path in paths:
-            head, of_file = score_files.iter_scores(path)
-            for row in of_file:
-                heads[row.dataset] = head
-                yield row
-
-    return score_frame.pool(rows(), score_files.read_head(paths[0]).pooling), heads
+    rows: list[ClipScore] = []
+    for path in paths:
+        head, of_file = score_files.read_head(path), score_files.read_scores(path)
+        heads |= dict.fromkeys((row.dataset for row in of_file), head)
+        rows += of_file
+    return score_frame.pool(rows, score_files.read_head(paths[0]).pooling), heads
 
 
 def read_report_folder(folder: Path, *, mixed_preprocessing: bool = False) -> ModelScores:

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from avkd.reporting.scores import BOM, check_label, number_or_none, read_rows, write_rows
+from avkd.reporting.scores import BOM, FileRow, number_or_none, read_rows, write_rows
 
 FACTS = "facts"
 """Folder of the facts files, beside that of the scores."""
@@ -46,23 +46,14 @@ COLUMNS = (*_IDENTITY, *KINDS)
 _identity = attrgetter(*_IDENTITY)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)  # slots: there may be a million
-class FileFacts:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts(FileRow):
     """What one file is, apart from being real or fake.
 
     Raises:
         ValueError: the fields contradict each other, or a fact is not of its kind.
     """
 
-    sample_id: str
-    """Id of the file in its manifest."""
-    label: int
-    """1 = fake, 0 = real."""
-    dataset: str
-    method: str
-    """Of the forgery; ``real`` for real files."""
-    split: str
-    """Empty if none."""
     group: str = ""
     """Whose face it is; empty = not known."""
     source: str = ""
@@ -71,7 +62,7 @@ class FileFacts:
     """What is known, by the names of `KINDS`."""
 
     def __post_init__(self) -> None:
-        check_label(self.sample_id, self.label, self.method)
+        self.check_label()
         for name, value in self.facts.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not (number if KINDS[name] is float else isinstance(value, KINDS[name])):

@@ -156,12 +156,8 @@ def check_heads(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)  # slots: there may be a million
-class ClipScore:
-    """What the detector said about one window of one file, or why it said nothing.
-
-    Raises:
-        ValueError: the fields contradict each other.
-    """
+class FileRow:
+    """Which file a row is about."""
 
     sample_id: str
     """Id of the file in its manifest."""
@@ -172,6 +168,23 @@ class ClipScore:
     """Of the forgery; ``real`` for real files."""
     split: str
     """Empty if none."""
+
+    def check_label(self) -> None:
+        """Refuse a label that is none, or that its forgery method contradicts."""
+        if self.label not in (0, 1):
+            raise ValueError(f"{self.sample_id}: label {self.label!r} is neither 0 (real) nor 1")
+        if (self.method == REAL_METHOD) != (self.label == 0):
+            raise ValueError(f"{self.sample_id}: method {self.method!r} with label {self.label}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipScore(FileRow):
+    """What the detector said about one window of one file, or why it said nothing.
+
+    Raises:
+        ValueError: the fields contradict each other.
+    """
+
     window: int = NO_WINDOW
     """Window of the file from 0; -1 when no window of the file was scored."""
     start_frame: int = 0
@@ -191,7 +204,7 @@ class ClipScore:
     """What is resampled together in intervals, e.g. the identity; empty = not known."""
 
     def __post_init__(self) -> None:
-        check_label(self.sample_id, self.label, self.method)
+        self.check_label()
         if not self.status:
             raise ValueError(f"{self.sample_id}: status is empty; say {OK!r} or the reason")
         if self.is_scored:
@@ -214,14 +227,6 @@ class ClipScore:
 
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipScore))
-
-
-def check_label(sample_id: str, label: object, method: str) -> None:
-    """Refuse a label that is none, or that its forgery method contradicts, with a ValueError."""
-    if label not in (0, 1):
-        raise ValueError(f"{sample_id}: label {label!r} is neither 0 (real) nor 1")
-    if (method == REAL_METHOD) != (label == 0):
-        raise ValueError(f"{sample_id}: method {method!r} with label {label}")
 
 
 def write_scores(path: Path, head: ScoresHead, scores: Iterable[ClipScore]) -> None:
@@ -267,21 +272,16 @@ def _cell(value: object) -> str | int | float:
 
 
 def read_scores(path: Path) -> tuple[ClipScore, ...]:
-    """All rows of a scores file at once; errors as of `iter_scores`."""
-    return tuple(iter_scores(path)[1])
-
-
-def iter_scores(path: Path) -> tuple[ScoresHead, Iterator[ClipScore]]:
-    """The head of a scores file, and its rows one by one.
-
-    A broken row and a file cut short are noticed when the rows come to it.
+    """All rows of a scores file.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: not a scores file, of an older format, cut short, or a broken row; names the
             file and the line.
     """
-    return read_head(path), _rows(path)
+    with path.open("rb") as file:
+        _read_head(path, file)
+        return tuple(read_rows(path, file, ClipScore, COLUMNS, _READERS, lines_above=_HEAD_LINES))
 
 
 def read_head(path: Path) -> ScoresHead:
@@ -308,12 +308,6 @@ def _read_head(path: Path, file: BinaryIO) -> ScoresHead:
         return ScoresHead.from_json(second.removeprefix(b"# ").decode("ascii"))
     except ValueError as error:  # of JSON and of the encoding too
         raise ValueError(f"{path}, line 2: {error}") from error
-
-
-def _rows(path: Path) -> Iterator[ClipScore]:
-    with path.open("rb") as file:
-        _read_head(path, file)
-        yield from read_rows(path, file, ClipScore, COLUMNS, _READERS, lines_above=_HEAD_LINES)
 
 
 def number_or_none(cell: str) -> float | None:

@@ -159,7 +159,7 @@ STAGE_TWO = {"data": (Path("d"),), "run": Path("r")}
         ({"ssl_weight": 0.0, "teacher": Path("t")}, "teacher has no effect with ssl_weight 0"),
         (
             {"ssl_weight": 0.0, "soft": "mse"},
-            "alpha has no effect without a frame_teacher",
+            "soft has no effect without a frame_teacher",
         ),
         (
             {"ssl_weight": 0.0, "frame_teacher": Path("t"), "alpha": 0.0},
