@@ -16,50 +16,29 @@ Shape = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 (0, 0), u points to the right of the face, v down, eyes and mouth are 1 apart."""
 
 
-def _ellipse(
-    u: np.ndarray,
-    v: np.ndarray,
-    centre: tuple[float, float],
-    axes: tuple[float, float],
-    power: float = 2.0,
-) -> np.ndarray:
-    across, down = np.abs((u - centre[0]) / axes[0]), np.abs((v - centre[1]) / axes[1])
-    return (across**power + down**power) ** (1 / power)
+_Range = tuple[float, float]
 
 
-def _face(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.75, 1.0), rng.uniform(0.95, 1.3))
-    return _ellipse(u, v, (0.0, rng.uniform(-0.1, 0.15)), axes)
+def _oval(
+    width: _Range,
+    height: _Range,
+    below: _Range,
+    power: _Range = (2.0, 2.0),
+    beside: _Range | None = None,
+) -> Shape:
+    """An ellipse, with a higher ``power`` more of a box, of half axes and a place in ranges."""
+
+    def radius(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        axes = rng.uniform(*width), rng.uniform(*height)
+        centre = 0.0 if beside is None else rng.choice(beside), rng.uniform(*below)
+        exponent = rng.uniform(*power) if power[0] < power[1] else power[0]
+        across, down = np.abs((u - centre[0]) / axes[0]), np.abs((v - centre[1]) / axes[1])
+        return (across**exponent + down**exponent) ** (1 / exponent)
+
+    return radius
 
 
-def _rounded_box(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.6, 0.95), rng.uniform(0.75, 1.15))
-    return _ellipse(u, v, (0.0, rng.uniform(-0.05, 0.2)), axes, power=rng.uniform(3.0, 8.0))
-
-
-def _lower_face(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.55, 0.85), rng.uniform(0.4, 0.7))
-    return _ellipse(u, v, (0.0, rng.uniform(0.45, 0.65)), axes, power=rng.uniform(2.0, 4.0))
-
-
-def _mouth(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.4, 0.6), rng.uniform(0.2, 0.35))
-    return _ellipse(u, v, (0.0, rng.uniform(0.47, 0.55)), axes)
-
-
-def _nose(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.2, 0.35), rng.uniform(0.35, 0.5))
-    return _ellipse(u, v, (0.0, rng.uniform(-0.05, 0.1)), axes)
-
-
-def _eyes(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.7, 0.95), rng.uniform(0.22, 0.4))
-    return _ellipse(u, v, (0.0, rng.uniform(-0.55, -0.45)), axes, power=rng.uniform(2.0, 4.0))
-
-
-def _one_eye(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    axes = (rng.uniform(0.25, 0.4), rng.uniform(0.18, 0.3))
-    return _ellipse(u, v, (rng.choice([-0.42, 0.42]), rng.uniform(-0.53, -0.47)), axes)
+_face = _oval((0.75, 1.0), (0.95, 1.3), below=(-0.1, 0.15))
 
 
 def _half(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -75,12 +54,12 @@ def _blob(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 SHAPES: dict[str, Shape] = {
     "face": _face,
-    "rounded_box": _rounded_box,
-    "lower_face": _lower_face,
-    "mouth": _mouth,
-    "nose": _nose,
-    "eyes": _eyes,
-    "one_eye": _one_eye,
+    "rounded_box": _oval((0.6, 0.95), (0.75, 1.15), below=(-0.05, 0.2), power=(3.0, 8.0)),
+    "lower_face": _oval((0.55, 0.85), (0.4, 0.7), below=(0.45, 0.65), power=(2.0, 4.0)),
+    "mouth": _oval((0.4, 0.6), (0.2, 0.35), below=(0.47, 0.55)),
+    "nose": _oval((0.2, 0.35), (0.35, 0.5), below=(-0.05, 0.1)),
+    "eyes": _oval((0.7, 0.95), (0.22, 0.4), below=(-0.55, -0.45), power=(2.0, 4.0)),
+    "one_eye": _oval((0.25, 0.4), (0.18, 0.3), below=(-0.53, -0.47), beside=(-0.42, 0.42)),
     "half": _half,
     "blob": _blob,
 }

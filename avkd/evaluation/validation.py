@@ -161,7 +161,8 @@ class Validation:
             pooling=self.pooling,
             sets=sets,
         )
-        return rule, [_calibrated(row, rule) for row in self.rows]
+        # `Validation.of` refuses windows without a logit.
+        return rule, [replace(r, probability=rule.probability(r.logit or 0.0)) for r in self.rows]
 
     def _operating_point(self, max_false_alarms: float | None) -> tuple[float, str]:
         """The threshold's logit, and how it was chosen."""
@@ -251,15 +252,11 @@ def _threshold_of_reals(
 
     Or one ``part`` of so many files, rounded up: a dataset of few files keeps its one alarm.
     """
-    return max(
-        _highest_but(reals, -(-int(share * len(reals)) // part))
+    highest = (
+        np.sort(reals)[::-1][-(-int(share * len(reals)) // part)]
         for reals in reals_by_dataset.values()
     )
-
-
-def _highest_but(reals: np.ndarray, count: int) -> float:
-    """The lowest logit that ``count`` of the real files reach."""
-    return float(np.nextafter(np.sort(reals)[::-1][count], np.inf))
+    return float(np.nextafter(max(highest), np.inf))
 
 
 def _few_people(labels: np.ndarray, groups: np.ndarray | None) -> str:
@@ -296,8 +293,3 @@ def _prediction_sets(
         unit=unit,
     )
     return sets, ""
-
-
-def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:
-    assert row.logit is not None, "`Validation.of` refuses windows without a logit"
-    return replace(row, probability=rule.probability(row.logit))

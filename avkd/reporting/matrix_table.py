@@ -125,9 +125,10 @@ class _Grid:
         *,
         corner: str = "trained on",
     ) -> None:
-        methods = _methods(results) if column is _method else ()
-        self.rows = names(map(row, results))
-        self.columns = methods or names(map(column, results))
+        columns = names(map(column, results))
+        if column is _method:
+            columns = tuple(sorted({*columns} - {ALL_METHODS, REAL_METHOD})) or columns
+        self.rows, self.columns = names(map(row, results)), columns
         self.corner = corner
         self.cells = [
             [[r for r in results if (row(r), column(r)) == (a, b)] for b in self.columns]
@@ -169,7 +170,8 @@ def section(results: Sequence[Result], *, warnings: Sequence[str] = ()) -> Secti
     whole = [result for result in results if not result.left_out]
     caption = "AUC % over files, all forgeries of the test against its real files [95 % interval]."
     matrix = _matrix(whole)
-    tables = [_with_validation(matrix, matrix.table(caption, _overlap_mark)), _tests_table(whole)]
+    table = matrix.table(caption, lambda result: _OVERLAP_MARKS[result.overlap])
+    tables = [_with_validation(matrix, table), _tests_table(whole)]
     for test in names(result.test for result in whole):
         grid = _Grid([r for r in whole if r.test == test], lambda r: r.training, _method)
         caption = f"Tested on {test}: AUC % of each method against the same real files."
@@ -230,10 +232,6 @@ def _method(result: Result) -> str:
     return result.row.method
 
 
-def _methods(results: Iterable[Result]) -> tuple[str, ...]:
-    return tuple(sorted({*map(_method, results)} - {ALL_METHODS, REAL_METHOD}))
-
-
 def _tests_table(whole: Sequence[Result]) -> Table:
     """What was expected of every test, and the least any model could score of it."""
     lines = []
@@ -282,10 +280,6 @@ def _spread(runs: Sequence[Metric]) -> str:
     if len(runs) < 2 or mean.value is None:
         return with_interval(mean)
     return f"{with_interval(mean)}; seeds {100 * min(values):.1f} to {100 * max(values):.1f}"
-
-
-def _overlap_mark(result: Result) -> str:
-    return _OVERLAP_MARKS[result.overlap]
 
 
 def _unseen_mark(result: Result) -> str:

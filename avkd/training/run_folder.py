@@ -32,7 +32,8 @@ def write_config(folder: Path, config: Any, *, resume: bool) -> None:
     """Write the config of a run into a folder that was `check`ed; one that goes on has it."""
     path = folder / "config.yaml"
     if not resume or _is_longer(stored_settings(path, type(config)), config):
-        durable.write_text(path, to_yaml(_begun_anew(config)))
+        begun_anew = dataclasses.replace(config, resume=False, resume_changed=False)
+        durable.write_text(path, to_yaml(begun_anew))
 
 
 def check(folder: Path, config: Any, *, resume: bool) -> None:
@@ -75,10 +76,6 @@ def _is_longer(before: Mapping[str, Any], config: Any) -> bool:
     """Whether a run of the same settings is to have more epochs than it was to have."""
     old, new = before.get(_EPOCHS), settings_of(config).get(_EPOCHS)
     return old is not None and new is not None and new > old
-
-
-def _begun_anew(config: Any) -> Any:
-    return dataclasses.replace(config, resume=False, resume_changed=False)
 
 
 def code_fingerprint() -> str:
