@@ -15,12 +15,7 @@ Step = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def draw_degradation(rng: np.random.Generator, probability: float) -> list[Step]:
-    """Changes in the order in which they happen; with 1 - ``probability`` none at all.
-
-    Args:
-        rng: Draws which, how much.
-        probability: That anything happens, 0..1.
-    """
+    """Changes in the order in which they happen; with 1 - ``probability`` (0..1) none at all."""
     if rng.random() >= probability:
         return []
     steps: list[tuple[float, Step]] = [

@@ -19,15 +19,10 @@ _TO_RGB = np.linalg.inv(_TO_LUMA_CHROMA).astype(np.float32)
 
 
 def with_look_of(frames: np.ndarray, reference: np.ndarray, strength: float = 1.0) -> np.ndarray:
-    """A clip with the colours and the sharpness of another picture.
+    """A clip (T, S, S, 3) with the colours and the sharpness of a picture (S, S, 3), all uint8.
 
-    Args:
-        frames: (T, S, S, 3) uint8; all are changed alike, by what the middle one needs.
-        reference: (S, S, 3) uint8.
-        strength: 0 = unchanged, 1 = fully.
-
-    Returns:
-        (T, S, S, 3) uint8.
+    All frames are changed alike, by what the middle one needs; a ``strength`` of 0 changes nothing,
+    1 all.
     """
     ours = frames[len(frames) // 2] @ _TO_LUMA_CHROMA.T
     theirs = reference @ _TO_LUMA_CHROMA.T

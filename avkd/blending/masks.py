@@ -70,11 +70,9 @@ def draw_mask(
 ) -> np.ndarray:
     """A mask (size, size) float32 in 0..1: 1 inside, 0 outside and along the edge of the crop.
 
-    Args:
-        rng: Draws sizes, softness and the course of the border.
-        shapes: Names of `SHAPES`; the mask is all of them together.
-        landmarks: (5, 2) pixels of the crop: eyes, nose, mouth corners, as seen in the image.
-        size: Side of the crop.
+    It is all of the ``shapes`` (names of `SHAPES`) together; ``landmarks`` are (5, 2) pixels of the
+    crop: eyes, nose, mouth corners, as seen in the image. Sizes, softness and the border's course
+    are drawn.
     """
     u, v = _face_coordinates(landmarks, size)
     radius = np.minimum.reduce([SHAPES[shape](u, v, rng) for shape in shapes])

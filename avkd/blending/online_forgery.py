@@ -121,15 +121,11 @@ def draw_recipe(
     donor_at_hand: bool,
     moment_at_hand: bool = False,
 ) -> Recipe:
-    """Draw a forgery for a clip of aligned faces.
+    """Draw a forgery for a clip of aligned faces; the same state of ``rng`` gives the same pixels.
 
-    Args:
-        rng: Everything random; the same state gives the same pixels.
-        settings: What may be drawn.
-        landmarks: (5, 2) pixels of the crop, of the clip's mean face (`mean_face`).
-        size: Side S of the crop.
-        donor_at_hand: Whether another person's clip may be asked for.
-        moment_at_hand: Whether the clip is long enough to have another moment.
+    ``landmarks`` are (5, 2) pixels of the crop of side ``size``, of the clip's mean face
+    (`mean_face`). What is at hand: another person's clip, and a clip long enough to have another
+    moment.
     """
     kind, part, foreign, swaps, drifts, whole, plain = rng.random(7)
     ratio = np.float32(rng.choice(_RATIOS))

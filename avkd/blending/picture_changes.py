@@ -77,16 +77,11 @@ def toned(
 
 
 def up_sampled(image: np.ndarray, kernel: np.ndarray, factor: int) -> np.ndarray:
-    """Down by a whole factor, then up as a transposed convolution does it.
+    """A picture (S, S, 3) down by a whole factor, then up as a transposed convolution does it.
 
-    Zeros are put between the pixels and a kernel is laid over them; where it does not weigh all
-    phases alike a faint grid remains, and its spectrum repeats (Odena et al. 2016; Zhang et al.
-    2019, AutoGAN).
-
-    Args:
-        image: (S, S, 3).
-        kernel: (K,) of one axis; its sum is made 1.
-        factor: By how much, 2 or more.
+    Zeros are put between the pixels and a kernel, (K,) of one axis with its sum made 1, is laid
+    over them; where it does not weigh all phases alike a faint grid remains, and its spectrum
+    repeats (Odena et al. 2016; Zhang et al. 2019, AutoGAN). The factor is 2 or more.
     """
     size = image.shape[0]
     small_size = -(-size // factor)

@@ -50,13 +50,10 @@ _BYTES = {shield: surrogate for surrogate, shield in _SHIELDS.items()}
 def parse(
     verb: str, config_class: type[Config], arguments: Sequence[str], positional: str | None = None
 ) -> Config:
-    """Build ``config_class`` from command-line ``arguments``.
+    """Build ``config_class``, a frozen dataclass, from the command-line tokens after the verb.
 
-    Args:
-        verb: Name shown in the usage line.
-        config_class: Frozen dataclass; nested ones become dotted flags.
-        arguments: Tokens after the verb; ``--config FILE`` reads YAML, later flags win over it.
-        positional: Field that collects the values without a flag.
+    Nested ones become dotted flags; ``--config FILE`` reads YAML, later flags win over it. The
+    field ``positional`` collects the values without a flag.
 
     Raises:
         ConfigError: names the key, what was wrong, and the likely key where one was misspelt.

@@ -39,12 +39,10 @@ def preprocessing() -> dict[str, Any]:
 
 
 def log_mel(waveform: Tensor) -> Tensor:
-    """Log-mel spectrogram of clips that start exactly at a video frame.
+    """Log-mel spectrogram of clips (B, S) that start exactly at a video frame.
 
-    Mel frame j is centred on sample 160 j, so mel frames 4i..4i+3 belong to video frame i.
-
-    Args:
-        waveform: (B, S) float in [-1, 1] at 16 kHz; S a multiple of 640.
+    They are in [-1, 1] at 16 kHz, S a multiple of 640. Mel frame j is centred on sample 160 j, so
+    mel frames 4i..4i+3 belong to video frame i.
 
     Returns:
         (B, 1, S / 160, 80) in [-1, 1]: decibels under the clip's maximum, floor -80 dB, scaled;

@@ -175,10 +175,7 @@ def talking_clips(
 ) -> tuple[list[ClipItem], list[ClipItem]]:
     """Real clips with sound, long enough for a window: of the training split, and held out.
 
-    Args:
-        corpora: Where they lie.
-        split: Of those that are held out.
-        most: At most so many of them, evenly over the list.
+    Of those held out in ``split`` at most so many, evenly over the list.
 
     Raises:
         ValueError: an identity is in two splits, or too few usable clips in one of them.
@@ -209,12 +206,7 @@ def talking_clips(
 def finetune_data(
     config: FinetuneConfig, *, image_size: int, teacher_input: ModelInput | None = None
 ) -> StageData:
-    """Open the corpora of stage two.
-
-    Args:
-        config: Which corpora, and how the detector sees them.
-        image_size: Side of the detector's input in pixels.
-        teacher_input: What its teacher looks at, of the same clips; None = there is no teacher.
+    """Open the corpora of stage two, for a detector and, if any, for a teacher of the same clips.
 
     Raises:
         ValueError: an identity is in two splits, an excluded method is in no corpus, or a class is
@@ -227,9 +219,7 @@ def finetune_data(
     _check_excluded(forgery_corpora, config.exclude_methods)
     if teacher_input is not None:
         for corpus in corpora:
-            corpus.require_faces(
-                teacher_input.faces, "the teacher of stage one", margin=teacher_input.crop_margin
-            )
+            corpus.require_faces(teacher_input, "the teacher of stage one")
 
     stored = _items(forgery_corpora, "train", config.exclude_methods)
     further = _only_real(_items(real_corpora, "train", config.exclude_methods))
@@ -260,10 +250,7 @@ def finetune_data(
 def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) -> StageData:
     """Open the corpora of the image branch: pictures, or frames of prepared videos.
 
-    Args:
-        config: Which corpora, how they are thinned out and seen.
-        clip_frames: Consecutive frames the network judges at once.
-        landmarks: Whether it is told where eyes, nose and mouth are.
+    The network judges ``clip_frames`` consecutive frames at once, with their landmarks or without.
 
     Raises:
         ValueError: an identity is in two splits, a class is missing in one of them, or the corpora
@@ -360,10 +347,10 @@ def _items(
 
 def _faces(corpora: Sequence[Corpus]) -> Faces:
     """What the crops of all corpora show; of two kinds, the kind would tell the label."""
-    for corpus in corpora[1:]:
-        first = corpora[0]
-        corpus.require_faces(first.faces, str(first.folder), margin=first.crop_margin)
-    return corpora[0].faces
+    first, *others = corpora
+    for corpus in others:
+        corpus.require_faces(first, first.folder)
+    return first.faces
 
 
 def _check_excluded(corpora: Sequence[Corpus], excluded: Sequence[str]) -> None:

@@ -79,22 +79,23 @@ class Corpus:
             crop_margin=settings["crop_margin"],
         )
 
-    def require_faces(self, faces: Faces, asked_by: str, *, margin: float) -> None:
-        """Refuse crops that show something else than ``asked_by`` was trained on.
+    def require_faces(self, known: "ModelInput | Corpus", asked_by: object) -> None:
+        """Refuse crops that show something else than those that ``asked_by`` knows.
 
         Raises:
             ValueError: names the corpus and the cure.
         """
-        if self.faces != faces:
-            cure = "--detector none" if faces == "whole" else "--detector mtcnn (or boxes)"
+        if self.faces != known.faces:
+            cure = "--detector none" if known.faces == "whole" else "--detector mtcnn (or boxes)"
             raise ValueError(
-                f"{self.folder}: its crops are {self.faces} pictures, {asked_by} knows {faces} "
-                f"ones; prepare it with {cure} into another folder"
+                f"{self.folder}: its crops are {self.faces} pictures, {asked_by} knows "
+                f"{known.faces} ones; prepare it with {cure} into another folder"
             )
-        if self.crop_margin != margin:
+        margin = f"{known.crop_margin:g}"
+        if self.crop_margin != known.crop_margin:
             raise ValueError(
                 f"{self.folder}: its crops have margin {self.crop_margin:g}, {asked_by} knows "
-                f"{margin:g}; prepare it with --crop_margin {margin:g} into another folder"
+                f"{margin}; prepare it with --crop_margin {margin} into another folder"
             )
 
     def items(self, samples: Iterable[Sample]) -> list[ClipItem]:
@@ -256,12 +257,8 @@ class TrainingClips(Dataset[ClipBatch]):
 class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     """Every window of every item, as evaluation sees it: centre view, in order.
 
-    Args:
-        items: Tracks of any length; a short one gives one padded window.
-        model_input: Which windows there are, and of which size.
-        window_rule: Which windows instead, of the same size.
-        with_sound: Also read the sound; every item must have it.
-        windows: These windows of each item instead of those of the rule.
+    They are those of the model's input, of a ``window_rule`` of the same size, or ``windows`` of
+    each item; a track shorter than one gives one padded window.
     """
 
     def __init__(

@@ -65,14 +65,8 @@ def list_files(
 ) -> Listing:
     """List ``root / folder``, by default with everything below it.
 
-    That folder may itself be a link (data spread over disks); below it none is followed.
-
-    Args:
-        root: The dataset's folder.
-        folder: Where in it to look.
-        suffixes: Which files to list, in lower case with the dot; unset = videos.
-        recursive: Whether to look into the folders below.
-        also: Whether to list a regular file whose suffix is none of them.
+    That folder may itself be a link (data spread over disks); below it none is followed. Listed are
+    files with ``suffixes`` (in lower case with the dot) and others for which ``also`` holds.
 
     Raises:
         OSError: a folder cannot be read; a corpus with silent holes would be worse.
@@ -189,10 +183,7 @@ def check_root(root: Path, expected: str, recognises: Callable[[Path], object]) 
 def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) -> WrongRoot:
     """The error for a folder that is not the dataset; points at the right one if it is near.
 
-    Args:
-        root: What the user gave.
-        expected: What should have been below it.
-        recognises: Whether a folder looks right; must be cheap, and may raise OSError.
+    ``recognises`` says whether a folder looks right; it must be cheap, and may raise OSError.
     """
     if not root.is_dir():
         state = "is not a folder" if root.exists() else "does not exist"

@@ -104,12 +104,9 @@ class ModelInput:
         return self.view(batch.frames, batch.landmarks, views)
 
     def view(self, frames: Tensor, landmarks: Tensor | None, views: Views) -> tuple[Tensor, ...]:
-        """What the network is called with.
+        """What the network is called with, of stored crops (B, L, S, S, 3) uint8 RGB.
 
-        Args:
-            frames: (B, L, S, S, 3) uint8 RGB, stored crops.
-            landmarks: (B, L, 5, 2) in pixels of the crop; may be None if they are not wanted.
-            views: B views.
+        Landmarks are (B, L, 5, 2) in pixels of the crop, or None if they are not wanted.
 
         Returns:
             (B, 3, L, s, s) pictures; and, if wanted, (B, L, 5, 2) landmarks in shares of the view,

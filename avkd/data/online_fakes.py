@@ -32,13 +32,10 @@ _RECIPE, _DEGRADATION, _GRAIN, _CODEC, _LOOK = range(5)
 
 @dataclass(frozen=True)
 class OnlineFakes:
-    """Forges and degrades clips of a list of items.
+    """Forges (None = not) and degrades clips of a list of items, among which donors are looked for.
 
-    Args:
-        items: Among them donors are looked for.
-        forgery: What may be drawn; None = nothing is forged.
-        degradation: Probability that a clip is degraded.
-        match_looks: Probability that one of two clips of different origin takes the other's look.
+    ``degradation`` is the probability that a clip is degraded, ``match_looks`` that one of two
+    clips of different origin takes the other's look.
     """
 
     items: Sequence[ClipItem]
@@ -49,14 +46,9 @@ class OnlineFakes:
     def shown(
         self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
     ) -> np.ndarray:
-        """What is seen of ``frames`` (T, S, S, 3) uint8 of ``item`` from frame ``start`` on.
+        """What is seen of ``frames`` (T, S, S, 3) uint8, those of ``item`` from frame ``start`` on.
 
-        Args:
-            item: Whose frames they are.
-            start: First of them.
-            frames: As stored.
-            role: Whether they are forged.
-            stream: Names the draw; a real and its fake have the same.
+        They are as stored; ``stream`` names the draw, the same for a real and its fake.
         """
         if role != "stored":
             frames = self._of_pair(item, start, frames, role, stream)
@@ -158,16 +150,12 @@ def _encoded(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shown_for_validation(fakes: OnlineFakes) -> list[ClipItem]:
-    """What selects a model and its threshold: the same whenever it is asked for.
+    """What selects a model and its threshold, of the validation split: always the same.
 
-    Args:
-        fakes: Over the items of the validation split.
-
-    Returns:
-        Where fakes are made, for every real one pair, of pictures three; a fake's method is
-        ``online_`` and its blender. Stored fakes, and all where none are made, once. If they are
-        degraded, all once more as they lie in the store, under a dataset of its own: people judge
-        files as they come, and a rule must hold for those by themselves.
+    Where fakes are made, for every real one pair, of pictures three; a fake's method is ``online_``
+    and its blender. Stored fakes, and all where none are made, once. If they are degraded, all once
+    more as they lie in the store, under a dataset of its own: people judge files as they come, and
+    a rule must hold for those by themselves.
     """
     plain = replace(fakes, degradation=0.0)
     found = []

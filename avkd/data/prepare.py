@@ -72,20 +72,13 @@ def prepare(
     timeout_seconds: float = 600.0,
     shard: tuple[int, int] = (0, 1),
 ) -> PrepareReport:
-    """Find, follow, align and store the faces of every file of a manifest.
+    """Find, follow, align and store the faces of every file (no crops) of a manifest.
 
-    Run again after a kill, it redoes at most the files in flight.
-
-    Args:
-        manifest: Samples of kind ``video``, ``frames`` or ``image``.
-        out: Corpus folder: ``manifest.jsonl`` (one ``crops`` sample per usable file, its primary
-            track), ``report.jsonl``, ``prepare.json``, ``index.jsonl``, ``shards/``.
-        settings: What the crops look like.
-        detector_file: With the network of the detector, where the user brings it.
-        workers: Child processes.
-        timeout_seconds: Wall-clock limit for one file.
-        shard: (i, n): do the i-th of n parts; parts may run at once, also on several machines, into
-            one folder. Each rewrites ``manifest.jsonl`` from all reports when it ends.
+    Run again after a kill, it redoes at most the files in flight. ``out`` gets ``manifest.jsonl``
+    (one ``crops`` sample per usable file, its primary track), ``report.jsonl``, ``prepare.json``,
+    ``index.jsonl``, ``shards/``. A shard (i, n) is the i-th of n parts; parts may run at once, also
+    on several machines, into one folder. Each rewrites ``manifest.jsonl`` from all reports when it
+    ends.
 
     Raises:
         ValueError: bad arguments; or ``out`` was made with other settings or is in use;

@@ -106,10 +106,7 @@ class EpochBatches(Protocol):
 class ShuffledBatches:
     """Every item once per epoch in a seeded order; the last incomplete batch is left out.
 
-    Args:
-        num_items: Items of the dataset.
-        batch_size: Clips a batch; a smaller dataset gives one batch of all its items.
-        seed: Of the order.
+    Of fewer items than ``batch_size`` one batch of all of them is made.
 
     Raises:
         ValueError: there is no item.
@@ -141,12 +138,7 @@ class RecurringBatches:
 
     A clip's draw depends on its item and the number of its view alone, not on where it stands, so
     what a teacher says of it can be computed once (`ShuffledBatches` names draws by position).
-
-    Args:
-        num_items: Size of the dataset.
-        batch_size: As of `ShuffledBatches`.
-        seed: Of the order.
-        num_views: Epoch e shows view e modulo this; None = a new view every epoch.
+    Epoch e shows view e modulo ``num_views``; None = a new view every epoch.
 
     Raises:
         ValueError: there is no item.

@@ -34,8 +34,7 @@ _FOREIGN_CALLS = 0x40000000  # x32: other numbers for the same calls
 def confine(most_file_bytes: int | None = None) -> tuple[str, ...]:
     """Take from this process, for good, what decoding does not need.
 
-    Args:
-        most_file_bytes: Size of the largest file it may write; None = 16 MB.
+    It may write files of ``most_file_bytes`` at most; None = 16 MB.
 
     Returns:
         What was taken: ``large files`` (writing them), ``system calls`` (network, other programs).

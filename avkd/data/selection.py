@@ -23,18 +23,9 @@ def undersample(
 ) -> list[Item]:
     """Leave samples out until the classes stand in a ratio and the whole has a size.
 
-    Methods keep their shares among the fake as nearly as whole samples allow.
-
-    Args:
-        items: Samples, or anything that has one.
-        ratio: real:fake, e.g. (1, 2), reached by leaving out of the class there are too many of;
-            None = as they come.
-        size: How many stay in all; None = as many as there are.
-        seed: Chooses which.
-        key: The sample of an item.
-
-    Returns:
-        Those that stay, in their order in ``items``.
+    Methods keep their shares among the fake as nearly as whole samples allow. A ratio of real:fake,
+    e.g. (1, 2), is reached by leaving out of the class there are too many of; the seed chooses
+    which. Those that stay keep their order. ``key`` gives the sample of an item.
 
     Raises:
         ValueError: a class is missing or has too few for the ratio, or there are fewer than

@@ -36,10 +36,8 @@ def silent_ends(waveform: np.ndarray) -> SilentEnds:
     """Measure the silence at both ends of ``waveform``, to 10 ms.
 
     The threshold is relative to the loudest block, so that a quiet recording has no more silence
-    than a loud one; a click counts as sound. A constant offset of the samples does not.
-
-    Args:
-        waveform: (S,) at 16 kHz, int16 or float in [-1, 1]; a file without samples is silent.
+    than a loud one; a click counts as sound. A constant offset of the samples does not. It is (S,)
+    at 16 kHz, int16 or float in [-1, 1]; without samples it is silent.
 
     Raises:
         ValueError: not one channel, or not finite.

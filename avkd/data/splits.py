@@ -31,15 +31,8 @@ def split_connected(
 ) -> list[Sample]:
     """Split samples so that those which share a name, also through others, stay together.
 
-    Args:
-        samples: What to split.
-        links: Of each sample the names that connect it, of people or files; none = it keeps the
-            split it has.
-        fractions: As in `split_groups`.
-        seed: As in `split_groups`.
-
-    Raises:
-        ValueError: as `split_groups`.
+    ``links`` are of each sample the names that connect it, of people or files; one without any
+    keeps the split it has. The rest, and what it raises, is as of `split_groups`.
     """
     first_of = connected_identities(links)
     groups = [first_of[names[0]] if names else None for names in links]
@@ -136,8 +129,7 @@ def _take(
 def connected_identities(links: Iterable[Sequence[str]]) -> dict[str, str]:
     """For every name the alphabetically first of all names connected to it by common samples.
 
-    Args:
-        links: Of each sample, everyone seen in it.
+    ``links`` are of each sample everyone seen in it.
     """
     first: dict[str, str] = {}
 

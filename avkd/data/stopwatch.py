@@ -13,10 +13,9 @@ _running: "list[Stopwatch]" = []
 
 
 class Stopwatch:
-    """Counts while it is entered; one at a time and process.
+    """Counts seconds of a clock while it is entered; one at a time and process.
 
-    Args:
-        clock: Seconds; `time.process_time` counts those of the processor.
+    `time.process_time` counts those of the processor.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:

@@ -112,10 +112,8 @@ def draw_view(
 ) -> Views:
     """Draw one view (B = 1). The same generator state gives the same view.
 
-    Args:
-        rng: Advanced by the same number of draws whatever comes out.
-        augmentation: What may be drawn.
-        slack: Pixels by which the window may be moved in the stored crop (`slack_pixels`).
+    The generator is advanced by the same number of draws whatever comes out. ``slack``: pixels by
+    which the window may be moved in the stored crop (`slack_pixels`).
     """
     crop = rng.integers(0, slack + 1, size=2)
     if not augmentation.crop:
@@ -186,12 +184,9 @@ def apply_video(
 ) -> Tensor:
     """Crop, flip, downscale, grayscale, color jitter, normalise, erase and mask, in this order.
 
-    Args:
-        frames: (B, T, S, S, 3) uint8 RGB, stored crops.
-        views: B views on the same device.
-        image_size: Side of the result in pixels.
-        view_share: Side of the window as a share of S.
-        motion_only: Subtract the clip's own mean picture instead of the mean colour.
+    Frames are (B, T, S, S, 3) uint8 RGB, stored crops, the views on the same device; the window's
+    side is a share of S. ``motion_only`` takes off the clip's own mean picture instead of the mean
+    colour.
 
     Returns:
         (B, 3, T, image_size, image_size) float, normalised by ImageNet mean and deviation;
@@ -232,13 +227,7 @@ def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
 def apply_to_points(
     points: Tensor, views: Views, crop_pixels: int, view_share: float = VIDEO_VIEW_SHARE
 ) -> Tensor:
-    """Where points of stored crops lie in a view.
-
-    Args:
-        points: (B, T, P, 2) x and y in pixels of the stored crop; NaN = not known.
-        views: B views on the same device.
-        crop_pixels: Side S of the stored crop.
-        view_share: Side of the window as a share of S.
+    """Where points (B, T, P, 2) of stored crops lie in a view: x and y in pixels; NaN = not known.
 
     Returns:
         (B, T, P, 2) in shares of the view's side, outside 0..1 where the window does not reach.
@@ -251,14 +240,9 @@ def apply_to_points(
 
 
 def apply_audio(mel: Tensor, views: Views) -> Tensor:
-    """Mask a log-mel spectrogram at the instants masked in the picture, and one band.
+    """Mask log-mels (B, 1, 4T, 80) at the instants masked in the picture, and one band, with 0.
 
-    Args:
-        mel: (B, 1, 4T, 80).
-        views: B views on the same device; video frame i masks mel frames 4i..4i+3.
-
-    Returns:
-        (B, 1, 4T, 80) with masked cells at 0.
+    ``views`` are B on the same device; video frame i masks mel frames 4i..4i+3.
     """
     times = run_mask(views.time_mask * MEL_FRAMES_PER_VIDEO_FRAME, mel.shape[2])
     bands = run_mask(views.mel_mask, mel.shape[3])

@@ -12,16 +12,10 @@ _BAR_PIXELS = 24
 
 
 def draw_strip(clips: Tensor, time_masks: Tensor, importance: Tensor | None) -> np.ndarray:
-    """Lay clips under each other, their frames side by side.
+    """Lay clips (B, 3, T, H, W) under each other, frames side by side: (rows, T * W, 3) uint8.
 
-    Args:
-        clips: (B, 3, T, H, W) normalised as `transforms.apply_video` does.
-        time_masks: (B, T) bool, true = masked; those frames get a red border.
-        importance: (B, T) weights that sum to 1, drawn as blue bars (full height = 3 / T);
-            None = no bars.
-
-    Returns:
-        (rows, T * W, 3) uint8.
+    They are normalised as `transforms.apply_video` does. Frames masked in time (B, T) get a red
+    border, an importance (B, T) that sums to 1 is drawn as blue bars (full height = 3 / T).
     """
     rows = []
     for index, clip in enumerate(as_pictures(clips.float())):

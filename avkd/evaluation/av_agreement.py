@@ -164,11 +164,7 @@ def disagreement(
 ) -> Tensor:
     """Minus the cosine of what each modality predicts of the other and what that really holds.
 
-    Args:
-        video_prediction: (W, T, P) of W windows of one file; predicts ``audio_target``.
-        audio_prediction: (W, T, P); predicts ``video_target``.
-        video_target: (W, T, P).
-        audio_target: (W, T, P).
+    All are (W, T, P) of W windows of one file.
 
     Returns:
         (W, T) in [-1, 1]; the mean over W of each tensor at each frame is taken off first.

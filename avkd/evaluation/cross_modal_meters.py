@@ -109,12 +109,8 @@ def retrieval(
 ) -> dict[str, float]:
     """Retrieval in both directions, averaged over R rounds of one window of each of B clips.
 
-    Args:
-        video: (R, B, T, D) what the picture predicts of the sound.
-        audio_target: (R, B, T, D).
-        audio: (R, B, T, E) what the sound predicts of the picture.
-        video_target: (R, B, T, E).
-        speakers: B names; None = not known.
+    ``video`` (R, B, T, D) is what the picture predicts of ``audio_target``, ``audio`` (R, B, T, E)
+    what the sound predicts of ``video_target``; ``speakers`` are B names, None = not known.
     """
     directions = {
         "retrieval_sound_by_picture": list(zip(video, audio_target, strict=True)),

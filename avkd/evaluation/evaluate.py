@@ -94,7 +94,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     window_rule = protocols.window_rule(protocol, model_input, config)
     corpora = [Corpus.open(folder) for folder in config.data]
     for corpus in corpora:
-        corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
+        corpus.require_faces(model_input, config.model)
     parts = [
         _Part(corpus, files, _head(corpus, config, header, window_rule, protocol))
         for corpus, files in zip(corpora, protocols.wanted_files(protocol, corpora), strict=True)

@@ -35,7 +35,7 @@ def probe(config: ProbeConfig) -> Outcome:
     loaded, model_input = load_stage_one(config.model)
     corpora = [Corpus.open(folder) for folder in config.data]
     for corpus in corpora:
-        corpus.require_faces(model_input.faces, str(config.model), margin=model_input.crop_margin)
+        corpus.require_faces(model_input, config.model)
     training, held_out = build.talking_clips(corpora, config.split, most=config.clips)
     places = random_places(held_out, config.starts)
     found = measure(

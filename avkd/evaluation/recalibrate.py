@@ -82,7 +82,7 @@ def validation_items(
     missing, left_out = 0, set()
     for folder in data:
         corpus = Corpus.open(folder)
-        corpus.require_faces(model_input.faces, str(model), margin=model_input.crop_margin)
+        corpus.require_faces(model_input, model)
         expected = [s for s in corpus.expected if s.split == "val"]
         left_out |= {s.method for s in expected if s.method in unseen}
         of_corpus = corpus.items(

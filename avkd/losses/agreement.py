@@ -10,9 +10,7 @@ from torch.nn import functional
 def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
     """Minus the mean cosine over clips and frames; masked instants are included on purpose.
 
-    Args:
-        prediction: (B, T, D), carries the gradient; its length does not matter.
-        target: (B, T, D), no gradient flows into it.
+    Both are (B, T, D); the gradient flows into the prediction only, whose length does not matter.
 
     Returns:
         Scalar in [-1, 1], fp32. Source: RealForensics (Haliassos et al. 2022), eq. of stage one.
@@ -22,15 +20,10 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def center_double(target: Tensor) -> Tensor:
-    """As `center_per_step`, and then subtract from each clip its mean over time.
+    """As `center_per_step`, and then subtract from each clip (B, T, D) its mean over time.
 
-    A code that is constant over a clip (who speaks) has a zero target, too.
-
-    Args:
-        target: (B, T, D).
-
-    Returns:
-        (B, T, D) with zero mean over B at every frame, and over T in every clip.
+    A code that is constant over a clip (who speaks) has a zero target, too. The result has zero
+    mean over B at every frame, and over T in every clip.
     """
     exact = target.double()
     centred = exact - exact.mean(dim=0, keepdim=True)
@@ -38,15 +31,10 @@ def center_double(target: Tensor) -> Tensor:
 
 
 def center_per_step(target: Tensor) -> Tensor:
-    """Subtract from each target the batch mean at the same frame.
+    """Subtract from each target (B, T, D) the batch mean at the same frame.
 
-    A code of the frame index alone then has a zero target, so it cannot lower the loss.
-
-    Args:
-        target: (B, T, D) with B of 64 or more for stable means.
-
-    Returns:
-        (B, T, D) with zero mean over B at every frame.
+    A code of the frame index alone then has a zero target, so it cannot lower the loss. Means are
+    stable for B of 64 or more.
     """
     # In double precision the mean of equal numbers is exact; in single precision it may be off by
     # a rounding, and a cosine would blow that residue of a position-only code up to unit length.

@@ -15,16 +15,8 @@ def log_prior_odds(fake_fraction: float) -> float:
 def prior_corrected_cross_entropy(logit: Tensor, label: Tensor, fake_fraction: float) -> Tensor:
     """Binary cross-entropy of ``logit + log prior odds``, so that the bare logit is prior-free.
 
-    Logit adjustment (Menon et al. 2021). The fraction must come from the actual sampler: a wrong
-    one shifts every threshold.
-
-    Args:
-        logit: (B,) scores, higher = fake.
-        label: (B,) 1 = fake.
-        fake_fraction: Expected share of fakes in a batch.
-
-    Returns:
-        Scalar, at least 0, fp32.
+    Logit adjustment (Menon et al. 2021), the mean over (B,) logits and labels, 1 = fake, in fp32.
+    ``fake_fraction`` must come from the actual sampler: a wrong one shifts every threshold.
     """
     adjusted = logit.float() + log_prior_odds(fake_fraction)
     return functional.binary_cross_entropy_with_logits(adjusted, label.float())

@@ -25,14 +25,10 @@ def softened_divergence(
 ) -> Tensor:
     """T^2 x KL(sigmoid(teacher / T) || sigmoid(student / T)), averaged over the samples.
 
-    T^2 keeps the gradient's size independent of T (Hinton, Vinyals, Dean 2015, section 2.1).
-
-    Args:
-        student: (B,) raw logits; carries the gradient.
-        teacher: (B,) raw logits; no gradient flows into them.
-        temperature: T > 0.
-        weight: (B,) how much each sample counts, non-negative; None = all alike. It multiplies
-            and is not normalised: the caller decides what its mean means.
+    T^2 keeps the gradient's size independent of T (Hinton, Vinyals, Dean 2015, section 2.1). Both
+    are (B,) raw logits; the gradient flows into the student's only. A ``weight`` (B,),
+    non-negative, says how much each sample counts; it is not normalised: the caller decides what
+    its mean means.
 
     Returns:
         Scalar, at least 0, fp32; 0 exactly where the two agree everywhere.

@@ -37,12 +37,8 @@ def retrieval_within_groups(
 ) -> tuple[float, float] | None:
     """Retrieval@1 among clips of the same group only, and its chance level.
 
-    With speakers as groups, who speaks cannot help, only what is said.
-
-    Args:
-        prediction: (B, T, D).
-        target: (B, T, D).
-        groups: B group names; None and groups of one clip are left out.
+    With speakers as groups, who speaks cannot help, only what is said. Predictions and targets are
+    (B, T, D); what is in no group (None) or alone in one is left out.
 
     Returns:
         (share found, chance), both averaged over clips; None where no group has two clips.
@@ -59,9 +55,7 @@ def retrieval_within_groups(
 def retrieval_chance_bound(num_clips: int, num_looks: int = 1) -> float:
     """Retrieval@1 that pure guessing exceeds in 1 of 40 cases, however often one has looked.
 
-    Args:
-        num_clips: B, so that chance is 1 / B.
-        num_looks: Validations of which the best was kept; the level is divided by it (Bonferroni).
+    Of B clips chance is 1 / B; the level is divided by the number of looks (Bonferroni).
     """
     return float(binom.ppf(1.0 - 0.025 / num_looks, num_clips, 1.0 / num_clips)) / num_clips
 

@@ -65,13 +65,7 @@ class Resampling:
     def of(
         cls, labels: IntArray, *, groups: ArrayLike | None, resamples: int, seed: int
     ) -> "Resampling":
-        """Plan the draws.
-
-        Args:
-            labels: (N,) 1 = fake, 0 = real, one per file.
-            groups: (N,) name of each file's group; without them every file is its own.
-            resamples: number of draws, at least 1.
-            seed: of the draws; the same seed gives the same draws.
+        """Plan the draws of (N,) files, 1 = fake; without (N,) names of groups each is its own.
 
         Raises:
             ValueError: not one group per label.
@@ -99,16 +93,10 @@ class Resampling:
             yield weights
 
     def sums(self, values: IntArray) -> IntArray:
-        """Sums of ``values`` over the files of each draw.
+        """Sums (resamples, C) of ``values`` (N, C), whole numbers, over the files of each draw.
 
         Groups with equal sums are drawn as one kind of group: the distribution is that of
         `group_weights` (not the very same draws), and its cost that of the number of kinds.
-
-        Args:
-            values: (N, C) whole numbers of each file.
-
-        Returns:
-            (resamples, C).
         """
         random = np.random.default_rng(self.seed)
         of_group = np.stack(

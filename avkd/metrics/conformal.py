@@ -25,12 +25,10 @@ def fewest_groups(coverage: float) -> int:
 
 
 def score_limit(scores: ArrayLike, coverage: float, groups: ArrayLike | None = None) -> float:
-    """The lowest limit that the score of a new file keeps with the stated probability.
+    """The lowest limit that the score of a new file keeps with the probability ``coverage``.
 
-    Args:
-        scores: (N,) of the files of one class, at least one.
-        coverage: In (0, 1).
-        groups: (N,) name of the group of each file; without them each is its own.
+    Of (N,) scores of the files of one class, at least one; without (N,) names of groups each is its
+    own.
 
     Returns:
         One of the scores; infinity where there are fewer groups than `fewest_groups`.

@@ -37,15 +37,10 @@ def auc_difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> AucDifference:
-    """Compare two models on the files that both scored.
+    """Compare two models by (N,) raw logits of the files that both scored; their scales may differ.
 
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        first: (N,) raw logits of the first model.
-        second: (N,) raw logits of the second; their scale may be another one.
-        groups: (N,) group name of each file, drawn together in the interval.
-        resamples: number of bootstrap draws, at least 1.
-        seed: of the draws.
+    Labels are 1 = fake, 0 = real; files of one group, by (N,) name, are drawn together in the
+    interval.
 
     Raises:
         ValueError: as `ranking.auc_interval`, for either model.

@@ -47,12 +47,7 @@ def pooled_logit(logits: Sequence[float], rule: Pooling) -> float:
 def pooled_scores(
     logits: Sequence[float], probabilities: Sequence[float], rule: Pooling
 ) -> tuple[float, float]:
-    """Pool the windows of one file.
-
-    Args:
-        logits: raw logits of the windows, at least one.
-        probabilities: their calibrated P(fake) in [0, 1].
-        rule: its name.
+    """Pool the raw logits and calibrated P(fake) of the windows of one file, at least one.
 
     Returns:
         The `pooled_logit`, and the file's calibrated P(fake): of the mean log-odds for

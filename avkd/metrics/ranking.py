@@ -123,11 +123,7 @@ def auc_with_unscored_as_ties(labels: ArrayLike, scores: ArrayLike) -> Metric:
     """AUC over all expected files: a (fake, real) pair with an unscored file counts one half.
 
     Giving such a file probability 0.5 instead can help: where all logits are high it would make a
-    missing real file the most real of all.
-
-    Args:
-        labels: (N,) of all expected files.
-        scores: (N,) raw logits; nan = not scored.
+    missing real file the most real of all. Of (N,) labels and (N,) raw logits; nan = not scored.
     """
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if reason := missing_class(labels):
@@ -270,18 +266,11 @@ def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> Fl
 
 
 def frame_scores(starts: IntArray, lengths: IntArray, scores: FloatArray) -> FloatArray:
-    """Scores of the frames of one file from those of its windows.
+    """Scores (F,) of the F frames of one file that lie in at least one of its windows, in order.
 
     A clip detector gives no score to a frame; a window's score stands for each frame it holds, and
-    a frame held by two windows (the last one is aligned with the end) gets their mean.
-
-    Args:
-        starts: (W,) first frame of each window.
-        lengths: (W,) frames in each, at least 1.
-        scores: (W,) raw logits.
-
-    Returns:
-        (F,) scores of the F frames that lie in at least one window, in order.
+    a frame held by two windows (the last one is aligned with the end) gets their mean. Of (W,)
+    first frames, lengths of at least 1, and raw logits of the windows.
     """
     if scores.size == 1:
         return np.full(int(lengths[0]), scores[0])

@@ -25,10 +25,8 @@ _BLUR_PIXELS = 2.6 / 224  # share of the view: deviation of a Gaussian of 15x15 
 def attention_mask(landmarks: Tensor, size: int) -> Tensor:
     """Where a forger works: 0 outside the face, 0.5 on its skin, 1 on eyes, nose and mouth.
 
-    Args:
-        landmarks: (B, L, 5, 2), x and y of left eye, right eye, nose and both mouth corners, in
-            shares of the view (0..1, may lie outside); NaN where there are none.
-        size: side of the mask in pixels.
+    ``landmarks`` are (B, L, 5, 2), x and y of left eye, right eye, nose and both mouth corners, in
+    shares of the view (0..1, may lie outside); NaN where there are none.
 
     Returns:
         (B, L, 1, size, size) float32 in [0, 1]; ones for a frame without usable landmarks, so that

@@ -105,15 +105,11 @@ def build_cross_modal_network(
     predictor_heads: int = 8,
     target_center: str = "none",
 ) -> CrossModalNetwork:
-    """The stage-one network.
+    """The stage-one network; students and teachers are compared in ``projection_dim`` features.
 
-    Args:
-        video: arguments of ``build_video_encoder``.
-        audio: arguments of ``build_audio_encoder``.
-        projection_dim: features P in which students and teachers are compared.
-        predictor_dim: width of the predictors' transformer block.
-        predictor_heads: its attention heads.
-        target_center: what is taken from the targets, see `TargetNormalisation`.
+    ``video`` and ``audio`` are arguments of the two encoders' builders, ``predictor_dim`` and
+    ``predictor_heads`` the sizes of the predictors' transformer block, ``target_center`` is that of
+    `TargetNormalisation`.
 
     Raises:
         ValueError: an argument is unknown or out of range.
@@ -154,15 +150,9 @@ def build_detector(
 ) -> Detector:
     """The stage-two detector.
 
-    Args:
-        video: arguments of ``build_video_encoder``.
-        pool: how the frames of a clip are averaged.
-        auxiliary: with a projector and predictor for stage one's task; the next three sizes are
-            theirs alone.
-        projection_dim: must equal the stage-one teacher's.
-        predictor_dim: width of the predictor's transformer block.
-        predictor_heads: its attention heads.
-        classifier_scale: logit of a perfect match with the "fake" direction.
+    ``auxiliary`` adds a projector and predictor for stage one's task; the next three sizes are
+    theirs alone, and ``projection_dim`` must equal the stage-one teacher's. ``classifier_scale`` is
+    the logit of a perfect match with the "fake" direction.
 
     Raises:
         ValueError: an argument is unknown or out of range.

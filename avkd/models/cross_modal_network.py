@@ -78,14 +78,8 @@ class CrossModalNetwork(nn.Module):
 
     Teachers follow ``train()`` and ``eval()`` as the students do: while training their batch norms
     use the statistics of the batch and keep running ones of their own (method 3.5). Their dropout
-    is off, so that a target depends on the clip alone.
-
-    Args:
-        video_student: of clips.
-        audio_student: ``encoder``, ``projector``, ``predictor`` of log-mels (B, 1, 4T, M) in line;
-            the teacher is the first two.
-        video_normalisation: of the video teacher's targets.
-        audio_normalisation: of the audio teacher's targets.
+    is off, so that a target depends on the clip alone. ``audio_student`` is ``encoder``,
+    ``projector``, ``predictor`` of log-mels (B, 1, 4T, M) in line; the teacher is the first two.
     """
 
     def __init__(
@@ -121,15 +115,11 @@ class CrossModalNetwork(nn.Module):
         *,
         gathered: Callable[[Tensor], Tensor] = lambda tensor: tensor,
     ) -> CrossModalOutput:
-        """Predict and make the targets for one batch.
+        """Predict and make the targets of clips (B, 3, T, H, W) and log-mels (B, 1, 4T, M).
 
-        Args:
-            student_video: augmented and masked clips (B, 3, T, H, W).
-            teacher_video: clean views of the same clips (B, 3, T, H, W).
-            student_audio: masked log-mel (B, 1, 4T, M).
-            teacher_audio: clean log-mel (B, 1, 4T, M).
-            gathered: where several processes share a batch, from what this one has to what all
-                have; the output but ``video_student`` is then of the whole batch.
+        Students see augmented and masked ones, teachers clean ones. Where several processes share a
+        batch, ``gathered`` leads from what this one has to what all have; the output but
+        ``video_student`` is then of the whole batch.
         """
         with torch.no_grad():
             video_projection = gathered(self.video_teacher(teacher_video))
@@ -152,10 +142,7 @@ class CrossModalNetwork(nn.Module):
         """Move every teacher parameter: teacher <- momentum * teacher + (1 - momentum) * student.
 
         In place, so that recurrent weights stay in cuDNN's one buffer. Batch-norm buffers are left
-        alone: teachers keep their own statistics.
-
-        Args:
-            momentum: in [0, 1]; 0 copies the students.
+        alone: teachers keep their own statistics. A momentum in [0, 1]; 0 copies the students.
         """
         assert 0 <= momentum <= 1, f"momentum {momentum} is outside [0, 1]"
         pairs = ((self.video_teacher, self.video_student), (self.audio_teacher, self.audio_student))

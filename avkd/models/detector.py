@@ -65,12 +65,8 @@ class AttentionPooling(nn.Module):
 class CosineClassifier(nn.Module):
     """logit = scale * cos(weight, feature), no bias (method 4.3), always computed in float32.
 
-    Args:
-        feature_dim: features per clip.
-        scale: the largest logit there is.
-
     Raises:
-        ValueError: ``scale`` is not positive.
+        ValueError: ``scale``, the largest logit there is, is not positive.
     """
 
     def __init__(self, *, feature_dim: int, scale: float = 64.0) -> None:
@@ -93,12 +89,8 @@ class CosineClassifier(nn.Module):
 class Detector(nn.Module):
     """Encoder, pooling over time, cosine classifier, and (for training) an auxiliary head.
 
-    Args:
-        encoder: the video encoder; stage one's student weights are loaded into it elsewhere.
-        pooling: mean or learnt weights over time.
-        classifier: clip feature to logit.
-        auxiliary_head: projector and predictor in line, with which it still solves stage one's
-            task; None where that has no weight.
+    That is projector and predictor in line, with which it still solves stage one's task; None where
+    that has no weight.
     """
 
     def __init__(

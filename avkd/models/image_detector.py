@@ -18,13 +18,10 @@ from avkd.models.image_teacher import TimmNetwork, load_pretrained
 
 
 class ImageDetector(nn.Module):
-    """An image network behind the interface of the video detector.
+    """An image network behind the interface of the video detector, for square pictures of one size.
 
-    Args:
-        network: any image network.
-        mean: of red, green and blue (0..1), by which the network wants its input normalised.
-        std: deviation, likewise.
-        image_size: height and width of the pictures in pixels.
+    ``mean`` and ``std`` of red, green and blue (0..1) are those the network wants its input
+    normalised by.
     """
 
     scale: Tensor | None

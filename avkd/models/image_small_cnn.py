@@ -15,10 +15,6 @@ from avkd.models.image_network import ImageNetwork, LogitHead
 class SmallCnn(ImageNetwork):
     """Convolution, BatchNorm, ReLU and 2x2 maxima per width; mean, dropout, logit.
 
-    Args:
-        widths: channels of the stages.
-        dropout: share of pooled features dropped in training.
-
     Raises:
         ValueError: ``dropout`` is no share.
     """

@@ -156,9 +156,7 @@ def load_model(path: Path, *, kind: str) -> LoadedModel:
 def load_detector(path: Path, engine: Engine = "auto") -> LoadedModel:
     """Rebuild whatever detector is in ``path``, of videos or of images; as ``load_model``.
 
-    Args:
-        path: the model file, or one of `avkd export`.
-        engine: what computes it; ``auto`` = torch, and for an ONNX file see `onnx_file.load`.
+    What computes it: ``auto`` = torch, and for a file of `avkd export` see `onnx_file.load`.
 
     Raises:
         ModelFileError: as ``load_model``; also when ``path`` holds no detector.

@@ -42,9 +42,8 @@ _STANDARD_DOMAINS = ("", "ai.onnx")
 class OnnxDetector(nn.Module):
     """A detector behind the interface of ours, computed by another engine; no gradients.
 
-    Args:
-        run: from the (n, ...) inputs to the outputs, as arrays.
-        batch: n, where the file fixes it; None = any.
+    ``run`` leads from the (n, ...) inputs to the outputs, as arrays; ``batch`` is n, where it is
+    fixed.
     """
 
     def __init__(self, run: Run, *, batch: int | None = None) -> None:
@@ -68,10 +67,7 @@ class OnnxDetector(nn.Module):
 def load(path: Path, engine: Engine = "auto") -> tuple[OnnxDetector, ModelHeader]:
     """Read a file and make it ready on the CPU, with as many threads as torch has.
 
-    Args:
-        path: the file.
-        engine: ``onnx``, ``openvino``; ``auto`` = onnxruntime, or OpenVINO where only that is
-            installed.
+    ``auto`` is onnxruntime, or OpenVINO where only that is installed.
 
     Raises:
         ModelFileError: damaged, hostile, not ours, or not what its header says.

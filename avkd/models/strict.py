@@ -51,11 +51,8 @@ def check_arguments(
 ) -> None:
     """Refuse arguments that ``build`` does not take or lacks, or of another type than annotated.
 
-    Args:
-        build: function or class; one that takes ``**options`` checks those itself.
-        arguments: what it is to be called with.
-        what: what it builds, for messages.
-        given: further arguments that are not to be chosen.
+    What takes ``**options`` checks those itself; those ``given`` are not to be chosen; ``what`` is
+    built is for messages.
 
     Raises:
         ValueError: names the first wrong argument and the ones there are.

@@ -25,16 +25,11 @@ _LEAST_MOMENTUM = 0.05  # of the noted statistics: about the last twenty batches
 
 
 class TargetNormalisation(nn.Module):
-    """Centres and maybe whitens the targets of one teacher.
+    """Centres and maybe whitens the targets (B, T, P) of one teacher.
 
     ``per_step``: z[b, t] - mean_b z[b, t]. ``double``: also minus the mean over time of that.
     ``whitened``: ``double``, then ZCA over all clips and frames: with e and u the eigenvalues and
     eigenvectors of the covariance, z u diag(1 / sqrt(e + 0.01 max e)) u'. ``none``: as they are.
-
-    Args:
-        center: one of these four.
-        projection_dim: P.
-        clip_frames: T, of every clip.
 
     Raises:
         ValueError: ``center`` is none of them.
@@ -100,9 +95,7 @@ def covariance_of(centred: Tensor) -> Tensor:
 def whitening(covariance: Tensor, *, least: Tensor) -> Tensor:
     """The symmetric map (P, P) after which every direction has about the same variance.
 
-    Args:
-        covariance: (P, P).
-        least: What is added to every variance whatever they are, above 0.
+    ``least``, above 0, is added to every variance of the covariance (P, P) whatever they are.
     """
     if not covariance.isfinite().all():  # the loss says so, with the step and the clips
         return torch.full_like(covariance, torch.nan)

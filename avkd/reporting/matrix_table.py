@@ -1,8 +1,8 @@
 """Trainings x tests: results in, one section of a report, a heat map and a CSV out."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -32,8 +32,8 @@ _SELECTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """One trained model on one test, all forgeries or those of one method."""
+class Trained:
+    """Which of a study's models it is."""
 
     training: str
     """Row of the matrix."""
@@ -45,6 +45,17 @@ class Result:
     """Name of the training set, where a study has several."""
     ratio: str = ""
     """real:fake of the training samples, where a study has several."""
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """All that by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(Trained)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Trained):
+    """One trained model on one test, all forgeries or those of one method."""
+
     model_fingerprint: str
     """Digest of its file."""
     training_methods: frozenset[str] | None

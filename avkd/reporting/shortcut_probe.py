@@ -118,12 +118,8 @@ def matched_pairs(labels: IntArray, log_odds: FloatArray, strata: IntArray) -> I
 
     Propensity-score matching (Rosenbaum and Rubin, The American Statistician 39, 1985). No pair is
     wider than the caliper, and a file is in one pair at most. A file without a partner costs as
-    much as a pair as wide as the caliper, so that no pair is made just to have one more.
-
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        log_odds: (N,) of being fake by the facts alone.
-        strata: (N,) pairs are made within one stratum only.
+    much as a pair as wide as the caliper, so that no pair is made just to have one more. Of (N,)
+    labels, log-odds of being fake by the facts alone, and strata that no pair may leave.
 
     Returns:
         (P, 2) index of the real and of the fake of each pair, in the order of the real files.

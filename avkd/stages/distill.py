@@ -35,15 +35,10 @@ _WARMUP_SHARE = 0.05
 
 
 class DistillStep(TrainingStep):
-    """Classification, and agreement with a teacher.
+    """Classification, and agreement with a frozen teacher: None exactly if ``soft_weight`` is 0.
 
-    Args:
-        student: Trained.
-        teacher: Frozen; None exactly if ``soft_weight`` is 0.
-        soft_weight: alpha.
-        temperature: Of the softened divergence; None = squared difference of logits.
-        fake_fraction: Share of fakes among the training samples.
-        model_input: What the student looks at.
+    ``temperature`` softens the divergence; None = squared difference of logits. ``fake_fraction``
+    is the share of fakes among the training samples.
     """
 
     def __init__(

@@ -52,17 +52,11 @@ _TIE_BREAK = 1e-6
 class FinetuneStep(TrainingStep):
     """Classification of all clips, agreement with the teacher on the real ones.
 
-    Args:
-        detector: Trained.
-        teacher: Frozen stage-one video teacher; None exactly if ``ssl_weight`` is 0.
-        ssl_weight: Weight of the agreement.
-        fake_fraction: Expected share of fakes in a batch, from the sampler.
-        model_input: What the detector looks at.
-        teacher_input: What the teacher looks at, of the same clips (e.g. the mouth where the
-            detector sees the face); None exactly if there is no teacher.
-        frame_teacher: Frozen image detector; None exactly if ``soft_weight`` is 0.
-        soft_weight: alpha, of the agreement with it.
-        temperature: Of the softened divergence from it; None = squared difference of logits.
+    The ``teacher`` is stage one's, frozen, and None exactly if ``ssl_weight`` is 0;
+    ``teacher_input`` is what it looks at, of the same clips (e.g. the mouth where the detector sees
+    the face). The ``frame_teacher`` is None exactly if ``soft_weight`` is 0; ``temperature``
+    softens the divergence from it, None = squared difference of logits. ``fake_fraction``: in a
+    batch, from the sampler.
     """
 
     def __init__(

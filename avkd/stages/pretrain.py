@@ -48,11 +48,7 @@ _CHARTS = {
 class PretrainStep(TrainingStep):
     """Both cross-modal losses on one batch of clips with sound.
 
-    Args:
-        network: Trained.
-        config: Of the run.
-        model_input: What the network looks at.
-        num_steps: Length of the run, which the teachers' momentum follows.
+    The teachers' momentum follows ``num_steps``, the length of the run.
     """
 
     def __init__(

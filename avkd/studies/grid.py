@@ -23,7 +23,7 @@ from avkd.evaluation.evaluate import evaluate
 from avkd.evaluation.protocol import fingerprint_of, protocol_of
 from avkd.models.model_file import ModelHeader, read_header
 from avkd.outcome import ExitCode
-from avkd.reporting.matrix_table import Overlap, Result
+from avkd.reporting.matrix_table import Overlap, Result, Trained
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.summary import SummaryRow, summarise
 from avkd.stages.distill import distill
@@ -42,11 +42,9 @@ Corpora = Mapping[Path, Corpus]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GridRun:
+class GridRun(Trained):
     """One model of a grid: to be trained, or given."""
 
-    training: str
-    """Row of the tables."""
     recipe: Recipe | None
     """The command that trains it; None = the model is given."""
     before: tuple[PretrainConfig, ...] = ()
@@ -58,17 +56,10 @@ class GridRun:
     device: str
     threads: int | None
     """What it is scored with."""
-    seed: int | None
     known_data: tuple[Path, ...]
     """Corpora it was trained on, as far as they are known."""
-    left_out: str = ""
-    """The method it goes without for leave-one-out; empty = none."""
     not_tested_on: frozenset[str] = frozenset()
     """Tests by name."""
-    trained_on: str = ""
-    """Name of its training set, where a grid has several."""
-    ratio: str = ""
-    """real:fake of its training samples, where a grid has several."""
 
 
 def run_grid(
@@ -112,11 +103,7 @@ def run_grid(
             )
             results += [
                 Result(
-                    training=run.training,
-                    left_out=run.left_out,
-                    seed=run.seed,
-                    trained_on=run.trained_on,
-                    ratio=run.ratio,
+                    **run.names,
                     model_fingerprint=header.fingerprint,
                     training_methods=_training_methods(header),
                     validation_auc=_validation_auc(header),

@@ -100,9 +100,7 @@ def _check_crops(corpora: Mapping[Path, Corpus], mixed_preprocessing: bool) -> l
     wanted = CropProvenance.of([first])
     mixed = []
     for other in others:
-        corpora[other].require_faces(
-            corpora[first].faces, str(first), margin=corpora[first].crop_margin
-        )
+        corpora[other].require_faces(corpora[first], first)
         found = CropProvenance.of([other])
         if found.fingerprint != wanted.fingerprint:
             mixed.append(f"{first} ({wanted.text}) and {other} ({found.text}) were cropped apart")

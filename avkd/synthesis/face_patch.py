@@ -35,14 +35,9 @@ def change_patches(
     """A copy of ``frames`` whose patches are replaced by ``change(patch, index)``.
 
     Only the *difference* is carried back to the frame, so unchanged texture is not blurred by the
-    two resamplings, and pixels beyond the patch stay bit for bit.
-
-    Args:
-        frames: uint8 (T, H, W, 3).
-        landmarks: (T, 5, 2) pixels of the frames.
-        change: What becomes of each patch.
-        blend: How the new patch is laid into the old one (`avkd.blending.blenders`).
-        share: How much of the result shows, 0 to 1.
+    two resamplings, and pixels beyond the patch stay bit for bit. Frames are uint8 (T, H, W, 3)
+    with landmarks (T, 5, 2) in their pixels; ``blend`` (`avkd.blending.blenders`) lays the new
+    patch into the old one, and ``share``, 0 to 1, of the result shows.
     """
     frames = frames.copy()
     for index, image in enumerate(frames):

@@ -125,14 +125,8 @@ def speak(
     """Speak ``script`` from ``start`` seconds on, cut or padded with silence to ``num_frames``.
 
     Harmonics of a wandering pitch are weighed by three formants, fricatives are band-limited noise;
-    both follow the same co-articulated track as the mouth.
-
-    Args:
-        script: names from `PHONEMES`.
-        voice: the speaker.
-        num_frames: length of the clip in video frames of 40 ms.
-        rng: source of every random choice (durations, loudness, pitch, noise).
-        start: time of the first sound; may be negative, then the beginning is cut off.
+    both follow the same co-articulated track as the mouth. The script holds names of `PHONEMES`; a
+    frame is 40 ms; a negative ``start`` cuts the beginning off.
     """
     num_samples = num_frames * SAMPLES_PER_FRAME
     track, activity = _articulate(script, voice, num_samples / SAMPLE_RATE_HZ, rng, start)

@@ -108,11 +108,8 @@ def render(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Film ``identity`` saying what ``mouth`` says.
 
-    Args:
-        identity: who.
-        mouth: (T, 4) opening, rounding, teeth, tongue (`speech_synthesis.MOUTH_PARAMETERS`).
-        style: how it is shot.
-        rng: source of head motion, blinks, light, background and camera noise.
+    ``mouth`` (T, 4) is opening, rounding, teeth, tongue (`speech_synthesis.MOUTH_PARAMETERS`);
+    ``rng`` draws head motion, blinks, light, background and camera noise.
 
     Returns:
         Frames uint8 (T, 160, 160, 3) and landmarks float32 (T, 5, 2) in pixels: left eye, right

@@ -30,13 +30,9 @@ class TeacherOutputs(NamedTuple):
 
 
 class OutputCache:
-    """The answers of one teacher to ``num_parts`` lists of ``num_outputs`` questions.
+    """The answers of one teacher to ``num_parts`` lists of ``num_outputs`` questions, in a folder.
 
-    Args:
-        folder: Where they lie, or will.
-        description: Everything the answers depend on; plain JSON.
-        num_parts: Number of lists.
-        num_outputs: Length of each.
+    ``description`` is everything the answers depend on, plain JSON.
 
     Raises:
         ValueError: the folder holds answers to other questions; names the first difference.

@@ -36,11 +36,7 @@ class Teacher(Protocol):
 
 
 class TeacherModel:
-    """A model file opened for teaching.
-
-    Args:
-        path: Of an image detector or a video detector.
-        machine: Where it computes; always in fp32.
+    """The model file of an image or video detector, opened for teaching; always in fp32.
 
     Raises:
         ModelFileError: not a detector, or damaged.
@@ -92,13 +88,8 @@ class TeacherModel:
 class SpreadFrames:
     """An image teacher's answer to clips: its mean logit over some frames of the student's view.
 
-    Args:
-        teacher: An image detector of single frames.
-        path: Of its file, for messages.
-        student: What the student looks at.
-
     Raises:
-        ValueError: it knows other crops, another share of them, or needs landmarks.
+        ValueError: it knows other crops, another share of them, or needs landmarks; names ``path``.
     """
 
     def __init__(self, teacher: TeacherModel, path: Path, student: ModelInput) -> None:
@@ -126,12 +117,7 @@ class SpreadFrames:
 
 
 class RecurringViews:
-    """Answers to every item in every one of a bounded number of views, looked up.
-
-    Args:
-        outputs: For each view the answers to all items.
-        device: Where batches are.
-    """
+    """Answers to every item in every one of a bounded number of views, looked up."""
 
     def __init__(self, outputs: Sequence[TeacherOutputs], device: torch.device) -> None:
         self._logit = torch.stack([of_view.logit for of_view in outputs]).to(device)
@@ -146,11 +132,7 @@ class RecurringViews:
 class EveryFrame:
     """Answers to every frame of every item; a clip of several frames gets their mean.
 
-    Args:
-        outputs: Of all frames of all items, laid end to end.
-        lengths: Frames of each item.
-        clip_frames: Frames of the student's clips.
-        device: Where batches are.
+    ``outputs`` are those of all items, of ``lengths`` frames, laid end to end.
     """
 
     def __init__(

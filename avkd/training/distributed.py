@@ -26,9 +26,6 @@ T = TypeVar("T")
 def start(device: str) -> str:
     """Join the processes that torchrun started, if it did.
 
-    Args:
-        device: As given by the user.
-
     Returns:
         The device of this process: a GPU of its own where there are GPUs.
 
@@ -132,13 +129,10 @@ class _Summed(torch.autograd.Function):
 
 
 def gathered(tensor: Tensor) -> Tensor:
-    """What all processes hold, (B of all, ...) float, in the order of their ranks.
+    """What all processes hold, (B of all, ...) float, in the order of their ranks; B is 0 or more.
 
     Gradients flow back to the process that gave the row, summed over all who used it; as every
     process computes the same loss of it, `parallel` takes their mean.
-
-    Args:
-        tensor: (B, ...), B of this process, 0 or more.
     """
     if num_processes() == 1:
         return tensor

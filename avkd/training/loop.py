@@ -107,17 +107,11 @@ def fit(
     checkpoints: resume.Checkpoints,
     resumed: dict[str, Any] | None,
 ) -> Progress:
-    """Train ``step`` and leave ``last`` and ``best`` checkpoints.
+    """Train ``step``, which is on the device, and leave ``last`` and ``best`` checkpoints.
 
-    Args:
-        step: A module, on the device.
-        plan: Length, schedule, selection.
-        batches: (epoch, first step) -> the rest of that epoch's batches, ``accumulate`` a step.
-        validate: (log, number of steps done) -> values; called in eval mode, without gradients.
-        runtime: Device and precision.
-        log: Where to tell it.
-        checkpoints: Where to save.
-        resumed: State of `resume.load_state`, or None for a new run.
+    ``batches`` maps (epoch, first step) to the rest of that epoch's batches, ``accumulate`` a step;
+    ``validate`` (log, number of steps done) to values, called in eval mode without gradients. A run
+    goes on from the state ``resumed`` of `resume.load_state`.
 
     Raises:
         FloatingPointError: loss or gradient norm is not finite; names step and clips.

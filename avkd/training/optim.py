@@ -96,11 +96,8 @@ def groups_of(
 ) -> list[ParameterGroup]:
     """Split a module's trainable parameters into a decayed and an undecayed group.
 
-    Args:
-        module: Frozen parameters are left out.
-        name: Prefix of the groups' names.
-        scheduled: Whether the learning rate follows the schedule.
-        undecayed: Parameter-name prefixes excluded from decay besides vectors and biases.
+    Their names begin with ``name``. Vectors, biases and what begins with ``undecayed`` are not
+    decayed; ``scheduled`` says whether the learning rate follows the schedule.
     """
     decayed: list[nn.Parameter] = []
     plain: list[nn.Parameter] = []

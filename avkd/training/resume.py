@@ -119,9 +119,7 @@ class Checkpoints:
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training state atomically.
 
-    Args:
-        path: File to replace.
-        state: Nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
+    It is nested dicts, lists and tuples of tensors, numbers, strings, booleans and None.
     """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_encode(state, tensors))

@@ -61,18 +61,10 @@ def train(
 ) -> Progress:
     """Train in a run folder; ``step`` ends in eval mode with the weights of the best validation.
 
-    Args:
-        step: On the device.
-        plan: Length, schedule, selection.
-        folder: Run folder, new or (if ``continued``) holding the very same run.
-        config: What the run is, to be written or compared.
-        continued: Go on from the last checkpoint.
-        machine: Device and precision.
-        made_of: Fingerprints of what the run may not be resumed without, by name; precision and
-            code are added.
-        batches: As in `loop.fit`.
-        validate: As in `loop.fit`.
-        charts: Validation values that TensorBoard draws together, by the chart's title.
+    The folder is new or, if the run is ``continued`` from its last checkpoint, holds the very same
+    run by its ``config``. ``made_of`` are fingerprints of what it may not be resumed without, by
+    name; precision and code are added. ``charts`` are validation values that TensorBoard draws
+    together, by title. Batches and validation as in `loop.fit`.
 
     Raises:
         FileExistsError: the folder holds a run and ``continued`` is false.

@@ -19,14 +19,11 @@ from avkd import durable
 
 
 class RunLog:
-    """Writes ``log.jsonl`` and ``tensorboard/`` of a run folder and a progress bar.
+    """Writes ``log.jsonl`` and ``tensorboard/`` of a run folder, and a progress bar.
 
-    Args:
-        folder: Run folder.
-        first_step: Step the run starts or resumes at; what was logged at or after it is dropped.
-        total_steps: Steps of the whole run, for the ETA.
-        label: Shown before the bar.
-        charts: Validation values that TensorBoard draws together (under CUSTOM SCALARS), by title.
+    What was logged at ``first_step``, where the run starts or resumes, or after it is dropped;
+    ``total_steps`` are those of the whole run, for the ETA. ``charts`` are validation values that
+    TensorBoard draws together (under CUSTOM SCALARS), by title.
     """
 
     def __init__(

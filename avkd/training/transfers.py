@@ -88,12 +88,8 @@ class Readings:
     ) -> None:
         """Note what a step said; raises as `read`.
 
-        Args:
-            step: Its number.
-            terms: Of each part of its batch scalars by name, ``loss/total`` among them.
-            rate: Learning rate.
-            norm: Of the gradient.
-            batches: The parts, to be named if a number is not finite.
+        ``terms`` are of each part of its batch scalars by name, ``loss/total`` among them; the
+        parts themselves are named if a number is not finite.
         """
         clips = ", ".join(name for batch in batches for name in batch.sample_ids)
         num_replaced = sum(len(batch.replaced) for batch in batches)

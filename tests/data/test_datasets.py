@@ -434,11 +434,13 @@ def test_crops_of_another_size_are_refused_with_the_cure(pictures: Corpus) -> No
 def test_whole_pictures_and_aligned_faces_are_not_taken_for_each_other(
     pictures: Corpus, corpus: Corpus
 ) -> None:
-    pictures.require_faces("whole", "model", margin=1.0)
+    pictures.require_faces(picture_input(), "model")
     with pytest.raises(ValueError, match="crops are whole pictures, model knows aligned"):
-        pictures.require_faces("aligned", "model", margin=1.0)
+        pictures.require_faces(picture_input(faces="aligned"), "model")
     with pytest.raises(ValueError, match="--detector none"):
-        corpus.require_faces("whole", "model", margin=1.0)
+        corpus.require_faces(picture_input(), "model")
+    with pytest.raises(ValueError, match=r"margin 1, model knows 1\.3; .*--crop_margin 1\.3"):
+        pictures.require_faces(picture_input(crop_margin=1.3), "model")
 
 
 def test_training_on_prepared_crops_imports_no_media_library() -> None:

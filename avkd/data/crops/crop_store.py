@@ -94,10 +94,7 @@ def as_stored(image: np.ndarray) -> np.ndarray:
 
 
 class CropStore:
-    """Reads a prepared corpus; safe to share between processes.
-
-    Args:
-        root: The corpus folder.
+    """Reads the prepared corpus in the folder ``root``; safe to share between processes.
 
     Raises:
         FileNotFoundError: the folder holds no index.

@@ -58,11 +58,8 @@ class TrackPacker:
     ) -> PackedTrack:
         """Append sound and geometry and close the file.
 
-        Args:
-            waveform: int16 (S,); None = no sound.
-            landmarks: (T, 5, 2) in source pixels.
-            transforms: (T, 2, 3) from source pixels to crop pixels.
-            origin: ``path``, ``source_...`` and ``settings_fingerprint`` of the `IndexRow`.
+        The waveform is int16 (S,), landmarks (T, 5, 2) are in source pixels, transforms (T, 2, 3)
+        lead from there to crop pixels; ``origin`` is what else an `IndexRow` says of it.
         """
         sound = np.zeros(0, "<i2") if waveform is None else waveform.astype("<i2")
         self._write(sound.tobytes())
@@ -96,11 +93,9 @@ class TrackPacker:
 
 
 class CropWriter:
-    """Appends packed tracks to shards; picks up where a killed run stopped.
+    """Appends packed tracks to the shards of a corpus; picks up where a killed run stopped.
 
-    Args:
-        root: The corpus folder.
-        part: Prefix of this writer's files; one writer per part at a time.
+    ``part`` is the prefix of this writer's files; one writer per part at a time.
     """
 
     def __init__(self, root: Path, part: str = "") -> None:

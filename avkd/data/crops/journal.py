@@ -19,11 +19,9 @@ def append_journal(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_journal(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
-    """Whole lines of a journal; a half-written last one is ignored.
+    """Whole lines of a journal, if there is one; a half-written last one is ignored.
 
-    Args:
-        path: The journal; none yet is an empty one.
-        repair: Also cut the half line off, so that the next append starts on a fresh line.
+    With ``repair`` it is cut off, so that the next append starts on a fresh line.
 
     Raises:
         ValueError: a line before the last is broken; names file and line.

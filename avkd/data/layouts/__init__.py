@@ -60,12 +60,7 @@ def options_of(layout: str) -> set[str]:
 
 
 def read_tree(layout: str, source: Path, options: Mapping[str, Any]) -> Manifest:
-    """Walk a dataset by its layout.
-
-    Args:
-        layout: Key of `LAYOUTS`.
-        source: Its folder, or for `manifest` also the file.
-        options: Settings of the layout.
+    """Walk a dataset by a key of `LAYOUTS`; for `manifest` the ``source`` may be the file.
 
     Raises:
         ValueError: the tree is not of that layout, or an option has no effect on it.

@@ -26,17 +26,10 @@ def make_sample(
 ) -> Sample:
     """A sample named as all are named: ``<dataset>/<method>/<name>``, in plain ASCII.
 
-    Args:
-        path: Where it lies, below the root.
-        dataset: Begins its id.
-        label: 1 = fake, 0 = real.
-        name: Ends its id; None = the path.
-        method: How it was forged; of no effect if it is real.
-        kind: What the path is.
-        identities: Who is seen in it, each with the dataset or list that names people so.
-        split: None = in none.
-        original: Name of the real sample a forgery was made from; `build` forgets it if there is
-            no such sample.
+    ``path`` is below the root and the ``name`` unless one is given. The method has no effect on
+    real ones. ``identities`` are who is seen in it, each with the dataset or list that names people
+    so. ``original`` names the real sample a forgery was made from; `build` forgets it if there is
+    no such sample.
     """
     method = method if label == FAKE else REAL_METHOD
     has_original = label == FAKE and original is not None
@@ -129,13 +122,7 @@ def by_name(
 def fractions_in_place_of(
     given_split: str, val_fraction: float | None, test_fraction: float | None, seed: int | None
 ) -> dict[Split, float] | None:
-    """Shares of a split that takes the place of the dataset's own; None = that one stays.
-
-    Args:
-        given_split: What stays if no share is given, for the error message.
-        val_fraction: Share for val; None = not given.
-        test_fraction: Share for test; both or neither are to be given.
-        seed: Of effect with shares only.
+    """Shares of a split that takes the place of the ``given_split``; None = that one stays.
 
     Raises:
         ValueError: one share without the other, or a seed without effect.

@@ -35,12 +35,8 @@ def perturbing(
     encoded after its frames were chosen; its own file is then read once only, at the beginning. Of
     lower frame rates the length stays: frames are left out and the one before is held.
 
-    Args:
-        perturbation: What to do; None = nothing.
-        open_frames: Reads the clean frames.
-        sample_id: The file's name in its corpus; it seeds the noise.
-        scratch: Where encoded videos may lie for as long as they are needed, and how their names
-            begin.
+    ``sample_id`` seeds the noise; ``scratch`` begins the names of encoded videos, for as long as
+    they are needed.
 
     Raises:
         MediaError: the file cannot be read.
@@ -98,13 +94,9 @@ def _held(frames: Iterator[Frame], frames_per_second: float) -> Iterator[Frame]:
 def perturbed_sound(
     sound: np.ndarray | None, perturbation: Perturbation | None, *, sample_id: str, scratch: Path
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Alter the sound of a whole file where the perturbation is one of sound.
+    """Alter the sound of a file, int16 (S,) at 16 kHz, where the perturbation is one of sound.
 
-    Args:
-        sound: int16 (S,) at 16 kHz; None = the file has none.
-        perturbation: What to do; None = nothing.
-        sample_id: The file's name in its corpus; it draws noise, direction and encoder.
-        scratch: Where the encoded sound may lie for as long as it is needed.
+    ``sample_id`` draws noise, direction and encoder; ``scratch`` holds the encoded sound meanwhile.
 
     Returns:
         int16 sound of the same length, and remarks: ``no_sound_to_perturb`` where there is none or

@@ -72,9 +72,7 @@ CHAINS = (
 def encodings_of(name: str, amount: float) -> tuple[Encoding, ...]:
     """What a perturbation does one after another; empty where it encodes nothing.
 
-    Args:
-        name: A perturbation.
-        amount: A codec's rate factor, or the number of a chain, from 1.
+    ``amount`` is a codec's rate factor, or the number of a chain, from 1.
     """
     if name == "chain":
         return CHAINS[int(amount) - 1]
@@ -87,12 +85,9 @@ def reencoded(
 ) -> Iterator[Callable[[], Iterator[np.ndarray]]]:
     """Encode and decode a clip as often as asked; yield what reads the result from the beginning.
 
-    A single picture is encoded as a clip of one frame.
-
-    Args:
-        pictures: uint8 RGB (H, W, 3), all of one size; consumed one by one.
-        encodings: What is done one after another; at the end the old size is restored.
-        scratch: Beginning of the names of temporary videos, removed at the end.
+    Pictures are uint8 RGB (H, W, 3), all of one size, consumed one by one; a single one is encoded
+    as a clip of one frame. At the end the old size is restored. ``scratch`` begins the names of
+    temporary videos.
 
     Raises:
         ModuleNotFoundError: an encoder is not there.

@@ -66,12 +66,9 @@ def thin_roc(labels: ArrayLike, scores: ArrayLike) -> Curve:
 def roc_band(
     labels: ArrayLike, scores: ArrayLike, plan: Resampling
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Where the curve lies in 95 % of the draws, at each false-positive rate for itself.
+    """Where the curve of (N,) labels and logits lies in 95 % of the draws, at each rate for itself.
 
-    Args:
-        labels: (N,) 1 = fake, 0 = real.
-        scores: (N,) raw logits.
-        plan: of the same files; draws of the same kind as those of the AUC's interval.
+    ``plan`` is of the same files; draws of the same kind as those of the AUC's interval.
 
     Returns:
         `GRID` of false-positive rates, and both ends of the true-positive rate there.

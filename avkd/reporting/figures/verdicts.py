@@ -65,9 +65,7 @@ def _draw_line(axes: Axes, name: str, line: Line, colour: str, *, marked: bool) 
 def moments_figure(moments: Sequence[tuple[np.ndarray, np.ndarray | None, str]]) -> Figure:
     """Pictures side by side, a caption under each; with heat maps laid over a second row.
 
-    Args:
-        moments: (s, s, 3) uint8 RGB, its (s, s) heat map in [0, 1] or None, and its caption; at
-            least one.
+    Of at least one (s, s, 3) uint8 RGB, its (s, s) heat map in [0, 1] or None, and its caption.
     """
     assert moments
     plain = [(picture, None, caption) for picture, _, caption in moments]
