@@ -41,9 +41,6 @@ def auc_difference(
 
     Labels are 1 = fake, 0 = real; files of one group, by (N,) name, are drawn together in the
     interval.
-
-    Raises:
-        ValueError: as `ranking.auc_interval`, for either model.
     """
     labels, first = checked(labels, first)
     second = checked(labels, second)[1]
@@ -69,9 +66,6 @@ def delong_p_value(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Me
 
     Of (N,) labels, 1 = fake, and the (N,) raw logits of two models. In O(N log N) by mid-ranks: Sun
     and Xu, IEEE Signal Processing Letters 21 (2014), 1389-1393.
-
-    Raises:
-        ValueError: as `ranking.auc`, for either model.
     """
     labels, first = checked(labels, first)
     second = checked(labels, second)[1]

@@ -82,11 +82,7 @@ def brier_score(labels: IntArray, probabilities: FloatArray) -> float:
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike) -> Reliability:
-    """Sort files into bins of stated probability: (N,) labels and P(fake) in [0, 1]; N may be 0.
-
-    Raises:
-        ValueError: as `of_probabilities`.
-    """
+    """Sort files into bins of stated probability: (N,) labels and P(fake) in [0, 1]; N may be 0."""
     files, fakes, sums = _in_bins(*_checked(labels, probabilities))
     means = tuple(float(s / n) if n else None for n, s in zip(files, sums, strict=True))
     return Reliability(tuple(files.tolist()), tuple(fakes.tolist()), means)

@@ -3,7 +3,7 @@
 Label 1 = fake; a higher score means fake; a file is called fake when its score is at or above the
 threshold. Scores are raw logits: a sigmoid in half precision makes ties that are not there (0.81
 can read 0.72). Where a number is not defined, e.g. with one class only, it is None with the reason,
-never 0.
+never 0. What `checked` refuses all functions of this room refuse, with its ValueError.
 """
 
 import functools
@@ -157,9 +157,6 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
 
     Candidates lie half-way between neighbouring distinct scores (and at the lowest score and just
     above the highest). Of several equally good ones the highest is taken: it accuses the fewest.
-
-    Raises:
-        ValueError: as `of_both_classes`.
     """
     labels, scores = checked(labels, scores)
     if reason := missing_class(labels):
@@ -191,9 +188,6 @@ def auc_interval(
     When all pairs are in order every resample gives 1: such an interval of width zero says that
     the test set is too easy or too small to tell, not that the AUC is known. Arguments as of
     `paired.auc_difference`.
-
-    Raises:
-        ValueError: as `of_both_classes`, or not one group per label.
     """
     labels, scores = checked(labels, scores)
     plan = Resampling.of(labels, groups=groups, resamples=resamples, seed=seed)
@@ -201,11 +195,7 @@ def auc_interval(
 
 
 def auc_with_interval(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> Metric:
-    """The `auc` with its interval over the draws of ``plan``, a plan of the same files.
-
-    Raises:
-        ValueError: as `of_both_classes`.
-    """
+    """The `auc` with its interval over the draws of ``plan``, a plan of the same files."""
     interval = plan.no_interval(plan.reason)
     if not plan.reason:
         interval = plan.interval(resampled_aucs(labels, scores, plan))
@@ -255,9 +245,6 @@ def resampled_aucs(labels: ArrayLike, scores: ArrayLike, plan: Resampling) -> Fl
     """AUCs of the (resamples,) draws of (N,) files: a draw is a whole-number weight for each file.
 
     Two models under one plan get the same draws.
-
-    Raises:
-        ValueError: as `auc`.
     """
     labels, scores = checked(labels, scores)
     assert not plan.reason, plan.reason

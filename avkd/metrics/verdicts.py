@@ -32,11 +32,7 @@ class Confusion:
 
 
 def confusion(labels: ArrayLike, scores: ArrayLike, threshold: float) -> Confusion:
-    """Count the verdicts on (N,) labels and raw logits; ``threshold`` is the lowest fake score.
-
-    Raises:
-        ValueError: as `ranking.of_both_classes`.
-    """
+    """Count the verdicts on (N,) labels and raw logits; ``threshold`` is the lowest fake score."""
     return Confusion(*cells(*checked(labels, scores), threshold).sum(axis=0).tolist())
 
 
