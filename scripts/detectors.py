@@ -5,8 +5,6 @@ Usage: python scripts/detectors.py YUNET FOLDER...
   FOLDER  pictures (jpg, png), searched to any depth; one row each
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from pathlib import Path

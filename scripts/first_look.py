@@ -5,8 +5,6 @@ Nothing was trained on it. Its copies are re-encoded, resized or dimmed; its fak
 methods of `avkd forge`. One person only: what the starter says of them is a first look, no test.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -11,8 +11,6 @@ For each fake: the AUC of its heat over the pixels that were changed against tho
 weights drawn anew (Adebayo et al. 2018). Means with 95 % intervals over pictures.
 """
 
-from __future__ import annotations
-
 import copy
 import sys
 from collections.abc import Iterator

@@ -8,8 +8,6 @@ RAY_ADDRESS names the cluster; unset = this machine. All machines see the same f
 true), and so may anything else: a SLURM array, one process without --shard.
 """
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -8,8 +8,6 @@ Prints what came of it beside an undisturbed run; exit code 1 where a file is mi
 twice, or a stored track differs.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -8,8 +8,6 @@ Usage: python scripts/set_coverage.py COVERAGE MODEL VALIDATION.csv TEST.csv...
 What `avkd calibrate` and `avkd evaluate` do with the same scores, without scoring again.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

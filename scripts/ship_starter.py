@@ -4,8 +4,6 @@ Usage: ship_starter.py RUN FILE. Its threshold keeps the false alarms in every v
 (`max_false_alarms`); what is asked here is that it finds something at such a threshold.
 """
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -5,8 +5,6 @@ Usage: python scripts/small_faces.py REAL FAKE [MODEL]
   MODEL       an image model, default `starter`
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Every number is computed here from score files; nothing is typed in by hand.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import hashlib

@@ -6,8 +6,6 @@ Usage: python scripts/store_formats.py CORPUS [CLIPS]
 CPU seconds of one thread, in turn; ratios are medians over the clips [10th, 90th percentile].
 """
 
-from __future__ import annotations
-
 import io
 import sys
 import time

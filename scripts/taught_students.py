@@ -12,8 +12,6 @@ cheap, its first seven stay as the teacher has them and their maps are computed 
 the head are trained. AUC % over files, mean [least, most] of the seeds.
 """
 
-from __future__ import annotations
-
 import copy
 import sys
 from collections.abc import Iterator, Sequence

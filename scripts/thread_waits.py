@@ -5,8 +5,6 @@ A step of a small 3D network with two threads, each setting in a process of its 
 line each: setting, steps a second, steps a CPU second, load of the machine.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -7,8 +7,6 @@ A sample is a track: 000000007.00000.jpg ... (its crops), .wav (its sound at 16 
 to a path that it names: members are read by name and size, records held against their SHA-256.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

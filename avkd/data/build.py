@@ -175,7 +175,7 @@ def talking_clips(
 ) -> tuple[list[ClipItem], list[ClipItem]]:
     """Real clips with sound, long enough for a window: of the training split, and held out.
 
-    Of those held out in ``split`` at most so many, evenly over the list.
+    Of those held out in ``split`` at most ``most``, evenly over the list.
 
     Raises:
         ValueError: an identity is in two splits, or too few usable clips in one of them.

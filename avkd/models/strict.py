@@ -51,8 +51,8 @@ def check_arguments(
 ) -> None:
     """Refuse arguments that ``build`` does not take or lacks, or of another type than annotated.
 
-    What takes ``**options`` checks those itself; those ``given`` are not to be chosen; ``what`` is
-    built is for messages.
+    What takes ``**options`` checks those itself; ``given`` ones are not to be chosen; ``what`` is
+    what it builds, for messages.
 
     Raises:
         ValueError: names the first wrong argument and the ones there are.
