@@ -170,25 +170,14 @@ def summarise_robustness(
 
 
 def _check_same_files(cells: Mapping[Cell, pd.DataFrame]) -> None:
-    identities = {
-        cell: {
-            (dataset, file): facts
-            for dataset, file, *facts in zip(
-                *(files[n] for n in ("dataset", "sample_id", "label", "method", "split", "group")),
-                strict=True,
+    identity = ["dataset", "sample_id", "label", "method", "split", "group"]
+    found = {c: {*zip(*(files[n] for n in identity), strict=True)} for c, files in cells.items()}
+    for cell, there in found.items():
+        for dataset, file, *facts in sorted(there ^ found[CLEAN_CELL])[:1]:
+            raise ValueError(
+                f"{file} of {dataset}: is not the same file in {cell.title} as in {CLEAN} (in one "
+                f"of them {facts}); score all cells on one set of files"
             )
-        }
-        for cell, files in cells.items()
-    }
-    clean = identities[CLEAN_CELL]
-    for cell, there in identities.items():
-        for key in () if there == clean else (clean | there):
-            if there.get(key) != clean.get(key):
-                dataset, file = key
-                raise ValueError(
-                    f"{file} of {dataset}: is not the same file in {cell.title} as in {CLEAN} "
-                    f"({there.get(key)} and {clean.get(key)}); score all cells on one set of files"
-                )
 
 
 def _draw(

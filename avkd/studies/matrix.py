@@ -14,7 +14,7 @@ from avkd.blending.blenders import BLENDER_OF_METHOD
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import parse
 from avkd.config.study_config import ALL_METHODS, MatrixConfig, MatrixTraining
-from avkd.config.training_config import FinetuneConfig, PretrainConfig
+from avkd.config.training_config import FinetuneConfig, LoopConfig, PretrainConfig
 from avkd.data.datasets import Corpus
 from avkd.data.manifest import REAL_METHOD
 from avkd.outcome import ExitCode, Outcome
@@ -98,11 +98,7 @@ def _recipe(training: MatrixTraining, config: MatrixConfig) -> Recipe | None:
             )
     else:
         return None
-    loop = replace(
-        recipe.loop,
-        device=config.device or recipe.loop.device,
-        threads=config.threads or recipe.loop.threads,
-    )
+    loop = _on_machine(recipe.loop, config)
     recipe = replace(recipe, data=training.data or recipe.data, loop=loop, resume=False)
     return _without(recipe, training.exclude_methods)
 
@@ -119,13 +115,13 @@ def _stage_one(training: MatrixTraining, config: MatrixConfig) -> PretrainConfig
     for clips in training.clips:
         name += f"_{clips}_clips"
         found = replace(found, training_clips=clips)
-    loop = replace(
-        found.loop,
-        device=config.device or found.loop.device,
-        threads=config.threads or found.loop.threads,
-    )
     run = config.out / "stage_one" / name
-    return replace(found, run=run, loop=loop, resume=False)
+    return replace(found, run=run, loop=_on_machine(found.loop, config), resume=False)
+
+
+def _on_machine(loop: LoopConfig, config: MatrixConfig) -> LoopConfig:
+    device, threads = config.device or loop.device, config.threads or loop.threads
+    return replace(loop, device=device, threads=threads)
 
 
 def _as_drawn(stage_one: PretrainConfig) -> PretrainConfig:
