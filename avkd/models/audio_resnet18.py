@@ -8,6 +8,7 @@ from einops import reduce
 from torch import Tensor, nn
 
 from avkd.models.encoders import MEL_FRAMES_PER_VIDEO_FRAME
+from avkd.models.residual import BasicBlock
 
 _STAGES = 4
 _BLOCKS_PER_STAGE = 2
@@ -33,7 +34,7 @@ class AudioResNet18(nn.Module):
         for stage in range(_STAGES):
             for block in range(_BLOCKS_PER_STAGE):
                 mel_stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(_BasicBlock(channels, width * 2**stage, mel_stride=mel_stride))
+                blocks.append(BasicBlock(channels, width * 2**stage, stride=(1, mel_stride)))
                 channels = width * 2**stage
         self.stages = nn.Sequential(*blocks)
         self.feature_dim = channels
@@ -47,28 +48,3 @@ class AudioResNet18(nn.Module):
             f"expected mel (B, 1, 4T, M), got {tuple(mel.shape)}"
         )
         return reduce(self.stages(self.stem(mel)), "b c t m -> b t c", "mean")
-
-
-class _BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    def __init__(self, channels_in: int, channels_out: int, *, mel_stride: int) -> None:
-        super().__init__()
-        stride = (1, mel_stride)
-        self.branch = nn.Sequential(
-            nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if channels_in != channels_out or mel_stride != 1:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False),
-                nn.BatchNorm2d(channels_out),
-            )
-        self.activation = nn.ReLU()
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.activation(self.shortcut(maps) + self.branch(maps))

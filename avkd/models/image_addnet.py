@@ -195,7 +195,7 @@ class _Block(nn.Module):
         step = layers.half if halves else layers.whole
         self.shortcut: nn.Module = nn.Identity()
         if halves:
-            # Every other pixel first: see the shortcut of ``image_resnet8.py``.
+            # Every other pixel first: see ``residual.py``.
             self.shortcut = nn.Sequential(
                 layers.pool(layers.whole, stride=step),
                 layers.convolution(widths[0], widths[-1], layers.whole, bias=False),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from avkd.models.image_network import ImageNetwork, LogitHead
+from avkd.models.residual import BasicBlock
 
 _MAX_BLOCKS = 16  # per stage; more is a mistake, and slow to build
 
@@ -53,7 +54,9 @@ class ImageResNet8(ImageNetwork):
             residual_blocks: list[nn.Module] = []
             for block in range(blocks):
                 stride = 2 if index > 0 and block == 0 else 1
-                residual_blocks.append(_BasicBlock(channels, width, stride=stride))
+                residual_blocks.append(
+                    BasicBlock(channels, width, stride=(stride,) * 2, pools=True)
+                )
                 channels = width
             stages.append(nn.Sequential(*residual_blocks))
         self.stages = nn.Sequential(*stages)
@@ -70,30 +73,3 @@ class ImageResNet8(ImageNetwork):
     def depth_groups(self) -> list[list[nn.Parameter]]:
         """Parameters of the stem and of each stage."""
         return [list(part.parameters()) for part in (self.stem, *self.stages)]
-
-
-class _BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut, projected where the shape changes."""
-
-    def __init__(self, channels_in: int, channels_out: int, *, stride: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.Conv2d(channels_in, channels_out, 3, stride=stride, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-            nn.ReLU(),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels_out),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if channels_in != channels_out or stride != 1:
-            # Every other pixel first: a 1x1 convolution of fewer than 16 channels that strides
-            # itself writes past its memory in oneDNN's backward pass (oneDNN issue 6035).
-            self.shortcut = nn.Sequential(
-                nn.MaxPool2d(1, stride=stride),
-                nn.Conv2d(channels_in, channels_out, 1, bias=False),
-                nn.BatchNorm2d(channels_out),
-            )
-        self.activation = nn.ReLU()
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return self.activation(self.shortcut(maps) + self.branch(maps))
