@@ -58,10 +58,10 @@ BUDGET_LINES = {
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 210,
     "metrics": 1085,  # conformal limits
-    "models": 3800,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
-    "reporting": 5135,  # prediction sets; what a row of a matrix was selected by
+    "models": 3790,  # ONNX files, read as untrusted; prediction sets; a student of first blocks
+    "reporting": 5120,  # prediction sets; what a row of a matrix was selected by
     "stages": 945,  # a frame teacher for stage two
-    "studies": 1255,  # stage one and its control within a matrix
+    "studies": 1250,  # stage one and its control within a matrix
     "synthesis": 1745,
     "teachers": 335,  # a frame teacher for stage two
     "top": 560,

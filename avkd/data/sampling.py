@@ -244,7 +244,7 @@ class MixedBatches:
                 *extra_keys[batch * self.extra_reals : (batch + 1) * self.extra_reals],
             ]
 
-    def _forgery_keys(self, epoch: int, rng: np.random.Generator) -> list[ClipKey]:
+    def _forgery_keys(self, epoch: int, rng: "np.random.Generator") -> list[ClipKey]:
         total = len(self) * self.batch_size
         if self.balance == "natural":
             items = _cycled(rng, np.arange(len(self.labels)), total)
@@ -281,7 +281,7 @@ def _online(epoch: int, index: int, real: int) -> list[ClipKey]:
     return [ClipKey(epoch, 2 * index, int(real), role) for role in roles]
 
 
-def _cycled(rng: np.random.Generator, items: np.ndarray, count: int) -> np.ndarray:
+def _cycled(rng: "np.random.Generator", items: np.ndarray, count: int) -> np.ndarray:
     """``count`` items: one seeded permutation after another, so that none comes twice too often."""
     if count == 0:
         return np.empty(0, dtype=np.int64)

@@ -108,7 +108,7 @@ def slack_pixels(crop_pixels: int, view_share: float) -> int:
 
 
 def draw_view(
-    rng: np.random.Generator, augmentation: Augmentation, slack: int = CROP_PIXELS - VIEW_PIXELS
+    rng: "np.random.Generator", augmentation: Augmentation, slack: int = CROP_PIXELS - VIEW_PIXELS
 ) -> Views:
     """Draw one view (B = 1). The same generator state gives the same view.
 
@@ -144,7 +144,7 @@ def draw_view(
     )
 
 
-def draw_run(rng: np.random.Generator, longest: int, total: int) -> tuple[int, int]:
+def draw_run(rng: "np.random.Generator", longest: int, total: int) -> tuple[int, int]:
     """One masked run inside ``0..total``: length uniform on 0..longest, start where it fits.
 
     RealForensics' masks can never reach the last frame or the last mel bin; ours can.
@@ -318,7 +318,7 @@ def _erased_pixels(rectangles: Tensor, image_size: int) -> Tensor:
     return rearrange(rows, "b h -> b h 1") & rearrange(columns, "b w -> b 1 w")
 
 
-def _draw_rectangle(rng: np.random.Generator) -> tuple[float, float, float, float]:
+def _draw_rectangle(rng: "np.random.Generator") -> tuple[float, float, float, float]:
     """Random erasing (Zhong et al. 2020): area 2-33 %, aspect log-uniform on 0.3..3.3."""
     while True:
         area = rng.uniform(*_ERASED_AREA)
