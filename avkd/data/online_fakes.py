@@ -32,10 +32,10 @@ _RECIPE, _DEGRADATION, _GRAIN, _CODEC, _LOOK = range(5)
 
 @dataclass(frozen=True)
 class OnlineFakes:
-    """Forges (None = not) and degrades clips of a list of items, among which donors are looked for.
+    """Forges and degrades clips of a list of items, among which donors are looked for.
 
-    ``degradation`` is the probability that a clip is degraded, ``match_looks`` that one of two
-    clips of different origin takes the other's look.
+    Without a ``forgery`` nothing is forged. ``degradation`` is the probability that a clip is
+    degraded, ``match_looks`` that one of two clips of different origin takes the other's look.
     """
 
     items: Sequence[ClipItem]

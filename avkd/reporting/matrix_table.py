@@ -48,7 +48,7 @@ class Trained:
 
     @property
     def names(self) -> dict[str, Any]:
-        """All that by its name."""
+        """These fields by their names."""
         return {field.name: getattr(self, field.name) for field in fields(Trained)}
 
 
