@@ -1,21 +1,23 @@
 """Does a teacher help its student? Labels alone against KL and MSE, on the very same views.
 
-Usage: python scripts/taught_students.py PREPARED TEACHER OUT [EPOCHS] [STEPS]
+Usage: python scripts/taught_students.py PREPARED TEACHER OUT [EPOCHS] [STEPS] [NETWORK]
   PREPARED  the folder of prepared corpora that make_starter.sh leaves
   TEACHER   model file of the starter's network, an EfficientNet-Lite0
   OUT       folder for what is rendered, and for taught_students.md
   EPOCHS    of views (fakes made on the spot, see configs/starter/distill_student.yaml), default 33
   STEPS     of 32 of them for each student, default 800
+  NETWORK   a small network that is drawn anew, e.g. resnet8; unset = what ships as starter-fast
 
-The student is what ships as starter-fast, the teacher's first nine blocks; to make 3 arms x 3 seeds
-cheap, its first seven stay as the teacher has them and their maps are computed once. Two blocks and
-the head are trained. AUC % over files, mean [least, most] of the seeds.
+What ships as starter-fast is the teacher's first nine blocks; to make 3 arms x 3 seeds cheap, its
+first seven stay as the teacher has them and their maps are computed once. Two blocks and the head
+are trained. AUC % over files, mean [least, most] of the seeds.
 """
 
 import copy
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,26 @@ class Lower(nn.Module):
             return self.blocks(pictures.to(memory_format=torch.channels_last)).bfloat16()
 
 
+class Pictures(nn.Module):
+    """Views (B, 3, 1, S, S) in half precision, for a student that has no frozen part."""
+
+    def forward(self, views: Tensor) -> Tensor:
+        """The same views."""
+        return views.bfloat16()
+
+
+class DrawnStudent(nn.Module):
+    """A whole network, drawn anew: views (B, 3, 1, S, S) to logits (B,)."""
+
+    def __init__(self, name: str, image_size: int) -> None:
+        super().__init__()
+        self.detector = build_image_detector(name=name, image_size=image_size)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """Logits in single precision."""
+        return self.detector(views.float()).logit.float()
+
+
 class Student(nn.Module):
     """What is trained: maps (B, C, h, w) to logits (B,)."""
 
@@ -93,7 +115,14 @@ class Student(nn.Module):
             return self.head(pooled)[:, 0]
 
 
-def main(prepared: Path, teacher_file: Path, out: Path, epochs: int = 33, steps: int = 800) -> None:
+def main(
+    prepared: Path,
+    teacher_file: Path,
+    out: Path,
+    epochs: int = 33,
+    steps: int = 800,
+    network: str | None = None,
+) -> None:
     """Render, train, write the table."""
     given = ["--config", str(CONFIG), "--run", str(out), "--teacher", str(teacher_file)]
     names = ("pictures", "clips", "clips_val_reencoded")
@@ -103,9 +132,15 @@ def main(prepared: Path, teacher_file: Path, out: Path, epochs: int = 33, steps:
     machine = runtime.start(device="cpu", precision="auto", threads=1)
     data = build.distill_data(config, clip_frames=1, landmarks=False)
     teacher = TeacherModel(teacher_file, machine)
-    detector = build_image_detector(**config.model.arguments())
-    detector.load_pretrained(str(teacher_file))
-    lower, width = Lower(detector, machine), detector.network.num_features
+    lower: nn.Module
+    if network is None:
+        detector = build_image_detector(**config.model.arguments())
+        detector.load_pretrained(str(teacher_file))
+        lower = frozen = Lower(detector, machine)
+        drawn = partial(Student, frozen.rest, detector.network.num_features)
+    else:
+        lower = Pictures()
+        drawn = partial(DrawnStudent, network, config.model.image_size)
     out.mkdir(parents=True, exist_ok=True)
     training = [_epoch(config, data, lower, teacher, e, out) for e in tqdm(range(epochs))]
     few = replace(data.training.model_input, windows_per_file=config.validation_frames)
@@ -118,7 +153,7 @@ def main(prepared: Path, teacher_file: Path, out: Path, epochs: int = 33, steps:
     for seed in range(SEEDS):
         for arm, soft in ARMS.items():
             torch.manual_seed(seed)
-            student = Student(lower.rest, width)
+            student = drawn()
             _train(student, training, soft, seed, steps, machine)
             found.setdefault(arm, []).append(_areas(tests, student.eval(), machine))
             print(seed, arm, found[arm][-1], flush=True)
@@ -134,7 +169,7 @@ def main(prepared: Path, teacher_file: Path, out: Path, epochs: int = 33, steps:
 def _epoch(
     config: DistillConfig,
     data: build.StageData,
-    lower: Lower,
+    lower: nn.Module,
     teacher: TeacherModel,
     epoch: int,
     out: Path,
@@ -160,7 +195,7 @@ def _epoch(
 
 
 def _answers(
-    batches: Iterator[ClipBatch], seen: ModelInput, lower: Lower, teacher: TeacherModel
+    batches: Iterator[ClipBatch], seen: ModelInput, lower: nn.Module, teacher: TeacherModel
 ) -> dict[str, Tensor]:
     parts = [(lower(*seen.see(b, b.student)), b.labels, teacher(b).logit) for b in batches]
     maps, labels, logits = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -173,7 +208,7 @@ def _test_items(folder: Path) -> list[ClipItem]:
 
 
 def _maps(
-    items: Sequence[ClipItem], seen: ModelInput, lower: Lower, teacher: TeacherModel
+    items: Sequence[ClipItem], seen: ModelInput, lower: nn.Module, teacher: TeacherModel
 ) -> tuple[Sequence[ClipItem], np.ndarray, dict[str, Tensor]]:
     """Of the windows of some files, with the index of each window's file."""
     batches, places = zip(*WindowClips(items, seen).batches(BATCH), strict=True)
@@ -182,7 +217,7 @@ def _maps(
 
 
 def _train(
-    student: Student,
+    student: nn.Module,
     training: Sequence[dict[str, Tensor]],
     soft: str,
     seed: int,
@@ -220,7 +255,7 @@ def _train(
 
 
 @torch.no_grad()
-def _areas(tests: dict, student: Student | None, machine: Runtime) -> dict[str, float]:
+def _areas(tests: dict, student: nn.Module | None, machine: Runtime) -> dict[str, float]:
     """AUC % of validation, and of each test corpus' fakes against the reals beside it."""
     logits, labels = {}, {}
     for name, (items, files, answers) in tests.items():
@@ -246,4 +281,4 @@ def _spread(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:6]))
+    main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:6]), *sys.argv[6:7])
