@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from avkd.models import wheel_weights
+from avkd.models.efficientnet_lite import EfficientNetLite0
 from avkd.models.image_network import ImageNetwork, LogitHead
 from avkd.models.registry import TIMM_NAMES, TIMM_PREFIX, did_you_mean
 from avkd.models.weights import load_strict, read_layout, read_tensors, require_finite, specs_of
@@ -151,9 +152,12 @@ def _architecture(name: str) -> str:
 
 
 def _create_trunk(name: str, image_size: int) -> Any:
+    architecture = _architecture(name)
+    if architecture == wheel_weights.NETWORK:
+        return EfficientNetLite0()
+
     import timm
 
-    architecture = _architecture(name)
     is_plain = name in TIMM_NAMES or name.startswith(TIMM_PREFIX)
     if not (is_plain and _PLAIN_NAME.fullmatch(architecture) and timm.is_model(architecture)):
         known = [TIMM_PREFIX + other for other in timm.list_models()]
@@ -181,9 +185,7 @@ def _keep_first_blocks(trunk: Any, name: str, count: int) -> None:
     Raises:
         ValueError: it is no EfficientNet, or has not so many.
     """
-    from timm.models.efficientnet import EfficientNet
-
-    if not isinstance(trunk, EfficientNet):
+    if not all(hasattr(trunk, part) for part in ("conv_stem", "blocks", "conv_head", "bn2")):
         raise ValueError(f"{name!r}: blocks is for EfficientNets only; leave it out")
     whole: Any = trunk.blocks
     total = sum(map(len, whole))
@@ -215,6 +217,8 @@ def _load_wheel(network: TimmNetwork) -> None:
 
 def _compute_unsaved_buffers(network: TimmNetwork, _: Any) -> None:
     """Fill the tables that timm computes and never saves, which a network built empty lacks."""
+    if isinstance(network.trunk, EfficientNetLite0):  # has none
+        return
     from timm.models._manipulate import reinit_non_persistent_buffers
 
     reinit_non_persistent_buffers(network.trunk)
