@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +26,7 @@ _STAGES = (
     (1, 3, 1, 6, 320),
 )
 _NORM_EPSILON = 1e-3
+_THROWN_AWAY = 2 * (8 * 8 + 8)
 
 
 class _Conv(nn.Conv2d):
@@ -86,7 +88,7 @@ class _Block(nn.Sequential):
 
 
 class EfficientNetLite0(nn.Module):
-    """The trunk of a `TimmNetwork` of this name; random weights are distributed as timm's."""
+    """The trunk of a `TimmNetwork` of this name; a seed draws the weights that timm draws."""
 
     num_features = head_hidden_size = _LAST_CHANNELS
     pretrained_cfg: Mapping[str, Any] = {
@@ -98,6 +100,9 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         self.conv_stem = _Conv(3, _STEM_CHANNELS, 3, stride=2)
         self.bn1 = _ActiveNorm(_STEM_CHANNELS)
+        if not self.conv_stem.weight.is_meta:
+            # timm draws a layer here that it throws away: a seed is to give the very same weights.
+            torch.rand(_THROWN_AWAY)
         stages, before = [], _STEM_CHANNELS
         for blocks, kernel, stride, expansion, channels in _STAGES:
             sizes = [(before, stride), *[(channels, 1)] * (blocks - 1)]
