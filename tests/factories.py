@@ -339,6 +339,7 @@ def write_image_model(
     decision: DecisionRule | None = None,
     provenance: dict[str, Any] | None = None,
     seed: int = 0,
+    windows_per_file: int = 1,
 ) -> Path:
     """An untrained image detector that looks at whole pictures of 36 pixels."""
     torch.manual_seed(seed)
@@ -347,7 +348,7 @@ def write_image_model(
         crop_pixels=36,
         view_share=32 / 36,
         image_size=32,
-        windows_per_file=1,
+        windows_per_file=windows_per_file,
         faces="whole",
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ BUDGET_LINES = {
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 210,
     "metrics": 1085,  # conformal limits
-    "models": 3925,  # ONNX files, read as untrusted; prediction sets; the starters without timm
+    "models": 3935,  # ONNX files, read as untrusted; prediction sets; no timm, no torch._dynamo
     "reporting": 5120,  # prediction sets; what a row of a matrix was selected by
     "stages": 945,  # a frame teacher for stage two
     "studies": 1250,  # stage one and its control within a matrix

@@ -114,8 +114,7 @@ class EfficientNetLite0(nn.Module):
         self.conv_head = _Conv(before, _LAST_CHANNELS, 1)
         self.bn2 = _ActiveNorm(_LAST_CHANNELS)
         for convolution in self.modules():
-            # Of a network built empty there is nothing to draw, which imports torch._dynamo for it.
-            if isinstance(convolution, _Conv) and not convolution.weight.is_meta:
+            if isinstance(convolution, _Conv):
                 fan_out = convolution.weight[:, 0].numel() // convolution.groups
                 nn.init.normal_(convolution.weight, 0, math.sqrt(2 / fan_out))
 

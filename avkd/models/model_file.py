@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from avkd.durable import replacing
 from avkd.models import onnx_file, starter
@@ -234,13 +235,22 @@ def _skeleton(path: Path, header: ModelHeader) -> nn.Module:
     """The network without memory, on the meta device: a hostile header cannot make it large."""
     build = BUILDERS[header.kind]
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Undrawn():
             return build(**header.arguments)
     except (ValueError, RuntimeError) as error:  # RuntimeError: sizes whose product overflows
         raise ModelFileError(
             f"{path}: the header's arguments build no network: {error}; use the avkd version "
             "that wrote the file"
         ) from error
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no normal weights: on the meta device that imports torch._dynamo, 2 s, for nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _digest(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

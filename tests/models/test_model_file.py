@@ -10,6 +10,7 @@ import pytest
 import torch
 from factories import use_channels_last
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from avkd.models import model_file
 from avkd.models.build import (
@@ -38,6 +39,18 @@ RULE = DecisionRule(
     threshold_logit=0.2,
     source="validation",
 )
+
+
+class Called(TorchDispatchMode):
+    """Notes which operations run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
@@ -97,6 +110,17 @@ def resave(path, edit):
     values = model_file._header_values(path)
     values["sha256"] = model_file._digest(values, tensors)
     save_file(tensors, path, metadata={"avkd": json.dumps(values)})
+
+
+def test_no_weights_are_drawn_for_a_network_that_is_loaded(detector_file, cross_modal_file):
+    """Drawn on the meta device, they made every worker import torch's compiler for two seconds."""
+    with Called() as called:
+        load_model(detector_file, kind="detector")
+        load_model(cross_modal_file, kind="cross_modal")
+    assert called.names and not any("normal_" in name for name in called.names), called.names
+    with Called() as called:
+        build_detector(**DETECTOR)
+    assert "aten::normal_" in called.names
 
 
 def test_a_loaded_detector_answers_bit_for_bit_and_tells_its_story(detector_file):
