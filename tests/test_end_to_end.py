@@ -74,11 +74,13 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
     """Eight people in each tree; one test file of the Celeb-DF tree is broken on purpose."""
     root = tmp_path_factory.mktemp("corpora")
     source = root / "corpus"
-    # Four clips of each, because retrieval needs eight held-out ones.
     done(
-        *("synth", "--out", source, "--identities", 8, "--clips_per_identity", 4),
-        *("--words", 2, "--seconds", 1.2, "--workers", 1),
+        *("synth", "--out", source, "--identities", 8, "--clips_per_identity", 2),
+        *("--words", 2, "--seconds", 1.08, "--workers", 1),
     )
+    # Retrieval needs eight held-out clips: two people of the training side join the four there.
+    for path in (source / "lrw_like/lipread_mp4").glob("*/train/*_0000[78].*"):
+        path.rename(path.parents[1] / "val" / path.name)
     listed = (source / "celebdf_like/List_of_testing_videos.txt").read_text().split("\n")
     broken = next(line for line in listed if line.startswith("0 ")).partition(" ")[2]
     (source / "celebdf_like" / broken).write_text("not a video any more")
@@ -459,7 +461,7 @@ def test_a_verdict_equals_the_evaluation_of_the_same_file(
     assert [verdict["file"] for verdict in verdicts] == [str(paths[v.sample_id]) for v in videos]
     for verdict, video in zip(verdicts, videos, strict=True):
         assert verdict["probability"] == pytest.approx(video.probability, abs=1e-4)
-        assert [window["start_frame"] for window in verdict["windows"]] == [0, 5]
+        assert [window["start_frame"] for window in verdict["windows"]] == [0, 2]
         # The probability of a network that has learnt nothing hardly moves; its logits do.
         logits = [window["logit"] for window in verdict["windows"]]
         assert logits == pytest.approx(video.windows[:, 2].tolist(), abs=1e-3)
@@ -582,7 +584,7 @@ def test_loader_settings_change_nothing_but_the_speed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", range(1, 10))
+@pytest.mark.parametrize("rows", range(1, 6))
 def test_a_run_may_be_stopped_after_any_step(
     corpora: Corpora, stage_one: Path, tmp_path: Path, rows: int
 ) -> None:
@@ -778,7 +780,7 @@ def test_a_run_may_be_measured_in_steps(
     """Corpora of any size then train equally long."""
     arguments = pretrain_arguments(corpora, tmp_path / "run")
     nulls = ["--loop.epochs", "null", "--loop.validate_every_epochs", "null"]
-    done("pretrain", *arguments, *nulls, "--loop.steps", "8", "--loop.validate_every_steps", "4")
+    done("pretrain", *arguments, *nulls, "--loop.steps", "8", "--loop.validate_every_steps", "2")
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     steps = {row["step"] for row in rows}
     validated = [row["step"] for row in rows if "validation/retrieval_at_1" in row]

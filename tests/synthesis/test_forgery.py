@@ -15,7 +15,7 @@ from avkd.data.prepare_file import PrepareSettings
 from avkd.synthesis import forgery, speech_synthesis, talking_face
 from avkd.synthesis.forgery_methods import FORGERIES, boxes_around
 
-FRAMES = 30
+FRAMES = 26  # a face that is seen for less than 25 is left out
 PEOPLE = {"anna": "train", "ben": "train", "cleo": "val", "dan": "val", "eve": "test"}
 MUTE = "dan"
 METHODS = ("self_blended", "face_swap", "mouth_reenactment", "sound_swapped", "sound_shifted")
