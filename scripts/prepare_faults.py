@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -123,8 +124,12 @@ def killed(engine: str, source: Path, out: Path, wanted: int) -> int:
 
 def _at_work(out: Path) -> bool:
     """Whether a process names the corpus: Ray's parts outlive their driver by a moment."""
-    named = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-    return any(os.fsencode(out) in line and b"--shard" in line for line in named)
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            line = path.read_bytes()
+            if os.fsencode(out) in line and b"--shard" in line:
+                return True
+    return False
 
 
 def _wait_until(is_true: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -47,11 +47,9 @@ class ShardConfig:
 
     def check_shard(self) -> None:
         """Refuse what names no part."""
-        is_shard = re.fullmatch(r"[0-9]+/[0-9]+", self.shard) is not None
-        if is_shard:
-            index, count = self.shard_numbers
-            is_shard = index < count
-        require(is_shard, f"shard {self.shard!r}: want i/n with 0 <= i < n, e.g. 0/4")
+        found = re.fullmatch(r"([0-9]+)/([0-9]+)", self.shard)
+        is_part = found is not None and int(found[1]) < int(found[2])
+        require(is_part, f"shard {self.shard!r}: want i/n with 0 <= i < n, e.g. 0/4")
 
 
 @dataclass(frozen=True, kw_only=True)

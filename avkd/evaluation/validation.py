@@ -161,8 +161,7 @@ class Validation:
             pooling=self.pooling,
             sets=sets,
         )
-        # `Validation.of` refuses windows without a logit.
-        return rule, [replace(r, probability=rule.probability(r.logit or 0.0)) for r in self.rows]
+        return rule, [_calibrated(row, rule) for row in self.rows]
 
     def _operating_point(self, max_false_alarms: float | None) -> tuple[float, str]:
         """The threshold's logit, and how it was chosen."""
@@ -293,3 +292,8 @@ def _prediction_sets(
         unit=unit,
     )
     return sets, ""
+
+
+def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:
+    assert row.logit is not None, "`Validation.of` refuses windows without a logit"
+    return replace(row, probability=rule.probability(row.logit))

@@ -94,9 +94,8 @@ def opened(path: Path, *, resume: bool, fingerprint: str) -> Iterator[VerdictLog
 
 def of_part(path: Path, index: int, count: int) -> Path:
     """Where the verdicts of the ``index``-th of ``count`` parts are written beside ``path``."""
-    return (
-        path if count == 1 else path.with_name(f"{path.stem}.part-{index}-of-{count}{path.suffix}")
-    )
+    part = "" if count == 1 else f".part-{index}-of-{count}"
+    return path.with_name(f"{path.stem}{part}{path.suffix}")
 
 
 def _all_parts(path: Path) -> list[Path]:
