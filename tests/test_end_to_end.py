@@ -717,7 +717,7 @@ def test_whole_pictures_have_no_mouth_to_look_at(
     corpora: Corpora, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     settings = {"detector": "none", "crop_margin": 1.0}
-    monkeypatch.setattr("avkd.data.datasets.read_settings", lambda folder: settings)
+    monkeypatch.setattr("avkd.data.datasets.read_description", lambda _: {"settings": settings})
     arguments = pretrain_arguments(corpora, tmp_path / "run")
     assert avkd("pretrain", *arguments) == 2
     assert "use --region face" in capsys.readouterr().err

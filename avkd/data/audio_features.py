@@ -47,15 +47,9 @@ def log_mel(waveform: Tensor) -> Tensor:
     Returns:
         (B, 1, S / 160, 80) in [-1, 1]: decibels under the clip's maximum, floor -80 dB, scaled;
         -1 everywhere for digital silence.
-
-    Raises:
-        ValueError: S is not a whole number of video frames.
     """
     num_samples = waveform.shape[-1]
-    if num_samples == 0 or num_samples % SAMPLES_PER_FRAME:
-        raise ValueError(
-            f"{num_samples} samples are not a whole number of video frames of {SAMPLES_PER_FRAME}"
-        )
+    assert num_samples and num_samples % SAMPLES_PER_FRAME == 0, "whole video frames"
     with torch.autocast(waveform.device.type, enabled=False):  # a matrix product
         power = _mel_spectrogram(waveform.device)(waveform.float())
     # A centred transform has one frame more than hops; the last belongs to the next clip.

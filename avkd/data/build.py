@@ -71,15 +71,16 @@ def run_prepare(config: PrepareConfig) -> Outcome:
     if config.layout == "lrw":
         lrw.write_subset_list(config.out / "subset.txt", manifest)
     report = prepare_files(config, manifest)
-    failed = report.num_inputs - report.num_ok
+    num_inputs = sum(report.codes.values())
+    failed = num_inputs - report.num_ok
     lines = [
-        f"{report.num_ok} of {report.num_inputs} files prepared in {report.out} "
+        f"{report.num_ok} of {num_inputs} files prepared in {config.out} "
         f"({report.num_new} of them now, {report.seconds:.0f} s)",
         *(f"  {count} x {code}" for code, count in report.codes.items() if code != "ok"),
         *(f"  {count} flagged {flag}" for flag, count in report.flags.items()),
     ]
     if failed:
-        lines.append(f"  reasons, file by file: {report.out / 'report.jsonl'}")
+        lines.append(f"  reasons, file by file: {config.out / 'report.jsonl'}")
     code = ExitCode.SOME_SKIPPED if failed else ExitCode.DONE
     return Outcome("\n".join(lines), code if report.num_ok else ExitCode.NOTHING_USABLE)
 

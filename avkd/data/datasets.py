@@ -19,7 +19,7 @@ from avkd import durable
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
-from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_report, read_settings
+from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_description, read_report
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
 from avkd.data.online_fakes import OnlineFakes
@@ -64,7 +64,7 @@ class Corpus:
                 f"{folder}: no manifest.jsonl there, so it is not a prepared corpus; "
                 "make one with `avkd prepare --out` that folder"
             )
-        settings = read_settings(folder)
+        settings = read_description(folder)["settings"]
         return cls(
             folder=folder,
             manifest=Manifest.load(path),
@@ -119,8 +119,7 @@ class TrainingClips(Dataset[ClipBatch]):
             network's step on few cores. Every loader process has a cache of its own.
 
     Raises:
-        ValueError: an item is shorter than a clip, lacks the sound asked for, or is stored at
-            another size; names it.
+        ValueError: an item is stored at another size; names it.
     """
 
     def __init__(
@@ -136,18 +135,14 @@ class TrainingClips(Dataset[ClipBatch]):
         cache_bytes: int = 0,
     ) -> None:
         for item in items:
-            if item.num_frames < model_input.clip_frames:
-                raise ValueError(
-                    f"{item.sample.sample_id}: shorter than {model_input.clip_frames} frames"
-                )
+            assert item.num_frames >= model_input.clip_frames, item.sample.sample_id
+            assert item.sample.has_audio or not with_sound, item.sample.sample_id
             if item.crop_pixels != model_input.crop_pixels:
                 raise ValueError(
                     f"{item.sample.sample_id}: its crops have {item.crop_pixels} pixels where "
                     f"{model_input.crop_pixels} are wanted; prepare its corpus with "
                     f"--crop_pixels {model_input.crop_pixels}"
                 )
-            if with_sound and not item.sample.has_audio:
-                raise ValueError(f"{item.sample.sample_id}: has no sound")
         self.items = list(items)
         self.model_input = model_input
         self.seed = seed
@@ -174,7 +169,9 @@ class TrainingClips(Dataset[ClipBatch]):
             return self._clip(key)
         except (OSError, ValueError) as error:
             damaged, problem = self.items[key.item].sample, error
-        for item in self._next_alike(key.item):
+        numbers = (n % len(self) for n in range(key.item + 1, key.item + len(self)))
+        alike = (n for n in numbers if self.items[n].sample.label == damaged.label)
+        for item in islice(alike, _MOST_STAND_INS):
             position = item if key.position == key.item else key.position
             try:
                 clip = self._clip(replace(key, item=item, position=position))
@@ -186,13 +183,6 @@ class TrainingClips(Dataset[ClipBatch]):
             )
             return replace(clip, replaced=(damaged.sample_id,))
         raise problem
-
-    def _next_alike(self, index: int) -> Iterator[int]:
-        """Items of the same label, the next one first, as many as may stand in for one."""
-        numbers = (n % len(self.items) for n in range(index + 1, index + len(self.items)))
-        label = self.items[index].sample.label
-        alike = (n for n in numbers if self.items[n].sample.label == label)
-        return islice(alike, _MOST_STAND_INS)
 
     def _clip(self, key: ClipKey) -> ClipBatch:
         item, length = self.items[key.item], self.model_input.clip_frames
@@ -340,15 +330,15 @@ def training_loader(
     return rest_of_epoch
 
 
+@dataclass
 class _Places:
     """Batches from the place that was asked for last."""
 
-    def __init__(self, batches: EpochBatches) -> None:
-        self._batches = batches
-        self.next = (0, 0)
+    batches: EpochBatches
+    next: tuple[int, int] = (0, 0)
 
     def __iter__(self) -> Iterator[list[ClipKey]]:
-        return self._batches.epoch(*self.next)
+        return self.batches.epoch(*self.next)
 
 
 def _waveform(item: ClipItem, start_frame: int) -> Tensor:

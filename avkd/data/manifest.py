@@ -45,24 +45,12 @@ _FORGERY_WORDS = re.compile(
 )
 
 
-def label_from_name(name: str) -> int:
-    """Translate a class *name* to the label, case-insensitively; never a number or an order.
-
-    Alphabetical image folders give fake=0 and Celeb-DF's own list says 1=real, so numbers from
-    outside are never taken over.
-
-    Raises:
-        ValueError: the name is not one of the known class names.
-    """
-    label = label_or_none(name)
-    if label is None:
-        known = ", ".join(sorted(LABEL_NAMES))
-        raise ValueError(f"unknown class name {name!r}; known names: {known}")
-    return label
-
-
 def label_or_none(name: str) -> int | None:
-    """`label_from_name` for names that may be anything; None = no class name."""
+    """The label that a class *name* tells, in upper or lower case; None = no known class name.
+
+    Never a number or an order: alphabetical image folders give fake=0 and Celeb-DF's own list says
+    1=real, so numbers from outside are never taken over.
+    """
     return LABEL_NAMES.get(name.strip().lower())
 
 

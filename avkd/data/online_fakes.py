@@ -51,7 +51,13 @@ class OnlineFakes:
         They are as stored; ``stream`` names the draw, the same for a real and its fake.
         """
         if role != "stored":
-            frames = self._of_pair(item, start, frames, role, stream)
+            recipe, donor, first = self._recipe(item, start, len(frames), stream)
+            if role == "online_real":
+                frames = recipe.base(frames)
+            elif recipe.source == "own":
+                frames = recipe.fake(frames)
+            else:
+                frames = recipe.fake(frames, donor.frames(first, len(frames)))
         steps = draw_degradation(np.random.default_rng([*stream, _DEGRADATION]), self.degradation)
         if steps:
             grain = np.random.default_rng([*stream, _GRAIN])
@@ -77,16 +83,6 @@ class OnlineFakes:
     def blender(self, item: ClipItem, stream: Sequence[int]) -> str:
         """Name of the way of blending that the draw of ``stream`` uses."""
         return self._recipe(item, 0, item.num_frames, stream)[0].blender
-
-    def _of_pair(
-        self, item: ClipItem, start: int, frames: np.ndarray, role: Role, stream: Sequence[int]
-    ) -> np.ndarray:
-        recipe, donor, first = self._recipe(item, start, len(frames), stream)
-        if role == "online_real":
-            return recipe.base(frames)
-        if recipe.source == "own":
-            return recipe.fake(frames)
-        return recipe.fake(frames, donor.frames(first, len(frames)))
 
     def _recipe(
         self, item: ClipItem, start: int, length: int, stream: Sequence[int]

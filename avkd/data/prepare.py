@@ -18,11 +18,16 @@ from tqdm import tqdm
 from avkd import durable
 from avkd.data.crops.crop_writer import CropWriter
 from avkd.data.crops.journal import append_journal, read_journal
-from avkd.data.crops.prepared_corpus import INPUTS_NAME, SETTINGS_NAME, read_report, read_settings
+from avkd.data.crops.prepared_corpus import (
+    INPUTS_NAME,
+    SETTINGS_NAME,
+    read_description,
+    read_report,
+)
 from avkd.data.faces import face_tracks
 from avkd.data.faces.track_extraction import load_detector
 from avkd.data.inventory import part_of
-from avkd.data.manifest import Manifest, Sample
+from avkd.data.manifest import Manifest
 from avkd.data.perturbations.perturbations import FRAME_RATE, SOUND, Perturbation
 from avkd.data.perturbations.perturbed_file import check_available
 from avkd.data.prepare_file import (
@@ -42,15 +47,10 @@ _log = logging.getLogger(__name__)
 class PrepareReport:
     """What became of the files of one call, those of earlier calls included."""
 
-    out: Path
-    manifest: Manifest
-    """The prepared corpus, as saved in ``manifest.jsonl``."""
-    num_inputs: int
-    """Files this shard is responsible for."""
     num_new: int
     """Files worked on now; the rest was done before."""
     codes: dict[str, int]
-    """Files by outcome: ``ok`` or the reason of failure."""
+    """Files this shard is responsible for by outcome: ``ok`` or the reason of failure."""
     flags: dict[str, int]
     """Usable files by remark: ``short``, ``several_faces``, ``damaged``, ``stopped_by_limit``,
     ``hdr``, ``no_sound_to_perturb``."""
@@ -88,8 +88,7 @@ def prepare(
     """
     started = time.monotonic()
     index, count = shard
-    if not 0 <= index < count:
-        raise ValueError(f"shard {index}/{count}: the first number runs from 0 to {count - 1}")
+    assert 0 <= index < count
     if any(sample.kind == "crops" for sample in manifest.samples):
         raise ValueError(f"{manifest.root}: holds prepared crops already; give the source manifest")
     if settings.detector not in ("none", "boxes"):
@@ -101,13 +100,23 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     busy = f"{out}: another prepare is at work here; wait for it"
     with durable.locked(out / f".{part}lock", busy):  # one process per part of a corpus
-        _check_settings(out, settings, manifest.root)
+        description = {
+            "settings": asdict(settings),
+            "fingerprint": settings.fingerprint,
+            "source_root": str(manifest.root.resolve()),
+        }
+        if (out / SETTINGS_NAME).exists():
+            _check_unchanged(out, settings)
+        else:
+            durable.write_json(out / SETTINGS_NAME, description)
         work = out / f".{part}work"
         shutil.rmtree(work, ignore_errors=True)  # what a killed run left there
         work.mkdir()
         read_journal(out / f"{part}report.jsonl", repair=True)
         before = read_report(out)
-        todo = [s for s in mine if _is_open(before.get(s.sample_id))]
+        # Also after a bug of ours, which may be mended by now.
+        undone = (None, CODES_OF_FILES["error"])
+        todo = [s for s in mine if before.get(s.sample_id, {}).get("status") in undone]
         writer = CropWriter(out, part)
         jobs = (
             PrepareJob(
@@ -129,7 +138,14 @@ def prepare(
         for outcome in tqdm(outcomes, total=len(todo), desc="prepare", unit="file"):
             _commit(outcome, writer, out / f"{part}report.jsonl")
         shutil.rmtree(work)
-        return _finish(manifest, out, settings, mine, len(todo), time.monotonic() - started)
+        rows = _finish(manifest, out, settings, description)
+    own = [rows[sample.sample_id] for sample in mine]
+    return PrepareReport(
+        num_new=len(todo),
+        codes=_tally(own),
+        flags=dict(Counter(flag for row in own for flag in row.get("flags", ()))),
+        seconds=time.monotonic() - started,
+    )
 
 
 def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
@@ -143,16 +159,8 @@ def _check_perturbation(perturbation: Perturbation, manifest: Manifest) -> None:
         )
 
 
-def _is_open(row: dict[str, Any] | None) -> bool:
-    """Whether a file is still to be done: also after a bug of ours, which may be mended by now."""
-    return row is None or row["status"] == CODES_OF_FILES["error"]
-
-
-def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:
-    if not (out / SETTINGS_NAME).exists():
-        durable.write_json(out / SETTINGS_NAME, _description(settings, root))
-        return
-    earlier = read_settings(out)
+def _check_unchanged(out: Path, settings: PrepareSettings) -> None:
+    earlier = read_description(out)["settings"]
     changed = [
         f"{name} was {earlier.get(name)!r}, is {value!r}"
         for name, value in asdict(settings).items()
@@ -163,14 +171,6 @@ def _check_settings(out: Path, settings: PrepareSettings, root: Path) -> None:
             f"{out}: prepared with other settings ({'; '.join(changed)}); "
             "use the same settings, or another output folder"
         )
-
-
-def _description(settings: PrepareSettings, root: Path) -> dict[str, Any]:
-    return {
-        "settings": asdict(settings),
-        "fingerprint": settings.fingerprint,
-        "source_root": str(root.resolve()),
-    }
 
 
 def _commit(outcome: Outcome[PrepareJob, PreparedFile], writer: CropWriter, report: Path) -> None:
@@ -196,14 +196,9 @@ def _commit(outcome: Outcome[PrepareJob, PreparedFile], writer: CropWriter, repo
 
 
 def _finish(
-    manifest: Manifest,
-    out: Path,
-    settings: PrepareSettings,
-    mine: list[Sample],
-    num_new: int,
-    seconds: float,
-) -> PrepareReport:
-    """Write the corpus' manifest and the totals, from all parts' reports."""
+    manifest: Manifest, out: Path, settings: PrepareSettings, description: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Write the corpus' manifest and the totals, from all parts' reports; returns their rows."""
     rows = read_report(out)
     usable = [s for s in manifest.samples if rows.get(s.sample_id, {}).get("status") == "ok"]
     crops = tuple(
@@ -222,23 +217,12 @@ def _finish(
         looked = settings.detector in face_tracks.DETECTORS
         where = f", faces found on the {done.faces} frames" if looked else ""
         notes = (*notes, f"perturbed: {done.name} at severity {done.severity}{where}")
-    prepared = Manifest(root=out, samples=crops, notes=(*notes, note))
-    prepared.save(out / "manifest.jsonl")
+    Manifest(root=out, samples=crops, notes=(*notes, note)).save(out / "manifest.jsonl")
     replace(manifest, notes=notes).save(out / INPUTS_NAME)
     every = [rows[s.sample_id] for s in manifest.samples if s.sample_id in rows]
     totals = {"inputs": len(manifest), "done": len(every), "codes": _tally(every)}
-    description = _description(settings, manifest.root)
     durable.write_json(out / SETTINGS_NAME, description | {"counts": totals})
-    own = [rows[sample.sample_id] for sample in mine]
-    return PrepareReport(
-        out=out,
-        manifest=prepared,
-        num_inputs=len(mine),
-        num_new=num_new,
-        codes=_tally(own),
-        flags=dict(Counter(flag for row in own for flag in row.get("flags", ()))),
-        seconds=seconds,
-    )
+    return rows
 
 
 def _tally(rows: list[dict[str, Any]]) -> dict[str, int]:

@@ -56,8 +56,6 @@ def _class_sizes(
     if not (num_real and num_fake):
         raise ValueError(f"{there}: add samples of the other class, or select by neither")
     real_parts, fake_parts = ratio or (num_real, num_fake)
-    if real_parts < 1 or fake_parts < 1:
-        raise ValueError(f"ratio {real_parts}:{fake_parts}: both parts must be at least 1")
     most_real = min(num_real, num_fake * real_parts // fake_parts)
     most_fake = min(num_fake, num_real * fake_parts // real_parts)
     if not (most_real and most_fake):

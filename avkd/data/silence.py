@@ -37,18 +37,17 @@ def silent_ends(waveform: np.ndarray) -> SilentEnds:
 
     The threshold is relative to the loudest block, so that a quiet recording has no more silence
     than a loud one; a click counts as sound. A constant offset of the samples does not. It is (S,)
-    at 16 kHz, int16 or float in [-1, 1]; without samples it is silent.
-
-    Raises:
-        ValueError: not one channel, or not finite.
+    at 16 kHz, int16 or finite float in [-1, 1]; without samples it is silent.
     """
-    if waveform.ndim != 1:
-        raise ValueError(f"a waveform of shape {waveform.shape}: give one channel, (S,)")
     if not len(waveform):
         return SilentEnds(0.0, 0.0, is_silent=True)
-    levels = _levels(waveform)
-    if not np.isfinite(levels).all():
-        raise ValueError("the waveform holds NaN or infinity")
+    scale = 32768.0 if np.issubdtype(waveform.dtype, np.integer) else 1.0
+    # The median, not the mean: a short loud sound in a long silence would shift a mean.
+    centre = float(np.median(waveform))
+    squares = np.square((waveform.astype(np.float32) - centre) / scale, dtype=np.float32)
+    starts = np.arange(0, len(waveform), BLOCK_SAMPLES)
+    counts = np.minimum(BLOCK_SAMPLES, len(waveform) - starts)  # the last may be shorter
+    levels = np.sqrt(np.add.reduceat(squares, starts) / counts)
     seconds = len(waveform) / SAMPLE_RATE_HZ
     loudest = levels.max()
     if loudest < SILENT_LEVEL:
@@ -60,15 +59,3 @@ def silent_ends(waveform: np.ndarray) -> SilentEnds:
         trailing_seconds=(len(waveform) - end_samples) / SAMPLE_RATE_HZ,
         is_silent=False,
     )
-
-
-def _levels(waveform: np.ndarray) -> np.ndarray:
-    """Root mean square of each block, full scale 1; the last block may be shorter."""
-    scale = 32768.0 if np.issubdtype(waveform.dtype, np.integer) else 1.0
-    # The median, not the mean: a short loud sound in a long silence would shift a mean.
-    centre = float(np.median(waveform))
-    squares = np.square((waveform.astype(np.float32) - centre) / scale, dtype=np.float32)
-    starts = np.arange(0, len(waveform), BLOCK_SAMPLES)
-    counts = np.minimum(BLOCK_SAMPLES, len(waveform) - starts)
-    levels: np.ndarray = np.sqrt(np.add.reduceat(squares, starts) / counts)
-    return levels

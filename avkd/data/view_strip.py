@@ -18,23 +18,16 @@ def draw_strip(clips: Tensor, time_masks: Tensor, importance: Tensor | None) -> 
     border, an importance (B, T) that sums to 1 is drawn as blue bars (full height = 3 / T).
     """
     rows = []
-    for index, clip in enumerate(as_pictures(clips.float())):
-        frames = [
-            _bordered(frame) if masked else frame
-            for frame, masked in zip(clip, time_masks[index].tolist(), strict=True)
-        ]
-        rows.append(np.concatenate(frames, axis=1))
-        if importance is not None:
-            rows.append(_bars(importance[index].detach().float().cpu().numpy(), clip.shape[2]))
-    return np.concatenate(rows, axis=0)
-
-
-def _bordered(frame: np.ndarray) -> np.ndarray:
-    framed = np.empty_like(frame)
-    framed[:] = _MASK_COLOUR
-    inner = slice(_BORDER_PIXELS, -_BORDER_PIXELS)
-    framed[inner, inner] = frame[inner, inner]
-    return framed
+    for clip, mask in zip(as_pictures(clips.float()), time_masks.tolist(), strict=True):
+        framed = np.full_like(clip, _MASK_COLOUR)
+        inner = slice(_BORDER_PIXELS, -_BORDER_PIXELS)
+        framed[:, inner, inner] = clip[:, inner, inner]
+        shown = np.where(np.array(mask)[:, None, None, None], framed, clip)
+        rows.append(np.concatenate(shown, axis=1))
+    if importance is None:
+        return np.concatenate(rows)
+    bars = (_bars(weights, clips.shape[4]) for weights in importance.detach().float().cpu().numpy())
+    return np.concatenate([part for row in zip(rows, bars, strict=True) for part in row])
 
 
 def _bars(weights: np.ndarray, frame_width: int) -> np.ndarray:

@@ -91,7 +91,6 @@ def run_isolated(
         some_worked: Whether other items went well before these: a failure is then an item's own.
 
     Raises:
-        ValueError: ``workers``, ``tries`` or ``timeout_seconds`` is not positive.
         Bug: every single item ended in a traceback, so it is not the items; raised after the last
             of them was yielded.
     """
@@ -107,14 +106,10 @@ class Workers(Generic[Item, Result]):
     Args:
         function: As of `run_isolated`.
         most: Number of child processes; each is started when there is an item for it.
-
-    Raises:
-        ValueError: ``most`` is not positive.
     """
 
     def __init__(self, function: Callable[[Item], Result], most: int) -> None:
-        if most < 1:
-            raise ValueError("the number of workers must be positive")
+        assert most > 0
         self._function, self._most = function, most
         self._children: list[_Child] = []
 
@@ -134,8 +129,7 @@ class Workers(Generic[Item, Result]):
         some_worked: bool = False,
     ) -> Iterator[Outcome[Item, Result]]:
         """As `run_isolated`."""
-        if tries < 1 or timeout_seconds <= 0:
-            raise ValueError("tries and timeout_seconds must be positive")
+        assert tries > 0 and timeout_seconds > 0
         first_tries = zip(items, repeat(1))
         again: deque[tuple[Item, int]] = deque()
         num_items = num_bugs = 0
@@ -145,7 +139,11 @@ class Workers(Generic[Item, Result]):
                 job = again.popleft() if again else next(first_tries, None)
                 if job is None:
                     break
-                self._idle().start(*job)
+                child = next((child for child in self._children if not child.busy), None)
+                if child is None:
+                    child = _Child(self._function)
+                    self._children.append(child)
+                child.start(*job)
             if not busy:
                 break
             for outcome in _collect(busy, again, timeout_seconds, tries):
@@ -159,13 +157,6 @@ class Workers(Generic[Item, Result]):
                 "report this, with the versions of python, torch and av. The first one:\n"
                 f"{first_bug}"
             )
-
-    def _idle(self) -> "_Child":
-        idle = next((child for child in self._children if not child.busy), None)
-        if idle is None:
-            idle = _Child(self._function)
-            self._children.append(idle)
-        return idle
 
 
 def _collect(
@@ -300,16 +291,11 @@ def _answered(function: Callable[[Any], Any], item: Any) -> Outcome[Any, Any]:
         return Outcome(None, "ok", function(item), "", 0.0)
     except Exception as error:  # the one place whose purpose is to contain any failure
         _log.exception("item failed")
-        if _is_out_of_memory(error):
+        text = str(error)  # torch's, on the CPU and on a GPU, are no `MemoryError`
+        is_torch = isinstance(error, RuntimeError) and "allocate" in text and "memory" in text
+        if is_torch or isinstance(error, MemoryError):
             return Outcome(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
         is_answer = isinstance(error, ValueError | OSError)
         trace = "" if is_answer else traceback.format_exc()
         message = f"{type(error).__name__}: {error}"
         return Outcome(None, "error", None, message, 0.0, trace, error if is_answer else None)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or (
-        # torch's, on the CPU and on a GPU
-        isinstance(error, RuntimeError) and "allocate" in str(error) and "memory" in str(error)
-    )

@@ -98,7 +98,6 @@ def test_anything_that_has_a_sample_can_be_thinned_out():
         ({"real": 5, "a": 9}, {"ratio": None, "size": 15}, "size 15: .*; ask for 2 to 14"),
         ({"real": 5, "a": 9}, {"ratio": None, "size": 1}, "ask for 2 to 14"),
         ({"real": 5, "a": 1}, {"ratio": (1, 3), "size": None}, "too few for real:fake = 1:3"),
-        ({"real": 5, "a": 1}, {"ratio": (0, 1), "size": None}, "must be at least 1"),
     ],
 )
 def test_impossible_wishes_are_refused_with_the_cure(counts, options, message):

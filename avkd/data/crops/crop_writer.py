@@ -105,7 +105,14 @@ class CropWriter:
         self._index = root / f"{part}index.jsonl"
         rows = [IndexRow(**row) for row in read_journal(self._index, repair=True)]
         self._num_tracks = len(rows)
-        self._cut_unindexed_bytes(rows)
+        # What a killed run appended without getting to write its index line is cut off.
+        ends: dict[str, int] = {}
+        for row in rows:
+            ends[row.shard] = max(ends.get(row.shard, 0), row.offset + row.num_bytes)
+        for shard in self._shards.glob(f"{part}[0-9]*.bin"):
+            is_own = shard.name.removeprefix(part).removesuffix(".bin").isdigit()
+            if is_own and shard.stat().st_size > ends.get(shard.name, 0):
+                os.truncate(shard, ends.get(shard.name, 0))
 
     def append(self, tracks: Iterable[PackedTrack]) -> None:
         """Add tracks durably: bytes are synced before their index lines; packed files are removed.
@@ -127,15 +134,3 @@ class CropWriter:
         append_journal(self._index, [asdict(row) for row in rows])
         for track in tracks:
             track.file.unlink()
-
-    def _cut_unindexed_bytes(self, rows: list[IndexRow]) -> None:
-        """Remove what a killed run appended without getting to write its index line."""
-        ends: dict[str, int] = {}
-        for row in rows:
-            ends[row.shard] = max(ends.get(row.shard, 0), row.offset + row.num_bytes)
-        for shard in self._shards.glob(f"{self._part}[0-9]*.bin"):
-            if not shard.name.removeprefix(self._part).removesuffix(".bin").isdigit():
-                continue  # another part's
-            end = ends.get(shard.name, 0)
-            if shard.stat().st_size > end:
-                os.truncate(shard, end)

@@ -29,16 +29,6 @@ def read_description(out: Path) -> dict[str, Any]:
     return description
 
 
-def read_settings(out: Path) -> dict[str, Any]:
-    """What made the crops of a corpus, as `PrepareSettings` has it.
-
-    Raises:
-        FileNotFoundError: ``out`` is no prepared corpus.
-    """
-    settings: dict[str, Any] = read_description(out)["settings"]
-    return settings
-
-
 def read_report(out: Path) -> dict[str, dict[str, Any]]:
     """The last row of every file in the reports of all parts, by sample id."""
     reports = sorted(out.glob("*report.jsonl"))
@@ -73,7 +63,7 @@ class CropProvenance:
         Raises:
             FileNotFoundError: a folder is no prepared corpus.
         """
-        found = [read_settings(folder) for folder in folders]
+        found = [read_description(folder)["settings"] for folder in folders]
         perturbations = [settings.pop("perturbation", None) or {} for settings in found]
         return cls(
             fingerprint=_once(map(durable.fingerprint, found)),

@@ -157,12 +157,15 @@ class FaceTrack:
         )
 
 
-@dataclass
-class _Sighting:
+class _Sighting(NamedTuple):
     frame: int
     box: np.ndarray
     landmarks: np.ndarray
     score: float
+
+
+_Chain = list[_Sighting]
+"""Of one face."""
 
 
 def find_tracks(
@@ -186,14 +189,19 @@ def find_tracks(
     Returns:
         Tracks, the largest times longest first.
     """
-    chains: list[list[_Sighting]] = []
-    number, last = -1, None
+    chains: list[_Chain] = []
+
+    def search(image: np.ndarray) -> None:
+        with step("detection"):
+            faces = detector(image)
+        _link(chains, number, faces, detect_every_frames)
+
+    number, frame = -1, None
     for number, frame in enumerate(frames):
-        last = frame
         if number % detect_every_frames == 0:
-            _link(chains, _sightings(_found(detector, frame.image), number), detect_every_frames)
-    if last is not None and number % detect_every_frames:
-        _link(chains, _sightings(_found(detector, last.image), number), detect_every_frames)
+            search(frame.image)
+    if frame is not None and number % detect_every_frames:
+        search(frame.image)
     return _ranked(chains, least_score)
 
 
@@ -204,30 +212,18 @@ def tracks_from_faces(faces: Faces) -> list[FaceTrack]:
         Tracks, the largest times longest first.
     """
     assert faces.frame is not None, "faces of a video"
-    chains: list[list[_Sighting]] = []
-    for number in np.unique(faces.frame):
-        _link(chains, _sightings(faces, int(number)), 1)
-    return _ranked(chains)
+    chains: list[_Chain] = []
+    for number in np.unique(faces.frame).tolist():
+        there = faces.frame == number
+        seen = Faces(faces.boxes[there], faces.scores[there], faces.landmarks[there])
+        _link(chains, number, seen, 1)
+    return _ranked(chains, MIN_TRACK_SCORE)
 
 
-def _found(detector: FaceDetector, image: np.ndarray) -> Faces:
-    with step("detection"):
-        return detector(image)
-
-
-def _sightings(faces: Faces, number: int) -> list[_Sighting]:
-    """Those of frame ``number``."""
-    rows = range(len(faces)) if faces.frame is None else np.flatnonzero(faces.frame == number)
-    return [
-        _Sighting(number, faces.boxes[i], faces.landmarks[i], float(faces.scores[i])) for i in rows
-    ]
-
-
-def _link(chains: list[list[_Sighting]], sightings: list[_Sighting], every_frames: int) -> None:
-    """Append each sighting to the chain it overlaps most; a sighting without one starts its own."""
-    if not sightings:
-        return
-    now = sightings[0].frame
+def _link(chains: list[_Chain], now: int, faces: Faces, every_frames: int) -> None:
+    """Append each face of frame ``now`` to the chain it overlaps most; else it starts its own."""
+    found = zip(faces.boxes, faces.landmarks, faces.scores.tolist(), strict=True)
+    sightings = [_Sighting(now, *face) for face in found]
     # Between two searches lie every_frames - 1 frames nobody looked at; they are no gap.
     reach = max(MAX_GAP_FRAMES + 1, every_frames)
     open_chains = [chain for chain in chains if now - chain[-1].frame <= reach]
@@ -255,27 +251,23 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> float:
     return common / union if union > 0 else 0.0
 
 
-def _ranked(
-    chains: Sequence[list[_Sighting]], least_score: float = MIN_TRACK_SCORE
-) -> list[FaceTrack]:
-    tracks = (_interpolated(chain) for chain in chains)
-    sure = (track for track in tracks if track.score >= least_score)
-    return sorted(sure, key=lambda track: -track.prominence)
-
-
-def _interpolated(chain: list[_Sighting]) -> FaceTrack:
-    """Fill the frames between sightings linearly, then smooth."""
-    seen = np.array([sighting.frame for sighting in chain])
-    frames = np.arange(seen[0], seen[-1] + 1)
-    values = np.stack([np.append(s.box, s.landmarks.ravel()) for s in chain]).astype(np.float64)
-    filled = np.stack([np.interp(frames, seen, column) for column in values.T], axis=1)
-    landmarks = filled[:, 4:].reshape(-1, 5, 2)
-    return FaceTrack(
-        start_frame=int(seen[0]),
-        landmarks=smooth_landmarks(landmarks),
-        boxes=filled[:, :4],
-        score=float(np.mean([sighting.score for sighting in chain])),
-    )
+def _ranked(chains: Sequence[_Chain], least_score: float) -> list[FaceTrack]:
+    """Tracks that are sure enough, filled linearly between sightings and smoothed."""
+    tracks = []
+    for chain in chains:
+        seen, boxes, landmarks, scores = map(np.array, zip(*chain, strict=True))
+        frames = np.arange(seen[0], seen[-1] + 1)
+        values = np.concatenate([boxes, landmarks.reshape(-1, 10)], axis=1, dtype=np.float64)
+        filled = np.stack([np.interp(frames, seen, column) for column in values.T], axis=1)
+        track = FaceTrack(
+            start_frame=int(seen[0]),
+            landmarks=smooth_landmarks(filled[:, 4:].reshape(-1, 5, 2)),
+            boxes=filled[:, :4],
+            score=float(scores.mean()),
+        )
+        if track.score >= least_score:
+            tracks.append(track)
+    return sorted(tracks, key=lambda track: -track.prominence)
 
 
 def smooth_landmarks(landmarks: np.ndarray) -> np.ndarray:

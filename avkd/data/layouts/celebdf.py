@@ -5,13 +5,13 @@ The list is translated by meaning and held against the folder names. Celeb-DF++ 
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
 from avkd.data.layouts.tables import broken, read_lines
-from avkd.data.manifest import FAKE, REAL, Manifest, Sample, Split
+from avkd.data.manifest import FAKE, REAL, Manifest
 
 # Folder name in lower case (copies write `Youtube-real` too) -> its label.
 FOLDERS = {"celeb-real": REAL, "youtube-real": REAL, "celeb-synthesis": FAKE}
@@ -54,14 +54,31 @@ def find(root: Path) -> Manifest:
             remarks += [f"{folder}: {note}" for note in listing.notes()]
     path_of = builder.by_name(root, paths, _name_of)
     # Of the whole list, also where videos are missing: half a download must not train on them.
-    in_test = {person for name in listed for person in _identities(name)}
+    in_test = {person for name in listed for person in _read_name(name)[0]}
     samples = []
     for name, path in path_of.items():
-        people = _identities(name)
+        people, original = _read_name(name)
         may_train = people and in_test.isdisjoint(people)
-        split: Split | None = "test" if name in listed else "train" if may_train else None
-        samples.append(_sample(name, path, people, split))
-    return builder.build(root, samples, [*_compare(path_of, listed, samples), *remarks])
+        samples.append(
+            builder.make_sample(
+                path,
+                dataset="celebdf",
+                label=FOLDERS[name.partition("/")[0]],
+                name=name,
+                method=METHOD,
+                identities=people,
+                split="test" if name in listed else "train" if may_train else None,
+                original=original,
+            )
+        )
+    left = builder.count(samples)
+    notes = [
+        *_compare(path_of, listed),
+        "kept out of training because someone in them is in the test list, or is not known: "
+        f"{left['None real']} real, {left['None fake']} fake; left for training: "
+        f"{left['train real']} real, {left['train fake']} fake",
+    ]
+    return builder.build(root, samples, [*notes, *remarks])
 
 
 def _name_of(path: str) -> str:
@@ -79,74 +96,51 @@ def _read_list(root: Path) -> dict[str, int]:
         )
     listed: dict[str, int] = {}
     for number, line in enumerate(read_lines(path), 1):
+        where = f"{path}, line {number}"
         if not line.strip():
             continue
-        name = _parse_row(f"{path}, line {number}", line)
-        if listed.setdefault(name, number) != number:
-            raise broken(f"{path}, line {number}", f"{line!r} is in line {listed[name]} already")
+        digit, name = [*line.replace("\\", "/").split(maxsplit=1), ""][:2]
+        folder, slash, _ = name.lower().partition("/")
+        if digit not in _LABEL_OF_DIGIT or folder not in FOLDERS or not slash:
+            raise broken(where, f"{line!r} is not a row such as '1 YouTube-real/00170.mp4'")
+        if _LABEL_OF_DIGIT[digit] != FOLDERS[folder]:
+            raise broken(
+                where, f"{line!r} contradicts itself: in this list 1 is real and 0 is fake"
+            )
+        if (first := listed.setdefault(_name_of(name.strip()), number)) != number:
+            raise broken(where, f"{line!r} is in line {first} already")
     if not listed:
         raise broken(path, "lists no video")
     return listed
 
 
-def _parse_row(where: str, line: str) -> str:
-    digit, path = [*line.split(maxsplit=1), ""][:2]
-    folder, slash, _ = path.strip().replace("\\", "/").lower().partition("/")
-    if digit not in _LABEL_OF_DIGIT or folder not in FOLDERS or not slash:
-        raise broken(where, f"{line!r} is not a row such as '1 YouTube-real/00170.mp4'")
-    if _LABEL_OF_DIGIT[digit] != FOLDERS[folder]:
-        raise broken(where, f"{line!r} contradicts itself: in this list 1 is real and 0 is fake")
-    return _name_of(path.strip().replace("\\", "/"))
-
-
-def _identities(name: str) -> list[str]:
-    """Everyone seen in a video, the original (target) first.
+def _read_name(name: str) -> tuple[list[str], str | None]:
+    """Everyone seen in a video, the original (target) first, and what that is called.
 
     ``id0_id1_0000`` is the clip ``id0_0000`` with the face of id1. A YouTube-real video shows a
     person of its own, as the authors say of version 1.
     """
-    folder, _, stem = name.partition("/")
-    if folder == "youtube-real":
-        return [f"celebdf/youtube-{stem}"]
+    if name.startswith("youtube-real/"):
+        return [f"celebdf/youtube-{name.partition('/')[2]}"], None
     clip = _CLIP.fullmatch(name)
-    people = [clip["target"], clip["source"]] if clip else []
-    return [f"celebdf/{person}" for person in people if person]
+    if clip is None:
+        return [], None
+    people = [f"celebdf/{person}" for person in (clip["target"], clip["source"]) if person]
+    return people, f"celeb-real/{clip['target']}_{clip['number']}"
 
 
-def _sample(name: str, path: str, people: Sequence[str], split: Split | None) -> Sample:
-    clip = _CLIP.fullmatch(name)
-    return builder.make_sample(
-        path,
-        dataset="celebdf",
-        label=FOLDERS[name.partition("/")[0]],
-        name=name,
-        method=METHOD,
-        identities=people,
-        split=split,
-        original=f"celeb-real/{clip['target']}_{clip['number']}" if clip else None,
-    )
-
-
-def _compare(
-    names: Collection[str], listed: Collection[str], samples: Sequence[Sample]
-) -> list[str]:
-    found = Counter(name.partition("/")[0] for name in names)
-    test_rows = Counter(name.partition("/")[0] for name in listed)
+def _compare(names: Collection[str], listed: Collection[str]) -> list[str]:
+    found, test_rows = (Counter(name.partition("/")[0] for name in n) for n in (names, listed))
     more_than_v1 = found["celeb-synthesis"] > OFFICIAL_VIDEOS["v1"]["celeb-synthesis"]
     version = "v2" if more_than_v1 or test_rows == OFFICIAL_TEST_VIDEOS_V2 else "v1"
-    tests = [
-        inventory.compare(f"{folder}, listed for testing", test_rows[folder], official)
-        if version == "v2"
-        else f"{folder}, listed for testing: {test_rows[folder]}"
-        for folder, official in OFFICIAL_TEST_VIDEOS_V2.items()
-    ]
-    left = builder.count(samples)
     return [
         f"taken for Celeb-DF {version}, by the number of videos and of listed test videos",
         *builder.compare_counts(found, OFFICIAL_VIDEOS[version]),
-        *tests,
+        *(
+            inventory.compare(f"{folder}, listed for testing", test_rows[folder], official)
+            if version == "v2"
+            else f"{folder}, listed for testing: {test_rows[folder]}"
+            for folder, official in OFFICIAL_TEST_VIDEOS_V2.items()
+        ),
         *inventory.note_names("listed but missing", set(listed) - set(names)),
-        "kept out of training because someone in them is in the test list, or is not known: "
-        f"{left['None real']} real, {left['None fake']} fake; left for training: "
-        f"{left['train real']} real, {left['train fake']} fake",
     ]

@@ -70,10 +70,25 @@ def find(
     else:
         names, notes = choose_listed(video_list, path_of)
         split_of = dict.fromkeys(names, "test")
-    samples = [_forgery(path_of[name], name, variant, split_of.get(name)) for name in names]
+    samples = []
+    for name in names:
+        found = _FORGERY.fullmatch(name)
+        people = (f"ffpp/{found['target']}", f"deeperforensics/{found['actor']}") if found else ()
+        samples.append(
+            builder.make_sample(
+                path_of[name],
+                dataset="deeperforensics",
+                label=FAKE,
+                name=name,
+                method=variant,
+                identities=people,
+                split=split_of.get(name),
+                original=found["target"] if found else None,
+            )
+        )
     if video_list is None:
-        found = builder.count(samples) | {"forgeries": len(samples)}
-        notes = [*builder.compare_counts(found, OFFICIAL), *notes]
+        counts = builder.count(samples) | {"forgeries": len(samples)}
+        notes = [*builder.compare_counts(counts, OFFICIAL), *notes]
     if originals is None:
         notes.append(
             "forgeries alone: the real class are the originals of FaceForensics++ at c23 (option "
@@ -101,21 +116,6 @@ def _read_splits(root: Path) -> dict[str, Split]:
             if split_of.setdefault(name, split) != split:
                 raise broken(path, f"{name!r} is in {split_of[name]} already")
     return split_of
-
-
-def _forgery(path: str, name: str, variant: str, split: Split | None) -> Sample:
-    found = _FORGERY.fullmatch(name)
-    people = (f"ffpp/{found['target']}", f"deeperforensics/{found['actor']}") if found else ()
-    return builder.make_sample(
-        path,
-        dataset="deeperforensics",
-        label=FAKE,
-        name=name,
-        method=variant,
-        identities=people,
-        split=split,
-        original=found["target"] if found else None,
-    )
 
 
 def _find_originals(

@@ -68,8 +68,11 @@ def find(root: Path, *, index: str | None = None, compression: str | None = None
     path = _index_path(root, index)
     videos, notes = _read_index(path, compression)
     folder_of = _locate(root, path, videos)
-    there = {listed: _frames(root, folder) for listed, folder in folder_of.items()}
-    there = {listed: frames for listed, frames in there.items() if frames}
+    there: dict[str, set[str]] = {}
+    for listed, folder in folder_of.items():
+        pictures = inventory.list_files(root, folder, suffixes=PICTURE_SUFFIXES, recursive=False)
+        if pictures.files:
+            there[listed] = {file.rpartition("/")[2] for file in pictures.files}
     if not there:
         raise ValueError(
             f"{root}: holds none of the {len(videos)} frame folders of {path}, first "
@@ -153,11 +156,6 @@ def _locate(root: Path, index: Path, listed: Iterable[str]) -> dict[str, str]:
     return {path: folder for folder, path in found.items()}
 
 
-def _frames(root: Path, folder: str) -> set[str]:
-    listing = inventory.list_files(root, folder, suffixes=PICTURE_SUFFIXES, recursive=False)
-    return {path.rpartition("/")[2] for path in listing.files}
-
-
 def label_of_key(key: str) -> int | None:
     """The label that words of a key tell, as in ``FF-real`` or ``DFDCP_FakeA``; None if unclear."""
     told = {label_or_none(word) for word in _WORD.findall(key)} - {None}
@@ -173,8 +171,15 @@ def _read_index(path: Path, compression: str | None) -> tuple[dict[str, _Video],
     used_compression = False
     for key, label, split, part, where in _parts(path):
         if set(part) & set(COMPRESSIONS):
-            used_compression = True
-            part = _at_compression(where, part, compression or "c23")
+            used_compression, level = True, compression or "c23"
+            if level not in COMPRESSIONS:
+                known = ", ".join(COMPRESSIONS)
+                raise ValueError(f"compression={level!r}: choose one of {known}")
+            name = next((name for name in COMPRESSIONS[level] if name in part), None)
+            if name is None:
+                there = ", ".join(part)
+                raise ValueError(f"{where}: no compression {level!r}; there are: {there}")
+            part = _object(f"{where}/{name}", part[name])
         if "frames" in part:  # as an index writer leaves it that overwrites its own dictionary
             odd[f"left out, {key} {split}: one video in place of the list"] += 1
             continue
@@ -228,15 +233,6 @@ def _object(where: str, found: Any) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{where} is not a table by name; this is no index of DeepfakeBench")
     return found
-
-
-def _at_compression(where: str, part: Mapping[str, Any], level: str) -> Mapping[str, Any]:
-    if level not in COMPRESSIONS:
-        raise ValueError(f"compression={level!r}: choose one of {', '.join(COMPRESSIONS)}")
-    names = [name for name in COMPRESSIONS[level] if name in part]
-    if not names:
-        raise ValueError(f"{where}: no compression {level!r}; there are: {', '.join(part)}")
-    return _object(f"{where}/{names[0]}", part[names[0]])
 
 
 def _read_video(where: str, key: str, label: int, row: Any) -> tuple[str, set[str]]:

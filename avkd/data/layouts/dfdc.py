@@ -8,9 +8,9 @@ table means for testing.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from avkd.data import inventory
 from avkd.data.layouts import builder
@@ -38,14 +38,8 @@ _PART = "dfdc_train_part_"
 _ACTOR = re.compile(r"(?<!\d)\d{4,}(?!\d)")  # clips are counted with three digits
 
 
-class _Video(NamedTuple):
-    """A file that a table tells of."""
-
-    path: str
-    name: str
-    label: int
-    original: str
-    """Name of the video it was made from; of a real one, its own."""
+Told = tuple[int, str]
+"""Label of a video, and the name of the one it was made from; of a real one, its own."""
 
 
 def find_train(
@@ -63,13 +57,13 @@ def find_train(
     """
     expected = f"{_PART}<number>/{METADATA} with the videos beside it"
     inventory.check_root(root, expected, _parts)
-    videos: list[_Video] = []
+    videos: dict[str, Told] = {}
     remarks: list[str] = []
     for part in _parts(root):
         found, notes = _read_part(root, part)
-        videos += found
+        videos |= found
         remarks += [f"{part or 'the folder'}: {note}" for note in notes]
-    builder.by_name(root, (video.path for video in videos))
+    builder.by_name(root, videos)
     fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
     samples = _split_by_original(videos, "dfdc_train", "dfdc", "video", fractions, seed)
     notes = [
@@ -104,7 +98,7 @@ def find_faces(
     path_of = builder.by_name(root, listing.files)
     rows = _read_faces_table(table)
     remarks = builder.compare_with_table(table, path_of, rows)
-    faces = [_Video(path_of[name], name, *rows[name]) for name in rows if name in path_of]
+    faces = {path_of[name]: told for name, told in rows.items() if name in path_of}
     fractions: dict[Split, float] = {"val": val_fraction, "test": test_fraction}
     samples = _split_by_original(
         faces, "deepfake_faces", "deepfake_faces", "image", fractions, seed
@@ -120,7 +114,7 @@ def find_faces(
 
 
 def _split_by_original(
-    videos: Sequence[_Video],
+    videos: Mapping[str, Told],
     dataset: str,
     namespace: str,
     kind: Kind,
@@ -128,19 +122,21 @@ def _split_by_original(
     seed: int,
 ) -> list[Sample]:
     """Samples of which a real one and all forgeries of it are in one split, and one identity."""
-    samples = [
-        builder.make_sample(
-            video.path,
-            dataset=dataset,
-            label=video.label,
-            name=video.name,
-            kind=kind,
-            identities=[f"{namespace}/{video.original}"],
-            original=video.original,
+    samples, links = [], []
+    for path, (label, original) in videos.items():
+        name = inventory.stem_of(path)
+        links.append((name, original))
+        samples.append(
+            builder.make_sample(
+                path,
+                dataset=dataset,
+                label=label,
+                name=name,
+                kind=kind,
+                identities=[f"{namespace}/{original}"],
+                original=original,
+            )
         )
-        for video in videos
-    ]
-    links = [(video.name, video.original) for video in videos]
     return split_connected(samples, links, fractions=fractions, seed=seed)
 
 
@@ -186,8 +182,8 @@ def _parts(root: Path) -> list[str]:
     return sorted({*parts, *(name for name in folders if name.startswith(_PART))}) if parts else []
 
 
-def _read_part(root: Path, part: str) -> tuple[list[_Video], list[str]]:
-    """The videos of a part that have a row, in its order, and notes."""
+def _read_part(root: Path, part: str) -> tuple[dict[str, Told], list[str]]:
+    """The videos of a part that have a row, by path, and notes."""
     table = root / part / METADATA
     if not table.is_file():
         raise ValueError(
@@ -197,25 +193,24 @@ def _read_part(root: Path, part: str) -> tuple[list[_Video], list[str]]:
     listing = inventory.list_files(root, part, recursive=False)
     path_of = {path.rpartition("/")[2]: path for path in listing.files}
     rows = read_json_object(table)
-    videos = [_read_row(table, name, row, path_of) for name, row in rows.items() if name in path_of]
+    videos = {path_of[file]: _told(table, file, rows[file]) for file in rows if file in path_of}
     return videos, [*builder.compare_with_table(table, path_of, rows), *listing.notes()]
 
 
-def _read_row(table: Path, file: str, row: Any, path_of: Mapping[str, str]) -> _Video:
+def _told(table: Path, file: str, row: Any) -> Told:
     row = row if isinstance(row, dict) else {}
-    word, told = row.get("label"), row.get("original")
+    word, original = row.get("label"), row.get("original")
     label = label_or_none(word) if isinstance(word, str) else None
     if label is None:
         wanted = "REAL or FAKE (the table of the test set has numbers: layout dfdc_test)"
         raise broken(table, f"{file!r} has the label {word!r}, expected {wanted}")
-    name = inventory.stem_of(file)
-    original = inventory.stem_of(told) if label == FAKE and isinstance(told, str) else ""
-    return _Video(path_of[file], name, label, original or name)
+    known = label == FAKE and isinstance(original, str)
+    return label, (inventory.stem_of(original) if known else "") or inventory.stem_of(file)
 
 
-def _read_faces_table(table: Path) -> dict[str, tuple[int, str]]:
-    """(label, original) of every listed video, by name."""
-    rows: dict[str, tuple[int, str]] = {}
+def _read_faces_table(table: Path) -> dict[str, Told]:
+    """What is said of every listed video, by name."""
+    rows: dict[str, Told] = {}
     for line, values in read_csv(table, ("videoname", "label", "original")):
         where = f"{table}, line {line}"
         name, label = inventory.stem_of(values["videoname"]), label_or_none(values["label"])

@@ -5,7 +5,7 @@ over, and so is the DeepFakeDetection part, which has no official split.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -60,7 +60,18 @@ def find(root: Path, *, methods: Sequence[str] = METHODS[:4], compression: str =
         listing, remarks = _list_class(root, folders, what, compression)
         found = [_sample(path, what, split_of) for path in listing.files]
         samples += found
-        notes += [*remarks, *_compare(what, found, split_of), *listing.notes()]
+        names = {inventory.stem_of(path) for path in listing.files}
+        listed = {name for name in split_of if ("_" in name) == (what != "original")}
+        outside = [sample.path for sample in found if sample.split is None]
+        counts = builder.count(found)
+        notes += [
+            *remarks,
+            inventory.compare(what, len(found), OFFICIAL_VIDEOS_PER_CLASS),
+            *(inventory.compare(f"{what}, {s}", counts[s], n) for s, n in OFFICIAL_SPLIT.items()),
+            *inventory.note_names(f"{what}, missing", listed - names),
+            *inventory.note_names(f"{what}, in no official pair, so in no split", outside),
+            *listing.notes(),
+        ]
     return builder.build(root, samples, notes)
 
 
@@ -132,28 +143,18 @@ def _read_splits(root: Path) -> dict[str, Split]:
     split_of: dict[str, Split] = {}
     for split in splits:
         path = place / f"{split}.json"
-        for target, source in _read_pairs(path):
-            for name in (target, source, f"{target}_{source}", f"{source}_{target}"):
+        rows = read_json(path)
+        for pair in rows if isinstance(rows, list) else [rows]:
+            is_list = isinstance(pair, list) and all(isinstance(name, str) for name in pair)
+            if not (is_list and len(pair) == 2 and all(map(_ORIGINAL.fullmatch, pair))):
+                wanted = 'a pair of three-digit names such as ["953", "974"]'
+                raise broken(path, f"{str(pair)[:80]} is not {wanted}")
+            for name in (*pair, "_".join(pair), "_".join(reversed(pair))):
                 if name in split_of:
                     first = f"{split_of[name]}.json"
                     raise broken(path, f"{name} is listed a second time (first in {first})")
                 split_of[name] = split
     return split_of
-
-
-def _read_pairs(path: Path) -> list[tuple[str, str]]:
-    rows = read_json(path)
-    pairs = []
-    for row in rows if isinstance(rows, list) else [rows]:
-        if not (
-            isinstance(row, list)
-            and len(row) == 2
-            and all(isinstance(name, str) and _ORIGINAL.fullmatch(name) for name in row)
-        ):
-            wanted = 'a pair of three-digit names such as ["953", "974"]'
-            raise broken(path, f"{str(row)[:80]} is not {wanted}")
-        pairs.append((row[0], row[1]))
-    return pairs
 
 
 def _sample(path: str, what: str, split_of: Mapping[str, Split]) -> Sample:
@@ -171,18 +172,3 @@ def _sample(path: str, what: str, split_of: Mapping[str, Split]) -> Sample:
         split=split_of.get(name),
         original=people[0] if people else None,
     )
-
-
-def _compare(what: str, found: Sequence[Sample], split_of: Collection[str]) -> list[str]:
-    """Counts against the official ones, what is missing, and what is in no pair."""
-    counts = builder.count(found)
-    in_split = [(f"{what}, {s}", counts[s], official) for s, official in OFFICIAL_SPLIT.items()]
-    names = {inventory.stem_of(sample.path) for sample in found}
-    listed = {name for name in split_of if ("_" in name) == (what != "original")}
-    outside = [sample.path for sample in found if sample.split is None]
-    return [
-        inventory.compare(what, len(found), OFFICIAL_VIDEOS_PER_CLASS),
-        *(inventory.compare(*row) for row in in_split),
-        *inventory.note_names(f"{what}, missing", listed - names),
-        *inventory.note_names(f"{what}, in no official pair, so in no split", outside),
-    ]

@@ -67,7 +67,7 @@ def find(
         samples = split_connected(samples, links, fractions=fractions, seed=seed or 0)
     kinds = Counter(sample.path.partition("/")[0] for sample in samples)
     notes = [
-        *builder.compare_counts(kinds, {kind: number for kind, (_, number) in KINDS.items()}),
+        *(inventory.compare(kind, kinds[kind], number) for kind, (_, number) in KINDS.items()),
         f"made by: {inventory.name_counts(maker for _, maker in present)}",
         f"no official split: {split_note}",
         "RealVideo-FakeAudio: the picture is genuine; who judges the picture alone cannot tell it",

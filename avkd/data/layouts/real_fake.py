@@ -21,7 +21,6 @@ from avkd.data.manifest import (
     Manifest,
     Sample,
     Split,
-    label_from_name,
     label_of_folder,
     label_or_none,
     method_of_folder,
@@ -275,10 +274,12 @@ def _sample(path: str, name: str, preset: Preset) -> Sample | None:
 def _label_and_split(
     path: str, told: Mapping[str, str], split: Split | None
 ) -> tuple[int, Split | None]:
-    try:
-        label = label_from_name(told.get("label", ""))
-    except ValueError as error:
-        raise ValueError(f"label_pattern, {path!r}: {error}") from error
+    label = label_or_none(told.get("label", ""))
+    if label is None:
+        unknown, known = told.get("label", ""), ", ".join(sorted(LABEL_NAMES))
+        raise ValueError(
+            f"label_pattern, {path!r}: unknown class name {unknown!r}; known names: {known}"
+        )
     name = told.get("split", split or "").lower()
     if name and name not in SPLIT_NAMES:
         known = ", ".join(SPLIT_NAMES)

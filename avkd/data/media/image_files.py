@@ -75,7 +75,16 @@ def iter_images(path: Path, digests: list[str] | None = None) -> Iterator[Frame]
         MediaError: a picture cannot be read, the folder holds none (``no_frames``), or it lies in
             an archive that cannot be read.
     """
-    for number, (image, digest) in enumerate(_images(path)):
+    inside = picture_archive.split_path(path)
+    if inside is None:
+        files = picture_files(path)
+        images = ((read_image(file), durable.sha256_of_file(file)) for file in files)
+    else:
+        images = (
+            (_decode(BytesIO(content), path / name), hashlib.sha256(content).hexdigest())
+            for name, content in picture_archive.iter_pictures(*inside)
+        )
+    for number, (image, digest) in enumerate(images):
         if digests is not None:
             digests.append(digest)
         yield Frame.of_image(number, number / FRAMES_PER_SECOND, image)
@@ -92,16 +101,6 @@ def picture_digests(path: Path) -> list[str]:
         return [durable.sha256_of_file(file) for file in picture_files(path)]
     pictures = picture_archive.iter_pictures(*inside)
     return [hashlib.sha256(content).hexdigest() for _, content in pictures]
-
-
-def _images(path: Path) -> Iterator[tuple[np.ndarray, str]]:
-    inside = picture_archive.split_path(path)
-    if inside is None:
-        for file in picture_files(path):
-            yield read_image(file), durable.sha256_of_file(file)
-        return
-    for name, content in picture_archive.iter_pictures(*inside):
-        yield _decode(BytesIO(content), path / name), hashlib.sha256(content).hexdigest()
 
 
 def _decode(source: Path | BytesIO, path: Path) -> np.ndarray:

@@ -192,20 +192,17 @@ class OpenVideo:
     def _picture_packets(self) -> Iterator[Any]:
         for packet in self._packets:
             if packet is None or not self._is_picture(packet):
-                self._hold_back(packet)
+                self._waiting_bytes += 0 if packet is None else packet.size
+                if self._waiting_bytes <= MAX_WAITING_BYTES:
+                    self._waiting.append(packet)
+                else:
+                    self._waiting.clear()
             if packet is None or self._is_picture(packet):
                 yield packet
 
     def _is_picture(self, packet: Any) -> bool:
         # Not `packet.stream_index`, which the packets that flush a decoder do not have.
         return bool(packet.stream.index == self._stream.index)
-
-    def _hold_back(self, packet: Any) -> None:
-        self._waiting_bytes += 0 if packet is None else packet.size
-        if self._waiting_bytes <= MAX_WAITING_BYTES:
-            self._waiting.append(packet)
-        else:
-            self._waiting.clear()
 
     def _sound_packets(self) -> Iterator[Any]:
         while self._waiting:

@@ -84,7 +84,11 @@ def video_frame(
     for converting first. ``converter`` is one for a whole video: a frame's own is set up anew, with
     threads of its own, for every picture.
     """
-    orientation = _orientation_of(stream, decoded)
+    matrix = decoded.side_data.get(SideData.DISPLAYMATRIX)
+    aspect = stream.sample_aspect_ratio
+    orientation = Orientation.of(
+        None if matrix is None else bytes(matrix), None if aspect is None else float(aspect)
+    )
     width, height = orientation.size(decoded.width, decoded.height)
     # Odd sizes are converted by another, slightly different routine: they take the long way.
     odd = decoded.width % 2 or decoded.height % 2
@@ -99,15 +103,6 @@ def video_frame(
         make=lambda: orientation.apply(_as_rgb(decoded, converter)),
         cut=cut,
         num_bytes=sum(plane.buffer_size for plane in decoded.planes),
-    )
-
-
-def _orientation_of(stream: Any, decoded: Any) -> Orientation:
-    """How a frame of a stream is shown."""
-    matrix = decoded.side_data.get(SideData.DISPLAYMATRIX)
-    aspect = stream.sample_aspect_ratio
-    return Orientation.of(
-        None if matrix is None else bytes(matrix), None if aspect is None else float(aspect)
     )
 
 

@@ -136,7 +136,13 @@ def _write_mp4(
         written = 0
         for number, image in enumerate(frames):
             if video is None:
-                video = _add_video_stream(output, image, path, rate, encoder, options)
+                height, width = image.shape[:2]
+                if height % 2 or width % 2:
+                    wanted = "H.264 wants even sizes: pad or crop"
+                    raise ValueError(f"{path}: {width}x{height} is odd; {wanted}")
+                video = output.add_stream(encoder, rate=rate, options=options)
+                video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+                video.thread_count = 1  # the same bytes on every machine
             if image.shape != (video.height, video.width, 3):
                 raise ValueError(f"{path}: frame {number} has shape {image.shape}, unlike 0")
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
@@ -169,23 +175,6 @@ def _same_scheduling() -> Iterator[None]:
     finally:
         if os.sched_getscheduler(0) != policy:
             os.sched_setscheduler(0, policy, parameter)
-
-
-def _add_video_stream(
-    output: Any,
-    image: np.ndarray,
-    path: Path,
-    rate: Fraction,
-    encoder: str,
-    options: dict[str, str],
-) -> Any:
-    height, width = image.shape[:2]
-    if height % 2 or width % 2:
-        raise ValueError(f"{path}: {width}x{height} is odd; H.264 wants even sizes: pad or crop")
-    stream = output.add_stream(encoder, rate=rate, options=options)
-    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-    stream.thread_count = 1  # the same bytes on every machine
-    return stream
 
 
 def _sound_frame(samples: np.ndarray, start: int) -> Any:

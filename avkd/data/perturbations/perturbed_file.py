@@ -48,29 +48,20 @@ def perturbing(
     elif perturbation.name == FRAME_RATE:
         yield lambda: _held(open_frames(), perturbation.amount)
     elif encodings := encodings_of(perturbation.name, perturbation.amount):
-        clean = _Remembered(open_frames)
-        with reencoded(clean.pictures(), encodings, scratch=scratch) as open_pictures:
-            yield lambda: clean.with_pictures(open_pictures())
+        places: list[tuple[int, float]] = []
+
+        def pictures() -> Iterator[np.ndarray]:
+            for frame in open_frames():
+                places.append((frame.source_index, frame.time_seconds))
+                yield frame.image
+
+        with reencoded(pictures(), encodings, scratch=scratch) as open_pictures:
+            yield lambda: (
+                Frame.of_image(*place, picture)
+                for place, picture in zip(places, open_pictures(), strict=True)
+            )
     else:
         yield lambda: (_perturbed(frame, perturbation, sample_id) for frame in open_frames())
-
-
-class _Remembered:
-    """Index and time of the frames whose pictures went into an encoder."""
-
-    def __init__(self, open_frames: OpenFrames) -> None:
-        self._open_frames = open_frames
-        self._places: list[tuple[int, float]] = []
-
-    def pictures(self) -> Iterator[np.ndarray]:
-        for frame in self._open_frames():
-            self._places.append((frame.source_index, frame.time_seconds))
-            yield frame.image
-
-    def with_pictures(self, pictures: Iterator[np.ndarray]) -> Iterator[Frame]:
-        """The frames with what came out again."""
-        for place, picture in zip(self._places, pictures, strict=True):
-            yield Frame.of_image(*place, picture)
 
 
 def _perturbed(clean: Frame, perturbation: Perturbation, sample_id: str) -> Frame:
@@ -110,15 +101,22 @@ def perturbed_sound(
         return sound, ()
     if sound is None or not sound.any():
         return sound, (NO_SOUND_FLAG,)
-    rng = perturbation.drawing_of_file(sample_id)
+    rng, amount = perturbation.drawing_of_file(sample_id), perturbation.amount
     if perturbation.name == "sound_shift":
-        return _shifted(sound, int(perturbation.amount), rng, sample_id), ()
+        return _shifted(sound, int(amount), rng, sample_id), ()
     waveform = (sound / _FULL_SCALE).astype(np.float32)
-    if perturbation.name == "sound_noise":
-        altered = _with_noise(waveform, perturbation.amount, rng)
+    if perturbation.name == "sound_noise":  # white, so many decibels below the whole sound's level
+        level = np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
+        noise = rng.standard_normal(len(waveform), dtype=np.float32)
+        altered = waveform + noise * np.float32(level * 10 ** (-amount / 20))
     else:
         encoder = SOUND_ENCODERS[rng.integers(len(SOUND_ENCODERS))]
-        altered = _reencoded(waveform, encoder, round(1000 * perturbation.amount), scratch)
+        try:
+            write_sound(scratch, waveform, encoder=encoder, bits_per_second=round(1000 * amount))
+            decoded = read_sound_file(scratch, num_samples=len(waveform))
+        finally:
+            scratch.unlink(missing_ok=True)
+        altered = np.zeros_like(waveform) if decoded is None else decoded
     return np.round(altered.clip(-1, 1) * _FULL_SCALE).astype(np.int16), ()
 
 
@@ -146,22 +144,3 @@ def _shifted(
         raise MediaError("too_short_to_shift", Path(sample_id), detail)
     direction = 1 if rng.integers(2) else -1
     return np.roll(sound, direction * num_frames * SAMPLES_PER_FRAME)
-
-
-def _with_noise(waveform: np.ndarray, decibels: float, rng: np.random.Generator) -> np.ndarray:
-    """White noise so many decibels below the root mean square of the whole sound."""
-    level = np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))
-    noise = rng.standard_normal(len(waveform), dtype=np.float32)
-    return waveform + noise * np.float32(level * 10 ** (-decibels / 20))
-
-
-def _reencoded(
-    waveform: np.ndarray, encoder: str, bits_per_second: int, scratch: Path
-) -> np.ndarray:
-    """Encoded at 16 kHz and decoded, in step with the original."""
-    try:
-        write_sound(scratch, waveform, encoder=encoder, bits_per_second=bits_per_second)
-        decoded = read_sound_file(scratch, num_samples=len(waveform))
-    finally:
-        scratch.unlink(missing_ok=True)
-    return np.zeros_like(waveform) if decoded is None else decoded

@@ -97,14 +97,21 @@ def reencoded(
     if first is None:
         raise ValueError(f"{scratch}: no pictures to encode")
     height, width = first.shape[:2]
-    current = _of_one_size(chain([first], pictures))
+    current = _of_one_size(chain([first], pictures), first.shape)
     videos: list[Path] = []
     size = height, width
+    os.environ.setdefault("SVT_LOG", "1")  # errors only: it tells its settings on every start
     try:
         for number, encoding in enumerate(encodings):
             size = max(1, round(height * encoding.share)), max(1, round(width * encoding.share))
+            least = 2 if encoding.codec == "compression" else _LEAST_PIXELS  # that one as published
             videos.append(scratch.with_name(f"{scratch.name}-{number}.mp4"))
-            _encode(videos[-1], current, encoding, size)
+            write_pictures(
+                videos[-1],
+                (_padded(_resized(picture, size), least) for picture in current),
+                encoder=encoding.encoder,
+                options=_ENCODERS[encoding.codec][1] | {"crf": str(encoding.rate_factor)},
+            )
             current = _decoded(videos[-1], size)
         yield lambda: (_resized(picture, (height, width)) for picture in _decoded(videos[-1], size))
     finally:
@@ -112,23 +119,8 @@ def reencoded(
             video.unlink(missing_ok=True)
 
 
-def _encode(
-    video: Path, pictures: Iterator[np.ndarray], encoding: Encoding, size: tuple[int, int]
-) -> None:
-    least = 2 if encoding.codec == "compression" else _LEAST_PIXELS  # that one as published
-    os.environ.setdefault("SVT_LOG", "1")  # errors only: it tells its settings on every start
-    write_pictures(
-        video,
-        (_padded(_resized(picture, size), least) for picture in pictures),
-        encoder=encoding.encoder,
-        options=_ENCODERS[encoding.codec][1] | {"crf": str(encoding.rate_factor)},
-    )
-
-
-def _of_one_size(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    shape = None
+def _of_one_size(pictures: Iterator[np.ndarray], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     for number, picture in enumerate(pictures):
-        shape = shape or picture.shape
         if picture.shape != shape:
             raise ValueError(
                 f"frame {number} has shape {picture.shape}, the first {shape}; "
