@@ -4,9 +4,10 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -190,7 +191,9 @@ def wrong_root(root: Path, expected: str, recognises: Callable[[Path], object]) 
         return WrongRoot(f"{root} {state}; expected a folder with {expected}")
     names = sorted(entry.name for entry in os.scandir(root))
     message = f"{root}: expected {expected}; found {name_some(names) or 'an empty folder'}"
-    for candidate in _folders_near(root):
+    children = _folders_in(root)
+    grandchildren = (folder for child in children for folder in _folders_in(child))
+    for candidate in chain(children, grandchildren, list(root.resolve().parents)[:3]):
         with suppress(OSError):
             if recognises(candidate):
                 return WrongRoot(f"{message}. Did you mean {candidate}?")
@@ -202,15 +205,6 @@ def suffix_of(name: str) -> str:
     # Half a million names: a split of the text is several times faster than a path object.
     stem, _, suffix = name.rpartition(".")
     return f".{suffix.lower()}" if stem else ""
-
-
-def _folders_near(root: Path) -> Iterator[Path]:
-    """Children, their children, then the three folders above."""
-    children = _folders_in(root)
-    yield from children
-    for child in children:
-        yield from _folders_in(child)
-    yield from list(root.resolve().parents)[:3]
 
 
 def _folders_in(folder: Path) -> list[Path]:

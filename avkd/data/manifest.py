@@ -203,7 +203,13 @@ class Manifest:
             header = None
         if not isinstance(header, dict) or header.get("format") != _FORMAT:
             raise ValueError(f"{path}: not an avkd manifest (first line is not {_FORMAT!r})")
-        samples = [_parse_row(path, number, line) for number, line in enumerate(lines[1:], 2)]
+        samples = []
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                row = json.loads(line)
+                samples.append(Sample(**row | {"identities": tuple(row.get("identities", ()))}))
+            except (TypeError, ValueError, AttributeError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
         if len(samples) != header.get("count"):
             raise ValueError(
                 f"{path}: holds {len(samples)} samples but announces {header.get('count')}; "
@@ -238,12 +244,3 @@ def check_identities(samples: Iterable[Sample]) -> int:
                 "an evaluation on it would be meaningless: split by identity"
             )
     return unknown
-
-
-def _parse_row(path: Path, number: int, line: str) -> Sample:
-    try:
-        row = json.loads(line)
-        row["identities"] = tuple(row.get("identities", ()))
-        return Sample(**row)
-    except (json.JSONDecodeError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path}, line {number}: {error}") from error

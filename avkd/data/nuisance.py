@@ -6,6 +6,7 @@ anyway.
 """
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,7 +74,7 @@ def brightness(image: np.ndarray) -> float:
 def _encoding(source: "SourceFile") -> dict[str, Fact]:
     """Of a folder, its first picture's; an archive is not unpacked once more for it."""
     facts: dict[str, Fact] = {}
-    try:
+    with suppress(MediaError, OSError):  # gone meanwhile
         if (info := source.info) is not None:
             facts = {
                 "duration_seconds": info.duration_seconds,
@@ -86,8 +87,6 @@ def _encoding(source: "SourceFile") -> dict[str, Fact]:
             picture = image_files.picture_files(source.path)[0]
             facts["codec"] = image_files.format_of_name(picture.name)
             facts["file_bytes"] = picture.stat().st_size
-    except (MediaError, OSError):  # gone meanwhile
-        return facts
     return facts
 
 

@@ -25,7 +25,7 @@ from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import append_journal, read_journal
 from avkd.data.faces import face_tracks
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
-from avkd.data.media.video import iter_frames, probe
+from avkd.data.media.video import iter_frames
 from avkd.data.media.writing import write_video
 from avkd.synthesis import forgery_methods
 from avkd.synthesis.forgery_methods import FORGERIES, Clip
@@ -82,30 +82,17 @@ def forge(
     the same side of the split. `sound_swapped` and `sound_shifted` leave the picture as it is: a
     detector that only looks cannot and should not find them.
 
-    Args:
-        prepared: A prepared corpus (`prepare`).
-        sources: Root folder of the manifest it was prepared from: the videos themselves.
-        out: Folder to fill.
-        methods: Names from `forgery_methods.FORGERIES`.
-        split: Forge only this side; None = all.
-        clips_per_identity: At most so many real clips of each person, the first by id; None = all.
-        strength: Each forgery's strength is drawn evenly from this range within 0..1.
-        seed: Chooses donors, strengths and every parameter, file by file.
-        crf: H.264 quality, 0 (lossless) to 51, for reals and fakes alike.
-        max_seconds: Longer clips are cut.
-        workers: Processes.
+    The settings are those of `ForgeConfig`: each forgery's ``strength`` is drawn evenly from this
+    range; clips longer than ``max_seconds`` are cut.
 
     Raises:
-        ValueError: unknown methods or an impossible strength, no real clips, or ``out`` was made
-            with other settings.
+        ValueError: unknown methods, no real clips, or ``out`` was made with other settings.
     """
     unknown = sorted(set(methods) - set(FORGERIES))
     if unknown or not methods or len(set(methods)) != len(methods):
         raise ValueError(
             f"methods={tuple(methods)!r}: choose each at most once from {', '.join(FORGERIES)}"
         )
-    if not 0 <= strength[0] <= strength[1] <= 1:
-        raise ValueError(f"strength={strength}: give low, high with 0 <= low <= high <= 1")
     corpus = Manifest.load(prepared / "manifest.jsonl")
     of_side = [s for s in corpus.samples if s.label == REAL and split in (None, s.split)]
     reals = _few_of_each(of_side, clips_per_identity)
@@ -311,15 +298,15 @@ class _Source:
         path = sources / row.source_path
         if not np.isfinite(landmarks).all():
             raise ValueError(f"{path}: has no landmarks (input came cropped); prepare the videos")
-        info = probe(path)
+        first = next(iter_frames(path, frames_per_second=None))
         return cls(
             path=path,
             track=sample.path,
             start_frame=row.source_start_frame,
             landmarks=landmarks[:num_frames],
             # H.264 with halved colour planes holds even sizes only.
-            width=info.width - info.width % 2,
-            height=info.height - info.height % 2,
+            width=first.width - first.width % 2,
+            height=first.height - first.height % 2,
             has_audio=row.has_audio,
         )
 

@@ -75,30 +75,16 @@ def synth(
     Each video gets a face sidecar, so `prepare` can run with ``detector="boxes"``. No person is in
     two trees, nor on two sides of a split. An interrupted run goes on where it was.
 
-    Args:
-        out: Folder to fill.
-        seed: The whole corpus is a function of it and the sizes.
-        num_identities: People in the training part of `lrw_like` and in `faceforensics_like` (even;
-            half as many in `celebdf_like`).
-        clips_per_identity: Clips of each person in `lrw_like`.
-        num_words: How many of `WORDS` are spoken in `lrw_like`.
-        seconds: Length of the clips of the two forgery trees.
-        crf: H.264 quality of all files, real and forged alike.
-        workers: Processes.
+    The sizes are those of `SynthConfig`; ``crf`` is the H.264 quality of all files alike.
 
     Returns:
         Number of videos in the corpus.
 
     Raises:
-        ValueError: impossible sizes, or ``out`` holds a corpus of other settings.
+        ValueError: ``out`` holds a corpus of other settings.
         RuntimeError: clips could not be written; names the first.
     """
-    if num_identities < 8 or num_identities % 4:
-        raise ValueError(f"num_identities {num_identities}: choose a multiple of 4, 8 or more")
-    if not 1 <= num_words <= len(WORDS):
-        raise ValueError(f"num_words {num_words}: choose 1 to {len(WORDS)}")
-    if clips_per_identity < 1 or seconds < 0.2:
-        raise ValueError("clips_per_identity must be 1 or more, seconds 0.2 or more")
+    assert num_identities >= 8 and num_identities % 4 == 0 and 1 <= num_words <= len(WORDS)
     settings = {
         "seed": seed,
         "num_identities": num_identities,

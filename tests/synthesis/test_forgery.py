@@ -164,8 +164,6 @@ def test_wrong_requests_are_named(prepared, forged, tmp_path):
     sources, corpus = prepared
     with pytest.raises(ValueError, match="choose each at most once"):
         forgery.forge(corpus, sources, tmp_path, methods=("deepfake",))
-    with pytest.raises(ValueError, match="strength"):
-        forgery.forge(corpus, sources, tmp_path, strength=(0.9, 0.1))
     with pytest.raises(ValueError, match="other settings"):
         forgery.forge(corpus, sources, forged.manifest.root, methods=METHODS, seed=4)
 

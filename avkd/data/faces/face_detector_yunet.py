@@ -9,7 +9,7 @@ import hashlib
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -45,7 +45,17 @@ class YunetDetector:
 
     def __init__(self, file: Path, *, min_face_fraction: float = 0.1) -> None:
         self.min_face_fraction = min_face_fraction
-        self._session = _session(_published(file))
+        content = _published(file)
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            cure = "pip install 'avkd[yunet]'"
+            raise ModuleNotFoundError(f"YuNet needs onnxruntime: {cure}") from None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        self._session = onnxruntime.InferenceSession(content, options, providers=providers)
 
     def __call__(self, image: np.ndarray) -> Faces:
         """Find the faces in a picture, uint8 RGB (H, W, 3)."""
@@ -53,7 +63,8 @@ class YunetDetector:
         names = [output.name for output in self._session.get_outputs()]
         given = {self._session.get_inputs()[0].name: np.moveaxis(canvas, 2, 0)[None]}
         outputs = dict(zip(names, self._session.run(None, given), strict=True))
-        boxes, scores, points = _joined([_of_stride(outputs, stride) for stride in _STRIDES])
+        found = [_of_stride(outputs, stride) for stride in _STRIDES]
+        boxes, scores, points = (np.concatenate(part) for part in zip(*found, strict=True))
         boxes, points = _in_picture(boxes, points, copies)
         smallest = smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
         large = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) >= smallest)
@@ -114,11 +125,6 @@ def _of_stride(outputs: Mapping[str, np.ndarray], stride: int) -> Found:
     return np.concatenate([middle - half, middle + half], axis=1), scores[likely], points
 
 
-def _joined(parts: Sequence[Found]) -> Found:
-    boxes, scores, points = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return boxes, scores, points
-
-
 def _in_picture(
     boxes: np.ndarray, points: np.ndarray, copies: Sequence[_Copy]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -163,14 +169,3 @@ def _published(file: Path) -> bytes:
             f"{SHA256[:12]}...) from OpenCV Zoo, github.com/opencv/opencv_zoo"
         )
     return content
-
-
-def _session(content: bytes) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("YuNet needs onnxruntime: pip install 'avkd[yunet]'") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -246,7 +246,16 @@ def _sample(path: str, name: str, preset: Preset) -> Sample | None:
         if found is None:
             return None
         told = {group: text for group, text in found.groupdict().items() if text}
-        label, split = _label_and_split(path, told, split)
+        class_name, split_name = told.get("label", ""), told.get("split", split or "").lower()
+        label = label_or_none(class_name)
+        if label is None:
+            known = ", ".join(sorted(LABEL_NAMES))
+            unknown = f"unknown class name {class_name!r}; known names: {known}"
+            raise ValueError(f"label_pattern, {path!r}: {unknown}")
+        if split_name and split_name not in SPLIT_NAMES:
+            unknown = f"unknown split {split_name!r}; known: {', '.join(SPLIT_NAMES)}"
+            raise ValueError(f"label_pattern, {path!r}: {unknown}")
+        split = SPLIT_NAMES.get(split_name)
         method = " ".join(told[group] for group in ("platform", "method") if group in told)
         people += [told["identity"]] if "identity" in told else []
     else:
@@ -269,22 +278,6 @@ def _sample(path: str, name: str, preset: Preset) -> Sample | None:
         identities=[f"{preset.dataset}/{person}" for person in dict.fromkeys(people)],
         split=split,
     )
-
-
-def _label_and_split(
-    path: str, told: Mapping[str, str], split: Split | None
-) -> tuple[int, Split | None]:
-    label = label_or_none(told.get("label", ""))
-    if label is None:
-        unknown, known = told.get("label", ""), ", ".join(sorted(LABEL_NAMES))
-        raise ValueError(
-            f"label_pattern, {path!r}: unknown class name {unknown!r}; known names: {known}"
-        )
-    name = told.get("split", split or "").lower()
-    if name and name not in SPLIT_NAMES:
-        known = ", ".join(SPLIT_NAMES)
-        raise ValueError(f"label_pattern, {path!r}: unknown split {name!r}; known: {known}")
-    return label, SPLIT_NAMES.get(name)
 
 
 def _check_table(table: Path) -> int:

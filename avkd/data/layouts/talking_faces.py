@@ -44,7 +44,14 @@ def find(
     listing = inventory.list_files(root)
     if not listing.files:
         raise inventory.wrong_root(root, _EXPECTED, _recognises)
-    _refuse_forgeries(root, listing.files)
+    # Nothing that is called after forgeries is silently taken for real.
+    folders = {part for path in listing.files for part in path.split("/")[:-1]}
+    if suspect := sorted(filter(is_named_like_forgeries, folders | {root.resolve().name})):
+        raise ValueError(
+            f"{root}: the layout talking_faces takes every video for real, but a folder is called "
+            f"{suspect[0]!r}; sort the videos into real/ and fake/<method>/, give --layout "
+            "real_fake with a label_pattern, or rename a folder whose videos are real"
+        )
     matches = ((path, expression.search(path)) for path in listing.files)
     speakers = {path: match["speaker"] for path, match in matches if match and match["speaker"]}
     held_out = bool(val_speakers or test_speakers or val_fraction or test_fraction)
@@ -74,17 +81,6 @@ def find(
         for path in listing.files
     ]
     return builder.build(root, samples, [*_describe(samples, split_of), *listing.notes()])
-
-
-def _refuse_forgeries(root: Path, files: Collection[str]) -> None:
-    """Nothing that is called after forgeries is silently taken for real."""
-    folders = {folder for path in files for folder in path.split("/")[:-1]} | {root.resolve().name}
-    if suspect := sorted(filter(is_named_like_forgeries, folders)):
-        raise ValueError(
-            f"{root}: the layout talking_faces takes every video for real, but a folder is called "
-            f"{suspect[0]!r}; sort the videos into real/ and fake/<method>/, give --layout "
-            "real_fake with a label_pattern, or rename a folder whose videos are real"
-        )
 
 
 def _recognises(folder: Path) -> bool:

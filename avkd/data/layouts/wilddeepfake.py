@@ -47,7 +47,12 @@ def find(root: Path, *, val_fraction: float = 0.1, seed: int = 0) -> Manifest:
     inventory.check_root(root, _EXPECTED, _recognises)
     samples: list[Sample] = []
     notes: list[str] = []
-    for part, folder in _part_folders(root).items():
+    folders: dict[str, str] = {}
+    for folder in sorted(entry.name for entry in root.iterdir() if entry.is_dir()):
+        part = _part_of(folder)
+        if part and (first := folders.setdefault(part, folder)) != folder:
+            raise ValueError(f"{root}: {first!r} and {folder!r} are the same part; keep one")
+    for part, folder in folders.items():
         found, remarks = _list_part(root, part, folder)
         samples += found
         notes += [f"{folder}: {remark}" for remark in remarks]
@@ -78,15 +83,6 @@ def _part_of(name: str) -> str | None:
 
 def _recognises(folder: Path) -> bool:
     return any(_part_of(entry.name) and entry.is_dir() for entry in folder.iterdir())
-
-
-def _part_folders(root: Path) -> dict[str, str]:
-    folders: dict[str, str] = {}
-    for name in sorted(entry.name for entry in root.iterdir() if entry.is_dir()):
-        part = _part_of(name)
-        if part and folders.setdefault(part, name) != name:
-            raise ValueError(f"{root}: {folders[part]!r} and {name!r} are the same part; keep one")
-    return folders
 
 
 def _list_part(root: Path, part: str, folder: str) -> tuple[list[Sample], list[str]]:

@@ -116,7 +116,7 @@ class SourceFile:
         opened = open_video(self.path, with_sound=wants_sound, shorten_jumps=self.shorten_jumps)
         with opened as video:
             for frame in video.frames(FRAMES_PER_SECOND, self.max_seconds, self.counts):
-                self.info = self.info or video.info(frame)
+                self.info = self.info or video.info()
                 yield frame
             if wants_sound:
                 num_samples = self.num_frames * SAMPLES_PER_FRAME

@@ -36,19 +36,14 @@ MAX_STILL_SECONDS = 60.0
 _HDR_TRANSFERS = (16, 18)  # PQ (SMPTE ST 2084) and HLG (ARIB STD-B67), by ITU-T H.273
 MAX_WAITING_BYTES = 128 << 20
 """Packed sound held back while the pictures are read; of more, the file is opened again."""
-_NOT_ONE_FRAME = "not one frame can be decoded; copy it again"
 _TOLERATED_MISSING = 0.02  # of the frames a header announces; edit lists hide a few
 _DURATION = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")  # as Matroska files carry it
 
 
 @dataclass(frozen=True, kw_only=True)
 class MediaInfo:
-    """What the header claims; for reports and size checks, never for allocating."""
+    """What the header claims; for reports, never for allocating."""
 
-    width: int
-    """Pixels, as shown (after rotation)."""
-    height: int
-    """Pixels, as shown (after rotation)."""
     average_frames_per_second: float
     """0 when the header does not say."""
     codec: str
@@ -78,12 +73,10 @@ class OpenVideo:
         self._last_seconds = 0.0
         self._converter = VideoReformatter()
 
-    def info(self, first: Frame) -> MediaInfo:
-        """What the header and the first frame say."""
+    def info(self) -> MediaInfo:
+        """What the header says."""
         rate, duration = self._stream.average_rate, self._container.duration
         return MediaInfo(
-            width=first.width,
-            height=first.height,
             average_frames_per_second=float(rate or 0),
             codec=self._stream.codec_context.name,
             duration_seconds=duration / av.time_base if duration else None,
@@ -140,7 +133,8 @@ class OpenVideo:
             if missing > max(1, _TOLERATED_MISSING * announced) and not counts["time_jump"]:
                 counts["missing_frames"] = missing
         if not counts["source_frames"]:
-            raise MediaError("no_frames", self.path, _NOT_ONE_FRAME)
+            detail = "not one frame can be decoded; copy it again"
+            raise MediaError("no_frames", self.path, detail)
 
     def _announced_frames(self, seen: int) -> int:
         """By the header; 0 where it does not say. Matroska tells a length only."""
@@ -229,19 +223,6 @@ def open_video(
     """
     with open_container(path) as container:
         yield OpenVideo(container, path, with_sound=with_sound, shorten_jumps=shorten_jumps)
-
-
-def probe(path: Path) -> MediaInfo:
-    """What the header and the first frame say about a video.
-
-    Raises:
-        MediaError: the file is not usable; ``code`` says why.
-    """
-    with open_video(path) as video:
-        first = next(video.source_frames(Counter()), None)
-        if first is None:
-            raise MediaError("no_frames", path, _NOT_ONE_FRAME)
-        return video.info(first)
 
 
 def iter_frames(
