@@ -38,7 +38,7 @@ from avkd.data.prepare_file import (
     prepare_file,
     report_row,
 )
-from avkd.data.worker_pool import CODES_OF_FILES, Outcome, run_isolated
+from avkd.data.worker_pool import CODES_OF_FILES, Outcome, Workers
 
 _log = logging.getLogger(__name__)
 
@@ -128,15 +128,11 @@ def prepare(
             )
             for number, sample in enumerate(todo)
         )
-        outcomes = run_isolated(
-            prepare_file,
-            jobs,
-            workers=workers,
-            timeout_seconds=timeout_seconds,
-            some_worked=any(row["status"] == "ok" for row in before.values()),
-        )
-        for outcome in tqdm(outcomes, total=len(todo), desc="prepare", unit="file"):
-            _commit(outcome, writer, out / f"{part}report.jsonl")
+        some_worked = any(row["status"] == "ok" for row in before.values())
+        with Workers(prepare_file, workers) as children:
+            outcomes = children.run(jobs, timeout_seconds=timeout_seconds, some_worked=some_worked)
+            for outcome in tqdm(outcomes, total=len(todo), desc="prepare", unit="file"):
+                _commit(outcome, writer, out / f"{part}report.jsonl")
         shutil.rmtree(work)
         rows = _finish(manifest, out, settings, description)
     own = [rows[sample.sample_id] for sample in mine]

@@ -70,41 +70,12 @@ class Imported:
         return getattr(importlib.import_module(self.module), name)(*self.first, item)
 
 
-def run_isolated(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    *,
-    workers: int,
-    timeout_seconds: float,
-    tries: int = 2,
-    some_worked: bool = False,
-) -> Iterator[Outcome[Item, Result]]:
-    """Apply ``function`` to every item in child processes; yields outcomes as they come.
-
-    Args:
-        function: A module-level callable (children are started fresh and import it), or an
-            `Imported` one. An exception is an answer, ``error``; it is not tried again.
-        items: Picklable; taken lazily, at most ``workers`` ahead.
-        workers: Number of child processes.
-        timeout_seconds: Wall-clock limit for one try of one item; then the child is killed.
-        tries: How often an item that crashed its child or ran out of time is tried in all.
-        some_worked: Whether other items went well before these: a failure is then an item's own.
-
-    Raises:
-        Bug: every single item ended in a traceback, so it is not the items; raised after the last
-            of them was yielded.
-    """
-    with Workers(function, workers) as children:
-        yield from children.run(
-            items, timeout_seconds=timeout_seconds, tries=tries, some_worked=some_worked
-        )
-
-
 class Workers(Generic[Item, Result]):
     """Child processes that stay for one `run` after the other; a context manager.
 
     Args:
-        function: As of `run_isolated`.
+        function: A module-level callable (children are started fresh and import it), or an
+            `Imported` one. An exception is an answer, ``error``; it is not tried again.
         most: Number of child processes; each is started when there is an item for it.
     """
 
@@ -128,7 +99,19 @@ class Workers(Generic[Item, Result]):
         tries: int = 2,
         some_worked: bool = False,
     ) -> Iterator[Outcome[Item, Result]]:
-        """As `run_isolated`."""
+        """Apply the function to every item in the children; yields outcomes as they come.
+
+        Args:
+            items: Picklable; taken lazily, at most one for each child ahead.
+            timeout_seconds: Wall-clock limit for one try of one item; then the child is killed.
+            tries: How often an item that crashed its child or ran out of time is tried in all.
+            some_worked: Whether other items went well before these: a failure is then an item's
+                own.
+
+        Raises:
+            Bug: every single item ended in a traceback, so it is not the items; raised after the
+                last of them was yielded.
+        """
         assert tries > 0 and timeout_seconds > 0
         first_tries = zip(items, repeat(1))
         again: deque[tuple[Item, int]] = deque()

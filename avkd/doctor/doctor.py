@@ -6,7 +6,7 @@ Changes nothing below the tree.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,15 +150,12 @@ def _recognised(
 
 def _isolated(
     function: Callable[[FileJob], Any], jobs: Sequence[FileJob], config: DoctorConfig, what: str
-) -> Iterable[worker_pool.Outcome[FileJob, Any]]:
+) -> Iterator[worker_pool.Outcome[FileJob, Any]]:
     """The outcome of every job, as they come."""
-    if not jobs:
-        return ()
-    outcomes = worker_pool.run_isolated(
-        function,
-        jobs,
-        workers=min(config.workers, len(jobs)),
-        timeout_seconds=config.timeout_seconds,
-        some_worked=len(jobs) == 1,  # one file alone cannot tell its own fault from ours
-    )
-    return tqdm(outcomes, total=len(jobs), desc=what, unit="file")
+    with worker_pool.Workers(function, config.workers) as children:
+        outcomes = children.run(
+            jobs,
+            timeout_seconds=config.timeout_seconds,
+            some_worked=len(jobs) == 1,  # one file alone cannot tell its own fault from ours
+        )
+        yield from tqdm(outcomes, total=len(jobs), desc=what, unit="file", disable=not jobs)

@@ -19,7 +19,6 @@ import numpy as np
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.data import worker_pool
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import append_journal, read_journal
@@ -27,6 +26,7 @@ from avkd.data.faces import face_tracks
 from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
 from avkd.data.media.video import iter_frames
 from avkd.data.media.writing import write_video
+from avkd.data.worker_pool import Workers
 from avkd.synthesis import forgery_methods
 from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
@@ -120,13 +120,14 @@ def forge(
     finished = {row["sample_id"] for row in past if row["status"] == "ok"}
     waiting = [job for job in jobs if job.made.sample_id not in finished]
     work = functools.partial(_make, prepared, sources, out, seed, crf, max_seconds)
-    outcomes = worker_pool.run_isolated(
-        work, waiting, workers=workers, timeout_seconds=_TIMEOUT_SECONDS, some_worked=bool(finished)
-    )
-    for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip"):
-        row = _row(outcome.item, outcome.status, outcome.message)
-        counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
-        append_journal(report, [row | counted])
+    with Workers(work, workers) as children:
+        outcomes = children.run(
+            waiting, timeout_seconds=_TIMEOUT_SECONDS, some_worked=bool(finished)
+        )
+        for outcome in tqdm(outcomes, total=len(waiting), desc="forge", unit="clip"):
+            row = _row(outcome.item, outcome.status, outcome.message)
+            counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
+            append_journal(report, [row | counted])
     return _conclude(out, jobs)
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avkd import durable
-from avkd.data import worker_pool
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.faces import face_tracks
 from avkd.data.media.writing import write_video
+from avkd.data.worker_pool import Workers
 from avkd.synthesis import forgery_methods, speech_synthesis, talking_face
 from avkd.synthesis.forgery import claim, generator_of, write_faces
 from avkd.synthesis.forgery_methods import Clip
@@ -101,13 +101,12 @@ def synth(
         *_celebdf_like(out, num_identities // 2, num_frames),
     ]
     missing = [job for job in jobs if not face_tracks.face_sidecar_path(out / job.path).exists()]
-    write = functools.partial(_write, out, seed, crf)
-    outcomes = worker_pool.run_isolated(
-        write, missing, workers=workers, timeout_seconds=_SECONDS_PER_CLIP_LIMIT
-    )
-    for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip"):
-        if outcome.status != "ok":
-            raise RuntimeError(f"{out / outcome.item.path}: {outcome.status}: {outcome.message}")
+    with Workers(functools.partial(_write, out, seed, crf), workers) as children:
+        outcomes = children.run(missing, timeout_seconds=_SECONDS_PER_CLIP_LIMIT)
+        for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip"):
+            if outcome.status != "ok":
+                problem = f"{outcome.status}: {outcome.message}"
+                raise RuntimeError(f"{out / outcome.item.path}: {problem}")
     return len(jobs)
 
 

@@ -256,13 +256,13 @@ def test_a_bug_in_every_file_ends_the_run_and_nothing_counts_as_done(
 ) -> None:
     """As when a library changed under us: once that is mended, the same command does the work."""
 
-    def all_fail(function: object, jobs: Iterable[Any], **limits: object) -> Iterator[Any]:
+    def all_fail(children: object, jobs: Iterable[Any], **limits: object) -> Iterator[Any]:
         for job in jobs:
             yield Outcome(job, "error", None, "TypeError: no such argument", 0.1, "Traceback ...")
         raise Bug("all 6 item(s) failed in our own code")
 
     with monkeypatch.context() as broken, pytest.raises(Bug, match="all 6"):
-        broken.setattr("avkd.data.prepare.run_isolated", all_fail)
+        broken.setattr("avkd.data.worker_pool.Workers.run", all_fail)
         prepare(toys, tmp_path / "out", PrepareSettings(detector="boxes"))
     rows = read_journal(tmp_path / "out" / "report.jsonl")
     assert {row["status"] for row in rows} == {"internal_error"}

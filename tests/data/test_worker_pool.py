@@ -3,11 +3,12 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from avkd.data.worker_pool import Workers, run_isolated
+from avkd.data.worker_pool import Outcome, Workers
 from avkd.outcome import Bug
 
 
@@ -29,12 +30,19 @@ def work(item: tuple[str, str]) -> str:
     return f"{kind} done"
 
 
+def run_isolated(
+    items: list[tuple[str, str]], workers: int, **limits: float
+) -> Iterator[Outcome[tuple[str, str], str]]:
+    with Workers(work, workers) as children:
+        yield from children.run(items, **limits)
+
+
 def test_bad_items_cost_only_themselves(tmp_path: Path) -> None:
     """A file that crashes the decoder must not take its neighbours with it."""
     kinds = [f"good {n}" for n in range(12)]
     kinds[2:2] = ["crash", "raise", "hang", "crash once"]
     items = [(kind, str(tmp_path)) for kind in kinds]
-    outcomes = list(run_isolated(work, items, workers=2, timeout_seconds=2.5))
+    outcomes = list(run_isolated(items, workers=2, timeout_seconds=2.5))
     assert sorted(o.item[0] for o in outcomes) == sorted(kinds)
     by_kind = {o.item[0]: o for o in outcomes}
     assert by_kind["crash"].status == "crashed" and "-11" in by_kind["crash"].message
@@ -45,8 +53,8 @@ def test_bad_items_cost_only_themselves(tmp_path: Path) -> None:
 
 
 def test_no_items_and_leaving_early_leave_no_process_behind(tmp_path: Path) -> None:
-    assert list(run_isolated(work, [], workers=1, timeout_seconds=9)) == []
-    outcomes = run_isolated(work, [("good", ""), ("hang", "")], workers=1, timeout_seconds=99)
+    assert list(run_isolated([], workers=1, timeout_seconds=9)) == []
+    outcomes = run_isolated([("good", ""), ("hang", "")], workers=1, timeout_seconds=99)
     assert next(outcomes).status == "ok"
     started = time.monotonic()
     outcomes.close()
@@ -55,7 +63,7 @@ def test_no_items_and_leaving_early_leave_no_process_behind(tmp_path: Path) -> N
 
 def test_when_all_items_meet_a_bug_the_first_traceback_is_told_at_the_end() -> None:
     """«170 x internal_error» tells nobody that it is not the files but the code."""
-    outcomes = run_isolated(work, [("bug", "7"), ("bug", "8")], workers=1, timeout_seconds=60)
+    outcomes = run_isolated([("bug", "7"), ("bug", "8")], workers=1, timeout_seconds=60)
     assert [next(outcomes).status for _ in range(2)] == ["error", "error"]
     with pytest.raises(
         Bug, match=r"(?s)all 2 item\(s\) .*Traceback.*TypeError: .* number 7"
@@ -68,7 +76,7 @@ def test_when_all_items_meet_a_bug_the_first_traceback_is_told_at_the_end() -> N
 def test_one_item_that_met_no_bug_is_enough_to_go_on(other: str) -> None:
     items = [("bug", "1"), (other, ""), ("bug", "2")]
     limit = 8.0 if other == "hang" else 60.0
-    outcomes = list(run_isolated(work, items, workers=1, timeout_seconds=limit, tries=1))
+    outcomes = list(run_isolated(items, workers=1, timeout_seconds=limit, tries=1))
     traces = {o.item: o.traceback for o in outcomes}
     assert "TypeError" in traces["bug", "1"] and traces[other, ""] == ""
 

@@ -451,13 +451,13 @@ def test_a_warning_ends_with_three(tmp_path):
 def test_a_file_that_kills_its_worker_or_hangs_is_a_row(tmp_path, monkeypatch):
     picture_tree(tmp_path)
 
-    def end_badly(function, jobs, **_):
+    def end_badly(children, jobs, **_):
         for number, each in enumerate(jobs):
             status = {0: "crashed", 1: "timeout"}.get(number, "ok")
-            facts = function(each) if status == "ok" else None
+            facts = children._function(each) if status == "ok" else None
             yield worker_pool.Outcome(each, status, facts, "", 0.0)
 
-    monkeypatch.setattr(worker_pool, "run_isolated", end_badly)
+    monkeypatch.setattr(worker_pool.Workers, "run", end_badly)
     outcome = doctor(tmp_path)
     assert outcome.exit_code == ExitCode.SOME_SKIPPED and "unreadable (2)" in outcome.text
     assert ": decoder_crashed" in outcome.text and ": timeout" in outcome.text

@@ -62,11 +62,7 @@ SOUND = tuple(name for name, kind in KINDS.items() if kind.group == "sound")
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation:
-    """What is done to the frames of every file of a corpus.
-
-    Raises:
-        ValueError: no such perturbation or severity.
-    """
+    """What is done to the frames of every file of a corpus."""
 
     name: str
     """One of `KINDS`."""
@@ -78,11 +74,7 @@ class Perturbation:
     """Draws noise and places, file by file."""
 
     def __post_init__(self) -> None:
-        if self.name not in KINDS:
-            known = ", ".join(KINDS)
-            raise ValueError(f"unknown perturbation {self.name!r}; known: {known}")
-        if not 1 <= self.severity <= NUM_SEVERITIES:
-            raise ValueError(f"invalid severity {self.severity}: choose from 1..{NUM_SEVERITIES}")
+        assert self.name in KINDS and 1 <= self.severity <= NUM_SEVERITIES
 
     @property
     def amount(self) -> float:

