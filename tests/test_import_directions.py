@@ -52,7 +52,7 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 865,
     "config": 2245,  # export, engines; axes of a matrix, and going on with one
-    "data": 10650,  # files known by content, animations, YuNet, a sandbox; faces followed
+    "data": 10560,  # files known by content, animations, YuNet, a sandbox; faces followed
     "doctor": 875,
     "evaluation": 2145,  # export, with what it costs; prediction sets
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
@@ -62,7 +62,7 @@ BUDGET_LINES = {
     "reporting": 5120,  # prediction sets; what a row of a matrix was selected by
     "stages": 945,  # a frame teacher for stage two
     "studies": 1250,  # stage one and its control within a matrix
-    "synthesis": 1745,
+    "synthesis": 1705,
     "teachers": 335,  # a frame teacher for stage two
     "top": 560,
     "training": 1495,  # several processes, AdamP over all weights at once, exact resume, stall

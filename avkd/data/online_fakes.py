@@ -109,17 +109,17 @@ class OnlineFakes:
         A stored fake will do: its face is no less foreign, and a generated one has its own traces.
         """
         people = set(item.sample.identities)
-        found = None
-        for place in rng.integers(0, len(self.items), _TRIES):
-            other = self.items[int(place)]
-            if found is None and people:
-                is_other = bool(other.sample.identities) and not people & {*other.sample.identities}
-                # Of another dataset, its camera would give the source away.
-                fits = other.sample.split == item.sample.split
-                fits = fits and other.sample.dataset == item.sample.dataset
-                if is_other and fits and other.num_frames >= length:
-                    found = other
-        return found
+
+        def fits(other: ClipItem) -> bool:
+            who = set(other.sample.identities)
+            # Of another dataset, its camera would give the source away.
+            alike = other.sample.split == item.sample.split
+            alike = alike and other.sample.dataset == item.sample.dataset
+            is_other = bool(people and who) and people.isdisjoint(who)
+            return is_other and alike and other.num_frames >= length
+
+        drawn = (self.items[place] for place in rng.integers(0, len(self.items), _TRIES).tolist())
+        return next(filter(fits, drawn), None)
 
 
 def _other_moment(item: ClipItem, start: int, length: int, rng: np.random.Generator) -> int | None:
