@@ -17,6 +17,7 @@ from avkd.reporting import report
 from avkd.reporting.model_scores import read_score_files
 from avkd.reporting.scores import read_scores
 from avkd.reporting.summary import SetLimits, Threshold, summarise
+from avkd.reporting.tables import Table
 
 
 def main(coverage: float, model: Path, validation: Path, tests: list[Path]) -> None:
@@ -32,11 +33,15 @@ def main(coverage: float, model: Path, validation: Path, tests: list[Path]) -> N
     for path in tests:
         files, _ = read_score_files([path])
         rows = [row for row in summarise(files, threshold=threshold) if row.is_pooled]
-        columns = {
-            "Real, fake files": lambda row: f"{row.num_real}, {row.num_fake}",
-            **report.metric_columns("sets"),
-        }
-        print(report.table(rows, columns).to_markdown())
+        table = Table.of(
+            {
+                "Dataset": row.dataset,
+                "Real, fake files": f"{row.num_real}, {row.num_fake}",
+                **report.metrics("sets", row),
+            }
+            for row in rows
+        )
+        print(table.to_markdown())
 
 
 if __name__ == "__main__":

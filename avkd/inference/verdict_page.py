@@ -73,15 +73,17 @@ def _section(file: JudgedFile, rule: DecisionRule) -> Section:
 
 def _faces(tracks: Sequence[TrackScore]) -> Table:
     return Table.of(
-        tracks,
-        {
-            "face": lambda track: f"face {track.track}",
-            "P(fake)": lambda track: f"{track.probability:.3f}",
-            "from, s": lambda track: f"{track.start_seconds:.2f}",
-            "to, s": lambda track: f"{track.end_seconds:.2f}",
-            "windows": lambda track: track.num_windows,
-            **({} if tracks[0].prediction_set is None else {"prediction set": _set_of}),
-        },
+        (
+            {
+                "face": f"face {track.track}",
+                "P(fake)": f"{track.probability:.3f}",
+                "from, s": f"{track.start_seconds:.2f}",
+                "to, s": f"{track.end_seconds:.2f}",
+                "windows": track.num_windows,
+                **({} if track.prediction_set is None else {"prediction set": _set_of(track)}),
+            }
+            for track in tracks
+        ),
         caption="Every face, the most suspicious first: the file has its score.",
     )
 

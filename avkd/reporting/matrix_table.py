@@ -12,13 +12,14 @@ from avkd.reporting.figures.results import heat_map
 from avkd.reporting.page import Section
 from avkd.reporting.score_frame import ALL_METHODS
 from avkd.reporting.scores import REAL_METHOD
-from avkd.reporting.summary import SummaryRow
+from avkd.reporting.summary import SummaryRow, coverage_cells
 from avkd.reporting.tables import (
     Cell,
     Table,
     interval_notes,
     percent,
     percent_down,
+    with_ends,
     with_interval,
 )
 
@@ -93,36 +94,32 @@ def over_seeds(runs: Sequence[Metric]) -> Metric:
     return Metric(float(np.mean(values)), interval=interval)
 
 
-_CSV: dict[str, Callable[[Result], Cell]] = {
-    "training": lambda r: r.training,
-    "left_out": lambda r: r.left_out,
-    "seed": lambda r: r.seed,
-    "validation_auc": lambda r: r.validation_auc,
-    "test": lambda r: r.test,
-    "corpora_shared_with_training": lambda r: r.overlap,
-    "method": lambda r: r.row.method,
-    "is_pooled": lambda r: r.row.is_pooled,
-    "method_in_training": lambda r: r.is_seen,
-    "scored_real": lambda r: r.row.num_real,
-    "expected_real": lambda r: r.row.expected_real,
-    "scored_fake": lambda r: r.row.num_fake,
-    "expected_fake": lambda r: r.row.expected_fake,
-    "coverage": lambda r: r.row.coverage,
-    "video_auc": lambda r: r.row.auc.value,
-    "video_auc_low": lambda r: r.row.auc.interval.low,
-    "video_auc_high": lambda r: r.row.auc.interval.high,
-    "video_auc_missing_neutral": lambda r: r.row.values["video_auc_missing_neutral"].value,
-    "interval_unit": lambda r: r.row.auc.interval.unit,
-    "resamples": lambda r: r.row.auc.interval.resamples,
-    "bootstrap_seed": lambda r: r.row.auc.interval.seed,
-    "model_fingerprint": lambda r: r.model_fingerprint,
-}
-CSV_COLUMNS = tuple(_CSV)
-
-
 def to_csv(results: Iterable[Result]) -> str:
     """One line for each run, test and method; a number that is not defined is empty."""
-    return Table.of(results, _CSV).to_csv()
+    return Table.of(map(_csv_line, results)).to_csv()
+
+
+def _csv_line(result: Result) -> dict[str, Cell]:
+    row, interval = result.row, result.row.auc.interval
+    neutral = "video_auc_missing_neutral"
+    return {
+        "training": result.training,
+        "left_out": result.left_out,
+        "seed": result.seed,
+        "validation_auc": result.validation_auc,
+        "test": result.test,
+        "corpora_shared_with_training": result.overlap,
+        "method": row.method,
+        "is_pooled": row.is_pooled,
+        "method_in_training": result.is_seen,
+        **coverage_cells(row),
+        **with_ends("video_auc", row.auc),
+        neutral: row.values[neutral].value,
+        "interval_unit": interval.unit,
+        "resamples": interval.resamples,
+        "bootstrap_seed": interval.seed,
+        "model_fingerprint": result.model_fingerprint,
+    }
 
 
 class _Grid:

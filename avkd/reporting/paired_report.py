@@ -4,16 +4,15 @@ Each row sets two models against each other over the files that both scored, cut
 methods as in the table of one model.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import chain, combinations
 
 import pandas as pd
 
 from avkd.metrics.bootstrap import Metric
 from avkd.metrics.paired import AucDifference, auc_difference, holm
-from avkd.metrics.table import METRICS, Measure
+from avkd.metrics.table import METRICS
 from avkd.reporting import page, score_frame, tables
 from avkd.reporting.page import Section
 from avkd.reporting.score_frame import TableRow
@@ -120,38 +119,33 @@ def _row(
     )
 
 
-Columns = dict[str, Callable[[PairedRow], Cell]]
-_NAME_COLUMNS: Columns = {
-    "Dataset": lambda row: row.dataset_title,
-    "Forgery": lambda row: row.method,
-    "First": lambda row: row.first,
-    "Second": lambda row: row.second,
-}
-_AUC_COLUMNS: Columns = {
-    "Scored by both": lambda row: row.num_real + row.num_fake,
-    "Only first": lambda row: row.only_first,
-    "Only second": lambda row: row.only_second,
-    "AUC % first": lambda row: percent(row.auc.first, decimals=2),
-    "AUC % second": lambda row: percent(row.auc.second, decimals=2),
-    "First - second [95 % interval]": lambda row: tables.with_interval(
-        row.auc.difference, decimals=2
-    ),
-    "p (DeLong)": lambda row: _probability(row.auc.p_value.value),
-    "p (Holm)": lambda row: _probability(row.holm_p_value),
-}
+def _names(row: PairedRow) -> dict[str, Cell]:
+    titles = {"Dataset": row.dataset_title, "Forgery": row.method}
+    return titles | {"First": row.first, "Second": row.second}
 
 
-def _both(measure: Measure, row: PairedRow) -> str:
-    written = percent if measure.in_percent else tables.plain
-    return " / ".join(map(written, row.values[measure.name]))
+def _tests(row: PairedRow) -> dict[str, Cell]:
+    difference = tables.with_interval(row.auc.difference, decimals=2)
+    return {
+        "Scored by both": row.num_real + row.num_fake,
+        "Only first": row.only_first,
+        "Only second": row.only_second,
+        "AUC % first": percent(row.auc.first, decimals=2),
+        "AUC % second": percent(row.auc.second, decimals=2),
+        "First - second [95 % interval]": difference,
+        "p (DeLong)": _probability(row.auc.p_value.value),
+        "p (Holm)": _probability(row.holm_p_value),
+    }
 
 
-_OTHER_COLUMNS: Columns = {
-    f"{measure.label}, {'higher' if measure.higher_is_better else 'lower'} is better": partial(
-        _both, measure
-    )
-    for measure in COMPARED[1:]
-}
+def _others(row: PairedRow) -> dict[str, Cell]:
+    cells: dict[str, Cell] = {}
+    for measure in COMPARED[1:]:
+        better = "higher" if measure.higher_is_better else "lower"
+        written = percent if measure.in_percent else tables.plain
+        both = " / ".join(map(written, row.values[measure.name]))
+        cells[f"{measure.label}, {better} is better"] = both
+    return cells
 
 
 def sections(
@@ -160,15 +154,14 @@ def sections(
     """The tables with how to read them, what else a reader must know, and what the models are."""
     shown = [
         Table.of(
-            rows,
-            {**_NAME_COLUMNS, **columns},
-            is_strong=lambda row: row.is_pooled,
-            num_texts=len(_NAME_COLUMNS),
+            [_names(row) | cells(row) for row in rows],
+            num_texts=4,
             caption=caption,
+            strong_rows=[place for place, row in enumerate(rows) if row.is_pooled],
         )
-        for columns, caption in (
-            (_AUC_COLUMNS, ""),
-            (_OTHER_COLUMNS, "Other metrics over the files that both scored, first / second"),
+        for cells, caption in (
+            (_tests, ""),
+            (_others, "Other metrics over the files that both scored, first / second"),
         )
     ]
     numbers = [
@@ -191,14 +184,17 @@ def sections(
 
 def to_text(rows: Sequence[PairedRow]) -> str:
     """The main columns, aligned for a terminal; two models may have long names."""
-    columns = {**_NAME_COLUMNS, **_AUC_COLUMNS}
-    shown = {n: cell for n, cell in columns.items() if not n.startswith(("AUC", "Only"))}
-    return Table.of(rows, shown).to_text()
+    lines = (_names(row) | _tests(row) for row in rows)
+    left_out = ("AUC", "Only")
+    return Table.of(
+        {name: cell for name, cell in line.items() if not name.startswith(left_out)}
+        for line in lines
+    ).to_text()
 
 
 def to_csv(rows: Sequence[PairedRow]) -> str:
     """One line per row; a number that is not defined is empty."""
-    return Table.of_lines(map(_csv_line, rows)).to_csv()
+    return Table.of(map(_csv_line, rows)).to_csv()
 
 
 def _csv_line(row: PairedRow) -> dict[str, Cell]:

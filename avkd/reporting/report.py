@@ -15,7 +15,7 @@ import pandas as pd
 from avkd import __version__, durable
 from avkd.metrics.bootstrap import Metric
 from avkd.metrics.pooling import RULES
-from avkd.metrics.table import METRICS, Measure
+from avkd.metrics.table import METRICS
 from avkd.reporting import page, score_frame, shortcut_table, summary, tables
 from avkd.reporting.figures import curves, results
 from avkd.reporting.figures.canvas import picture, save
@@ -24,12 +24,11 @@ from avkd.reporting.page import Answer, Headline, Picture, Section
 from avkd.reporting.scores import ScoresHead
 from avkd.reporting.shortcut_audit import RowAudit
 from avkd.reporting.summary import Provenance, SummaryRow, Threshold
-from avkd.reporting.tables import Table, percent, percent_down
+from avkd.reporting.tables import Cell, Line, Table, percent, percent_down
 
 PAGE = "report.html"
 # Not every report has these; of an earlier one they would say something else than the tables.
 _NOT_ALWAYS = ("report.png", "confusion*.png", "reliability*.png", "shortcuts.csv", PAGE)
-Columns = dict[str, Callable[[SummaryRow], str]]
 RANKING, CURVES, SCORES = "AUC and other ranking numbers", "ROC and DET curves", "Scores by method"
 AT_THRESHOLD = "At the threshold chosen on validation data"
 SETS = "Prediction sets, and what is left uncertain"
@@ -54,61 +53,25 @@ _HEAT_MAP_CAPTION = (
 )
 
 
-def _cell(measure: Measure, row: SummaryRow) -> str:
-    written = tables.with_interval if measure.in_percent else tables.plain
-    return written(row.values[measure.name])
+def _classes(row: SummaryRow) -> dict[str, Cell]:
+    return {
+        "Real": f"{row.num_real} / {row.expected_real}",
+        "Fake": f"{row.num_fake} / {row.expected_fake}",
+    }
 
 
-def metric_columns(table: str) -> Columns:
-    """Columns of a table of `METRICS`."""
-    return {m.label: partial(_cell, m) for m in METRICS if m.table == table}
+def metrics(table: str, row: SummaryRow) -> dict[str, Cell]:
+    """Cells of a table of `METRICS`."""
+    return {
+        m.label: (tables.with_interval if m.in_percent else tables.plain)(row.values[m.name])
+        for m in METRICS
+        if m.table == table
+    }
 
 
-def _count(cell: str, row: SummaryRow) -> str:
-    return tables.NOT_DEFINED if row.confusion is None else str(getattr(row.confusion, cell))
-
-
-_NAMES: Columns = {"Dataset": lambda row: row.dataset_title, "Forgery": lambda row: row.method}
-_CLASSES: Columns = {
-    "Real": lambda row: f"{row.num_real} / {row.expected_real}",
-    "Fake": lambda row: f"{row.num_fake} / {row.expected_fake}",
-}
-_RANKING: Columns = {
-    METRICS[0].label: partial(_cell, METRICS[0]),
-    "Scored / expected": lambda row: (
-        f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
-    ),
-    **_CLASSES,
-    **metric_columns("ranking"),
-}
-_VERDICTS: Columns = {
-    **metric_columns("verdicts"),
-    "TN": partial(_count, "true_real"),
-    "FP": partial(_count, "false_fake"),
-    "FN": partial(_count, "false_real"),
-    "TP": partial(_count, "true_fake"),
-}
-_FOR_A_TERMINAL: Columns = {
-    "dataset": lambda row: row.dataset,
-    "forgery": lambda row: row.method,
-    "AUC % [95 % interval]": lambda row: tables.with_interval(row.auc),
-    "accuracy %": lambda row: percent(row.values["accuracy"]),
-    "EER %": lambda row: percent(row.values["equal_error_rate"]),
-    "scored/expected": lambda row: f"{row.num_scored}/{row.num_expected}",
-}
-_COVERAGE: Columns = {
-    "Dataset": lambda row: row.dataset_title,
-    "Scored / expected": lambda row: f"{row.num_scored} / {row.num_expected}",
-    "Share": lambda row: percent_down(row.coverage),
-    **_CLASSES,
-    "AUC % of the scored": lambda row: tables.with_interval(row.auc),
-    "AUC %, unscored pairs as ties": lambda row: percent(row.values["video_auc_missing_neutral"]),
-}
-
-
-def _table(rows: Sequence[SummaryRow], columns: Columns) -> Table:
-    names = len(_NAMES)
-    return Table.of(rows, _NAMES | columns, is_strong=lambda row: row.is_pooled, num_texts=names)
+def _verdicts(row: SummaryRow) -> dict[str, Cell]:
+    counts = [None] * 4 if row.confusion is None else dataclasses.astuple(row.confusion)
+    return metrics("verdicts", row) | dict(zip(("TN", "FP", "FN", "TP"), counts, strict=True))
 
 
 def sections(
@@ -125,21 +88,29 @@ def sections(
     """
     drawn = {title: tuple(found) for title, found in (pictures or {}).items() if found}
     marks = shortcut_table.marks(audits or ())
-    auc = METRICS[0]
 
-    def marked_auc(row: SummaryRow) -> str:
-        return " ".join(filter(None, (_cell(auc, row), marks.get(row.key))))
+    def ranking(row: SummaryRow) -> Line:
+        numbers = metrics("ranking", row)
+        (auc, value), *others = numbers.items()
+        marked = " ".join(filter(None, (str(value), marks.get(row.key))))
+        scored = f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
+        return {auc: marked, "Scored / expected": scored, **_classes(row), **dict(others)}
 
-    def section(title: str, columns: Columns) -> Section:
-        return Section(title=title, tables=(_table(rows, columns),), pictures=drawn.get(title, ()))
+    def section(title: str, cells: Callable[[SummaryRow], Line]) -> Section:
+        table = Table.of(
+            [{"Dataset": r.dataset_title, "Forgery": r.method, **cells(r)} for r in rows],
+            num_texts=2,
+            strong_rows=[place for place, row in enumerate(rows) if row.is_pooled],
+        )
+        return Section(title=title, tables=(table,), pictures=drawn.get(title, ()))
 
-    made = [section(RANKING, _RANKING | {auc.label: marked_auc})]
+    made = [section(RANKING, ranking)]
     made += [Section(title=t, pictures=drawn[t]) for t in (CURVES, SCORES) if t in drawn]
     made += [shortcut_table.section(audits)] if audits is not None else []
-    made += [section(AT_THRESHOLD, _VERDICTS)] if provenance.threshold else []
-    made.append(section(RANGE, metric_columns("range")))
+    made += [section(AT_THRESHOLD, _verdicts)] if provenance.threshold else []
+    made.append(section(RANGE, partial(metrics, "range")))
     if provenance.threshold and provenance.threshold.sets:
-        made.append(section(SETS, metric_columns("sets")))
+        made.append(section(SETS, partial(metrics, "sets")))
     return made
 
 
@@ -177,10 +148,17 @@ def to_markdown(
 
 def to_text(rows: Sequence[SummaryRow]) -> str:
     """The main columns, aligned for a terminal; one line per row under a heading."""
-    columns = dict(_FOR_A_TERMINAL)
-    if all(row.confusion is None for row in rows):
-        del columns["accuracy %"]
-    return Table.of(rows, columns).to_text()
+    return Table.of(
+        {
+            "dataset": row.dataset,
+            "forgery": row.method,
+            "AUC % [95 % interval]": tables.with_interval(row.auc),
+            **({"accuracy %": percent(row.values["accuracy"])} if row.confusion else {}),
+            "EER %": percent(row.values["equal_error_rate"]),
+            "scored/expected": f"{row.num_scored}/{row.num_expected}",
+        }
+        for row in rows
+    ).to_text()
 
 
 def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
@@ -334,12 +312,26 @@ def _pictures(
 
 
 def _coverage(pooled: Sequence[SummaryRow]) -> Section:
-    shown = [Table.of(pooled, _COVERAGE)]
-    reasons = [(row.dataset_title, code, n) for row in pooled for code, n in row.unscored]
+    shown = [
+        Table.of(
+            {
+                "Dataset": row.dataset_title,
+                "Scored / expected": f"{row.num_scored} / {row.num_expected}",
+                "Share": percent_down(row.coverage),
+                **_classes(row),
+                "AUC % of the scored": tables.with_interval(row.auc),
+                "AUC %, unscored pairs as ties": percent(row.values["video_auc_missing_neutral"]),
+            }
+            for row in pooled
+        )
+    ]
+    reasons: list[Line] = [
+        {"Dataset": row.dataset_title, "Reason": code, "Files": count}
+        for row in pooled
+        for code, count in row.unscored
+    ]
     if reasons:
-        names = ("Dataset", "Reason", "Files")
-        caption = "Why files have no score"
-        shown.append(Table(columns=names, rows=tuple(reasons), num_texts=2, caption=caption))
+        shown.append(Table.of(reasons, num_texts=2, caption="Why files have no score"))
     return Section(title="Coverage", tables=tuple(shown))
 
 

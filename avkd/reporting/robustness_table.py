@@ -5,7 +5,7 @@ folder appears whole or not at all. All methods are in the CSV alone.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from avkd.reporting.tables import Cell, Table, percent, percent_down
 
 RECORD = "robustness.json"
 _FORMAT = "avkd-robustness-1"
-_Columns = dict[str, Callable[[Robustness], str]]
 
 
 def section(found: Sequence[Robustness], notes: Sequence[str] = ()) -> Section:
@@ -44,11 +43,11 @@ def section(found: Sequence[Robustness], notes: Sequence[str] = ()) -> Section:
     single = [table for table in found if not table.is_pooled]
     parts = [_grid(table, "AUC % [95 % interval] at severity") for table in shown]
     if len(shown) > 1:
-        whole = Table.of(shown, _NAMES | _SUMMARY, num_texts=2, caption="All models: AUC %")
-        parts.insert(0, whole)
+        lines = map(_summary, shown)
+        parts.insert(0, Table.of(lines, num_texts=2, caption="All models: AUC %"))
     if single:
-        columns = _NAMES | {"Forgery": lambda table: table.method} | _SUMMARY
-        parts.append(Table.of(single, columns, num_texts=3, caption="By forgery: AUC %"))
+        lines = (_summary(table, of_method=True) for table in single)
+        parts.append(Table.of(lines, num_texts=3, caption="By forgery: AUC %"))
     return Section(
         title="Robustness",
         warnings=tuple(_warnings(shown)),
@@ -68,7 +67,7 @@ def to_text(found: Sequence[Robustness]) -> str:
 def to_csv(found: Sequence[Robustness]) -> str:
     """One line for each model, dataset, method and entry; what is not defined is empty."""
     lines = [_csv_line(table, entry) for table in found for entry in table.entries]
-    return Table.of_lines(lines).to_csv()
+    return Table.of(lines).to_csv()
 
 
 def _grid(table: Robustness, what: str, *, is_short: bool = False) -> Table:
@@ -87,13 +86,18 @@ def _grid(table: Robustness, what: str, *, is_short: bool = False) -> Table:
     )
 
 
-_NAMES: _Columns = {"Model": lambda t: t.model, "Dataset": lambda t: t.dataset_title}
-_SUMMARY: _Columns = {
-    "Clean": lambda t: _auc(t, t.clean),
-    "Mean of all cells": lambda t: _auc(t, t.at(MEAN, None)),
-    "Mean at the highest severity": lambda t: _auc(t, t.at(MEAN, t.severities[-1])),
-    "Drop there": lambda t: _points(t.at(MEAN, t.severities[-1])),
-}
+def _summary(table: Robustness, *, of_method: bool = False) -> dict[str, Cell]:
+    method = {"Forgery": table.method} if of_method else {}
+    strongest = table.at(MEAN, table.severities[-1])
+    return {
+        "Model": table.model,
+        "Dataset": table.dataset_title,
+        **method,
+        "Clean": _auc(table, table.clean),
+        "Mean of all cells": _auc(table, table.at(MEAN, None)),
+        "Mean at the highest severity": _auc(table, strongest),
+        "Drop there": _points(strongest),
+    }
 
 
 def _auc(table: Robustness, entry: Entry, *, is_short: bool = False) -> str:
@@ -167,8 +171,8 @@ def _csv_line(table: Robustness, entry: Entry) -> dict[str, Cell]:
     of_cell = entry.is_cell or entry.perturbation == CLEAN
     row, interval = entry.rows[0], entry.auc.interval
     unscored = "; ".join(f"{count} x {code}" for code, count in row.unscored)
-    only_of_cell = {**coverage_cells(row), "unscored": unscored}
-    only_of_cell |= {n: v for n, v in metric_cells(row).items() if not n.startswith("video_auc")}
+    only_of_cell = {**coverage_cells(row), "unscored": unscored, **metric_cells(row)}
+    said_above = ("coverage", "video_auc")
     return {
         "model": table.model,
         "model_fingerprint": table.model_fingerprint,
@@ -180,7 +184,11 @@ def _csv_line(table: Robustness, entry: Entry) -> dict[str, Cell]:
         "auc_missing_neutral": entry.auc_missing_neutral.value,
         **tables.with_ends("drop", entry.drop),
         "coverage": entry.coverage,
-        **{name: value if of_cell else None for name, value in only_of_cell.items()},
+        **{
+            name: value if of_cell else None
+            for name, value in only_of_cell.items()
+            if not name.startswith(said_above)
+        },
         "interval_unit": interval.unit,
         "resamples": interval.resamples,
         "seed": interval.seed,

@@ -58,10 +58,10 @@ def section(audits: Sequence[RowAudit]) -> Section:
     """The audit as a part of the page; plain text, escaped by whoever prints it."""
     audited = [audit for audit in audits if not audit.reason]
     found = [(audit, probe) for audit in audited for probe in audit.found]
-    shown = [Table.of_lines(map(_row, audited), num_texts=2)] if audited else []
+    shown = [Table.of(map(_row, audited), num_texts=2)] if audited else []
     if found:
         lines = [_found_row(audit, probe) for audit, probe in found]
-        shown.append(Table.of_lines(lines, num_texts=5, caption="Every shortcut found"))
+        shown.append(Table.of(lines, num_texts=5, caption="Every shortcut found"))
     clean = "In no row do facts beside the face tell fake files from real ones."
     return Section(
         title=TITLE,
@@ -75,7 +75,7 @@ def section(audits: Sequence[RowAudit]) -> Section:
 def to_csv(audits: Sequence[RowAudit]) -> str:
     """One line per probe, with what holds for its whole row; what is not defined is empty."""
     lines = [_csv_line(audit, p) for audit in audits for p in audit.probes or (None,)]
-    return Table.of_lines(lines).to_csv()
+    return Table.of(lines).to_csv()
 
 
 _NOTES = (

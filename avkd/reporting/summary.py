@@ -189,22 +189,22 @@ def _summary_row(
 
 def to_csv(rows: Sequence[SummaryRow], *, provenance: Provenance) -> str:
     """One line per row, each with its provenance; a number that is not defined is empty."""
-    return Table.of_lines(_csv_line(row, provenance) for row in rows).to_csv()
+    return Table.of(_csv_line(row, provenance) for row in rows).to_csv()
 
 
 def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
     auc, threshold = row.auc.interval, provenance.threshold
+    sets = threshold.sets if threshold else None
     counts = {f.name: getattr(row.confusion, f.name, None) for f in dataclasses.fields(Confusion)}
     return {
         **row.cells,
         **coverage_cells(row),
-        "coverage": row.coverage,
         "scored_windows": row.num_windows,
         "video_auc_low": auc.low,
         "video_auc_high": auc.high,
         **metric_cells(row),
         **counts,
-        **_set_cells(row, threshold.sets if threshold else None),
+        **{f"sets_{name}": sets and getattr(sets, name) for name in SetLimits._fields},
         "threshold_logit": threshold.logit if threshold else None,
         "threshold_origin": threshold.origin if threshold else None,
         "interval_unit": auc.unit,
@@ -219,14 +219,6 @@ def _csv_line(row: SummaryRow, provenance: Provenance) -> dict[str, Cell]:
     }
 
 
-def _set_cells(row: SummaryRow, sets: SetLimits | None) -> dict[str, Cell]:
-    """CSV cells of prediction sets, empty where the model has none."""
-    cells: dict[str, Cell] = {}
-    for name in (measure.name for measure in METRICS if measure.over == "sets"):
-        cells |= with_ends(name, row.values.get(name, Metric(None)))
-    return cells | {f"sets_{name}": sets and getattr(sets, name) for name in SetLimits._fields}
-
-
 def coverage_cells(row: SummaryRow) -> dict[str, Cell]:
     """CSV cells of how many files were scored."""
     return {
@@ -234,17 +226,20 @@ def coverage_cells(row: SummaryRow) -> dict[str, Cell]:
         "expected_real": row.expected_real,
         "scored_fake": row.num_fake,
         "expected_fake": row.expected_fake,
+        "coverage": row.coverage,
     }
 
 
 def metric_cells(row: SummaryRow) -> dict[str, Cell]:
-    """CSV cells of all metrics; those of verdicts stand last, with the ends of their intervals."""
-    cells: dict[str, Cell] = {
-        m.name: row.values[m.name].value for m in METRICS if m.over not in OF_A_RULE
-    }
+    """CSV cells of all metrics, those of a decision rule with the ends of their intervals.
+
+    Those of prediction sets are empty where the model has none.
+    """
+    cells: dict[str, Cell] = {}
     for measure in METRICS:
-        if measure.over == "verdicts":
-            cells |= with_ends(measure.name, row.values[measure.name])
+        number = row.values.get(measure.name, Metric(None))
+        ends = with_ends(measure.name, number)
+        cells |= ends if measure.over in OF_A_RULE else {measure.name: number.value}
     return cells
 
 

@@ -8,16 +8,17 @@ import html
 import io
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # predict writes tables, too, and needs neither pandas nor scipy
     from avkd.metrics.bootstrap import Metric
 
-Record = TypeVar("Record")
 Cell = str | int | float | bool | None
 """None = not defined: empty in CSV, `NOT_DEFINED` elsewhere."""
+Line = Mapping[str, Cell]
+"""Cells of a row by their column."""
 NOT_DEFINED = "not defined"
 # A spreadsheet runs a text that begins so unless it is a number; the quotes are those of before.
 _FORMULA = re.compile(r"(?![+-]?[\d.]+(e[+-]?\d+)?$)'*[=+\-@\t\r\n].", re.DOTALL)
@@ -45,33 +46,23 @@ class Table:
     @classmethod
     def of(
         cls,
-        records: Iterable[Record],
-        columns: Mapping[str, Callable[[Record], Cell]],
+        lines: Iterable[Line],
         *,
-        is_strong: Callable[[Record], bool] = lambda record: False,
         num_texts: int = 1,
         caption: str = "",
+        strong_rows: Iterable[int] = (),
     ) -> "Table":
-        """One row for each record, of what each column says of it; in bold if it ``is_strong``."""
-        records = list(records)
-        return cls(
-            columns=tuple(columns),
-            rows=tuple(tuple(cell(record) for cell in columns.values()) for record in records),
-            num_texts=num_texts,
-            caption=caption,
-            strong_rows=frozenset(n for n, record in enumerate(records) if is_strong(record)),
-        )
-
-    @classmethod
-    def of_lines(
-        cls, lines: Iterable[Mapping[str, Cell]], *, num_texts: int = 1, caption: str = ""
-    ) -> "Table":
-        """One row for each line of cells by column; the first line has all columns, in order."""
+        """One row for each line; the first of them, at least one, has all columns, in order."""
         lines = list(lines)
         columns = tuple(lines[0])
         assert all(line.keys() <= lines[0].keys() for line in lines), columns
-        rows = tuple(tuple(line.get(column) for column in columns) for line in lines)
-        return cls(columns=columns, rows=rows, num_texts=num_texts, caption=caption)
+        return cls(
+            columns=columns,
+            rows=tuple(tuple(line.get(column) for column in columns) for line in lines),
+            num_texts=num_texts,
+            caption=caption,
+            strong_rows=frozenset(strong_rows),
+        )
 
     @property
     def texts(self) -> list[list[str]]:

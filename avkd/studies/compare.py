@@ -56,7 +56,7 @@ def compare(config: CompareConfig) -> Outcome:
     title = to_markdown([Section(title="Comparison", paragraphs=made)])
     report = f"{title}\n{to_markdown(sections, level=2)}"
     durable.write_text(config.out / "compare.md", report)
-    csv = Table.of_lines(map(_csv_line, results)).to_csv()
+    csv = Table.of(map(_csv_line, results)).to_csv()
     durable.write_text(config.out / "compare.csv", csv)
     for one in config.sets:
         pooled = [

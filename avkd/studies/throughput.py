@@ -125,18 +125,16 @@ def section(speeds: Sequence[Speed], machine: Runtime, *, batch_size: int) -> Se
     """A table: medians, and the ratio to the first model as median [least, most] of the rounds."""
     facts, first = machine.describe(), speeds[0]
     table = Table.of(
-        speeds,
         {
-            "model": lambda one: one.name,
-            "parameters": lambda one: f"{one.parameters:,}" if one.parameters else "ONNX",
-            "GMAC": lambda one: (
-                f"{one.multiply_accumulates / 1e9:.3f}" if one.multiply_accumulates else "ONNX"
-            ),
-            "frames/s, network": lambda one: _median(one.model_rates),
-            "ratio": lambda one: _ratio(one.model_rates, first.model_rates),
-            "frames/s, end to end": lambda one: _median(one.whole_rates),
-            "ratio, end to end": lambda one: _ratio(one.whole_rates, first.whole_rates),
-        },
+            "model": one.name,
+            "parameters": f"{one.parameters:,}" if one.parameters else "ONNX",
+            "GMAC": f"{macs / 1e9:.3f}" if (macs := one.multiply_accumulates) else "ONNX",
+            "frames/s, network": _median(one.model_rates),
+            "ratio": _ratio(one.model_rates, first.model_rates),
+            "frames/s, end to end": _median(one.whole_rates),
+            "ratio, end to end": _ratio(one.whole_rates, first.whole_rates),
+        }
+        for one in speeds
     )
     told = (
         f"Measured on {facts['device_name']} ({facts['threads']} threads), fp32, batches of "

@@ -19,9 +19,11 @@ HOSTILE = (
 
 def made_up(name: str = "plain") -> Table:
     return Table.of(
-        [(name, 0.1 + 0.2, True), ("b", None, False)],
-        {name: lambda r: r[0], "number": lambda r: r[1], "is it": lambda r: r[2]},
-        is_strong=lambda r: r[2],
+        [
+            {name: name, "number": 0.1 + 0.2, "is it": True},
+            {name: "b", "number": None, "is it": False},
+        ],
+        strong_rows=[0],
         caption=name,
     )
 
@@ -77,5 +79,5 @@ def test_a_percent_sign_stays_with_its_number_on_a_page() -> None:
 
 
 def test_lines_leave_empty_what_they_do_not_have() -> None:
-    table = Table.of_lines([{"a": None, "b": 1}, {"a": "x"}])
+    table = Table.of([{"a": None, "b": 1}, {"a": "x"}])
     assert table.to_csv() == "a,b\n,1\nx,\n"
