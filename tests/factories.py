@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.models.model_header import ModelHeader
-from avkd.reporting import summary
+from avkd.reporting import report, summary
+from avkd.reporting.model_scores import ModelScores
 from avkd.reporting.nuisance_facts import KINDS, FileFacts
 from avkd.reporting.robustness_summary import CLEAN_CELL, Cell, Robustness, summarise_robustness
 from avkd.reporting.score_frame import PooledFile, frame_of, pool
 from avkd.reporting.scores import ClipScore, ScoresHead, write_scores
+from avkd.reporting.shortcut_audit import RowAudit
 from avkd.reporting.summary import Provenance, SummaryRow, Threshold
 
 
@@ -105,6 +107,16 @@ def make_rows(method: str = "swap", dataset: str = "celebdf") -> tuple[SummaryRo
     return summary.summarise(
         pool([*scores, lost, lone]), threshold=PROVENANCE.threshold, resamples=200, seed=11
     )
+
+
+def markdown(
+    rows: Sequence[SummaryRow],
+    provenance: Provenance = PROVENANCE,
+    audits: Sequence[RowAudit] | None = None,
+) -> str:
+    """report.md of some rows."""
+    scores = ModelScores(files=pd.DataFrame(), heads={}, provenance=provenance)
+    return report.to_markdown(report.describe(scores, rows, audits=audits, tables_only=True))
 
 
 def make_head(**changes: object) -> ScoresHead:

@@ -437,7 +437,7 @@ def test_the_numbers_of_the_table_recompute_from_the_score_files(
 def test_the_report_names_unseen_methods_and_unscored_files(evaluation: Path) -> None:
     text = (evaluation / "report.md").read_text()
     assert f"Methods it never saw: Celeb-synthesis, {EXCLUDED}." in text
-    assert "Files that could not be scored" in text and "not_media" in text
+    assert "Why files have no score" in text and "not_media" in text
     assert (evaluation / "report.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 

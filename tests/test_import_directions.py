@@ -54,13 +54,13 @@ BUDGET_LINES = {
     "config": 2245,  # export, engines; axes of a matrix, and going on with one
     "data": 10590,  # files known by content, animations, YuNet, a sandbox; faces followed
     "doctor": 875,
-    "evaluation": 2145,  # export, with what it costs; prediction sets
+    "evaluation": 2100,  # export, with what it costs; prediction sets
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 210,
-    "metrics": 1085,  # conformal limits
+    "metrics": 1080,  # conformal limits
     "models": 3935,  # ONNX files, read as untrusted; prediction sets; no timm, no torch._dynamo
-    "reporting": 5120,  # prediction sets; what a row of a matrix was selected by
-    "stages": 945,  # a frame teacher for stage two
+    "reporting": 5070,  # prediction sets; what a row of a matrix was selected by
+    "stages": 940,  # a frame teacher for stage two
     "studies": 1250,  # stage one and its control within a matrix
     "synthesis": 1705,
     "teachers": 335,  # a frame teacher for stage two

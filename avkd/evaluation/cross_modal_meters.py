@@ -48,19 +48,8 @@ def random_places(items: Sequence[ClipItem], count: int) -> Places:
     )
 
 
-@torch.no_grad()
-def measure(
-    network: CrossModalNetwork,
-    items: Sequence[ClipItem],
-    places: Places,
-    *,
-    model_input: ModelInput,
-    machine: Runtime,
-    batch_size: int,
-) -> dict[str, float]:
-    """Meters of clean views of real clips with sound, at ``places`` as of `random_places`.
-
-    The network is in eval mode, on the device; ``batch_size`` is in windows.
+def meters_of(seen: Sequence[Mapping[str, Tensor]], items: Sequence[ClipItem]) -> dict[str, float]:
+    """Meters of what was `look`ed at, of B clips.
 
     Returns:
         Losses; ``retrieval_at_1`` (the mean of both directions) with the ends of its 95 % interval
@@ -68,14 +57,6 @@ def measure(
         speaker, where only what is said can tell them apart; chance levels; alignment error;
         ``position_only_share`` and ``target_spread`` of the teachers' projections (the worse).
     """
-    seen = look(
-        network, items, places, model_input=model_input, machine=machine, batch_size=batch_size
-    )
-    return meters_of(seen, items)
-
-
-def meters_of(seen: Sequence[Mapping[str, Tensor]], items: Sequence[ClipItem]) -> dict[str, float]:
-    """Meters of what was `look`ed at, of B clips; as `measure`."""
     joined = {
         name: rearrange([of_clip[name] for of_clip in seen], "b r t d -> r b t d")
         for name in seen[0]
@@ -172,7 +153,11 @@ def look(
     machine: Runtime,
     batch_size: int,
 ) -> list[dict[str, Tensor]]:
-    """Of each clip predictions, targets and projections, (R, T, P) float32 on the CPU."""
+    """Of each clip predictions, targets and projections, (R, T, P) float32 on the CPU.
+
+    They are of clean views of real clips with sound, at ``places`` as of `random_places`; the
+    network is in eval mode, on the device; ``batch_size`` is in windows.
+    """
     found: dict[str, list[Tensor]] = {}
     clips = WindowClips(items, model_input, with_sound=True, windows=places)
     for batch, _ in clips.batches(batch_size):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -109,8 +110,10 @@ def evaluate(config: EvaluateConfig) -> Outcome:
             "would take in; give another --out"
         )
     statuses: Counter[str] = Counter()
+    seen_by = {"model_input": model_input, "machine": machine}
+    how = {**seen_by, "batch_size": config.batch_size, "show_progress": True}
     for path, part in zip(paths, parts, strict=True):
-        scored = _score(part, config, model, header, model_input, window_rule, machine)
+        scored = _score(part, config, model, header, window_rule, **how)
         rows = _counted(chain(scored, _unscored(part.wanted, part.corpus)), statuses)
         scores.write_scores(path, part.head, rows)
         score_rows.write_file_facts(config.out, part.wanted, part.corpus.folder)
@@ -179,31 +182,15 @@ def _score(
     config: EvaluateConfig,
     model: nn.Module,
     header: ModelHeader,
-    model_input: ModelInput,
     window_rule: WindowRule,
-    machine: Runtime,
+    **how: Any,
 ) -> Iterator[ClipScore]:
-    """Rows of all files of a part that have crops."""
+    """Rows of all files of a part that have crops; ``how`` is what both scorers take."""
     if config.scorer == "detector":
-        return score_items(
-            model,
-            part.items,
-            model_input=model_input,
-            rule=header.decision or UNCALIBRATED,
-            machine=machine,
-            batch_size=config.batch_size,
-            window_rule=window_rule,
-            show_progress=True,
-        )
+        rule = header.decision or UNCALIBRATED
+        return score_items(model, part.items, rule=rule, window_rule=window_rule, **how)
     assert isinstance(model, CrossModalNetwork), "what load_stage_one gives"
-    judged = av_agreement.judge(
-        model,
-        part.items,
-        model_input=model_input,
-        machine=machine,
-        batch_size=config.batch_size,
-        show_progress=True,
-    )
+    judged = av_agreement.judge(model, part.items, **how)
     path = config.out / av_agreement.FRAMES / f"{part.dataset}.csv"
     return av_agreement.score_rows(av_agreement.writing_frames(path, judged))
 

@@ -7,7 +7,6 @@ cross-fitted probe tells fake from real clips by the corners alone, a detector l
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,27 +22,13 @@ _CORNER_SHARE = 0.12  # of the side; no mask of a face reaches there
 WORTH_A_WARNING = 0.6
 
 
-@dataclass(frozen=True)
-class LoaderAudit:
-    """What the corners told, and what a clip cost."""
-
-    auc: float
-    low: float
-    high: float
-    num_clips: int
-    seconds_per_clip: float
-
-    @property
-    def is_shortcut(self) -> bool:
-        """Whether the corners tell the label beyond chance, and by enough to matter."""
-        return self.auc > WORTH_A_WARNING and self.low > 0.5
-
-
-def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAudit | None:
+def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> float | None:
     """Look at the first clips of epoch 0 and say what was found in the log.
 
     ``rest_of_epoch`` gives batches by epoch and first batch, as `datasets.training_loader` does.
-    None where there are too few clips of different items to tell.
+
+    Returns:
+        The AUC of the corners; None where there are too few clips of different items to tell.
     """
     started = time.perf_counter()
     rows: list[tuple[int, int, list[float]]] = []
@@ -62,23 +47,23 @@ def audit(rest_of_epoch: Callable[[int, int], Iterable[ClipBatch]]) -> LoaderAud
         return None
     columns = {str(index): facts[:, index] for index in range(facts.shape[1])}
     told = shortcut_probe.out_of_fold(columns, labels, folds)
-    area, interval = ranking.auc(labels, told), ranking.auc_interval(labels, told, groups=items)
-    if area.value is None or interval.ends is None:
+    area = ranking.auc(labels, told).value
+    ends = ranking.auc_interval(labels, told, groups=items).ends
+    if area is None or ends is None:
         return None
-    found = LoaderAudit(area.value, *interval.ends, len(rows), seconds)
     logger.info(
         "%d clips drawn, %.1f ms each; fake and real ones are told apart by their corners "
         "alone with AUC %.1f [%.1f, %.1f]",
-        *(found.num_clips, 1000 * found.seconds_per_clip),
-        *(100 * found.auc, 100 * found.low, 100 * found.high),
+        *(len(rows), 1000 * seconds, 100 * area, 100 * ends[0], 100 * ends[1]),
     )
-    if found.is_shortcut:
+    # Beyond chance, and by enough to matter.
+    if area > WORTH_A_WARNING and ends[0] > 0.5:
         logger.warning(
             "the corners of the crops, where no face is, tell fake from real clips: they come "
             "from different sources. Take --fakes online, more --degradation, or fakes made of the "
             "same real clips"
         )
-    return found
+    return area
 
 
 def _corner_facts(frames: np.ndarray) -> list[float]:

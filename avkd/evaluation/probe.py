@@ -11,7 +11,7 @@ from avkd.config.evaluation_config import ProbeConfig
 from avkd.data import build
 from avkd.data.datasets import Corpus
 from avkd.evaluation.av_agreement import load_stage_one
-from avkd.evaluation.cross_modal_meters import measure, random_places
+from avkd.evaluation.cross_modal_meters import look, meters_of, random_places
 from avkd.evaluation.linear_baseline import linear_baseline
 from avkd.outcome import Outcome
 from avkd.reporting.tables import Table
@@ -38,7 +38,7 @@ def probe(config: ProbeConfig) -> Outcome:
         corpus.require_faces(model_input, config.model)
     training, held_out = build.talking_clips(corpora, config.split, most=config.clips)
     places = random_places(held_out, config.starts)
-    found = measure(
+    seen = look(
         loaded.model.to(machine.device),
         held_out,
         places,
@@ -46,6 +46,7 @@ def probe(config: ProbeConfig) -> Outcome:
         machine=machine,
         batch_size=config.batch_size,
     )
+    found = meters_of(seen, held_out)
     baseline = linear_baseline(
         training,
         held_out,

@@ -172,9 +172,7 @@ class Validation:
                 whose = f"the real files of each of {len(reals)} datasets"
             threshold = _threshold_of_reals(reals, max_false_alarms)
             return threshold, f"at most {max_false_alarms:.1%} of {whose} called fake"
-        point = ranking.best_threshold(*self.labels_and_logits)
-        assert point.threshold is not None, "a calibration is fitted to both classes only"
-        return point.threshold, "best balanced accuracy"
+        return ranking.best_threshold(*self.labels_and_logits)[0], "best balanced accuracy"
 
     def _fit(
         self, labels: np.ndarray, logits: np.ndarray, curve: Calibration, replaced_source: str

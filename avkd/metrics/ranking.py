@@ -31,15 +31,6 @@ LARGEST_RATE = 0.1
 _ROUNDING = 1e-9  # 0.29 * 100 is a little less than 29
 
 
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold and how good it is where it was chosen, or the reason why there is none."""
-
-    threshold: float | None
-    balanced_accuracy: float | None
-    reason: str = ""
-
-
 def of_both_classes(function: Callable[..., Any]) -> Callable[..., Metric]:
     """A function of (N,) labels and (N,) scores that gives a reason where a class is missing.
 
@@ -152,15 +143,18 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> tuple[FloatArray, FloatAr
     return rates[0], rates[1]
 
 
-def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
-    """The threshold with the highest balanced accuracy; choose it on validation data only.
+def best_threshold(labels: ArrayLike, scores: ArrayLike) -> tuple[float, float]:
+    """The threshold with the highest balanced accuracy, and that; only for validation data.
 
     Candidates lie half-way between neighbouring distinct scores (and at the lowest score and just
     above the highest). Of several equally good ones the highest is taken: it accuses the fewest.
+
+    Raises:
+        ValueError: as `of_both_classes`, or one class is missing.
     """
     labels, scores = checked(labels, scores)
     if reason := missing_class(labels):
-        return OperatingPoint(None, None, reason)
+        raise ValueError(f"no best threshold: {reason}")
     levels, level_of_score = np.unique(scores, return_inverse=True)
     real, fake = (np.bincount(level_of_score[labels == k], minlength=levels.size) for k in (0, 1))
     inner = levels[:-1] / 2 + levels[1:] / 2
@@ -172,7 +166,7 @@ def best_threshold(labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
     twice = reals_right * fake.sum() + fakes_right * real.sum()  # whole numbers: ties are exact
     best = int(np.flatnonzero(twice == twice.max())[-1])
     accuracy = float(twice[best] / (2 * real.sum() * fake.sum()))
-    return OperatingPoint(float(candidates[best]), accuracy)
+    return float(candidates[best]), accuracy
 
 
 def auc_interval(

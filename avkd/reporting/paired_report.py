@@ -120,7 +120,7 @@ def _row(
 
 
 def _names(row: PairedRow) -> dict[str, Cell]:
-    titles = {"Dataset": row.dataset_title, "Forgery": row.method}
+    titles: dict[str, Cell] = {"Dataset": row.dataset_title, "Forgery": row.method}
     return titles | {"First": row.first, "Second": row.second}
 
 

@@ -56,7 +56,7 @@ def recompute(config: ReportConfig) -> Outcome:
         paths.append(config.out / PAGE)
         report.write_models_page(
             paths[-1],
-            {name: of_model.part for name, of_model in written.items() if of_model.part},
+            {name: of_model.part for name, of_model in written.items()},
             comparison=comparison,
             studies=[robustness_table.section(*robustness_table.read_study(f)) for f in studies],
         )

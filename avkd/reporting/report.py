@@ -74,19 +74,17 @@ def _verdicts(row: SummaryRow) -> dict[str, Cell]:
     return metrics("verdicts", row) | dict(zip(("TN", "FP", "FN", "TP"), counts, strict=True))
 
 
-def sections(
+def _tables(
     rows: Sequence[SummaryRow],
-    *,
-    provenance: Provenance,
-    audits: Sequence[RowAudit] | None = None,
-    pictures: Mapping[str, Sequence[Picture]] | None = None,
+    threshold: Threshold | None,
+    audits: Sequence[RowAudit] | None,
+    pictures: Mapping[str, Sequence[Picture]],
 ) -> list[Section]:
     """The tables, each with its ``pictures``, which are given by title of the section.
 
-    The findings of ``audits`` stand beside the AUC; empty = no audit was possible, for nothing is
-    known of the files; None = not asked for.
+    The findings of ``audits`` stand beside the AUC.
     """
-    drawn = {title: tuple(found) for title, found in (pictures or {}).items() if found}
+    drawn = {title: tuple(found) for title, found in pictures.items() if found}
     marks = shortcut_table.marks(audits or ())
 
     def ranking(row: SummaryRow) -> Line:
@@ -107,43 +105,11 @@ def sections(
     made = [section(RANKING, ranking)]
     made += [Section(title=t, pictures=drawn[t]) for t in (CURVES, SCORES) if t in drawn]
     made += [shortcut_table.section(audits)] if audits is not None else []
-    made += [section(AT_THRESHOLD, _verdicts)] if provenance.threshold else []
+    made += [section(AT_THRESHOLD, _verdicts)] if threshold else []
     made.append(section(RANGE, partial(metrics, "range")))
-    if provenance.threshold and provenance.threshold.sets:
+    if threshold and threshold.sets:
         made.append(section(SETS, partial(metrics, "sets")))
     return made
-
-
-def _how_to_read(rows: Sequence[SummaryRow], provenance: Provenance) -> list[Section]:
-    """The legend, and what is not defined: each reason once."""
-    numbers = [
-        (f"{row.dataset} ({row.method})", number) for row in rows for number in row.values.values()
-    ]
-    legend = Section(title="How to read it", notes=tuple(_legend(rows, provenance)))
-    return [legend, *page.undefined(numbers)]
-
-
-def to_markdown(
-    rows: Sequence[SummaryRow],
-    *,
-    provenance: Provenance,
-    audits: Sequence[RowAudit] | None = None,
-) -> str:
-    """The tables with how to read them, what made them, and what could not be scored.
-
-    Arguments as of `sections`.
-    """
-    made = sections(rows, provenance=provenance, audits=audits) + _how_to_read(rows, provenance)
-    # The pooled rows hold every file of their dataset once.
-    lost = [
-        f"{row.dataset}: {', '.join(f'{count} x {code}' for code, count in row.unscored)}"
-        for row in rows
-        if row.is_pooled and row.unscored
-    ]
-    if lost:
-        made.append(Section(title="Files that could not be scored", notes=tuple(lost)))
-    title = Section(title=f"Evaluation of {provenance.model}")
-    return f"{page.to_markdown([title])}\n{page.to_markdown(made, level=2)}"
 
 
 def to_text(rows: Sequence[SummaryRow]) -> str:
@@ -235,32 +201,44 @@ def describe(
     *,
     name: str = "",
     audits: Sequence[RowAudit] | None = None,
+    tables_only: bool = False,
 ) -> ModelPart:
-    """Draw and word everything about one model, of its ``scores`` and the ``rows`` of its table.
+    """Word and draw everything about one model, of its ``scores`` and the ``rows`` of its table.
 
-    ``name`` is for the reader; empty = that of its model file's folder. ``audits`` as `sections`.
+    ``name`` is for the reader; empty = that of its model file's folder. ``audits`` are empty where
+    no audit was possible, for nothing is known of the files; None = not asked for. ``tables_only``
+    leaves out the pictures.
     """
-    provenance = scores.provenance
+    provenance, threshold = scores.provenance, scores.provenance.threshold
     pooled = [row for row in rows if row.is_pooled]
-    warnings = [*_warnings(pooled), *([] if provenance.threshold else [_NO_THRESHOLD])]
-    pictures = _pictures(rows, pooled, pooled_files(scores), provenance.threshold)
+    warnings = [*_warnings(pooled), *([] if threshold else [_NO_THRESHOLD])]
+    warnings += shortcut_table.warnings(audits) if audits is not None else ()
+    pictures = {} if tables_only else _pictures(rows, pooled, pooled_files(scores), threshold)
+    numbers = [(f"{row.dataset} ({row.method})", n) for row in rows for n in row.values.values()]
     return ModelPart(
         headline=Headline(
             title=name or title_of(provenance),
             quantity=_QUANTITY,
             answers=tuple(map(_answer, pooled)),
             notes=provenance.notes,
-            warnings=(*warnings, *(shortcut_table.warnings(audits) if audits is not None else ())),
+            warnings=tuple(warnings),
         ),
         sections=(
-            *sections(rows, provenance=provenance, audits=audits, pictures=pictures),
+            *_tables(rows, threshold, audits, pictures),
             _coverage(pooled),
             _provenance(scores.heads),
-            *_how_to_read(rows, provenance),
+            Section(title="How to read it", notes=tuple(_legend(rows, provenance))),
+            *page.undefined(numbers),
         ),
         rows=tuple(rows),
         provenance=provenance,
     )
+
+
+def to_markdown(part: ModelPart) -> str:
+    """The sections of one model."""
+    title = Section(title=f"Evaluation of {part.provenance.model}")
+    return f"{page.to_markdown([title])}\n{page.to_markdown(part.sections, level=2)}"
 
 
 def pooled_files(scores: ModelScores) -> list[pd.DataFrame]:
@@ -368,8 +346,8 @@ class Written(NamedTuple):
     text: str
     """The same for a terminal."""
     paths: tuple[Path, ...]
-    part: ModelPart | None
-    """What its page says; None = it has no page."""
+    part: ModelPart
+    """What its page says."""
 
 
 def write_report(
@@ -385,9 +363,10 @@ def write_report(
 
     What an earlier report left beside them goes. Arguments as of `describe`.
     """
-    provenance, part = scores.provenance, None
+    provenance = scores.provenance
+    part = describe(scores, rows, name=name, audits=audits, tables_only=tables_only)
     texts = {
-        "report.md": to_markdown(rows, provenance=provenance, audits=audits),
+        "report.md": to_markdown(part),
         "report.csv": summary.to_csv(rows, provenance=provenance),
     }
     if audits:
@@ -401,7 +380,6 @@ def write_report(
         stated = results.reliability_figures(rows, f"{title}: stated probabilities")
         for file, of_file in {**figures, "reliability.png": stated}.items():
             paths += save(of_file, folder / file)
-        part = describe(scores, rows, name=name, audits=audits)
         texts[PAGE] = _model_page(part)
     for file, text in texts.items():
         durable.write_text(folder / file, text)

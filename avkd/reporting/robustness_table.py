@@ -43,8 +43,8 @@ def section(found: Sequence[Robustness], notes: Sequence[str] = ()) -> Section:
     single = [table for table in found if not table.is_pooled]
     parts = [_grid(table, "AUC % [95 % interval] at severity") for table in shown]
     if len(shown) > 1:
-        lines = map(_summary, shown)
-        parts.insert(0, Table.of(lines, num_texts=2, caption="All models: AUC %"))
+        whole = Table.of(map(_summary, shown), num_texts=2, caption="All models: AUC %")
+        parts.insert(0, whole)
     if single:
         lines = (_summary(table, of_method=True) for table in single)
         parts.append(Table.of(lines, num_texts=3, caption="By forgery: AUC %"))

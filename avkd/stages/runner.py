@@ -20,7 +20,6 @@ from avkd.data.build import StageData
 from avkd.data.datasets import TrainingClips, training_loader
 from avkd.data.sampling import EpochBatches
 from avkd.evaluation import loader_audit
-from avkd.evaluation.loader_audit import LoaderAudit
 from avkd.evaluation.validation import Validation, export_detector
 from avkd.metrics import ranking
 from avkd.models.weights import round_to_half
@@ -56,11 +55,11 @@ def train_stage(
     validate: Callable[[RunLog, int], Mapping[str, float]],
     audited: bool = False,
     charts: Mapping[str, Sequence[str]] | None = None,
-) -> tuple[Progress, LoaderAudit | None]:
+) -> tuple[Progress, float | None]:
     """Train ``step`` in the run folder; it ends in eval mode with its best weights.
 
-    ``audited`` asks first whether the loader's clips tell their label by the corners; ``validate``
-    and ``charts`` as in `training.run.train`.
+    ``audited`` asks first whether the loader's clips tell their label by the corners, and gives
+    that AUC; ``validate`` and ``charts`` as in `training.run.train`.
 
     Raises:
         FileExistsError: the run folder holds a run and ``config.resume`` is not set.
@@ -156,7 +155,7 @@ def train_detector(
             **data.provenance,
             **provenance,
             "fakes": config.fakes,
-            "corners_auc": None if audit is None else round(audit.auc, 4),
+            "corners_auc": None if audit is None else round(audit, 4),
             "fake_fraction": fake_fraction,
             "seed": config.loop.seed,
             "best_step": progress.best_step,

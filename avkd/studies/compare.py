@@ -151,17 +151,21 @@ def _section(trained_on: str, ratio: str, tested_on: str, arms: dict[str, list[R
     row = next(iter(arms.values()))[0].row
     samples = "all samples" if ratio == AS_IS else f"real:fake {ratio}"
     where = "the same set" if trained_on == tested_on else "another set"
-    rows: list[tuple[Cell, ...]] = [
-        (arm, len(runs), *(_spread(runs, metric) for metric in _METRICS.values()))
+    table = Table.of(
+        {
+            "model": arm,
+            "runs": len(runs),
+            **{f"{name} %": _spread(runs, metric) for name, metric in _METRICS.items()},
+        }
         for arm, runs in arms.items()
-    ]
+    )
     return Section(
         title=f"Trained on {trained_on} ({samples}), tested on {tested_on} ({where})",
         paragraphs=(
             f"{row.num_scored} of {row.num_expected} files scored: {row.num_real} real, "
             f"{row.num_fake} fake.",
         ),
-        tables=(Table(columns=("model", "runs", *(f"{n} %" for n in _METRICS)), rows=tuple(rows)),),
+        tables=(table,),
     )
 
 

@@ -4,7 +4,7 @@ Refused before anything is trained: people that a training and a test have in co
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -55,11 +55,9 @@ def matrix(config: MatrixConfig) -> Outcome:
         mixed_preprocessing=config.mixed_preprocessing,
     )
     runs = [
-        replace(run, known_data=trained_on[training.name])
-        for training in trainings
-        for run in _runs(
-            training, recipes[training.name], stage_ones[training.name], config, tests, corpora
-        )
+        run
+        for t in trainings
+        for run in _runs(t, recipes[t.name], stage_ones[t.name], config, tests, corpora, trained_on)
     ]
     results = run_grid(
         runs,
@@ -170,16 +168,17 @@ def _runs(
     config: MatrixConfig,
     tests: Sequence[TestFiles],
     corpora: Corpora,
+    trained_on: Mapping[str, tuple[Path, ...]],
 ) -> Iterator[GridRun]:
     """The training itself and without each method to leave out, at every seed."""
-    known = _known_data(training, recipe)
+    name, known = training.name, trained_on[training.name]
     if recipe is None:
         assert training.model is not None
         yield GridRun(
-            training=training.name,
+            training=name,
             recipe=None,
             model=training.model,
-            scores=config.out / "scores" / training.name / "given",
+            scores=config.out / "scores" / name / "given",
             device=config.device or "auto",
             threads=config.threads,
             seed=None,
@@ -190,7 +189,7 @@ def _runs(
         wanted = _without(recipe, (left_out,)) if left_out else recipe
         without = [files.test.name for files in tests if left_out not in files.methods]
         for seed in config.seeds:
-            place = Path(training.name, _folder_name(left_out), f"seed-{seed}")
+            place = Path(name, _folder_name(left_out), f"seed-{seed}")
             folder = config.out / "runs" / place
             before: tuple[PretrainConfig, ...] = ()
             if stage_one is not None:
@@ -201,7 +200,7 @@ def _runs(
                 start, teacher, *_ = (*(model_of(one.run) for one in before), None)
                 wanted = replace(wanted, pretrained=start, teacher=teacher)
             yield GridRun(
-                training=training.name,
+                training=name,
                 before=before,
                 recipe=replace(wanted, run=folder, loop=replace(wanted.loop, seed=seed)),
                 model=model_of(folder),

@@ -3,7 +3,6 @@
 import logging
 
 import numpy as np
-import pytest
 import torch
 
 from avkd.data.sampling import ClipBatch
@@ -44,19 +43,19 @@ def _batches(brighter_fakes: float, clips: int = 120):
 def test_fakes_made_of_the_same_reals_are_not_told_by_their_corners(caplog):
     with caplog.at_level(logging.INFO):
         found = audit(_batches(0.0))
-    assert found is not None and not found.is_shortcut
-    assert found.num_clips == 120 and found.auc < 0.6
+    assert found is not None and found < 0.6
     assert "120 clips drawn" in caplog.text and "ms each" in caplog.text
     assert "corners of the crops" not in caplog.text
 
 
 def test_another_source_of_fakes_is_named_with_the_cure(caplog):
     found = audit(_batches(0.4))
-    assert found is not None and found.is_shortcut and found.auc > 0.9
+    assert found is not None and found > 0.9
     assert "--fakes online" in caplog.text
 
 
-@pytest.mark.parametrize("clips", [0, 20])
-def test_too_few_clips_tell_nothing_or_little(clips):
-    found = audit(_batches(0.4, clips=clips))
-    assert found is None or found.num_clips == clips
+def test_no_clips_tell_nothing_and_few_are_said(caplog):
+    assert audit(_batches(0.4, clips=0)) is None
+    with caplog.at_level(logging.INFO):
+        assert audit(_batches(0.4, clips=20)) is not None
+    assert "20 clips drawn" in caplog.text

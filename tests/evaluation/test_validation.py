@@ -64,7 +64,7 @@ def test_the_threshold_is_the_one_with_the_best_balanced_accuracy(kind: str) -> 
 
     best = max(accuracy(logits >= cut) for cut in logits)
     assert accuracy(logits >= rule.threshold_logit) == pytest.approx(best)
-    assert rule.threshold_logit == ranking.best_threshold(labels, logits).threshold
+    assert rule.threshold_logit == ranking.best_threshold(labels, logits)[0]
     words = np.array([rule.decide(logit) for logit in logits])
     assert not (words[logits < rule.threshold_logit] == "fake").any()
     assert not (words[logits >= rule.threshold_logit] == "real").any()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from factories import PROVENANCE, make_rows
+from factories import PROVENANCE, make_rows, markdown
 
 from avkd.reporting import report, summary
 from avkd.reporting.model_scores import ModelScores
@@ -17,7 +17,7 @@ from avkd.reporting.tables import percent_down
 
 
 def test_markdown_states_what_made_the_numbers() -> None:
-    text = report.to_markdown(make_rows(), provenance=PROVENANCE)
+    text = markdown(make_rows())
     for fact in (
         "lgt-s, ssl 0.3",
         "0123456789abcdef",
@@ -28,8 +28,8 @@ def test_markdown_states_what_made_the_numbers() -> None:
         "at least 0.4 (best balanced accuracy on ff++ val)",
         "Label 1 = fake",
         "Leading silence is trimmed.",
-        "celebdf: 1 x no_face",
-        "lonely: 1 x too_large",
+        "| celebdf (test) | no_face | 1 |",
+        "| lonely | too_large | 1 |",
         "no scored file: lonely (swap)",
     ):
         assert fact in text, fact
@@ -44,7 +44,7 @@ def tables(markdown: str) -> list[list[str]]:
 
 def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() -> None:
     rows = make_rows()
-    table, judged, _ = tables(report.to_markdown(rows, provenance=PROVENANCE))
+    table, judged, *_ = tables(markdown(rows))
     for lines in (table, judged):
         assert len(lines) == 2 + len(rows)
         assert len({line.count("|") for line in lines}) == 1
@@ -59,7 +59,7 @@ def test_every_line_of_the_markdown_table_has_the_same_cells_and_its_coverage() 
 
 def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts() -> None:
     rows = make_rows()
-    text = report.to_markdown(rows, provenance=PROVENANCE)
+    text = markdown(rows)
     assert "## At the threshold chosen on validation data\n" in text
     header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[1])
     for line, row in zip(lines, rows, strict=True):
@@ -77,7 +77,7 @@ def test_the_table_at_the_threshold_shows_numbers_intervals_and_the_four_counts(
 
 def test_the_third_table_shows_the_range_the_probabilities_and_their_reasons() -> None:
     rows = make_rows()
-    text = report.to_markdown(rows, provenance=PROVENANCE)
+    text = markdown(rows)
     assert "## Low false-alarm range and probabilities\n" in text
     header, _, *lines = ([c.strip() for c in t.split("|")[1:-1]] for t in tables(text)[2])
     assert header[2].startswith("Partial AUC % (FPR to 10 %)")
@@ -93,7 +93,7 @@ def test_the_third_table_shows_the_range_the_probabilities_and_their_reasons() -
 
 def test_the_words_fit_images_as_well_as_videos() -> None:
     rows = make_rows()
-    legend = report.to_markdown(rows, provenance=PROVENANCE)
+    legend = markdown(rows)
     assert "files (videos or images)" in legend
     for word in ("video's", "video AUC", "of videos", "over videos"):
         assert word not in (legend + report.to_text(rows)).replace("Video", "video")
@@ -101,17 +101,15 @@ def test_the_words_fit_images_as_well_as_videos() -> None:
 
 def test_without_a_threshold_the_report_says_so() -> None:
     bare = dataclasses.replace(PROVENANCE, threshold=None)
-    text = report.to_markdown(make_rows(), provenance=bare)
+    text = markdown(make_rows(), bare)
     assert "no validation threshold" in text
-    assert len(tables(text)) == 2
     assert "At the threshold" not in text
 
 
 def test_a_name_cannot_break_the_table() -> None:
     rows = make_rows(method="a|b\nc<script>", dataset="x | y")
-    text = report.to_markdown(rows, provenance=PROVENANCE)
+    text = markdown(rows)
     for table in tables(text):
-        assert len(table) == 2 + len(rows)
         assert len({line.replace("\\|", "").count("|") for line in table}) == 1
     assert "<script>" not in text
 
@@ -169,7 +167,7 @@ def test_the_report_is_written_as_two_files(tmp_path: Path) -> None:
     scores = ModelScores(files=pd.DataFrame(), heads={}, provenance=PROVENANCE)
     paths = report.write_report(tmp_path / "run", scores, rows, tables_only=True).paths
     assert [path.name for path in paths] == ["report.md", "report.csv"]
-    assert paths[0].read_text() == report.to_markdown(rows, provenance=PROVENANCE)
+    assert paths[0].read_text() == markdown(rows)
     assert paths[1].read_text() == summary.to_csv(rows, provenance=PROVENANCE)
 
 

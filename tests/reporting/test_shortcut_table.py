@@ -10,6 +10,7 @@ from factories import (
     codec,
     made_up,
     make_head,
+    markdown,
     nothing,
     perfect_codec,
     records,
@@ -18,7 +19,7 @@ from factories import (
     window_score,
 )
 
-from avkd.reporting import report, shortcut_table
+from avkd.reporting import shortcut_table
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 from avkd.reporting.page import Section
@@ -100,12 +101,12 @@ def test_the_main_table_marks_the_row_and_the_warning_follows_it_at_once() -> No
     summary = summarise(rows, resamples=100)
     videos, _ = made_up(codec, num_files=160)
     audits = audit(videos, facts, resamples=100, seed=0)
-    text = report.to_markdown(summary, provenance=PROVENANCE, audits=audits)
+    text = markdown(summary, PROVENANCE, audits)
     table, rest = text.split("## Shortcut audit")
     assert table.count("(shortcut!)**") == 1 and "| swap" in table.replace("**", "")
     assert rest.lstrip().startswith("**d (test), swap: without a look at the face")
-    assert "shortcut" not in report.to_markdown(summary, provenance=PROVENANCE)
-    unknown = report.to_markdown(summary, provenance=PROVENANCE, audits=())
+    assert "shortcut" not in markdown(summary, PROVENANCE)
+    unknown = markdown(summary, PROVENANCE, ())
     assert f"**{shortcut_table.NO_FACTS}**" in unknown
 
 
@@ -114,7 +115,7 @@ def test_no_name_can_break_the_table(name: str) -> None:
     rows, _ = scores_and_facts(codec)
     summary = summarise([dataclasses.replace(row, dataset=name) for row in rows], resamples=100)
     audits = audits_of(codec, dataset=name)
-    text = report.to_markdown(summary, provenance=PROVENANCE, audits=audits)
+    text = markdown(summary, PROVENANCE, audits)
     assert "<script" not in text and "\n# z" not in text
     section = text.split("## Shortcut audit")[1].split("\n## ")[0]
     lines = [line.replace("\\|", "") for line in section.splitlines() if line.startswith("|")]

@@ -6,6 +6,7 @@ distributions give a straight line: Martin et al., Eurospeech 1997.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,11 +110,8 @@ def _drawn_counts(plan: Resampling, cell: IntArray, num_cells: int) -> list[IntA
     if plan.unit == "files":
         # Files of one cell are all alike: so many of them are drawn, whichever they are.
         random = np.random.default_rng(plan.seed)
-        shares = [np.bincount(cell[s], minlength=num_cells) / s.size for s in plan.strata]
-        sizes = [files.size for files in plan.strata]
-        drawn = [
-            random.multinomial(n, p, plan.resamples) for n, p in zip(sizes, shares, strict=True)
-        ]
+        counts = [np.bincount(cell[files], minlength=num_cells) for files in plan.strata]
+        drawn = [random.multinomial(n.sum(), n / n.sum(), plan.resamples) for n in counts]
         return [np.sum(drawn, axis=0)]
     shape = int(plan.group_of_file.max()) + 1, num_cells
     of_group = csr_array((np.ones(cell.size, np.int64), (plan.group_of_file, cell)), shape=shape)
@@ -186,16 +184,6 @@ _DET = _Scale(
 )
 
 
-def roc_figure(curves: Curves) -> Figure:
-    """True-positive over false-positive rates: upper left is better."""
-    return _figure(curves, _ROC)
-
-
-def det_figure(curves: Curves) -> Figure:
-    """False-negative over false-positive rates as normal deviates: lower left is better."""
-    return _figure(curves, _DET)
-
-
 def _figure(curves: Curves, scale: _Scale) -> Figure:
     """Chance, band, methods, all forgeries on top of them, and the operating point."""
     named = 1 + min(len(curves.methods), MOST_NAMED) + (curves.operating_point is not None)
@@ -238,6 +226,12 @@ def _figure(curves: Curves, scale: _Scale) -> Figure:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, frameon=False, **place_of_key)
     return figure
+
+
+roc_figure = partial(_figure, scale=_ROC)
+"""True-positive over false-positive rates: upper left is better."""
+det_figure = partial(_figure, scale=_DET)
+"""False-negative over false-positive rates as normal deviates: lower left is better."""
 
 
 def histogram_pictures(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -114,12 +115,11 @@ def _draw_line(
 ) -> None:
     ink, dash, mark = style
     places = [entry.severity or 0 for entry in entries]
+    aucs = [(e.auc.value, e.auc.interval.low, e.auc.interval.high) for e in entries]
     # What is not defined is not a number, so that no line runs across it.
-    values = [_percent(entry.auc.value) for entry in entries]
+    values, low, high = 100 * np.array(aucs, dtype=np.float64).T
     axes.plot(places, values, color=ink, linestyle=dash, linewidth=1.6)
     if has_band:
-        low = [_percent(entry.auc.interval.low) for entry in entries]
-        high = [_percent(entry.auc.interval.high) for entry in entries]
         axes.fill_between(places, low, high, color=ink, alpha=0.16, linewidth=0)
     for place, value, hollow in zip(places, values, is_hollow, strict=True):
         face = "white" if hollow else ink
@@ -142,7 +142,3 @@ def _name_end(axes: Axes, table: Robustness, name: str) -> None:
         color=BLUE,
         path_effects=[withStroke(linewidth=2.0, foreground="white")],
     )
-
-
-def _percent(value: float | None) -> float:
-    return math.nan if value is None else 100 * value
