@@ -10,7 +10,7 @@ import io
 import sys
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,7 @@ def main(corpus: Path, num_clips: int = 24) -> None:
     print(Table(columns=columns, rows=tuple(rows), caption=f"{side} pixels").to_text())
     ratio = np.array(from_source) / np.array(from_store)
     print(f"from the store {_spread(ratio)} times as fast as cut out of the source")
-    loaded = np.array(_loader(corpus, max(1, num_clips // BATCH)))
-    alone = BATCH * np.median(from_store)
-    print(f"loader, of the speed of reading and decoding alone: {_spread(alone / loaded)}")
+    print(f"loader, of the speed of reading and decoding alone: {_spread(_loader(corpus))}")
 
 
 def _saved(crop: np.ndarray, kind: str, **options: Any) -> bytes:
@@ -105,15 +103,26 @@ def _cut_out(store: CropStore, corpus: Path, path: str, start: int) -> list[np.n
     return crops
 
 
-def _loader(corpus: Path, num_batches: int) -> list[float]:
-    """CPU seconds of batches of stage one from the loader, in this very process."""
+def _loader(corpus: Path, num_batches: int = 24) -> np.ndarray:
+    """For batches of stage one: reading and decoding their clips alone, over the loader's time."""
     video = VideoModelConfig()
     data = pretrain_data(PretrainConfig(data=(corpus,), run=Path("unused"), video=video)).training
     loader = training_loader(
         data, ShuffledBatches(len(data), BATCH, 0), workers=0, pin_memory=False
     )
-    batches = iter(loader(0, 0))
-    return [_seconds(lambda: next(batches)) for _ in range(num_batches)]
+    twice = [chain.from_iterable(loader(epoch, 0) for epoch in count()) for _ in range(2)]
+    ratios = []
+    for number, batch in enumerate(islice(twice[0], num_batches + 1)):
+        places = [(data.items[item], start) for _, item, start in batch.draws.tolist()]
+        work: list[Callable[[], Any]] = [
+            lambda p=places: [item.frames(start, FRAMES) for item, start in p],
+            lambda: next(twice[1]),
+        ]
+        # Each comes first in turn, and both after the clips were read once.
+        order = (0, 1) if number % 2 else (1, 0)
+        seconds = {which: _seconds(work[which]) for which in order}
+        ratios.append(seconds[0] / seconds[1])
+    return np.array(ratios[1:])
 
 
 def _spread(ratios: np.ndarray) -> str:

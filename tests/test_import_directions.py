@@ -60,7 +60,7 @@ BUDGET_LINES = {
     "metrics": 1080,  # conformal limits
     "models": 3935,  # ONNX files, read as untrusted; prediction sets; no timm, no torch._dynamo
     "reporting": 5070,  # prediction sets; what a row of a matrix was selected by
-    "stages": 940,  # a frame teacher for stage two
+    "stages": 950,  # a frame teacher for stage two; no step waits for a GPU
     "studies": 1250,  # stage one and its control within a matrix
     "synthesis": 1705,
     "teachers": 335,  # a frame teacher for stage two

@@ -5,7 +5,7 @@ it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -48,7 +48,7 @@ class ClipBatch:
     landmarks: Tensor | None
     """(B, T, 5, 2) float, x and y in pixels of the crop, NaN = not known; None = not asked."""
     labels: Tensor
-    """(B,) float, 1 = fake."""
+    """(B,) float, 1 = fake; on the CPU, as the views."""
     student: Views
     """Augmented views."""
     teacher: Views
@@ -64,20 +64,19 @@ class ClipBatch:
         return len(self.sample_ids)
 
     def to(self, device: torch.device) -> "ClipBatch":
-        """The same batch on ``device``."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        """The same batch on ``device``, but for labels and views, which decide what is done."""
+        parts = {n: p for n, p in vars(self).items() if isinstance(p, Tensor) and n != "labels"}
+        moved: dict[str, Any] = {n: p.to(device, non_blocking=True) for n, p in parts.items()}
+        return dataclasses.replace(self, **moved)
 
     def pin_memory(self) -> "ClipBatch":
         """Called by the loader so that copies to a GPU overlap."""
-        return self._each(Tensor.pin_memory)
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "ClipBatch":
-        changed: dict[str, Any] = {
-            name: part.each(change) if isinstance(part, Views) else change(part)
+        pinned: dict[str, Any] = {
+            name: part.each(Tensor.pin_memory) if isinstance(part, Views) else part.pin_memory()
             for name, part in vars(self).items()
             if isinstance(part, (Tensor, Views))
         }
-        return dataclasses.replace(self, **changed)
+        return dataclasses.replace(self, **pinned)
 
     @staticmethod
     def collate(clips: "Sequence[ClipBatch]") -> "ClipBatch":

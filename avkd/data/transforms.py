@@ -1,6 +1,7 @@
 """Views of a clip: what is drawn for each, from (seed, epoch, clip, view) alone, and applying it.
 
 Drawing happens in the loader and costs nothing; applying happens on the device, on uint8 batches.
+What was drawn stays on the CPU, where deciding by it does not wait for a GPU.
 Mask meaning everywhere: masked = removed. Shapes: B clips, T frames, H W pixels.
 Source of the augmentations and their order: RealForensics (Haliassos et al. 2022), stage one.
 """
@@ -9,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +43,7 @@ _SMALLEST_SCALE = 0.25
 
 @dataclass(frozen=True)
 class Views:
-    """How each of B clips is seen; every field is a tensor with leading axis B."""
+    """How each of B clips is seen; every field is a tensor on the CPU with leading axis B."""
 
     crop: Tensor
     """(B, 2) int: top and left of the window in the stored crop, in its pixels."""
@@ -65,10 +67,6 @@ class Views:
     def each(self, change: Callable[[Tensor], Tensor]) -> "Views":
         """Views of changed tensors."""
         return Views(*(change(getattr(self, f.name)) for f in _FIELDS))
-
-    def to(self, device: torch.device) -> "Views":
-        """The same views on ``device``."""
-        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def where(self, keep: Tensor) -> "Views":
         """The views of the clips for which ``keep``, (B,) bool, is true."""
@@ -184,9 +182,8 @@ def apply_video(
 ) -> Tensor:
     """Crop, flip, downscale, grayscale, color jitter, normalise, erase and mask, in this order.
 
-    Frames are (B, T, S, S, 3) uint8 RGB, stored crops, the views on the same device; the window's
-    side is a share of S. ``motion_only`` takes off the clip's own mean picture instead of the mean
-    colour.
+    Frames are (B, T, S, S, 3) uint8 RGB, stored crops; the window's side is a share of S.
+    ``motion_only`` takes off the clip's own mean picture instead of the mean colour.
 
     Returns:
         (B, 3, T, image_size, image_size) float, normalised by ImageNet mean and deviation;
@@ -196,18 +193,19 @@ def apply_video(
     clip = _cropped(frames, views, image_size, round(frames.shape[2] * view_share))
     for index in (views.downscale < 1).nonzero().flatten().tolist():
         clip[index] = _downscaled(clip[index], float(views.downscale[index]))
-    luma = rearrange(torch.tensor(_LUMA, device=clip.device), "c -> c 1 1 1")
+    luma = rearrange(_on(clip.device, _LUMA), "c -> c 1 1 1")
     mean, std = _normalisation(clip.device)
     for index in views.grayscale.nonzero().flatten().tolist():
         clip[index] = (clip[index] * luma).sum(0, keepdim=True)  # no product that autocast halves
     unchanged = views.color_jitter.new_tensor([1.0, 0.0])
-    for index in (views.color_jitter != unchanged).any(1).nonzero().flatten():
+    for index in (views.color_jitter != unchanged).any(1).nonzero().flatten().tolist():
         contrast, brightness = views.color_jitter[index]
         clip[index] = ((clip[index] - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0)
     if motion_only:
         mean = clip.mean(dim=2, keepdim=True)
-    kept = ~rearrange(_erased_pixels(views.erased, image_size), "b h w -> b 1 1 h w")
-    kept = kept & ~rearrange(run_mask(views.time_mask, frames.shape[1]), "b t -> b 1 t 1 1")
+    erased = _erased_pixels(_on(clip.device, views.erased), image_size)
+    masked = run_mask(_on(clip.device, views.time_mask), frames.shape[1])
+    kept = ~rearrange(erased, "b h w -> b 1 1 h w") & ~rearrange(masked, "b t -> b 1 t 1 1")
     return (clip - mean) / std * kept
 
 
@@ -220,8 +218,13 @@ def as_pictures(clip: Tensor) -> np.ndarray:
 
 def _normalisation(device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each channel, (1, 3, 1, 1, 1)."""
-    mean, std = torch.tensor((CHANNEL_MEAN, CHANNEL_STD), device=device)
+    mean, std = _on(device, (CHANNEL_MEAN, CHANNEL_STD))
     return rearrange(mean, "c -> 1 c 1 1 1"), rearrange(std, "c -> 1 c 1 1 1")
+
+
+def _on(device: torch.device, numbers: Any) -> Tensor:
+    """A few numbers, or a tensor of them, on ``device``; nothing waits for it."""
+    return torch.as_tensor(numbers).to(device, non_blocking=True)
 
 
 def apply_to_points(
@@ -232,20 +235,23 @@ def apply_to_points(
     Returns:
         (B, T, P, 2) in shares of the view's side, outside 0..1 where the window does not reach.
     """
-    top, left, side = window_pixels(views, round(crop_pixels * view_share)).unbind(dim=1)
+    windows = _on(points.device, window_pixels(views, round(crop_pixels * view_share)))
+    top, left, side = windows.unbind(dim=1)
     corner = rearrange([left, top], "xy b -> b 1 1 xy")
     shares = (points - corner) / rearrange(side, "b -> b 1 1 1")
     mirrored = torch.stack([1.0 - shares[..., 0], shares[..., 1]], dim=-1)
-    return torch.where(rearrange(views.flip, "b -> b 1 1 1"), mirrored, shares)
+    flip = rearrange(_on(points.device, views.flip), "b -> b 1 1 1")
+    return torch.where(flip, mirrored, shares)
 
 
 def apply_audio(mel: Tensor, views: Views) -> Tensor:
     """Mask log-mels (B, 1, 4T, 80) at the instants masked in the picture, and one band, with 0.
 
-    ``views`` are B on the same device; video frame i masks mel frames 4i..4i+3.
+    Video frame i masks mel frames 4i..4i+3.
     """
-    times = run_mask(views.time_mask * MEL_FRAMES_PER_VIDEO_FRAME, mel.shape[2])
-    bands = run_mask(views.mel_mask, mel.shape[3])
+    of_mel = views.time_mask * MEL_FRAMES_PER_VIDEO_FRAME
+    times = run_mask(_on(mel.device, of_mel), mel.shape[2])
+    bands = run_mask(_on(mel.device, views.mel_mask), mel.shape[3])
     masked = rearrange(times, "b t -> b 1 t 1") | rearrange(bands, "b m -> b 1 1 m")
     return mel.masked_fill(masked, MASK_VALUE)
 

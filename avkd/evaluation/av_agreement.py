@@ -257,7 +257,7 @@ def _see(
         clips = torch.stack([frames[start - begin :][:WINDOW_FRAMES] for start in starts])
         sounds = torch.stack([sound[start * SAMPLES_PER_FRAME :][:_SAMPLES] for start in starts])
         views = model_input.center_views(len(starts), item.crop_pixels)
-        (seen,) = model_input.view(clips.to(machine.device), None, views.to(machine.device))
+        (seen,) = model_input.view(clips.to(machine.device), None, views)
         mel = audio_features.log_mel(sounds.to(machine.device))
         outputs.append(network(seen, seen, mel, mel))
     names = ("video_prediction", "audio_prediction", "video_target", "audio_target")

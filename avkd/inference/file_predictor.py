@@ -145,7 +145,7 @@ class FilePredictor:
         points = None if landmarks is None else torch.as_tensor(landmarks).to(self.machine.device)
         if self.input.landmarks and points is None:
             raise ValueError("landmarks: this network looks at them; give (B, L, 5, 2)")
-        views = self.input.center_views(len(frames), frames.shape[2]).to(self.machine.device)
+        views = self.input.center_views(len(frames), frames.shape[2])
         return self.input.view(frames.to(self.machine.device), points, views)
 
     def score(

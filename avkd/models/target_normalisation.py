@@ -97,8 +97,8 @@ def whitening(covariance: Tensor, *, least: Tensor) -> Tensor:
 
     ``least``, above 0, is added to every variance of the covariance (P, P) whatever they are.
     """
-    if not covariance.isfinite().all():  # the loss says so, with the step and the clips
-        return torch.full_like(covariance, torch.nan)
-    values, vectors = torch.linalg.eigh(covariance)
+    # Where it is not, the loss says so, with the step and the clips. Asking would wait for a GPU.
+    is_finite = covariance.isfinite().all()
+    values, vectors = torch.linalg.eigh(torch.where(is_finite, covariance, 0.0))
     scale = (values.clamp_min(0.0) + _FLOOR_SHARE * values.amax() + least).rsqrt()
-    return (vectors * scale) @ vectors.T
+    return torch.where(is_finite, (vectors * scale) @ vectors.T, torch.nan)

@@ -64,7 +64,8 @@ class DistillStep(TrainingStep):
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch; student and teacher see ``batch.student``, the very same view."""
         logit = gathered(self.student(*self.model_input.see(batch, batch.student)).logit)
-        hard = prior_corrected_cross_entropy(logit, gathered(batch.labels), self.fake_fraction)
+        labels = gathered(batch.labels.to(logit.device, non_blocking=True))
+        hard = prior_corrected_cross_entropy(logit, labels, self.fake_fraction)
         (teacher,) = self._teacher
         if teacher is None:
             return StepOutput(hard, {"loss/hard": hard})

@@ -38,7 +38,7 @@ from avkd.runtime import Runtime
 from avkd.stages.runner import start_machine, train_detector
 from avkd.teachers.teacher import SpreadFrames, Teacher, TeacherModel
 from avkd.training import optim
-from avkd.training.distributed import gathered
+from avkd.training.distributed import gathered, joined
 from avkd.training.loop import StepOutput, TrainingStep
 from avkd.training.run import plan_of
 
@@ -89,8 +89,10 @@ class FinetuneStep(TrainingStep):
     def forward(self, batch: ClipBatch) -> StepOutput:
         """One batch of forgery clips and further real clips."""
         output = self.detector(*self.model_input.see(batch, batch.student))
-        logit, labels = gathered(output.logit), gathered(batch.labels)
-        classification = prior_corrected_cross_entropy(logit, labels, self.fake_fraction)
+        logit = gathered(output.logit)
+        labels = torch.tensor(joined(batch.labels.tolist()))  # on the CPU: asking waits for nothing
+        known = labels.to(logit.device, non_blocking=True)
+        classification = prior_corrected_cross_entropy(logit, known, self.fake_fraction)
         terms = {"loss/classification": classification, **_logit_means(logit, labels)}
         loss = classification
         (frame_teacher,) = self._frame_teacher
@@ -101,11 +103,11 @@ class FinetuneStep(TrainingStep):
             loss = self.soft_weight * soft + (1.0 - self.soft_weight) * classification
         if self.teacher is None or self.teacher_input is None or not (labels == 0).any():
             return StepOutput(loss, terms)
-        real = batch.labels == 0
+        real = _places(batch.labels == 0, logit.device)
         prediction = self.detector.auxiliary_prediction(output.features[real])
         target = torch.zeros_like(prediction)
-        if real.any():  # in this process
-            where = batch.teacher.where(real)
+        if len(real):  # in this process
+            where = batch.teacher.where(batch.labels == 0)
             with torch.no_grad():
                 (clean,) = self.teacher_input.view(batch.frames[real], None, where)
                 target = self.teacher(clean)
@@ -273,6 +275,11 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
 
 
 def _logit_means(logit: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Mean logit of each class that is in the batch."""
+    """Mean logit of each class that is in the batch; ``labels`` are on the CPU."""
     named = {"logit/real": labels == 0, "logit/fake": labels == 1}
-    return {name: logit[of_class].mean() for name, of_class in named.items() if of_class.any()}
+    return {n: logit[_places(of, logit.device)].mean() for n, of in named.items() if of.any()}
+
+
+def _places(chosen: Tensor, device: torch.device) -> Tensor:
+    """Where ``chosen`` (B,) bool on the CPU is true, as indices on ``device``."""
+    return chosen.nonzero().flatten().to(device, non_blocking=True)

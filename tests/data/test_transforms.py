@@ -145,7 +145,6 @@ def test_views_can_be_joined_and_picked():
     picked = views.where(keep)
     joined = Views.cat([draw_view(np.random.default_rng([0, i]), STUDENT) for i in (0, 3, 5)])
     assert sees_the_same(picked, joined)
-    assert sees_the_same(views.to(torch.device("cpu")), views)
 
 
 # Applied to pictures

@@ -4,6 +4,7 @@ The networks are stand-ins that write down their input: a teacher with the stude
 label or a setting without effect would train to the end and only be worse.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +19,14 @@ from avkd.data import audio_features
 from avkd.data.model_input import ModelInput
 from avkd.data.sampling import ClipBatch
 from avkd.data.transforms import Augmentation, Views, apply_audio, apply_video, draw_view
+from avkd.models.build import build_cross_modal_network, build_detector
 from avkd.models.cross_modal_network import CrossModalOutput, VideoFeatures
 from avkd.stages.distill import DistillStep
 from avkd.stages.finetune import FinetuneStep
-from avkd.stages.pretrain import PretrainStep
+from avkd.stages.pretrain import PretrainStep, _arguments
 from avkd.teachers.output_cache import TeacherOutputs
-from avkd.training import distributed
+from avkd.training import distributed, optim
+from avkd.training.loop import TrainingStep
 
 SIZE, FRAMES = 32, 25
 LABELS = torch.tensor([0.0, 1.0, 0.0, 1.0])
@@ -263,3 +266,39 @@ def test_the_student_is_drawn_to_the_teacher_whatever_the_labels_say(
     assert asked == [batch]
     assert judge.logit.grad is not None
     assert torch.equal(judge.logit.grad < 0, wanted > 0)
+
+
+# On a GPU
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_no_step_asks_its_device_for_a_number(
+    batch: ClipBatch, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """A GPU would be waited for; tensors of the device "meta" hold nothing that could be asked."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no such device
+    every = Augmentation(
+        grayscale=0.5, erasing=0.5, time_mask=0.5, color_jitter=0.3, downscale=0.5, zoom=(0.0, 1.0)
+    )
+    batch = replace(batch, student=views(every, 0))
+    video = VideoModelConfig(image_size=SIZE, width=4, hidden=16, reduced=8)
+    config = PretrainConfig(data=("d",), run="r", video=video, audio_width=8)
+    config = replace(config, projection_dim=16, predictor_dim=32)
+    network = build_cross_modal_network(**_arguments(config))
+    step: TrainingStep = PretrainStep(
+        network, config, model_input=ModelInput(image_size=SIZE), num_steps=9
+    )
+    if stage == "finetune":
+        sizes = {"projection_dim": 16, "predictor_dim": 32}
+        detector = build_detector(video=video.arguments(), **sizes)
+        step = finetune_step(detector, network.video_teacher, 0.3)
+    step.to("meta")
+    optimizer = optim.make_optimizer(step.parameter_groups(), rate=0.1, weight_decay=0.1)
+    step(batch.to(torch.device("meta"))).loss.backward()
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    assert weights and all(weight.grad is not None for weight in weights)
+    nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
+    step.after_update(0.5)
+    with pytest.raises(RuntimeError):  # or asking would go unnoticed
+        step(batch.to(torch.device("meta"))).loss.item()
