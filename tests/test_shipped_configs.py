@@ -1,5 +1,6 @@
 """Every YAML file under configs/: loads, is complete, says its own command, and fits the others."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def verb_of(path: Path) -> str:
     return verb
 
 
+@functools.cache
 def load(path: Path) -> Any:
     verb = verb_of(path)
     return parse(verb, cli._find(cli.VERBS[verb].config), ["--config", str(REPOSITORY / path)])
