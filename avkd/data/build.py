@@ -162,13 +162,8 @@ def pretrain_data(config: PretrainConfig) -> StageData:
         region="face" if config.region == "face" else "mouth",
         motion_only=config.motion_only,
     )
-    return StageData(
-        training=_training_clips(
-            config, training, corpora, seen, zoom=_ZOOM[config.region], with_sound=True
-        ),
-        validation=validation,
-        provenance=_provenance(corpora, len(training)),
-    )
+    zoom = _ZOOM[config.region]
+    return _stage_data(config, corpora, training, validation, seen, zoom=zoom, with_sound=True)
 
 
 def talking_clips(
@@ -232,19 +227,16 @@ def finetune_data(
         len(further),
         len(validation),
     )
-    return StageData(
-        training=_training_clips(
-            config,
-            [*training, *further],
-            corpora,
-            ModelInput(image_size=image_size),
-            teacher_zoom=None if teacher_input is None else (teacher_input.zoom,) * 2,
-            online=online,
-        ),
-        num_real_items=len(further),
-        validation=validation,
-        provenance=_provenance(corpora, len(training) + len(further))
-        | _methods(training, config.exclude_methods),
+    return _stage_data(
+        config,
+        corpora,
+        training,
+        validation,
+        ModelInput(image_size=image_size),
+        further=further,
+        excluded_methods=config.exclude_methods,
+        teacher_zoom=None if teacher_input is None else (teacher_input.zoom,) * 2,
+        online=online,
     )
 
 
@@ -258,12 +250,13 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
             hold different kinds or sizes of crops.
     """
     corpora = [Corpus.open(folder) for folder in config.data]
+    excluded = config.select.exclude_methods
     _check_all_identities(corpora)
-    _check_excluded(corpora, config.select.exclude_methods)
+    _check_excluded(corpora, excluded)
 
     def items(split: Split, size: int | None) -> list[ClipItem]:
         return undersample(
-            _items(corpora, split, config.select.exclude_methods, num_frames=clip_frames),
+            _items(corpora, split, excluded, num_frames=clip_frames),
             ratio=config.select.parts,
             size=size,
             seed=config.loop.seed,
@@ -281,27 +274,28 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
         windows_per_file=config.frames_per_file,
         landmarks=landmarks,
     )
-    return StageData(
-        training=_training_clips(config, training, corpora, seen, online=online),
-        validation=validation,
-        provenance=_provenance(corpora, len(training))
-        | _methods(training, config.select.exclude_methods),
+    return _stage_data(
+        config, corpora, training, validation, seen, excluded_methods=excluded, online=online
     )
 
 
-def _training_clips(
+def _stage_data(
     config: PretrainConfig | FinetuneConfig | DistillConfig,
-    items: Sequence[ClipItem],
     corpora: Sequence[Corpus],
+    training: Sequence[ClipItem],
+    validation: list[ClipItem],
     seen: ModelInput,
     *,
+    further: Sequence[ClipItem] = (),
+    excluded_methods: Sequence[str] | None = None,
     zoom: tuple[float, float] = (0.0, 0.0),
     teacher_zoom: tuple[float, float] | None = None,
     with_sound: bool = False,
     online: OnlineFakes | None = None,
-) -> TrainingClips:
-    """The clips of a stage; ``seen`` is what the network asks for, completed by what crops show."""
-    return TrainingClips(
+) -> StageData:
+    """The data of a stage; ``seen`` is what the network asks for, completed by what crops show."""
+    items = [*training, *further]
+    clips = TrainingClips(
         items,
         model_input=replace(
             seen,
@@ -315,6 +309,19 @@ def _training_clips(
         teacher_zoom=teacher_zoom,
         online=online,
         cache_bytes=round(config.loop.cache_gigabytes * 1e9),
+    )
+    provenance: dict[str, Any] = {
+        "data": [{"name": c.folder.name, "fingerprint": c.manifest.fingerprint} for c in corpora],
+        "training_clips": len(items),
+    }
+    if excluded_methods is not None:
+        provenance["training_methods"] = sorted({item.sample.method for item in training})
+        provenance["excluded_methods"] = sorted(excluded_methods)
+    return StageData(
+        training=clips,
+        validation=validation,
+        provenance=provenance,
+        num_real_items=len(further),
     )
 
 
@@ -406,23 +413,6 @@ def _as_shown(
 
 def _by_method(items: Sequence[ClipItem]) -> str:
     return inventory.name_counts(item.sample.method for item in items)
-
-
-def _provenance(corpora: Sequence[Corpus], num_training_clips: int) -> dict[str, Any]:
-    return {
-        "data": [
-            {"name": corpus.folder.name, "fingerprint": corpus.manifest.fingerprint}
-            for corpus in corpora
-        ],
-        "training_clips": num_training_clips,
-    }
-
-
-def _methods(training: Sequence[ClipItem], excluded: Sequence[str]) -> dict[str, Any]:
-    return {
-        "training_methods": sorted({item.sample.method for item in training}),
-        "excluded_methods": sorted(excluded),
-    }
 
 
 def _names(folders: Iterable[Path]) -> str:
