@@ -160,23 +160,16 @@ def drop_overlap(samples: Iterable[Sample]) -> tuple[list[Sample], list[str]]:
     held_out: set[str] = set()
     notes = []
     for split in _MOST_HELD_OUT_FIRST:
-        lost: Counter[int] = Counter()
-        kept: Counter[int] = Counter()
-        stay: list[Sample] = []
-        for place, sample in enumerate(samples):
-            if sample.split != split:
-                continue
-            if held_out.isdisjoint(sample.identities):
-                kept[sample.label] += 1
-                stay.append(sample)
-            else:
-                lost[sample.label] += 1
-                samples[place] = replace(sample, split=None)
-        if lost:
+        own = [sample for sample in samples if sample.split == split]
+        stay = [sample for sample in own if held_out.isdisjoint(sample.identities)]
+        if len(stay) < len(own):
+            lost = set(own).difference(stay)
+            gone, left = (Counter(sample.label for sample in part) for part in (lost, stay))
             notes.append(
                 f"kept out of {split} because someone in them is held out for a later split: "
-                f"{lost[REAL]} real, {lost[FAKE]} fake; left: {kept[REAL]} real, {kept[FAKE]} fake"
+                f"{gone[REAL]} real, {gone[FAKE]} fake; left: {left[REAL]} real, {left[FAKE]} fake"
             )
+            samples = [replace(s, split=None) if s in lost else s for s in samples]
         held_out.update(name for sample in stay for name in sample.identities)
     return samples, notes
 

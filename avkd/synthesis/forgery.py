@@ -32,6 +32,8 @@ from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
 _REGION_MARGIN = 2.2
 """How far beyond the landmarks a forgery may reach, in distances between the eyes."""
+_MOST_SECONDS = 12.0
+"""Longer clips are cut."""
 _TIMEOUT_SECONDS = 600.0
 _VERSION = 4  # of what is written; 3: no two methods blend alike; 4: x264's superfast preset
 _PRESET = "superfast"
@@ -70,7 +72,6 @@ def forge(
     strength: tuple[float, float] = (0.5, 1.0),
     seed: int = 0,
     crf: int = 20,
-    max_seconds: float = 12.0,
     workers: int = 2,
 ) -> ForgeReport:
     """Forge every real clip of ``prepared`` by every method.
@@ -83,7 +84,7 @@ def forge(
     detector that only looks cannot and should not find them.
 
     The settings are those of `ForgeConfig`: each forgery's ``strength`` is drawn evenly from this
-    range; clips longer than ``max_seconds`` are cut.
+    range.
 
     Raises:
         ValueError: unknown methods, no real clips, or ``out`` was made with other settings.
@@ -108,7 +109,7 @@ def forge(
         "strength": list(strength),
         "seed": seed,
         "crf": crf,
-        "max_seconds": max_seconds,
+        "max_seconds": _MOST_SECONDS,
     }
     claim(out / _SETTINGS_FILE, settings)
 
@@ -119,7 +120,7 @@ def forge(
     append_journal(report, [row for row in failures if row["sample_id"] not in known])
     finished = {row["sample_id"] for row in past if row["status"] == "ok"}
     waiting = [job for job in jobs if job.made.sample_id not in finished]
-    work = functools.partial(_make, prepared, sources, out, seed, crf, max_seconds)
+    work = functools.partial(_make, prepared, sources, out, seed, crf)
     with Workers(work, workers) as children:
         outcomes = children.run(
             waiting, timeout_seconds=_TIMEOUT_SECONDS, some_worked=bool(finished)
@@ -248,18 +249,16 @@ def _conclude(out: Path, jobs: Sequence[_Job]) -> ForgeReport:
     return ForgeReport(manifest, failures)
 
 
-def _make(
-    prepared: Path, sources: Path, out: Path, seed: int, crf: int, max_seconds: float, job: _Job
-) -> int:
+def _make(prepared: Path, sources: Path, out: Path, seed: int, crf: int, job: _Job) -> int:
     """Write one file; gives its number of frames."""
     store = _store(prepared)
-    source = _Source.find(store, sources, job.target, max_seconds)
+    source = _Source.find(store, sources, job.target)
     if job.made.label == REAL:
         frames, waveform = source.images(), source.waveform(store)
     else:
         donor = None
         if job.donor is not None:
-            donor = _Source.find(store, sources, job.donor, max_seconds).clip(store)
+            donor = _Source.find(store, sources, job.donor).clip(store)
         forged = forgery_methods.apply(
             job.made.method,
             source.clip(store),
@@ -293,9 +292,9 @@ class _Source:
     has_audio: bool
 
     @classmethod
-    def find(cls, store: CropStore, sources: Path, sample: Sample, max_seconds: float) -> "_Source":
+    def find(cls, store: CropStore, sources: Path, sample: Sample) -> "_Source":
         row, landmarks = store.row(sample.path), store.geometry(sample.path, "landmarks")
-        num_frames = min(row.num_frames, int(max_seconds * FRAMES_PER_SECOND))
+        num_frames = min(row.num_frames, int(_MOST_SECONDS * FRAMES_PER_SECOND))
         path = sources / row.source_path
         if not np.isfinite(landmarks).all():
             raise ValueError(f"{path}: has no landmarks (input came cropped); prepare the videos")

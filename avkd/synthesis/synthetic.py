@@ -34,6 +34,7 @@ CELEBDF_METHODS = ("texture_resynthesis", "mouth_reenactment")
 
 _STRENGTHS = (0.9, 1.0)  # strong, so that a small network can learn them in minutes
 _SECONDS_PER_CLIP_LIMIT = 300.0
+_CRF = 20  # of all files, real and forged alike
 _SETTINGS_FILE = "synth.json"
 
 
@@ -67,7 +68,6 @@ def synth(
     clips_per_identity: int = 5,
     num_words: int = 6,
     seconds: float = 1.6,
-    crf: int = 20,
     workers: int = 2,
 ) -> int:
     """Write `lrw_like`, `faceforensics_like` and `celebdf_like` below ``out``.
@@ -75,7 +75,7 @@ def synth(
     Each video gets a face sidecar, so `prepare` can run with ``detector="boxes"``. No person is in
     two trees, nor on two sides of a split. An interrupted run goes on where it was.
 
-    The sizes are those of `SynthConfig`; ``crf`` is the H.264 quality of all files alike.
+    The sizes are those of `SynthConfig`.
 
     Returns:
         Number of videos in the corpus.
@@ -91,7 +91,7 @@ def synth(
         "clips_per_identity": clips_per_identity,
         "num_words": num_words,
         "seconds": seconds,
-        "crf": crf,
+        "crf": _CRF,
     }
     claim(out / _SETTINGS_FILE, settings)
     num_frames = round(seconds * FRAMES_PER_SECOND)
@@ -101,7 +101,7 @@ def synth(
         *_celebdf_like(out, num_identities // 2, num_frames),
     ]
     missing = [job for job in jobs if not face_tracks.face_sidecar_path(out / job.path).exists()]
-    with Workers(functools.partial(_write, out, seed, crf), workers) as children:
+    with Workers(functools.partial(_write, out, seed), workers) as children:
         outcomes = children.run(missing, timeout_seconds=_SECONDS_PER_CLIP_LIMIT)
         for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip"):
             if outcome.status != "ok":
@@ -175,7 +175,7 @@ def _celebdf_like(out: Path, num_people: int, num_frames: int) -> Iterator[_Job]
     durable.write_text(out / tree / "List_of_testing_videos.txt", "\n".join(test_rows) + "\n")
 
 
-def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
+def _write(out: Path, seed: int, job: _Job) -> None:
     """Make one video; its sidecar comes last and marks it as complete."""
     clip = _film(seed, job.take)
     frames = clip.frames
@@ -186,7 +186,7 @@ def _write(out: Path, seed: int, crf: int, job: _Job) -> None:
         frames = forgery_methods.apply(job.forgery, clip, donor, strength=strength, rng=rng).frames
     path = out / job.path
     waveform = clip.waveform if job.has_sound else None
-    write_video(path, frames, waveform=waveform, crf=crf)
+    write_video(path, frames, waveform=waveform, crf=_CRF)
     if job.take.word is not None:
         voice = _voice(seed, job.take.person)
         duration = speech_synthesis.script_seconds(

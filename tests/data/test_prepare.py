@@ -146,7 +146,7 @@ def test_a_killed_run_resumes_to_the_same_corpus(tmp_path: Path) -> None:
     resumed = prepare(manifest, out, PrepareSettings(detector="boxes"), workers=1)
     assert done >= 3 and resumed.num_new == 8 - done and resumed.num_ok == 8
     store = CropStore(out)
-    assert len(store) == 8 and all(map(store.verify, store.paths()))
+    assert len(store.paths()) == 8 and all(map(store.verify, store.paths()))
 
 
 _LIMITED_DRIVER = """
@@ -192,7 +192,7 @@ def test_a_full_disk_stops_the_run_with_a_cure_and_leaves_only_whole_records(
     resumed = prepare(manifest, out, PrepareSettings(detector="boxes"), workers=1)
     assert resumed.num_new == 4 - stored and resumed.num_ok == 4
     store = CropStore(out)
-    assert len(store) == 4 and all(map(store.verify, store.paths()))
+    assert len(store.paths()) == 4 and all(map(store.verify, store.paths()))
     assert (out / "shards/00000.bin").stat().st_size == 4 * track_bytes
 
 

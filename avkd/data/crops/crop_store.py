@@ -110,9 +110,6 @@ class CropStore:
             row["path"]: IndexRow(**row) for index in indexes for row in read_journal(index)
         }
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def __contains__(self, path: str) -> bool:
         return path in self._rows
 
@@ -126,10 +123,9 @@ class CropStore:
         Raises:
             ValueError: the track is not stored.
         """
-        try:
-            return self._rows[path]
-        except KeyError:
-            raise ValueError(f"{path}: no such track in the corpus {self.root}") from None
+        if path not in self._rows:
+            raise ValueError(f"{path}: no such track in the corpus {self.root}")
+        return self._rows[path]
 
     def crop_pixels(self, path: str) -> int:
         """Side of a track's crops in pixels."""

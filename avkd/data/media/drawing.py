@@ -48,14 +48,10 @@ def drawn(
     lines: Sequence[tuple[Colour, Line]],
     now: float,
 ) -> np.ndarray:
-    """The frame with its faces, above a strip of scores over time.
+    """The frame, brought to a ``size``, with its faces, above a strip of scores over time.
 
-    Args:
-        frame: Of any size.
-        size: Width and height it is brought to.
-        marks: At the faces.
-        lines: Score of each face over time, with its colour.
-        now: Where the frame is on the time line, in [0, 1].
+    The ``lines`` are the score of each face with its colour; ``now``, in [0, 1], is where the frame
+    is on the time line.
 
     Returns:
         (height + 48, width, 3) uint8 RGB.

@@ -65,11 +65,9 @@ def iter_animation(path: Path) -> Iterator[Frame]:
 
 
 def iter_images(path: Path, digests: list[str] | None = None) -> Iterator[Frame]:
-    """One picture, or the pictures of a folder in the natural order of their names.
+    """One picture, or the pictures of a folder, perhaps in an archive, in natural order of names.
 
-    Args:
-        path: A picture, a folder, or a folder in an archive.
-        digests: Filled with the SHA-256 of each file whose picture was read.
+    The ``digests`` are filled with the SHA-256 of each file whose picture was read.
 
     Raises:
         MediaError: a picture cannot be read, the folder holds none (``no_frames``), or it lies in

@@ -11,10 +11,8 @@ MAX_PIXELS = 7680 * 4320
 class MediaError(ValueError):
     """A file that cannot be used, with a machine-readable reason.
 
-    Args:
-        code: One word for reports, e.g. ``empty_file``.
-        path: The file.
-        detail: What is wrong and what to do about it.
+    The ``code`` is one word for reports, e.g. ``empty_file``; the ``detail`` says what is wrong and
+    what to do about it.
     """
 
     def __init__(self, code: str, path: Path, detail: str) -> None:

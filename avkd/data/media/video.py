@@ -155,11 +155,8 @@ class OpenVideo:
         """Mono sound whose sample 0 is heard when the first frame is seen.
 
         After at least one frame, and only if opened with sound. Sound before the first frame is
-        cut, a late start or a hole is silence.
-
-        Args:
-            num_samples: Exact length wanted (cut or padded with zeros); None = to the end.
-            counts: Filled with what decoding met.
+        cut, a late start or a hole is silence. It is cut or padded with zeros to ``num_samples``;
+        None = as long as it is. ``counts`` are filled with what decoding met.
 
         Returns:
             float32 in [-1, 1] (S,) at 16 kHz, or None when the file has no decodable sound.
@@ -210,13 +207,10 @@ class OpenVideo:
 def open_video(
     path: Path, *, with_sound: bool = False, shorten_jumps: bool = False
 ) -> Iterator[OpenVideo]:
-    """Open a video for one pass.
+    """Open a video for one pass, ``with_sound`` that is kept for `OpenVideo.waveform` as it comes.
 
-    Args:
-        path: A video file.
-        with_sound: Keep the sound that comes along, for `OpenVideo.waveform`.
-        shorten_jumps: Go on after a frame that stands still for too long, as if it had stood for
-            `MAX_STILL_SECONDS`; else the video ends there.
+    With ``shorten_jumps`` it goes on after a frame that stands still for too long, as if that had
+    stood for `MAX_STILL_SECONDS`; else it ends there.
 
     Raises:
         MediaError: the file cannot be opened, or holds no video that can be decoded.

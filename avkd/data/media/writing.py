@@ -27,15 +27,11 @@ def write_video(
     crf: int = 18,
     preset: str = "fast",
 ) -> None:
-    """Write H.264 (4:2:0) with AAC sound as MP4, atomically.
+    """Write H.264 (4:2:0) with AAC sound as MP4, atomically; its folder is made.
 
-    Args:
-        path: Target; its folder is made.
-        frames: uint8 RGB (H, W, 3), all of one even size; consumed one by one.
-        frames_per_second: Constant frame rate.
-        waveform: Mono float (S,) at 16 kHz in [-1, 1] from the first frame on, or None.
-        crf: x264 quality, 0 (lossless) to 51 (worst).
-        preset: x264's trade of time for size.
+    Frames are uint8 RGB (H, W, 3), all of one even size, consumed one by one; the waveform is mono
+    float (S,) at 16 kHz in [-1, 1] from the first frame on. x264's quality ``crf`` goes from 0
+    (lossless) to 51 (worst).
 
     Raises:
         ValueError: no frames, or an odd or changing size.
@@ -52,11 +48,8 @@ def write_pictures(
 ) -> None:
     """Write 25 pictures a second (4:2:0, no sound) as MP4 with an encoder of choice, atomically.
 
-    Args:
-        path: Target; its folder is made.
-        frames: uint8 RGB (H, W, 3), all of one even size; consumed one by one.
-        encoder: FFmpeg's name, e.g. ``libx265``.
-        options: Its settings, by FFmpeg's names.
+    Frames are those of `write_video`; ``encoder``, e.g. ``libx265``, and its ``options`` have
+    FFmpeg's names.
 
     Raises:
         ModuleNotFoundError: PyAV was built without the encoder.
@@ -75,13 +68,8 @@ def write_sound(path: Path, waveform: np.ndarray, *, encoder: str, bits_per_seco
     """Write mono sound without a picture as Matroska, atomically.
 
     Matroska, because what `read_sound_file` gives back then lies where it was: of Opus in MP4 a
-    part of the encoder's delay is left (measured: FFmpeg 8).
-
-    Args:
-        path: Target; its folder is made.
-        waveform: Float (S,) at 16 kHz in [-1, 1].
-        encoder: FFmpeg's name, e.g. ``libopus``.
-        bits_per_second: Wanted rate; encoders keep to it more or less.
+    part of the encoder's delay is left (measured: FFmpeg 8). The waveform is float (S,) at 16 kHz
+    in [-1, 1], ``encoder`` FFmpeg's name, e.g. ``libopus``, which keeps to the rate more or less.
 
     Raises:
         ModuleNotFoundError: PyAV was built without the encoder.
