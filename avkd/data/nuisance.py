@@ -38,12 +38,9 @@ _QUIETEST_DB = -100.0  # what digital silence is given; one step of 16 bits is -
 def facts_of_file(source: "SourceFile", plan: "FilePlan") -> dict[str, Fact]:
     """What is known of a file beside its face; what cannot be found out is None, never an error.
 
-    The facts are those of the file as it lies on the disk, whatever is done to it afterwards. Only
-    the faces are where they were cut out: with a perturbation, on the perturbed frames.
-
-    Args:
-        source: The file, after a pass with sound; a picture has no length, no rate and no sound.
-        plan: Its tracks, the primary one first.
+    The facts are those of the file as it lies on the disk, whatever is done to it afterwards, after
+    a pass with sound; a picture has no length, no rate and no sound. Only the faces are where they
+    were cut out: with a perturbation, on the perturbed frames.
 
     Returns:
         A value for each of `FACTS`: seconds, pixels, bits a second, bytes; level in decibels

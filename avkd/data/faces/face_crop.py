@@ -29,15 +29,11 @@ TEMPLATE = np.array(
 def similarity_transform(
     source: np.ndarray, target: np.ndarray, *, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """The rotation, scale and shift (no mirror) that bring points closest to their targets.
+    """The rotation, scale and shift (no mirror) that bring points (..., P, 2) closest to (P, 2).
 
     Least squares after Umeyama, "Least-squares estimation of transformation parameters between two
-    point patterns", 1991; in the plane the closed form needs no singular values.
-
-    Args:
-        source: Points (..., P, 2).
-        target: Where they belong, (P, 2).
-        weights: How much each point counts, (P,); None = all alike.
+    point patterns", 1991; in the plane the closed form needs no singular values. ``weights`` (P,)
+    say how much each point counts; None = all alike.
 
     Returns:
         Matrices (..., 2, 3): ``target ~ matrix[:, :2] @ point + matrix[:, 2]``.

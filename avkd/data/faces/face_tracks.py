@@ -304,11 +304,8 @@ def write_face_sidecar(
 ) -> None:
     """Write one known face per frame beside a video, for ``detector="boxes"``.
 
-    Args:
-        video_path: The video.
-        boxes: (T, 4) x0 y0 x1 y1 in pixels, one row a frame of the 25 per second stream.
-        landmarks: (T, 5, 2) in pixels.
-        size: Width and height of the video.
+    Boxes are (T, 4) x0 y0 x1 y1 in pixels, one row a frame of the 25 per second stream, landmarks
+    (T, 5, 2); ``size`` is width and height of the video.
     """
     rows = zip(np.round(boxes, 2).tolist(), np.round(landmarks, 2).tolist(), strict=True)
     faces = [

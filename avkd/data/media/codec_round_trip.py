@@ -19,16 +19,10 @@ _LEAST_PIXELS = 48
 def through_codec(
     frames: np.ndarray, codec: Codec, quantiser: int, *, share: float = 1.0
 ) -> np.ndarray:
-    """``frames`` encoded as one clip, and decoded.
+    """``frames`` (T, S, S, 3) uint8 RGB encoded as one clip, and decoded.
 
-    Args:
-        frames: (T, S, S, 3) uint8 RGB.
-        codec: Which encoder.
-        quantiser: h264: constant rate factor, 0..51; mpeg4: quantiser, 1..31. Larger is worse.
-        share: Of the side, to which the pictures are brought before, and back after.
-
-    Returns:
-        (T, S, S, 3) uint8.
+    The quantiser is h264's constant rate factor, 0..51, or mpeg4's own, 1..31; larger is worse. The
+    pictures are brought to a ``share`` of their side before, and back after.
     """
     import av  # late: training without fakes made online needs no PyAV
 
