@@ -106,14 +106,9 @@ class ShuffledBatches:
     """Every item once per epoch in a seeded order; the last incomplete batch is left out.
 
     Of fewer items than ``batch_size`` one batch of all of them is made.
-
-    Raises:
-        ValueError: there is no item.
     """
 
     def __init__(self, num_items: int, batch_size: int, seed: int) -> None:
-        if num_items == 0:
-            raise ValueError("no training clip: the train split of the data is empty")
         self.num_items = num_items
         self.batch_size = min(batch_size, num_items)
         self.seed = seed
@@ -138,9 +133,6 @@ class RecurringBatches:
     A clip's draw depends on its item and the number of its view alone, not on where it stands, so
     what a teacher says of it can be computed once (`ShuffledBatches` names draws by position).
     Epoch e shows view e modulo ``num_views``; None = a new view every epoch.
-
-    Raises:
-        ValueError: there is no item.
     """
 
     def __init__(self, num_items: int, *, batch_size: int, seed: int, num_views: int | None):
@@ -180,8 +172,7 @@ class MixedBatches:
         stored_share: With ``both``, share of the pairs whose fake is a stored one.
 
     Raises:
-        ValueError: a class is missing, the batch cannot be halved, or fakes made on the spot are
-            asked for without ``paired``.
+        ValueError: the batch cannot be halved.
     """
 
     def __init__(
@@ -201,15 +192,10 @@ class MixedBatches:
         self.sources = sources
         self.reals = np.flatnonzero(self.labels == REAL)
         self.fakes = np.flatnonzero(self.labels == FAKE)
-        if not len(self.reals) or (fakes != "online" and not len(self.fakes)):
-            raise ValueError(
-                f"training needs real and fake clips; train has {len(self.reals)} real and "
-                f"{len(self.fakes)} fake clips of at least 25 frames"
-            )
+        assert len(self.reals) and (fakes == "online" or len(self.fakes)), "a class is missing"
+        assert fakes == "stored" or balance == "paired", "fakes made on the spot come as pairs"
         if balance != "natural" and batch_size % 2:
             raise ValueError(f"batch_size {batch_size}: half of it is real, so it must be even")
-        if fakes != "stored" and balance != "paired":
-            raise ValueError(f"fakes {fakes}: they come as pairs, so class_balance must be paired")
         self.num_real_items = num_real_items
         self.num_items = len(self.labels) if fakes == "stored" else 2 * len(self.reals)
         self.batch_size = min(batch_size, 2 * (self.num_items // 2))

@@ -158,18 +158,9 @@ def center_views(
     num_clips: int, slack: int = CROP_PIXELS - VIEW_PIXELS, zoom: float = 0.0
 ) -> Views:
     """The view of evaluation: central window, nothing else changed."""
-    none = torch.zeros(num_clips, dtype=torch.bool)
-    return Views(
-        crop=torch.full((num_clips, 2), slack // 2),
-        flip=none,
-        grayscale=none,
-        erased=torch.zeros(num_clips, 4),
-        time_mask=torch.zeros(num_clips, 2, dtype=torch.long),
-        mel_mask=torch.zeros(num_clips, 2, dtype=torch.long),
-        color_jitter=torch.tensor([[1.0, 0.0]]).repeat(num_clips, 1),
-        downscale=torch.ones(num_clips),
-        zoom=torch.full((num_clips,), zoom),
-    )
+    unchanged = Augmentation(crop=False, flip=0.0, zoom=(zoom, zoom))
+    view = draw_view(np.random.default_rng(0), unchanged, slack)
+    return view.each(lambda tensor: tensor.repeat_interleave(num_clips, dim=0))
 
 
 def apply_video(
