@@ -223,7 +223,7 @@ def finetune_data(
     training, validation, online = _as_shown(config, stored, validation)
     logger.info(
         "stage two: %s for training, %d further real clips, %d files for validation",
-        _by_method(training),
+        inventory.name_counts(item.sample.method for item in training),
         len(further),
         len(validation),
     )
@@ -266,7 +266,8 @@ def distill_data(config: DistillConfig, *, clip_frames: int, landmarks: bool) ->
     training, validation, online = _as_shown(
         config, items("train", config.select.size), items("val", None)
     )
-    logger.info("%s for training, %d files for validation", _by_method(training), len(validation))
+    methods = inventory.name_counts(item.sample.method for item in training)
+    logger.info("%s for training, %d files for validation", methods, len(validation))
     seen = ModelInput(
         clip_frames=clip_frames,
         view_share=config.view_share,
@@ -409,10 +410,6 @@ def _as_shown(
                 + ("" if REAL not in labels else ", or --fakes online, which makes them of real")
             )
     return training, validation, online
-
-
-def _by_method(items: Sequence[ClipItem]) -> str:
-    return inventory.name_counts(item.sample.method for item in items)
 
 
 def _names(folders: Iterable[Path]) -> str:
