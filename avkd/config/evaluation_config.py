@@ -210,7 +210,7 @@ class PredictConfig(ComputeConfig, ShardConfig):
     """yunet: face_detection_yunet_2023mar.onnx of OpenCV Zoo; needs `pip install 'avkd[yunet]'`."""
     detect_every_frames: int | None = None
     """mtcnn, yunet: detect on every n-th frame; unset = 5, but with mtcnn, which can follow faces,
-    every 25th, and sooner where a face is lost or something changes beside the faces."""
+    every 125th, and sooner where a face is lost or something changes beside the faces."""
     min_face: float | None = None
     """mtcnn, yunet: smallest face searched for, as a share of the picture's shorter side; unset =
     0.1, and where that finds none 0.03. MTCNN's cost grows with its inverse square."""

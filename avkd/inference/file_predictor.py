@@ -37,6 +37,7 @@ from avkd.inference.shots import JoinedShots
 from avkd.inference.verdict import FaceAgreement, Note, Verdict, WindowScore, cannot_tell, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
+from avkd.models.efficientnet_lite import fold_norms
 from avkd.models.model_file import ModelFileError, load_detector
 from avkd.models.onnx_file import Engine
 from avkd.models.registry import list_models
@@ -110,6 +111,7 @@ class FilePredictor:
         model, header = load_detector(path, engine)
         if header.decision is None:
             raise ModelFileError(f"{path}: has no decision rule; train it with this avkd")
+        fold_norms(model)
         return cls(
             model=model.to(machine.device),
             rule=header.decision,

@@ -72,6 +72,7 @@ def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> tup
 
 @lru_cache(maxsize=1)
 def _predictor(config: PredictConfig) -> FilePredictor:
+    runtime.keep_freed_memory()
     machine = runtime.start(device=config.device, threads=config.threads)
     model = config.model or starter.DEFAULT
     is_onnx = model.suffix == onnx_file.SUFFIX

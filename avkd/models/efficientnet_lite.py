@@ -7,12 +7,14 @@ leaves out squeeze-and-excitation and cuts activations off at 6. Legend: see ``i
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
 from einops import reduce
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 _STEM_CHANNELS, _LAST_CHANNELS = 32, 1280
 _STAGES = (
@@ -44,7 +46,7 @@ class _Conv(nn.Conv2d):
         if self.stride[0] == 1:
             return super().forward(input)
         pads: list[int] = []
-        for size in (input.shape[3], input.shape[2]):
+        for size in map(int, (input.shape[3], input.shape[2])):
             steps = math.ceil(size / self.stride[0])
             missing = max(0, (steps - 1) * self.stride[0] + self.kernel_size[0] - size)
             pads += [missing // 2, missing - missing // 2]
@@ -54,6 +56,11 @@ class _Conv(nn.Conv2d):
 class _Norm(nn.BatchNorm2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, _NORM_EPSILON)
+
+
+class _Active(nn.Module):
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.relu6(input, inplace=not torch.is_grad_enabled())
 
 
 class _ActiveNorm(_Norm):
@@ -132,3 +139,20 @@ class EfficientNetLite0(nn.Module):
         """Which parameters belong together, stage by stage, as timm reads it."""
         assert coarse, "stages, not blocks"
         return {"stem": r"^(?:conv_stem|bn1)", "blocks": [(r"^blocks\.(\d+)", None)]}
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Make the norms of an EfficientNet-Lite0 in ``network`` part of the convolutions before them.
+
+    For judging only: half of the time on a CPU are norms and activations.
+    """
+    for part in list(network.modules()):
+        for (_, convolution), (name, norm) in pairwise(list(part.named_children())):
+            if isinstance(convolution, _Conv) and isinstance(norm, _Norm):
+                assert norm.running_mean is not None and norm.running_var is not None
+                convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                    *(convolution.weight, None, norm.running_mean, norm.running_var),
+                    *(norm.eps, norm.weight, norm.bias),
+                )
+                active = isinstance(norm, _ActiveNorm)
+                setattr(part, name, _Active() if active else nn.Identity())

@@ -2,21 +2,26 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from factories import write_grey_corpus, write_image_model
+from torch.nn import functional
 
 from avkd import cli
 from avkd.config.evaluation_config import ExportConfig
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import export as verb
 from avkd.evaluation.export import export
+from avkd.models import onnx_file
 from avkd.models.build import build_detector
 from avkd.models.decision import DecisionRule
+from avkd.models.efficientnet_lite import _Conv
 from avkd.models.model_file import load_detector, save_model
 from avkd.outcome import Bug, ExitCode
 
 onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 VIDEO = {"name": "cnn3d_gru", "width": 4, "reduced": 4, "hidden": 8, "heads": 2, "image_size": 16}
 RULE = DecisionRule(threshold_logit=0.0, source="validation")
@@ -71,6 +76,42 @@ def test_eight_bits_are_measured_and_written_down(model: Path, corpus: Path) -> 
     assert "on 36 validation files of grey" in text
     operators = {node.op_type for node in onnx.load(config.out).graph.node}
     assert "QuantizeLinear" in operators
+
+
+def test_margins_of_zeros_are_run_within_the_convolution_and_others_are_not(
+    model: Path, tmp_path: Path
+) -> None:
+    class Padded(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.halving = _Conv(3, 4, 3, stride=2)
+            self.plain = torch.nn.Conv2d(3, 4, 3, padding=(1, 0))
+            self.twice = torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, clip: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            image, pad = clip[:, :, 0], functional.pad
+            shared = pad(image, (1, 1, 1, 1))
+            maps = [
+                *(self.halving(image), self.plain(pad(image, (0, 2, 1, 0)))),
+                *(self.twice(shared) + shared.mean(), self.twice(pad(image, (1, 2), value=0.5))),
+                *(self.twice(pad(image, (2, 1, 1, 3), mode="reflect")),),
+            ]
+            values = torch.cat([m.flatten(1) for m in maps], dim=1)
+            return values.mean(dim=1), values[:, None]
+
+    torch.manual_seed(0)
+    network = Padded().eval()
+    header = load_detector(model).header
+    body = verb._as_onnx(network, header, config_of(model))
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    onnxruntime.InferenceSession(body, options)
+    nodes = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
+    assert nodes.count("Conv") == 5 and nodes.count("Pad") == 3
+    (clip,) = onnx_file.made_up_views(header.preprocessing, 2)
+    found = onnx_file.run_of(body)([clip.numpy()])[1]
+    np.testing.assert_allclose(found, network(clip)[1].detach().numpy(), atol=1e-5)
 
 
 def test_too_large_a_loss_is_refused_unless_it_is_allowed(

@@ -8,7 +8,7 @@ import timm
 import torch
 from timm.models._manipulate import group_parameters
 
-from avkd.models.efficientnet_lite import EfficientNetLite0
+from avkd.models.efficientnet_lite import EfficientNetLite0, fold_norms
 from avkd.models.image_teacher import TimmNetwork
 
 
@@ -66,3 +66,15 @@ def test_what_ships_is_loaded_without_timm() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_norms_folded_into_their_convolutions_change_no_output() -> None:
+    torch.manual_seed(6)
+    network, image = EfficientNetLite0(), torch.randn(2, 3, 45, 70)
+    with torch.no_grad():
+        network.train().forward_features(image)  # running statistics other than 0 and 1
+        before = network.eval().forward_features(image)
+        fold_norms(network)
+        assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.modules())
+        torch.testing.assert_close(network.forward_features(image), before, rtol=1e-4, atol=1e-5)
+    assert network.forward_features(image.requires_grad_()).sum().requires_grad  # heat maps

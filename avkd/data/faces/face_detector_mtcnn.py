@@ -114,10 +114,10 @@ class MtcnnDetector:
     def __call__(self, image: np.ndarray) -> Faces:
         """Find the faces of a picture, uint8 RGB (H, W, 3); float32, best score first."""
         smallest = smallest_face_pixels(self.min_face_fraction, min(image.shape[:2]))
-        normalised, factor = _shrunk(image, smallest)
-        boxes = self._propose(normalised, smallest / factor)
-        boxes = self._refine(normalised, boxes)
-        boxes, scores, points = self._finish(normalised, boxes)
+        shrunk, factor = _shrunk(image, smallest)
+        boxes = self._propose(shrunk, smallest / factor)
+        boxes = self._refine(shrunk, boxes)
+        boxes, scores, points = self._finish(shrunk, boxes)
         return Faces(boxes.numpy() * factor, scores.numpy(), points.numpy() * factor)
 
     @torch.inference_mode()
@@ -129,9 +129,9 @@ class MtcnnDetector:
         right, bottom = np.ceil(squares[:, 2:].max(axis=0)).clip([left + 1, top + 1]).astype(int)
         corner = np.array([left, top], np.float32)
         smallest = float((squares[:, 2] - squares[:, 0]).min())
-        normalised, factor = _shrunk(image[top:bottom, left:right], smallest)
+        shrunk, factor = _shrunk(image[top:bottom, left:right], smallest)
         there = (boxes - np.tile(corner, 2)) / factor
-        found, scores, points = self._finish(normalised, torch.from_numpy(there))
+        found, scores, points = self._finish(shrunk, torch.from_numpy(there))
         boxes = found.numpy() * factor + np.tile(corner, 2)
         return Faces(boxes, scores.numpy(), points.numpy() * factor + corner)
 
@@ -139,7 +139,7 @@ class MtcnnDetector:
         height, width = image.shape[-2:]
         # The pyramid starts at a quarter or less: half a picture is enough to make it from.
         halve = smallest_face_pixels >= 4 * _PROPOSAL_CELL_PIXELS and min(height, width) >= 2
-        base = functional.avg_pool2d(image, 2, ceil_mode=True) if halve else image
+        base = _normalised(_halved(image) if halve else image)[None]
         boxes, scores = [torch.zeros(0, 4)], [torch.zeros(0)]
         for size in _pyramid(height, width, smallest_face_pixels):
             level = functional.interpolate(base, size=size, mode="area")
@@ -182,14 +182,26 @@ class MtcnnDetector:
 
 
 def _shrunk(image: np.ndarray, smallest_face: float) -> tuple[torch.Tensor, int]:
-    """A picture, uint8 RGB (H, W, 3), as (1, 3, h, w) in [-1, 1], and what its sides were cut by.
+    """A picture, uint8 RGB (H, W, 3), as uint8 (3, h, w), and what its sides were cut by.
 
     No network looks at more than 48 pixels of a face: large pictures are shrunk first.
     """
     factor = max(1, int(smallest_face / _OUTPUT_PIXELS))
     reduced = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
-    pixels = rearrange(torch.from_numpy(np.array(reduced)), "H W C -> 1 C H W")
-    return (pixels.contiguous().float() - 127.5) / 128.0, factor
+    return torch.from_numpy(np.ascontiguousarray(reduced.transpose(2, 0, 1))), factor
+
+
+def _halved(pixels: torch.Tensor) -> torch.Tensor:
+    """The means of squares of four pixels, (3, ceil(h / 2), ceil(w / 2)), exact in float32."""
+    to_even = [(0, side % 2) for side in pixels.shape]
+    pixels = torch.from_numpy(np.pad(pixels, [(0, 0), *to_even[1:]], "edge"))
+    rows = pixels[:, ::2].short() + pixels[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]).float() / 4
+
+
+def _normalised(pixels: torch.Tensor) -> torch.Tensor:
+    """Levels 0 to 255 as the networks want them, in [-1, 1]."""
+    return pixels.to(torch.float32, copy=True).sub_(127.5).div_(128.0)
 
 
 def _pyramid(height: int, width: int, smallest_face: float) -> Iterator[tuple[int, int]]:
@@ -224,7 +236,9 @@ def _patches(image: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tenso
             patches.append(torch.zeros(1, 3, size, size))
             continue
         margins = (left - x0, x1 - right, top - y0, y1 - bottom)
-        window = functional.pad(image[:, :, top:bottom, left:right], margins)
+        # Only what is looked at is made float: a whole picture of it takes longer than P-Net.
+        window = _normalised(image[:, top:bottom, left:right])[None]
+        window = functional.pad(window, margins) if any(margins) else window
         patches.append(functional.interpolate(window, size=(size, size), mode="area"))
     # Three times faster through the small networks than contiguous patches.
     return torch.cat(patches).contiguous(memory_format=torch.channels_last)
@@ -238,6 +252,8 @@ def _suppressed(
     Overlap is intersection over union; with ``nested``, over the smaller box (a face in a face).
     """
     order = scores.argsort(descending=True)[:_MOST_CANDIDATES]
+    if len(order) < 2:
+        return order
     ranked = boxes[order]
     sides = torch.minimum(ranked[:, None, 2:], ranked[None, :, 2:]) - torch.maximum(
         ranked[:, None, :2], ranked[None, :, :2]

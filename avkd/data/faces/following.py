@@ -10,12 +10,17 @@ from PIL import Image
 
 from avkd.data.faces.face_tracks import Faces
 
-LOOKS_PER_SEARCH = 5
+LOOKS_PER_SEARCH = 25
 """Pictures looked at for one that is searched, where nothing else asks for a search."""
+LONGEST_WAIT = 4
+"""Pictures that are not searched after one where a change beside the faces was nobody new: hands
+and shoulders go on moving. At first it is one, then twice as many each time."""
 _PIXELS = 8
 """Of a block's side that are looked at, or some more."""
 _CHANGE = 24.0
 """Least change of a block's mean level, of 255, that may be a new face."""
+_OF_A_CUT = 0.5
+"""Least share of the blocks that change with the scene."""
 
 
 @runtime_checkable
@@ -35,7 +40,8 @@ class Following:
     """A `FaceDetector` for pictures of one video in order of time.
 
     It searches a whole picture where a face is lost, where something has changed beside the faces
-    since the last search (a cut, somebody comes), and every `LOOKS_PER_SEARCH` pictures.
+    since the last search (a cut, somebody comes), and every `LOOKS_PER_SEARCH` pictures; of changes
+    that are nobody new it tires, see `LONGEST_WAIT`.
 
     Args:
         detector: Searches and follows.
@@ -49,6 +55,7 @@ class Following:
         self._faces: Faces | None = None
         self._searched = np.empty(0)
         self._looks = 0
+        self._wait = 1
 
     def __call__(self, image: np.ndarray) -> Faces:
         """Find the faces of the next picture, uint8 RGB (H, W, 3)."""
@@ -56,6 +63,8 @@ class Following:
         found = self._followed(image, blocks)
         if found is None:
             found, self._searched, self._looks = self._detector(image), blocks, 0
+            is_new = self._faces is None or len(found) > len(self._faces)
+            self._wait = 1 if is_new else min(2 * self._wait, LONGEST_WAIT)
         self._looks += 1
         self._faces = found
         return found
@@ -69,7 +78,8 @@ class Following:
             return None
         changed = np.abs(blocks - self._searched).max(axis=2) > _CHANGE
         beside = changed & ~_around(before.boxes, changed.shape, image.shape)
-        if beside.any() and self._looks > 1:  # where all moves, every second look is a search
+        wait = 1 if beside.mean() > _OF_A_CUT else self._wait
+        if beside.any() and self._looks > wait:
             return None
         if not len(before):
             return before

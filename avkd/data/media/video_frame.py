@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideData
 from av.video.reformatter import VideoReformatter
 from PIL import Image
@@ -84,7 +85,10 @@ def video_frame(
     for converting first. ``converter`` is one for a whole video: a frame's own is set up anew, with
     threads of its own, for every picture.
     """
-    matrix = decoded.side_data.get(SideData.DISPLAYMATRIX)
+    # Not `decoded.side_data`: the frame would hold what holds the frame, and its buffer, instead of
+    # going back to the decoder, would lie there until Python looks for such circles.
+    found = SideDataContainer(decoded)  # type: ignore[call-arg]  # its stub knows no __init__
+    matrix = found.get(SideData.DISPLAYMATRIX)
     aspect = stream.sample_aspect_ratio
     orientation = Orientation.of(
         None if matrix is None else bytes(matrix), None if aspect is None else float(aspect)

@@ -9,7 +9,7 @@ from PIL import Image
 from avkd.data.faces import following
 from avkd.data.faces.face_detector_mtcnn import MtcnnDetector
 from avkd.data.faces.face_tracks import Faces, find_tracks
-from avkd.data.faces.following import LOOKS_PER_SEARCH, Following
+from avkd.data.faces.following import LONGEST_WAIT, LOOKS_PER_SEARCH, Following
 from avkd.data.media.frame import Frame
 
 PHOTOS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "photos"
@@ -51,12 +51,12 @@ def scene(*spots: tuple[int, int], level: int = 90) -> np.ndarray:
     return picture
 
 
-def test_a_steady_scene_is_searched_every_fifth_look_only() -> None:
-    detector = Recorded(*[[50.0]] * 12)
-    assert detector.watch([scene((60, 70))] * 12) == [1] * 12
-    assert detector.asked == "SffffSffffSf" and LOOKS_PER_SEARCH == 5
-    nobody = Recorded(*[[]] * 7)
-    assert nobody.watch([scene()] * 7) == [0] * 7
+def test_a_steady_scene_is_searched_every_25th_look_only() -> None:
+    detector = Recorded(*[[50.0]] * 52)
+    assert detector.watch([scene((60, 70))] * 52) == [1] * 52
+    assert detector.asked == ("S" + 24 * "f") * 2 + "Sf" and LOOKS_PER_SEARCH == 25
+    nobody = Recorded(*[[]] * 27)
+    assert nobody.watch([scene()] * 27) == [0] * 27
     assert nobody.asked == "SS"  # nothing to follow
 
 
@@ -77,13 +77,25 @@ def test_a_cut_and_a_lost_face_are_searched_at_once() -> None:
     assert resized.watch([scene(), scene()[:150]]) == [1, 1] and resized.asked == "SS"
 
 
-def test_a_face_that_moves_is_followed_and_where_all_moves_every_other_look_is_a_search() -> None:
+def test_a_face_that_moves_is_followed() -> None:
     nodding = [scene((60, 70 + 4 * n)) for n in range(5)]
     detector = Recorded(*[[50.0]] * 5)
     assert detector.watch(nodding) == [1] * 5 and detector.asked == "Sffff"
-    passing = [scene((60, 70), (40 * n, 160)) for n in range(6)]
-    detector = Recorded(*[[50.0]] * 6)
-    assert detector.watch(passing) == [1] * 6 and detector.asked == "SfSfSf"
+
+
+def test_of_hands_that_move_the_search_tires_and_who_comes_wakes_it() -> None:
+    waving = [scene((60, 70), (40 * (n % 7), 160)) for n in range(24)]
+    detector = Recorded(*[[50.0]] * 18, *[[50.0, 200.0]] * 6)
+    assert detector.watch(waving) == [1] * 20 + [2] * 4  # a second later at most
+    assert detector.asked == "SfSffSffffSffffSffff" + "SfSf" and LONGEST_WAIT == 4
+
+
+def test_a_cut_is_searched_at_every_other_look_however_tired_the_search_is() -> None:
+    waving = [scene((60, 70), (40 * (n % 7), 160)) for n in range(12)]
+    dark = [scene((60, 70), level=40)] * 2
+    detector = Recorded(*[[50.0]] * 12, [50.0, 200.0], [50.0, 200.0])
+    assert detector.watch([*waving, *dark]) == [1] * 12 + [2, 2]
+    assert detector.asked == "SfSffSffffSf" + "Sf"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Media files, kind and hostile: time, colour, turning, sound alignment, and refusals."""
 
+import gc
 import http.server
 import os
 import threading
@@ -156,6 +157,17 @@ def test_max_seconds_stops_and_says_so(plain_video: Path) -> None:
     counts: Counter[str] = Counter()
     assert len(list(iter_frames(plain_video, max_seconds=1.0, counts=counts))) == 25
     assert counts["stopped_by_limit"] == 1
+
+
+def test_a_frame_that_has_passed_is_free_at_once(plain_video: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in iter_frames(plain_video)) == 50
+        waiting = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert waiting == 0
 
 
 @pytest.mark.parametrize("window", [(0, 0, 64, 48), (7, 5, 30, 29), (33, 21, 64, 48), (1, 1, 2, 2)])
