@@ -88,12 +88,15 @@ def sound_stream(container: Any) -> Any | None:
 
 def packets_of(container: Any, streams: Iterable[Any]) -> Iterator[Any]:
     """Packets in the order of the file; the last is None where the container is cut off."""
-    packets = container.demux(*streams)
+    wanted = tuple(streams)
+    packets = container.demux(*wanted)
     while True:
         try:
             yield next(packets)
         except StopIteration:
             return
+        except IndexError:  # of a stream that began after the file was opened: PyAV trips over it
+            packets = container.demux(*wanted)
         except (FFmpegError, OSError):  # the container ends in the middle of a packet
             yield None
             return

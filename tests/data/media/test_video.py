@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from factories import read_waveform
 from PIL import Image
 
 from avkd.data.media import media_file, source_file, video
+from avkd.data.media.container import packets_of
 from avkd.data.media.frame import Frame
 from avkd.data.media.media_file import MediaError
 from avkd.data.media.sound import read_sound_file
@@ -252,6 +254,26 @@ def test_flipped_bits_do_not_end_a_video(plain_video: Path, tmp_path: Path) -> N
     counts: Counter[str] = Counter()
     assert len(list(iter_frames(path, counts=counts))) >= 25
     assert counts["bad_packets"] + counts["corrupt_frames"] > 0
+
+
+class Tripping:
+    """A container whose demuxer trips over a stream that it does not know, as PyAV's may."""
+
+    def __init__(self) -> None:
+        self.left: list[object] = ["first", IndexError("list index out of range"), "second"]
+
+    def demux(self, *streams: object) -> Iterator[object]:
+        assert streams == ("video",)
+        while self.left:
+            packet = self.left.pop(0)
+            if isinstance(packet, IndexError):
+                raise packet
+            yield packet
+
+
+def test_a_stream_that_begins_in_mid_file_costs_its_own_packets_only() -> None:
+    """Found by the 1,413th of 2,000 mutants: a transport stream with a flipped bit."""
+    assert list(packets_of(Tripping(), iter(["video"]))) == ["first", "second"]
 
 
 @pytest.fixture
