@@ -85,7 +85,8 @@ def _unshielded(value: Any) -> Any:
 def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
     """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    required = [f.name for f in dataclasses.fields(config_class) if _is_required(f)]
+    fields, unset = dataclasses.fields(config_class), dataclasses.MISSING
+    required = [f.name for f in fields if f.default is f.default_factory is unset]
     flags = [f"--{name} {name.upper()}" for name in required if f"[{name} ...]" not in verb]
     parser = jsonargparse.ArgumentParser(
         prog=f"avkd {verb.partition(' ')[0]}",
@@ -161,10 +162,6 @@ def _group(
             action.help = "Print every setting as YAML, for a --config file, and exit."
     shown = [group for group in (main, *sections, *nested, options) if group._group_actions]
     vars(parser)["_action_groups"][:] = shown
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def to_yaml(config: Any) -> str:
@@ -329,9 +326,10 @@ def raised_in(package: str, error: BaseException) -> bool:
 
 def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     """Append the closest existing key where the message is about an unknown one."""
-    unknown = _unknown_key(message)
-    if unknown is None:
+    found = next(filter(None, (re.search(pattern, message) for pattern in _UNKNOWN)), None)
+    if found is None:
         return message
+    unknown = ".".join(filter(None, found.groups()))
     if cure := _WITHDRAWN.get(unknown.rpartition(".")[2]):
         return f"setting {unknown!r}: {cure}"
     # Compare the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
@@ -342,10 +340,3 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
         close = [by_last_word[word] for word in words]
     hint = f"did you mean {close[0]!r}?" if close else "see --help for all settings"
     return f"unknown setting {unknown!r}: {hint}"
-
-
-def _unknown_key(message: str) -> str | None:
-    for pattern in _UNKNOWN:
-        if found := re.search(pattern, message):
-            return ".".join(part for part in found.groups() if part)
-    return None

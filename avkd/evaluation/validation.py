@@ -13,6 +13,8 @@ import numpy as np
 from torch import nn
 
 from avkd import durable
+from avkd.config.image_config import DistillConfig
+from avkd.config.training_config import FinetuneConfig
 from avkd.data.clip_items import ClipItem
 from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.model_input import ModelInput
@@ -195,29 +197,26 @@ class Validation:
 
 
 def export_detector(
+    config: FinetuneConfig | DistillConfig,
     validation: Validation,
     model: nn.Module,
     *,
-    folder: Path,
-    verb: str,
     kind: str,
     arguments: Mapping[str, Any],
     model_input: ModelInput,
     provenance: Mapping[str, Any],
-    calibration: CalibrationKind,
-    max_false_alarms: float | None,
     half_precision: bool = False,
 ) -> Outcome:
     """Write what a training leaves: validation scores, and the model file with its decision rule.
 
-    ``folder`` is that of the run, ``verb`` the command that trained it; calibration and false
-    alarms as in `Validation.decision`. Weights must be rounded already to be ``half_precision``.
+    Weights must be rounded already to be ``half_precision``.
     """
     rule, rows = validation.decision(
-        calibration, whose="this training", max_false_alarms=max_false_alarms
+        config.calibration, whose="this training", max_false_alarms=config.max_false_alarms
     )
     values, num_files = validation.values(), len(validation.labels_and_logits[0])
-    path = folder / "model.safetensors"
+    path = config.run / "model.safetensors"
+    verb = "finetune" if isinstance(config, FinetuneConfig) else "distill"
     header = save_model(
         path,
         model,
@@ -233,9 +232,9 @@ def export_detector(
         model_fingerprint=header.fingerprint,
         crops=CropProvenance.of(validation.corpora),
         windows=model_input.window_rule.text,
-        command=shlex.join(["avkd", verb, "--config", str(folder / "config.yaml")]),
+        command=shlex.join(["avkd", verb, "--config", str(config.run / "config.yaml")]),
     )
-    scores.write_scores(folder / "scores" / "validation.csv", head, rows)
+    scores.write_scores(config.run / "scores" / "validation.csv", head, rows)
     return Outcome(
         f"validation AUC {values['video_auc']:.3f} over {num_files} files "
         f"(the model was selected on them)\nwrote {path}"

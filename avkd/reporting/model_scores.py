@@ -82,22 +82,17 @@ def read_report_folder(folder: Path, *, mixed_preprocessing: bool = False) -> Mo
         )
     heads = {str(path): score_files.read_head(path) for path in paths}
     note = score_files.check_heads(heads, mixed_preprocessing=mixed_preprocessing)
-    provenance, order = _earlier_report(folder / _REPORT, next(iter(heads.values())))
-    paths.sort(key=lambda path: order.get(path.stem, len(order)))  # stable; <dataset>.csv
+    order: tuple[str, ...] = ()
+    provenance = _provenance(heads[str(paths[0])])
+    if (folder / _REPORT).exists():
+        provenance, order = summary.read_report(folder / _REPORT)
+    paths.sort(key=lambda path: (*order, path.stem).index(path.stem))  # stable; <dataset>.csv
     # What the evaluation noted of its mixing is the same sentence.
     notes = tuple(dict.fromkeys(filter(None, (note, *provenance.notes))))
     files, head_of = read_score_files(paths)
     if not len(files):
         raise ValueError(f"{folder / SCORES}: the score files have no row")
     return ModelScores(files=files, heads=head_of, provenance=replace(provenance, notes=notes))
-
-
-def _earlier_report(table: Path, head: ScoresHead) -> tuple[Provenance, dict[str, int]]:
-    """What made the numbers, and each dataset's place in the table."""
-    if not table.exists():
-        return _provenance(head), {}
-    provenance, names = summary.read_report(table)
-    return provenance, {name: place for place, name in enumerate(names)}
 
 
 def _provenance(head: ScoresHead, notes: tuple[str, ...] = ()) -> Provenance:

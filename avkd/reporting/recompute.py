@@ -166,19 +166,21 @@ def _names(sources: Sequence[Path]) -> list[str]:
     whole = [(p.with_suffix("") if p.is_file() else p).resolve().parts[1:] for p in sources]
     if len({path.resolve() for path in sources}) < len(sources):
         raise ValueError("scores: one source is given twice; a model does not differ from itself")
-    names = short_names(whole)
-    if names is None:
-        raise ValueError("scores: the names of these sources cannot be told apart; rename one")
-    return names
+    return short_names(whole, "scores")
 
 
-def short_names(paths: Sequence[tuple[str, ...]]) -> list[str] | None:
+def short_names(paths: Sequence[tuple[str, ...]], setting: str) -> list[str]:
     """The last parts of each path, as many as tell all of them apart, joined by an underscore.
 
-    Apart even where a file system ignores case; None where no number of parts does it.
+    Apart even where a file system ignores case.
+
+    Raises:
+        ValueError: no number of parts does it; names the ``setting`` they are of.
     """
     for depth in range(1, max(map(len, paths)) + 1):
         names = ["_".join(parts[-depth:]) for parts in paths]
         if len({name.casefold() for name in names}) == len(names):
             return names
-    return None
+    raise ValueError(
+        f"{setting}: a path is given twice, or their names cannot be told apart; rename one"
+    )

@@ -70,8 +70,9 @@ def metrics(table: str, row: SummaryRow) -> dict[str, Cell]:
 
 
 def _verdicts(row: SummaryRow) -> dict[str, Cell]:
-    counts = [None] * 4 if row.confusion is None else dataclasses.astuple(row.confusion)
-    return metrics("verdicts", row) | dict(zip(("TN", "FP", "FN", "TP"), counts, strict=True))
+    assert row.confusion is not None, "there is a threshold"
+    counts = zip(("TN", "FP", "FN", "TP"), dataclasses.astuple(row.confusion), strict=True)
+    return metrics("verdicts", row) | dict(counts)
 
 
 def _tables(
@@ -315,23 +316,19 @@ def _coverage(pooled: Sequence[SummaryRow]) -> Section:
 
 def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
     """What all score files share, then what they do not."""
-    facts = {path: dataclasses.asdict(head) for path, head in heads.items()}
-    shared: list[tuple[str, str]] = []
-    differing: list[tuple[str, str, str]] = []
+    shared: list[Line] = []
+    differing: list[Line] = []
     for field in dataclasses.fields(ScoresHead):
         name = field.name.replace("_", " ")
-        values = {path: str(head[field.name]) for path, head in facts.items()}
-        if len({*values.values()}) == 1:
-            value = next(iter(values.values()))
-            shared += [(name, value)] if value else []
+        values = {dataset: str(getattr(head, field.name)) for dataset, head in heads.items()}
+        if len({*values.values()}) > 1:
+            differing += [
+                {"": name, "Score file": dataset, "Value": value or "none"}
+                for dataset, value in values.items()
+            ]
         else:
-            differing += [(name, path, value or "none") for path, value in values.items()]
-    given = ((("", "All score files"), shared), (("", "Score file", ""), differing))
-    shown = [
-        Table(columns=columns, rows=tuple(rows), num_texts=len(columns))
-        for columns, rows in given
-        if rows
-    ]
+            shared += [{"": name, "All score files": v} for v in {*values.values()} if v]
+    shown = [Table.of(ls, num_texts=len(ls[0])) for ls in (shared, differing) if ls]
     return Section(title="What made these scores", tables=tuple(shown))
 
 

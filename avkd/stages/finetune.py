@@ -7,7 +7,6 @@ the teacher is loaded strictly, and the model is selected on validation data onl
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,13 +177,9 @@ def finetune(config: FinetuneConfig) -> Outcome:
             **_taught_by(config),
         },
         fake_fraction=batches.fake_fraction,
-        selection=_selection,
+        selection=lambda found: found["video_auc"] - _TIE_BREAK * min(found["cross_entropy"], 1.0),
         importance=lambda seen: step.detector(seen).importance,
     )
-
-
-def _selection(values: Mapping[str, float]) -> float:
-    return values["video_auc"] - _TIE_BREAK * min(values["cross_entropy"], 1.0)
 
 
 def _stage_one_header(path: Path | None) -> ModelHeader | None:

@@ -144,10 +144,9 @@ def train_detector(
     if not distributed.is_first():
         return Outcome("")
     return export_detector(
+        config,
         found,
         detector,
-        folder=config.run,
-        verb="finetune" if isinstance(config, FinetuneConfig) else "distill",
         kind=kind,
         arguments=arguments,
         model_input=seen,
@@ -160,8 +159,6 @@ def train_detector(
             "seed": config.loop.seed,
             "best_step": progress.best_step,
         },
-        calibration=config.calibration,
-        max_false_alarms=config.max_false_alarms,
         half_precision=half_precision,
     )
 

@@ -155,7 +155,10 @@ def _section(trained_on: str, ratio: str, tested_on: str, arms: dict[str, list[R
         {
             "model": arm,
             "runs": len(runs),
-            **{f"{name} %": _spread(runs, metric) for name, metric in _METRICS.items()},
+            **{
+                f"{name} %": with_interval(over_seeds([run.row.values[metric] for run in runs]))
+                for name, metric in _METRICS.items()
+            },
         }
         for arm, runs in arms.items()
     )
@@ -167,10 +170,6 @@ def _section(trained_on: str, ratio: str, tested_on: str, arms: dict[str, list[R
         ),
         tables=(table,),
     )
-
-
-def _spread(runs: Sequence[Result], metric: str) -> str:
-    return with_interval(over_seeds([run.row.values[metric] for run in runs]))
 
 
 def _csv_line(result: Result) -> dict[str, Cell]:

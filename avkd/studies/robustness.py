@@ -97,10 +97,7 @@ def _names(models: Sequence[Path]) -> dict[str, Path]:
     whole = [model.resolve().with_suffix("").parts[1:] for model in models]
     if len({parts[-1] for parts in whole}) == 1:  # every run calls its file alike
         whole = [parts[:-1] or parts for parts in whole]
-    names = short_names(whole)
-    if names is None:
-        raise ValueError("models: one file is given twice, or their names cannot be told apart")
-    return dict(zip(names, models, strict=True))
+    return dict(zip(short_names(whole, "models"), models, strict=True))
 
 
 def _begun(config: RobustnessConfig, manifest: Manifest, models: Mapping[str, Path]) -> Record:
@@ -110,7 +107,10 @@ def _begun(config: RobustnessConfig, manifest: Manifest, models: Mapping[str, Pa
         ValueError: names what differs.
     """
     fingerprints = {name: read_header(path).fingerprint for name, path in models.items()}
-    settings = _settings(config, manifest)
+    values = {name: getattr(config, name) for name in _SETTINGS}
+    values |= {"source": config.source.resolve(), "options": config.options.given()}
+    settings: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    settings["files"] = manifest.fingerprint
     if (config.out / RECORD).exists():
         earlier = Record.load(config.out)
         _check_same({**earlier.settings}, settings, config.out)
@@ -134,13 +134,6 @@ def _begun(config: RobustnessConfig, manifest: Manifest, models: Mapping[str, Pa
     for rest in (config.out / _CORPORA).glob(f".*{_REMOVED}"):
         shutil.rmtree(rest)
     return record
-
-
-def _settings(config: RobustnessConfig, manifest: Manifest) -> dict[str, Any]:
-    values = {name: getattr(config, name) for name in _SETTINGS}
-    values |= {"source": config.source.resolve(), "options": config.options.given()}
-    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
-    return plain | {"files": manifest.fingerprint}
 
 
 def _check_same(earlier: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
