@@ -409,5 +409,5 @@ def test_the_verb_scores_a_corpus_and_says_that_nothing_is_calibrated(tmp_path: 
     }
     report = (out / "report.md").read_text()
     assert "not calibrated: the score is no probability" in report
-    assert av_agreement.NOTE in report and "1 x no_sound" in report
+    assert av_agreement.NOTE in report and "| no_sound | 1 |" in report
     assert not (out / "reliability.png").exists()

@@ -169,7 +169,7 @@ def test_identities_are_drawn_together_and_files_without_a_score_are_counted(
     assert sum(int(x["expected_real"]) + int(x["expected_fake"]) for x in pooled) == 240
     assert sum(int(x["scored_real"]) + int(x["scored_fake"]) for x in pooled) == 235
     text = (tmp_path / "out" / "report.md").read_text()
-    assert "x no_score" in text and "were not read: extra" in text
+    assert "| no_score |" in text and "were not read: extra" in text
 
 
 GOOD = "file,label,score\na,0,0.5\nb,1,1.5\n"
