@@ -6,7 +6,7 @@ it. `ClipBatch` is the one place where batch shapes, ranges and mask meaning are
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -102,16 +102,19 @@ class EpochBatches(Protocol):
         """Batches ``first`` .. last of an epoch."""
 
 
+@dataclass(eq=False)
 class ShuffledBatches:
     """Every item once per epoch in a seeded order; the last incomplete batch is left out.
 
     Of fewer items than ``batch_size`` one batch of all of them is made.
     """
 
-    def __init__(self, num_items: int, batch_size: int, seed: int) -> None:
-        self.num_items = num_items
-        self.batch_size = min(batch_size, num_items)
-        self.seed = seed
+    num_items: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.batch_size = min(self.batch_size, self.num_items)
 
     def __len__(self) -> int:
         return self.num_items // self.batch_size
@@ -152,73 +155,68 @@ class RecurringBatches:
             yield [ClipKey(self.view_of(epoch), key.item, key.item) for key in batch]
 
 
+@dataclass(eq=False)
 class MixedBatches:
     """Batches of stage two: clips of the forgery corpora, ``real_ratio`` times as many real ones.
-
-    Args:
-        labels: Label of every item of the forgery corpora, which come first in the dataset.
-        sources: For every such item the index of the real item it was forged from; None = not
-            known, or a real item itself.
-        num_real_items: Items of the further real corpora, which follow them.
-        batch_size: Clips of the forgery corpora in a batch (even, unless ``natural``).
-        real_ratio: Further real clips for each of them; no effect if there are none.
-        balance: ``paired``: every fake comes with the real it was made from (any real where that
-            is not known), both with the same random draws, so that only the forgery differs
-            (self-blended images, Shiohara and Yamasaki 2022, are trained so). ``balanced``: half of
-            the clips are real, drawn by themselves. ``natural``: as they come.
-        seed: Of the order.
-        fakes: ``stored``: those of the corpora. ``online``: every pair is a real and a fake made of
-            it on the spot (`online_fakes`). ``both``: of some pairs.
-        stored_share: With ``both``, share of the pairs whose fake is a stored one.
 
     Raises:
         ValueError: the batch cannot be halved.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[int],
-        sources: Sequence[int | None],
-        *,
-        num_real_items: int,
-        batch_size: int,
-        real_ratio: int,
-        balance: Balance,
-        seed: int,
-        fakes: Fakes = "stored",
-        stored_share: float = 0.5,
-    ) -> None:
-        self.labels = np.asarray(labels)
-        self.sources = sources
-        self.reals = np.flatnonzero(self.labels == REAL)
-        self.fakes = np.flatnonzero(self.labels == FAKE)
-        assert len(self.reals) and (fakes == "online" or len(self.fakes)), "a class is missing"
-        assert fakes == "stored" or balance == "paired", "fakes made on the spot come as pairs"
-        if balance != "natural" and batch_size % 2:
-            raise ValueError(f"batch_size {batch_size}: half of it is real, so it must be even")
-        self.num_real_items = num_real_items
-        self.num_items = len(self.labels) if fakes == "stored" else 2 * len(self.reals)
-        self.batch_size = min(batch_size, 2 * (self.num_items // 2))
-        self.extra_reals = real_ratio * self.batch_size if num_real_items else 0
-        self.balance = balance
-        self.seed = seed
-        self.fakes_from = fakes
-        self.stored_share = stored_share
+    labels: Sequence[int]
+    """Label of every item of the forgery corpora, which come first in the dataset."""
+    sources: Sequence[int | None]
+    """For every such item the index of the real item it was forged from; None = not known, or a
+    real item itself."""
+    _: KW_ONLY
+    num_real_items: int
+    """Items of the further real corpora, which follow them."""
+    batch_size: int
+    """Clips of the forgery corpora in a batch (even, unless ``natural``); fewer if there are."""
+    real_ratio: int
+    """Further real clips for each of them; no effect if there are none."""
+    balance: Balance
+    """``paired``: every fake comes with the real it was made from (any real where that is not
+    known), both with the same random draws, so that only the forgery differs (self-blended images,
+    Shiohara and Yamasaki 2022, are trained so). ``balanced``: half of the clips are real, drawn by
+    themselves. ``natural``: as they come."""
+    seed: int
+    """Of the order."""
+    fakes: Fakes = "stored"
+    """``stored``: those of the corpora. ``online``: every pair is a real and a fake made of it on
+    the spot (`online_fakes`). ``both``: of some pairs."""
+    stored_share: float = 0.5
+    """With ``both``, share of the pairs whose fake is a stored one."""
+
+    def __post_init__(self) -> None:
+        self._reals, self._fakes = (
+            np.flatnonzero(np.asarray(self.labels) == label) for label in (REAL, FAKE)
+        )
+        assert len(self._reals) and (self.fakes == "online" or len(self._fakes)), "one class"
+        assert self.fakes == "stored" or self.balance == "paired", "made on the spot: in pairs"
+        if self.balance != "natural" and self.batch_size % 2:
+            raise ValueError(
+                f"batch_size {self.batch_size}: half of it is real, so it must be even"
+            )
+        num_items = len(self.labels) if self.fakes == "stored" else 2 * len(self._reals)
+        self.batch_size = min(self.batch_size, 2 * (num_items // 2))
+        self._num_batches = max(1, num_items // self.batch_size)
+        self._extra_reals = self.real_ratio * self.batch_size if self.num_real_items else 0
 
     def __len__(self) -> int:
-        return max(1, self.num_items // self.batch_size)
+        return self._num_batches
 
     @property
     def fake_fraction(self) -> float:
         """Share of fake clips among those the classifier sees: the prior to correct for."""
-        share = len(self.fakes) / len(self.labels) if self.balance == "natural" else 0.5
-        return share * self.batch_size / (self.batch_size + self.extra_reals)
+        share = len(self._fakes) / len(self.labels) if self.balance == "natural" else 0.5
+        return share * self.batch_size / (self.batch_size + self._extra_reals)
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[ClipKey]]:
         """Batches ``first`` .. last of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         forgery_keys = self._forgery_keys(epoch, rng)
-        num_extra = len(self) * self.extra_reals
+        num_extra = len(self) * self._extra_reals
         extra = len(self.labels) + _cycled(rng, np.arange(self.num_real_items), num_extra)
         extra_keys = [
             ClipKey(epoch, len(forgery_keys) + index, int(item)) for index, item in enumerate(extra)
@@ -226,7 +224,7 @@ class MixedBatches:
         for batch in range(first, len(self)):
             yield [
                 *forgery_keys[batch * self.batch_size : (batch + 1) * self.batch_size],
-                *extra_keys[batch * self.extra_reals : (batch + 1) * self.extra_reals],
+                *extra_keys[batch * self._extra_reals : (batch + 1) * self._extra_reals],
             ]
 
     def _forgery_keys(self, epoch: int, rng: "np.random.Generator") -> list[ClipKey]:
@@ -234,20 +232,20 @@ class MixedBatches:
         if self.balance == "natural":
             items = _cycled(rng, np.arange(len(self.labels)), total)
             return [ClipKey(epoch, index, int(item)) for index, item in enumerate(items)]
-        reals = _cycled(rng, self.reals, total // 2)
-        if self.fakes_from == "online":
+        reals = _cycled(rng, self._reals, total // 2)
+        if self.fakes == "online":
             return [key for index, real in enumerate(reals) for key in _online(epoch, index, real)]
-        fakes = _cycled(rng, self.fakes, total // 2)
+        fakes = _cycled(rng, self._fakes, total // 2)
         keys = []
         for index, (real, fake) in enumerate(zip(reals, fakes, strict=True)):
             share = self.stored_share
             is_stored = int((index + 1) * share) > int(index * share)
-            if self.fakes_from == "both" and not is_stored:
+            if self.fakes == "both" and not is_stored:
                 keys += _online(epoch, index, real)
             elif self.balance == "paired":
                 source = self.sources[fake]
                 partner = int(real) if source is None else source
-                beside = self.fakes_from == "both" and source is None
+                beside = self.fakes == "both" and source is None
                 keys += [
                     ClipKey(epoch, 2 * index, partner, beside=int(fake) if beside else None),
                     ClipKey(epoch, 2 * index, int(fake), beside=partner if beside else None),

@@ -73,10 +73,9 @@ class Imported:
 class Workers(Generic[Item, Result]):
     """Child processes that stay for one `run` after the other; a context manager.
 
-    Args:
-        function: A module-level callable (children are started fresh and import it), or an
-            `Imported` one. An exception is an answer, ``error``; it is not tried again.
-        most: Number of child processes; each is started when there is an item for it.
+    The function is a module-level callable (children are started fresh and import it), or an
+    `Imported` one; an exception is an answer, ``error``, and not tried again. Of at most ``most``
+    children each is started when there is an item for it.
     """
 
     def __init__(self, function: Callable[[Item], Result], most: int) -> None:

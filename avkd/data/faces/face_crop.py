@@ -113,13 +113,9 @@ def warp(
     """One bilinear warp of a window of a frame to the crop; black outside the window.
 
     A face much larger than the crop is first averaged down by a whole factor, so that fine texture
-    does not alias (1080p close-ups are shrunk fourfold).
-
-    Args:
-        window: uint8 RGB (h, w, 3), at least what `needed_window` asks for.
-        matrix: Transform (2, 3) from frame to crop.
-        origin: Where the window's left top corner lies in the frame, (x, y).
-        size: Side of the crop in pixels.
+    does not alias (1080p close-ups are shrunk fourfold). The window, uint8 RGB (h, w, 3), is at
+    least what `needed_window` asks for and lies at ``origin`` (x, y) in the frame, from which
+    ``matrix`` (2, 3) leads to the crop.
 
     Returns:
         uint8 RGB (size, size, 3).

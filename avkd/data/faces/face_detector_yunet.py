@@ -29,14 +29,11 @@ _GAP_PIXELS = 16
 
 
 class YunetDetector:
-    """`FaceDetector` with YuNet, on one thread of the CPU.
+    """`FaceDetector` with YuNet, of the file face_detection_yunet_2023mar.onnx, on one CPU thread.
 
     The network is sure of faces of 10 to 300 of its 640 pixels. A picture is therefore shown
-    twice, whole and at half its size, side by side in the one square that it looks at.
-
-    Args:
-        file: face_detection_yunet_2023mar.onnx.
-        min_face_fraction: Smallest face kept, as a share of the picture's shorter side.
+    twice, whole and at half its size, side by side in the one square that it looks at. The smallest
+    face kept is a share of the picture's shorter side.
 
     Raises:
         ModelRefused: another file, or none.

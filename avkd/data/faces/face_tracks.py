@@ -177,14 +177,9 @@ def find_tracks(
 ) -> list[FaceTrack]:
     """Detect and follow every face of a video, holding one frame at a time.
 
-    The first and the last frame are always searched, so that tracks reach both ends.
-
-    Args:
-        frames: Consecutive frames with an ``image`` property (uint8 RGB (H, W, 3)), which is read
-            only where faces are searched.
-        detector: Finds faces.
-        detect_every_frames: Frames from one search to the next.
-        least_score: Tracks whose mean score is lower are left out.
+    Frames are consecutive and have an ``image`` property (uint8 RGB (H, W, 3)), which is read only
+    where faces are searched: in every ``detect_every_frames``-th, and in the last, so that tracks
+    reach both ends. Tracks whose mean score is below ``least_score`` are left out.
 
     Returns:
         Tracks, the largest times longest first.

@@ -45,10 +45,8 @@ def waveform_of(
 ) -> np.ndarray | None:
     """Lay decoded sound on a time line: what came before is cut, a late start or a hole is silence.
 
-    Args:
-        frames: Of a decoder, taken no further than asked for.
-        start_seconds: Time of sample 0.
-        num_samples: Exact length wanted (cut or padded with zeros); None = to the end of the sound.
+    A decoder's frames are taken no further than asked for, which is ``num_samples`` (cut or padded
+    with zeros), None = to the end, from ``start_seconds`` on.
 
     Returns:
         float32 in [-1, 1] (S,) at 16 kHz, or None when nothing could be decoded.
