@@ -6,7 +6,7 @@ Reads crop stores only, never a source video. Every random choice is a function 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -103,54 +103,46 @@ class Corpus:
         return [ClipItem(sample, self.store) for sample in samples]
 
 
+@dataclass(eq=False, repr=False)
 class TrainingClips(Dataset[ClipBatch]):
     """One random clip of consecutive real frames for each key.
-
-    Args:
-        items: Tracks long enough for a clip; shorter ones are left out by the caller.
-        model_input: Length of a clip and size of a view; the items' crops must be of its size.
-        seed: Of clip starts and views.
-        augmentation: Of the student's view.
-        teacher_zoom: How far the teacher's view, else only cropped and flipped, closes in on the
-            mouth (`Augmentation.zoom`); unset = as far as the student's.
-        with_sound: Also read the sound; every item must have it.
-        online: Forges and degrades; None = clips are shown as they are stored.
-        cache_bytes: Keep decoded tracks in memory up to this much; saves a quarter of a small
-            network's step on few cores. Every loader process has a cache of its own.
 
     Raises:
         ValueError: an item is stored at another size; names it.
     """
 
-    def __init__(
-        self,
-        items: Sequence[ClipItem],
-        *,
-        model_input: ModelInput,
-        seed: int,
-        augmentation: Augmentation,
-        with_sound: bool,
-        teacher_zoom: tuple[float, float] | None = None,
-        online: OnlineFakes | None = None,
-        cache_bytes: int = 0,
-    ) -> None:
-        for item in items:
-            assert item.num_frames >= model_input.clip_frames, item.sample.sample_id
-            assert item.sample.has_audio or not with_sound, item.sample.sample_id
-            if item.crop_pixels != model_input.crop_pixels:
+    items: list[ClipItem]
+    """Tracks long enough for a clip; shorter ones are left out by the caller."""
+    _: KW_ONLY
+    model_input: ModelInput
+    """Length of a clip and size of a view; the items' crops must be of its size."""
+    seed: int
+    """Of clip starts and views."""
+    augmentation: Augmentation
+    """Of the student's view."""
+    with_sound: bool
+    """Also read the sound; every item must have it."""
+    teacher_zoom: tuple[float, float] | None = None
+    """How far the teacher's view, else only cropped and flipped, closes in on the mouth
+    (`Augmentation.zoom`); unset = as far as the student's."""
+    online: OnlineFakes | None = None
+    """Forges and degrades; None = clips are shown as they are stored."""
+    cache_bytes: int = 0
+    """Keep decoded tracks in memory up to this much; saves a quarter of a small network's step on
+    few cores. Every loader process has a cache of its own."""
+
+    def __post_init__(self) -> None:
+        wanted = self.model_input.crop_pixels
+        for item in self.items:
+            assert item.num_frames >= self.model_input.clip_frames, item.sample.sample_id
+            assert item.sample.has_audio or not self.with_sound, item.sample.sample_id
+            if item.crop_pixels != wanted:
                 raise ValueError(
                     f"{item.sample.sample_id}: its crops have {item.crop_pixels} pixels where "
-                    f"{model_input.crop_pixels} are wanted; prepare its corpus with "
-                    f"--crop_pixels {model_input.crop_pixels}"
+                    f"{wanted} are wanted; prepare its corpus with --crop_pixels {wanted}"
                 )
-        self.items = list(items)
-        self.model_input = model_input
-        self.seed = seed
-        self.augmentation = augmentation
-        self.teacher_augmentation = Augmentation(zoom=teacher_zoom or augmentation.zoom)
-        self.with_sound = with_sound
-        self.online = online
-        self._room_bytes = cache_bytes
+        self.teacher_augmentation = Augmentation(zoom=self.teacher_zoom or self.augmentation.zoom)
+        self._room_bytes = self.cache_bytes
         self._decoded: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -244,6 +236,7 @@ class TrainingClips(Dataset[ClipBatch]):
         return np.random.default_rng([self.seed, key.epoch, key.position, view])
 
 
+@dataclass(eq=False, repr=False)
 class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     """Every window of every item, as evaluation sees it: centre view, in order.
 
@@ -251,24 +244,18 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     each item; a track shorter than one gives one padded window.
     """
 
-    def __init__(
-        self,
-        items: Sequence[ClipItem],
-        model_input: ModelInput,
-        *,
-        window_rule: WindowRule | None = None,
-        with_sound: bool = False,
-        windows: Sequence[Sequence[Window]] | None = None,
-    ) -> None:
-        self.items = list(items)
-        self.model_input = model_input
-        self.with_sound = with_sound
-        self.places: list[tuple[int, Window]] = []
-        rule = window_rule or model_input.window_rule
-        assert rule.size_frames == model_input.clip_frames
-        for index, item in enumerate(self.items):
-            chosen = rule.windows(item.num_frames) if windows is None else windows[index]
-            self.places += [(index, window) for window in chosen]
+    items: Sequence[ClipItem]
+    model_input: ModelInput
+    _: KW_ONLY
+    window_rule: WindowRule | None = None
+    with_sound: bool = False
+    windows: Sequence[Sequence[Window]] | None = None
+
+    def __post_init__(self) -> None:
+        rule = self.window_rule or self.model_input.window_rule
+        assert rule.size_frames == self.model_input.clip_frames
+        chosen = self.windows or [rule.windows(item.num_frames) for item in self.items]
+        self.places = [(index, window) for index, found in enumerate(chosen) for window in found]
 
     def __len__(self) -> int:
         return len(self.places)
