@@ -52,7 +52,7 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 865,
     "config": 2235,  # export, engines; axes of a matrix, and going on with one
-    "data": 10540,  # files known by content, animations, YuNet, a sandbox; following faces
+    "data": 10505,  # files known by content, animations, YuNet, a sandbox; following faces
     "doctor": 875,
     "evaluation": 2110,  # export, with what it costs; prediction sets
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
@@ -62,7 +62,7 @@ BUDGET_LINES = {
     "reporting": 5065,  # prediction sets; what a row of a matrix was selected by
     "stages": 940,  # a frame teacher for stage two; no step waits for a GPU
     "studies": 1240,  # stage one and its control within a matrix
-    "synthesis": 1705,
+    "synthesis": 1700,
     "teachers": 335,  # a frame teacher for stage two
     "top": 560,
     "training": 1495,  # several processes, AdamP over all weights at once, exact resume, stall
