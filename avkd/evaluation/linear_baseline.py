@@ -5,7 +5,7 @@ to the log-mel spectrogram of the middle one; fitted on training clips alone, th
 very windows on which stage one is measured (shared/method.md, section 12).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
 
 from avkd.data import audio_features, transforms
 from avkd.data.clip_items import ClipItem
@@ -24,9 +25,9 @@ from avkd.data.selection import evenly_spread
 from avkd.evaluation.cross_modal_meters import LOOKED_AT_FRAMES, Places, retrieval, speakers_of
 
 FloatArray = NDArray[np.float32]
-Progress = Callable[[Iterable[ClipItem]], Iterable[ClipItem]]
 
 MOUTH_PIXELS = 32
+_MOST_CLIPS = 256  # to fit on
 _COMPONENTS = 64
 _CONTEXT_FRAMES = 7
 # Of the ridge, chosen by leaving out single frames of the training clips. Neighbours make that too
@@ -35,20 +36,16 @@ _STRENGTHS = np.logspace(1, 6, 6)
 
 
 def linear_baseline(
-    training: Sequence[ClipItem],
-    held_out: Sequence[ClipItem],
-    places: Places,
-    *,
-    most_clips: int = 256,
-    progress: Progress = lambda items: items,
+    training: Sequence[ClipItem], held_out: Sequence[ClipItem], places: Places
 ) -> dict[str, float]:
     """Retrieval as `cross_modal_meters.retrieval` gives it, of the linear map.
 
-    Fitted on ``training``, clips with sound (at most ``most_clips``, evenly spread over the list),
-    tried at ``places`` of clips of other people. ``progress`` wraps the clips as they are read.
+    Fitted on ``training``, clips with sound (at most `_MOST_CLIPS`, evenly spread over the list),
+    tried at ``places`` of clips of other people.
     """
-    fitted_on = evenly_spread(training, most_clips)
-    read = [(_mouth(item), _mel(item)) for item in progress([*fitted_on, *held_out])]
+    fitted_on = evenly_spread(training, _MOST_CLIPS)
+    bar = tqdm([*fitted_on, *held_out], desc="linear baseline", unit="clip")
+    read = [(_mouth(item), _mel(item)) for item in bar]
     mouths, mels = ([pair[n] for pair in read] for n in (0, 1))
     count = len(fitted_on)
     predicted = predict_linearly(mouths[:count], mels[:count], mouths[count:])

@@ -4,8 +4,6 @@ The meters of the training itself, in single precision, and the linear baseline 
 The validation split selected the weights; the test split did not.
 """
 
-from tqdm import tqdm
-
 from avkd import durable, runtime
 from avkd.config.evaluation_config import ProbeConfig
 from avkd.data import build
@@ -47,12 +45,7 @@ def probe(config: ProbeConfig) -> Outcome:
         batch_size=config.batch_size,
     )
     found = meters_of(seen, held_out)
-    baseline = linear_baseline(
-        training,
-        held_out,
-        places,
-        progress=lambda items: tqdm(items, desc="linear baseline", unit="clip"),
-    )
+    baseline = linear_baseline(training, held_out, places)
     config.out.mkdir(parents=True, exist_ok=True)
     durable.write_json(
         config.out / "probe.json",

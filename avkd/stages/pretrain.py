@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from tqdm import tqdm
 
 from avkd.config.training_config import PretrainConfig
 from avkd.data import audio_features, build, transforms
@@ -157,12 +156,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
 
 def _baseline(data: build.StageData, places: Places) -> float:
     """Held-out retrieval@1 of the linear baseline, said aloud."""
-    values = linear_baseline(
-        data.training.items,
-        data.validation,
-        places,
-        progress=lambda items: tqdm(items, desc="linear baseline", unit="clip"),
-    )
+    values = linear_baseline(data.training.items, data.validation, places)
     logger.info(
         "linear baseline: held-out retrieval@1 %.3f (chance %.3f); stage one has to beat it",
         values["retrieval_at_1"],
