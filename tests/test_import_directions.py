@@ -54,13 +54,13 @@ BUDGET_LINES = {
     "config": 2235,  # export, engines; axes of a matrix, and going on with one
     "data": 10505,  # files known by content, animations, YuNet, a sandbox; following faces
     "doctor": 875,
-    "evaluation": 2110,  # export, with what it costs; prediction sets
+    "evaluation": 2100,  # export, with what it costs; prediction sets
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 210,
     "metrics": 1080,  # conformal limits
     "models": 3960,  # ONNX files, read as untrusted; prediction sets; no timm, no torch._dynamo
     "reporting": 5065,  # prediction sets; what a row of a matrix was selected by
-    "stages": 940,  # a frame teacher for stage two; no step waits for a GPU
+    "stages": 935,  # a frame teacher for stage two; no step waits for a GPU
     "studies": 1240,  # stage one and its control within a matrix
     "synthesis": 1700,
     "teachers": 335,  # a frame teacher for stage two
