@@ -11,7 +11,7 @@ from PIL import Image
 from avkd.data.faces.face_tracks import Faces
 
 LOOKS_PER_SEARCH = 25
-"""Pictures looked at for one that is searched, where nothing else asks for a search."""
+"""Pictures looked at for one that is searched, where faces are followed and nothing else asks."""
 LONGEST_WAIT = 4
 """Pictures that are not searched after one where a change beside the faces was nobody new: hands
 and shoulders go on moving. At first it is one, then twice as many each time."""
@@ -72,13 +72,15 @@ class Following:
     def _followed(self, image: np.ndarray, blocks: np.ndarray) -> Faces | None:
         """The faces of the picture before; None = it takes a search."""
         before = self._faces
-        if before is None or self._looks >= LOOKS_PER_SEARCH:
+        if before is None:
+            return None
+        if self._looks >= (LOOKS_PER_SEARCH if len(before) else LONGEST_WAIT + 1):
             return None
         if blocks.shape != self._searched.shape:
             return None
         changed = np.abs(blocks - self._searched).max(axis=2) > _CHANGE
         beside = changed & ~_around(before.boxes, changed.shape, image.shape)
-        wait = 1 if beside.mean() > _OF_A_CUT else self._wait
+        wait = self._wait if len(before) and beside.mean() <= _OF_A_CUT else 1
         if beside.any() and self._looks > wait:
             return None
         if not len(before):

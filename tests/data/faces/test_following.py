@@ -55,9 +55,15 @@ def test_a_steady_scene_is_searched_every_25th_look_only() -> None:
     detector = Recorded(*[[50.0]] * 52)
     assert detector.watch([scene((60, 70))] * 52) == [1] * 52
     assert detector.asked == ("S" + 24 * "f") * 2 + "Sf" and LOOKS_PER_SEARCH == 25
-    nobody = Recorded(*[[]] * 27)
-    assert nobody.watch([scene()] * 27) == [0] * 27
-    assert nobody.asked == "SS"  # nothing to follow
+
+
+def test_where_nobody_is_followed_every_fifth_look_is_a_search_and_with_hands_every_other() -> None:
+    nobody = Recorded(*[[]] * 7)
+    assert nobody.watch([scene()] * 7) == [0] * 7
+    assert nobody.asked == "SS"
+    waving = Recorded(*[[]] * 8)
+    assert waving.watch([scene((40 * n, 160)) for n in range(8)]) == [0] * 8
+    assert waving.asked == "SSSS"
 
 
 @pytest.mark.parametrize("place", [(200, 90), (205, 97), (300, 180), (0, 0)])
