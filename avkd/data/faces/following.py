@@ -13,8 +13,8 @@ from avkd.data.faces.face_tracks import Faces
 LOOKS_PER_SEARCH = 25
 """Pictures looked at for one that is searched, where faces are followed and nothing else asks."""
 LONGEST_WAIT = 4
-"""Pictures that are not searched after one where a change beside the faces was nobody new: hands
-and shoulders go on moving. At first it is one, then twice as many each time."""
+"""Most pictures that are only followed after a search for a change beside the faces that found
+nobody new, for hands and shoulders go on moving: one at first, then twice as many each time."""
 _PIXELS = 8
 """Of a block's side that are looked at, or some more."""
 _CHANGE = 24.0
@@ -40,8 +40,8 @@ class Following:
     """A `FaceDetector` for pictures of one video in order of time.
 
     It searches a whole picture where a face is lost, where something has changed beside the faces
-    since the last search (a cut, somebody comes), and every `LOOKS_PER_SEARCH` pictures; of changes
-    that are nobody new it tires, see `LONGEST_WAIT`.
+    since the last search (a cut, somebody comes; less often where that found nobody new, see
+    `LONGEST_WAIT`), and every `LOOKS_PER_SEARCH` pictures.
 
     Args:
         detector: Searches and follows.
