@@ -385,7 +385,7 @@ def test_a_video_detector_teaches_the_frames_it_looks_at(tmp_path: Path) -> None
     finetune = [
         *("finetune", "--data", prepared, "--ssl_weight", 0, *video, "--video.reduced", 8),
         *("--pool", "attn", "--loop.epochs", 1, "--loop.batch_size", 2),
-        *("--optim.warmup_epochs", 0.5, "--loop.threads", 1),
+        *("--optim.warmup_epochs", 0.5, "--loop.threads", 1, "--loop.precision", "fp32"),
     ]
     done(*finetune, "--run", tmp_path / "video")
     run = tmp_path / "frame_student"
