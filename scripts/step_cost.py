@@ -107,20 +107,20 @@ def main(arguments: list[str]) -> None:
         arm.measure(STEPS)
     first = np.array(arms["as it is"].rates)
     flops = flops_of(arms["as it is"])
-    rows = []
+    lines = []
     for name, arm in arms.items():
         low, middle, high = np.percentile(arm.rates, [25, 50, 75])
         used = flops * middle / arm.batch_size / 1e12
         share = f"{used / given.peak_tflops:.1%}" if given.peak_tflops else f"{used:.3g} TFLOP/s"
-        rows.append(
-            (
-                *(name, f"{middle:.4g} ({low:.4g} to {high:.4g})"),
-                *(f"{np.median(np.array(arm.rates) / first):.2f}", share),
-                f"{arm.waited / arm.total:.0%}",
-            )
-        )
-    columns = ("arm", "clips/s", "times the first", "of the peak", "stall")
-    print(Table(columns=columns, rows=tuple(rows), caption=str(machine.describe())).to_text())
+        line = {
+            "arm": name,
+            "clips/s": f"{middle:.4g} ({low:.4g} to {high:.4g})",
+            "times the first": f"{np.median(np.array(arm.rates) / first):.2f}",
+            "of the peak": share,
+            "stall": f"{arm.waited / arm.total:.0%}",
+        }
+        lines.append(line)
+    print(Table.of(lines, caption=str(machine.describe())).to_text())
     if machine.device.type == "cuda":
         print(f"memory: {torch.cuda.max_memory_allocated() / 1e9:.1f} GB for all arms together")
     print(operators(arms["as it is"]))

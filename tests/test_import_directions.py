@@ -52,9 +52,9 @@ MAY_IMPORT = {
 BUDGET_LINES = {
     "blending": 865,
     "config": 2235,  # export, engines; axes of a matrix, and going on with one
-    "data": 10510,  # files known by content, animations, YuNet, a sandbox; following faces
+    "data": 10515,  # files known by content, animations, YuNet, a sandbox; following faces
     "doctor": 875,
-    "evaluation": 2100,  # export, with what it costs; prediction sets
+    "evaluation": 2110,  # export, with what it costs; prediction sets
     "inference": 2975,  # a server; heat maps, overlays; a second opinion; a process for each file
     "losses": 210,
     "metrics": 1080,  # conformal limits

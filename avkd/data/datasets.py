@@ -254,7 +254,10 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     def __post_init__(self) -> None:
         rule = self.window_rule or self.model_input.window_rule
         assert rule.size_frames == self.model_input.clip_frames
-        chosen = self.windows or [rule.windows(item.num_frames) for item in self.items]
+        chosen = self.windows
+        if chosen is None:
+            chosen = [rule.windows(item.num_frames) for item in self.items]
+        assert len(chosen) == len(self.items), "windows of every item"
         self.places = [(index, window) for index, found in enumerate(chosen) for window in found]
 
     def __len__(self) -> int:

@@ -114,6 +114,7 @@ class ShuffledBatches:
     seed: int
 
     def __post_init__(self) -> None:
+        assert self.num_items > 0, "no clip to train on"
         self.batch_size = min(self.batch_size, self.num_items)
 
     def __len__(self) -> int:

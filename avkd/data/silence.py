@@ -39,6 +39,7 @@ def silent_ends(waveform: np.ndarray) -> SilentEnds:
     than a loud one; a click counts as sound. A constant offset of the samples does not. It is (S,)
     at 16 kHz, int16 or finite float in [-1, 1]; without samples it is silent.
     """
+    assert waveform.ndim == 1, waveform.shape
     if not len(waveform):
         return SilentEnds(0.0, 0.0, is_silent=True)
     scale = 32768.0 if np.issubdtype(waveform.dtype, np.integer) else 1.0
@@ -50,6 +51,7 @@ def silent_ends(waveform: np.ndarray) -> SilentEnds:
     levels = np.sqrt(np.add.reduceat(squares, starts) / counts)
     seconds = len(waveform) / SAMPLE_RATE_HZ
     loudest = levels.max()
+    assert np.isfinite(loudest), "NaN or infinity"
     if loudest < SILENT_LEVEL:
         return SilentEnds(seconds, seconds, is_silent=True)
     sounding = np.flatnonzero(levels >= loudest * 10.0 ** (-SILENT_BELOW_LOUDEST_DB / 20.0))

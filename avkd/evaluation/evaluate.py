@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -110,10 +109,8 @@ def evaluate(config: EvaluateConfig) -> Outcome:
             "would take in; give another --out"
         )
     statuses: Counter[str] = Counter()
-    seen_by = {"model_input": model_input, "machine": machine}
-    how = {**seen_by, "batch_size": config.batch_size, "show_progress": True}
     for path, part in zip(paths, parts, strict=True):
-        scored = _score(part, config, model, header, window_rule, **how)
+        scored = _score(part, config, model, header, model_input, window_rule, machine)
         rows = _counted(chain(scored, _unscored(part.wanted, part.corpus)), statuses)
         scores.write_scores(path, part.head, rows)
         score_rows.write_file_facts(config.out, part.wanted, part.corpus.folder)
@@ -182,15 +179,31 @@ def _score(
     config: EvaluateConfig,
     model: nn.Module,
     header: ModelHeader,
+    model_input: ModelInput,
     window_rule: WindowRule,
-    **how: Any,
+    machine: Runtime,
 ) -> Iterator[ClipScore]:
-    """Rows of all files of a part that have crops; ``how`` is what both scorers take."""
+    """Rows of all files of a part that have crops."""
     if config.scorer == "detector":
-        rule = header.decision or UNCALIBRATED
-        return score_items(model, part.items, rule=rule, window_rule=window_rule, **how)
+        return score_items(
+            model,
+            part.items,
+            model_input=model_input,
+            rule=header.decision or UNCALIBRATED,
+            machine=machine,
+            batch_size=config.batch_size,
+            window_rule=window_rule,
+            show_progress=True,
+        )
     assert isinstance(model, CrossModalNetwork), "what load_stage_one gives"
-    judged = av_agreement.judge(model, part.items, **how)
+    judged = av_agreement.judge(
+        model,
+        part.items,
+        model_input=model_input,
+        machine=machine,
+        batch_size=config.batch_size,
+        show_progress=True,
+    )
     path = config.out / av_agreement.FRAMES / f"{part.dataset}.csv"
     return av_agreement.score_rows(av_agreement.writing_frames(path, judged))
 

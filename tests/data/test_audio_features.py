@@ -113,6 +113,12 @@ def test_a_whisper_is_not_silence():
     assert log_mel(as_batch(0.001 * speech_like(0))).max() == 1.0
 
 
+@pytest.mark.parametrize("num_samples", [0, 1, 639, 641, 15_360 + 1, 15_999])
+def test_a_clip_that_is_no_whole_number_of_frames_is_our_bug(num_samples):
+    with pytest.raises(AssertionError, match="whole video frames"):
+        log_mel(torch.zeros(1, num_samples))
+
+
 def test_half_precision_training_hears_the_same_spectrogram():
     """Under autocast the mel bank's matrix product would lose a quarter of a decibel."""
     waveform = as_batch(speech_like(0))

@@ -262,10 +262,14 @@ def test_the_clips_for_pictures_are_those_epoch_0_draws(corpus: Corpus) -> None:
     assert len(clips.first_clips(99)) == len(clips)
 
 
-def test_clips_without_sound_are_shown_where_none_is_asked_for(corpus: Corpus) -> None:
+def test_clips_too_short_or_without_the_sound_asked_for_are_our_bug(corpus: Corpus) -> None:
     settings = {"model_input": VIDEO, "seed": 0, "augmentation": Augmentation()}
+    with pytest.raises(AssertionError, match="toy/short"):
+        TrainingClips([item(corpus, "short")], with_sound=False, **settings)
     silent = item(corpus, "long")
     silent = dataclasses.replace(silent, sample=dataclasses.replace(silent.sample, has_audio=False))
+    with pytest.raises(AssertionError, match="toy/long"):
+        TrainingClips([silent], with_sound=True, **settings)
     assert TrainingClips([silent], with_sound=False, **settings)[ClipKey(0, 0, 0)].waveform is None
 
 

@@ -70,3 +70,9 @@ def test_one_step_of_sixteen_bits_is_no_sound_but_a_whisper_is() -> None:
 def test_the_last_block_may_be_short() -> None:
     ends = silent_ends(np.concatenate([np.zeros(200, np.float32), speech(1.0)[:777]]))
     assert (ends.leading_seconds, ends.trailing_seconds) == (0.01, 0.0)
+
+
+@pytest.mark.parametrize("waveform", [np.zeros((2, 800)), np.array([0.1, np.nan] * 400)])
+def test_what_is_no_waveform_is_our_bug(waveform: np.ndarray) -> None:
+    with pytest.raises(AssertionError):
+        silent_ends(waveform)

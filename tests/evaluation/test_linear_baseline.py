@@ -84,5 +84,8 @@ def test_the_baseline_is_fitted_on_the_training_clips_alone(monkeypatch):
     assert found["retrieval_at_1"] <= 3 / 12
     made |= {f"train-{n}": clip(n) for n in range(20)}
     assert module.linear_baseline(items("train"), items("held"), places)["retrieval_at_1"] == 1.0
+    seen: list[str] = []
     monkeypatch.setattr(module, "_MOST_CLIPS", 5)
+    monkeypatch.setattr(module, "_mouth", lambda i: seen.append(i.name) or made[i.name][0])
     assert module.linear_baseline(items("train"), items("held"), places)["retrieval_at_1"] == 1.0
+    assert sum(name.startswith("train") for name in seen) == 5

@@ -104,3 +104,6 @@ def test_several_models_share_a_page_with_a_heat_map_first(tmp_path: Path) -> No
     assert places == sorted(places)
     assert page.index('<section class="headline"') < places[0]
     assert "<title>Report of 2 models</title>" in page
+    again = dataclasses.replace(config, out=tmp_path / "again")
+    recompute(again)
+    assert (tmp_path / "again" / report.PAGE).read_bytes() == page.encode("utf-8")

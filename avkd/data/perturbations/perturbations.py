@@ -74,7 +74,7 @@ class Perturbation:
     """Draws noise and places, file by file."""
 
     def __post_init__(self) -> None:
-        assert self.name in KINDS and 1 <= self.severity <= NUM_SEVERITIES
+        assert self.name in KINDS and 1 <= self.severity <= NUM_SEVERITIES, self
 
     @property
     def amount(self) -> float:

@@ -89,14 +89,14 @@ def test_a_face_that_moves_is_followed() -> None:
     assert detector.watch(nodding) == [1] * 5 and detector.asked == "Sffff"
 
 
-def test_of_hands_that_move_the_search_tires_and_who_comes_wakes_it() -> None:
+def test_searches_for_moving_hands_become_rarer_until_somebody_comes() -> None:
     waving = [scene((60, 70), (40 * (n % 7), 160)) for n in range(24)]
     detector = Recorded(*[[50.0]] * 18, *[[50.0, 200.0]] * 6)
     assert detector.watch(waving) == [1] * 20 + [2] * 4  # a second later at most
     assert detector.asked == "SfSffSffffSffffSffff" + "SfSf" and LONGEST_WAIT == 4
 
 
-def test_a_cut_is_searched_at_every_other_look_however_tired_the_search_is() -> None:
+def test_a_cut_is_searched_at_every_other_look_however_rare_searches_have_become() -> None:
     waving = [scene((60, 70), (40 * (n % 7), 160)) for n in range(12)]
     dark = [scene((60, 70), level=40)] * 2
     detector = Recorded(*[[50.0]] * 12, [50.0, 200.0], [50.0, 200.0])
