@@ -101,14 +101,15 @@ def undefined(numbers: "Iterable[tuple[str, Metric]]") -> list[Section]:
 
 
 def to_markdown(sections: Iterable[Section], *, level: int = 1) -> str:
-    """Sections as Markdown, their headings of ``level``."""
+    """Sections as Markdown, their headings of ``level``; those of pictures alone are left out."""
     blocks: list[str] = []
     for section in sections:
-        blocks.append(f"{'#' * level} {markdown_text(section.title)}")
-        blocks += [f"**{markdown_text(warning)}**" for warning in section.warnings]
-        blocks += map(markdown_text, section.paragraphs)
-        blocks += [table.to_markdown() for table in section.tables]
-        blocks += filter(None, ["\n".join(f"- {markdown_text(note)}" for note in section.notes)])
+        told = [f"**{markdown_text(warning)}**" for warning in section.warnings]
+        told += map(markdown_text, section.paragraphs)
+        told += [table.to_markdown() for table in section.tables]
+        told += filter(None, ["\n".join(f"- {markdown_text(note)}" for note in section.notes)])
+        if told or not section.pictures:
+            blocks += [f"{'#' * level} {markdown_text(section.title)}", *told]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -51,6 +51,13 @@ def made_up_page(text: str = "plain") -> str:
     return page.to_html(title=text, sections=sections, headlines=[headline], facts={text: text})
 
 
+def test_markdown_has_no_heading_over_nothing() -> None:
+    drawn = Section(title="Curves", pictures=(Picture(svg=DRAWING, caption="a curve"),))
+    text = page.to_markdown([Section(title="Report"), drawn, made_up_section("Table")], level=2)
+    assert [line for line in text.splitlines() if line.startswith("#")] == ["## Report", "## Table"]
+    assert "Curves" in page.to_html(title="x", sections=[drawn])
+
+
 class Elements(html.parser.HTMLParser):
     """Elements of a page with their attributes, and its text."""
 
