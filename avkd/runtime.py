@@ -10,12 +10,14 @@ import logging
 import os
 import random
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from avkd.outcome import ResourceError
 
@@ -73,6 +75,38 @@ def start(
         precision = "bf16" if _bf16_is_fast_and_right(chosen) else "fp32"
     logger.info("computing on %s in %s", chosen, precision)
     return Runtime(device=chosen, precision=precision)
+
+
+def compile_networks(
+    networks: Iterable[nn.Module],
+    how: Literal["none", "default", "cuda_graphs"],
+    device: torch.device,
+) -> None:
+    """Have torch compile each network, in place, when it is first called with inputs of a shape.
+
+    Weights keep their names. What a network gives is equal but for rounding.
+
+    Raises:
+        ResourceError: torch cannot compile on this machine, or CUDA graphs are asked of a CPU.
+    """
+    if how == "none":
+        return
+    import torch._inductor.config as inductor  # two seconds that few runs need
+
+    if how == "cuda_graphs" and device.type != "cuda":
+        raise ResourceError("loop.compile cuda_graphs needs a GPU; use --loop.compile default")
+    mode = {"default": "default", "cuda_graphs": "reduce-overhead"}[how]
+    try:
+        torch.compile(torch.square, mode=mode)(torch.ones(2, device=device))
+    except RuntimeError as error:  # as all of torch's compiler are
+        reason = str(error).strip().splitlines()[0]
+        raise ResourceError(
+            f"loop.compile {how}: torch cannot compile here ({reason}); it needs a C++ compiler, "
+            "and Triton for a GPU; or use --loop.compile none"
+        ) from error
+    inductor.fallback_random = True  # dropout draws as it does uncompiled
+    for network in networks:
+        network.compile(mode=mode)
 
 
 def keep_freed_memory() -> None:

@@ -5,7 +5,7 @@ Usage: python scripts/step_cost.py [--peak_tflops 989] [--loop.batch_size 128] [
   and every setting of `avkd pretrain`; --data adds an arm with the real loader
 Prints for each arm clips/s (median, quartiles), its ratio to the first in the same rounds, the
 share of the time that waited for batches; memory; and the operators of the first arm.
-Arms: the step as it is; 3D weights channels-last; on a GPU torch.compile, and CUDA graphs with it.
+Arms: the step as it is; 3D weights channels-last; --loop.compile default; on a GPU cuda_graphs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from avkd import runtime
 from avkd.config.load import parse
-from avkd.config.training_config import PretrainConfig
+from avkd.config.training_config import Compilation, PretrainConfig
 from avkd.data import build
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.datasets import training_loader
@@ -94,10 +94,11 @@ def main(arguments: list[str]) -> None:
     for weight in arms["channels-last weights"].step.parameters():
         if weight.ndim == 5:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
-    modes = {"compiled": "default", "compiled, CUDA graphs": "reduce-overhead"}
-    for name, mode in modes.items() if machine.device.type == "cuda" else ():
-        arms[name] = Arm(config, machine, itertools.repeat(pinned))
-        arms[name].step.network.compile(mode=mode)
+    ways: tuple[Compilation, ...] = ("default", "cuda_graphs")
+    for how in ways if machine.device.type == "cuda" else ways[:1]:
+        arms[f"compiled: {how}"] = Arm(config, machine, itertools.repeat(pinned))
+        network = arms[f"compiled: {how}"].step.network
+        runtime.compile_networks([network], how, machine.device)
     if config.data != (NO_DATA,):
         arms["with the loader"] = Arm(config, machine, loaded(config, machine))
     for arm in arms.values():

@@ -584,6 +584,27 @@ def test_loader_settings_change_nothing_but_the_speed(
 
 
 @pytest.mark.slow
+def test_compiled_networks_train_to_the_same_but_for_rounding(
+    corpora: Corpora, stage_one: Path, stage_two: Path, tmp_path: Path
+) -> None:
+    """A run that is stopped and resumed, and the stage after it."""
+    compiled = ["--loop.compile", "default"]
+    first, second = tmp_path / "one", tmp_path / "two"
+    arguments = [*pretrain_arguments(corpora, first), *compiled]
+    assert stop_after(start("pretrain", *arguments), first, 2, signal.SIGINT) == 130
+    done("pretrain", *arguments, "--resume")
+    done("finetune", *finetune_arguments(corpora, stage_one, second, 0.3), *compiled)
+    for run, plain in ((first, stage_one), (second, stage_two)):
+        rows, expected = log_rows(run), log_rows(plain)
+        assert [row.keys() for row in rows] == [row.keys() for row in expected]
+        losses = [
+            [row["loss/total"] for row in of if "loss/total" in row] for of in (rows, expected)
+        ]
+        assert losses[0][0] == pytest.approx(losses[1][0], abs=1e-4)
+        assert losses[0] == pytest.approx(losses[1], abs=1e-2) and losses[0] != losses[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", range(1, 6))
 def test_a_run_may_be_stopped_after_any_step(
     corpora: Corpora, stage_one: Path, tmp_path: Path, rows: int

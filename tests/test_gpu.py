@@ -88,6 +88,25 @@ def test_a_stage_takes_the_same_first_step_on_both(runs: tuple[Runs, Runs], stag
     assert states[0]["model"].keys() == states[1]["model"].keys()
 
 
+@pytest.mark.parametrize("how", ["default", "cuda_graphs"])
+def test_compiled_networks_take_the_same_first_step(
+    corpora: Corpora,  # noqa: F811
+    runs: tuple[Runs, Runs],
+    tmp_path: Path,
+    how: str,
+) -> None:
+    if how == "cuda_graphs" and not DEVICE.startswith("cuda"):
+        pytest.skip("a CPU has no CUDA graphs")
+    arguments = [*pretrain_arguments(corpora, tmp_path / "run"), "--video.dropout", "0"]
+    done("pretrain", *arguments, *on(DEVICES[1]), "--loop.compile", how)
+    plain, compiled = log_rows(runs[1].stages["pretrain"]), log_rows(tmp_path / "run")
+    assert [row["step"] for row in compiled] == [row["step"] for row in plain]
+    for name in plain[0]:
+        if name.startswith("loss/"):
+            assert compiled[0][name] == pytest.approx(plain[0][name], abs=LOSS), name
+    assert all(math.isfinite(value) for row in compiled for value in row.values())
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_stopped_on_the_device_is_resumed_there(
     corpora: Corpora,  # noqa: F811

@@ -122,3 +122,44 @@ def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch):
     monkeypatch.setattr(runtime.ctypes, "CDLL", lambda name: SimpleNamespace())
     runtime.keep_freed_memory()
     assert len(called) == 3
+
+
+class Network(torch.nn.Module):
+    """Notes how it is to be compiled."""
+
+    mode = ""
+
+    def compile(self, *, mode):
+        self.mode = mode
+
+
+@pytest.mark.parametrize(
+    ("how", "device", "mode"),
+    [
+        *(("none", "cpu", ""), ("none", "cuda", "")),
+        *(("default", "cpu", "default"), ("default", "cuda", "default")),
+        ("cuda_graphs", "cuda", "reduce-overhead"),
+    ],
+)
+def test_networks_are_compiled_as_asked(monkeypatch, how, device, mode):
+    network, tried = Network(), []
+    monkeypatch.setattr(torch, "compile", lambda function, mode: lambda given: tried.append(mode))
+    monkeypatch.setattr(torch, "ones", lambda *shape, device: device)
+    runtime.compile_networks([network], how, torch.device(device))
+    assert network.mode == mode and tried == [mode] * (how != "none")
+
+
+def test_cuda_graphs_of_a_cpu_are_refused():
+    with pytest.raises(ResourceError, match="needs a GPU"):
+        runtime.compile_networks([], "cuda_graphs", torch.device("cpu"))
+
+
+def test_a_machine_that_cannot_compile_says_so_before_the_training(monkeypatch):
+    def broken(function, mode):
+        raise RuntimeError("no C++ compiler found\nmore")
+
+    network = Network()
+    monkeypatch.setattr(torch, "compile", broken)
+    with pytest.raises(ResourceError, match=r"compiler found\).*--loop.compile none"):
+        runtime.compile_networks([network], "default", torch.device("cpu"))
+    assert network.mode == ""

@@ -11,6 +11,7 @@ from avkd.models.registry import NETWORKS, canonical_name
 
 Region = Literal["face", "mouth", "mixed"]
 TargetCenter = Literal["none", "per_step", "double", "whitened"]
+Compilation = Literal["none", "default", "cuda_graphs"]
 CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
 
 # Stage one of RealForensics: 150 epochs of 488,763 clips in batches of 256 at 7e-4 (method 3.6).
@@ -151,6 +152,9 @@ class LoopConfig(ComputeConfig):
     """Decoded crops kept in memory, at most; for small corpora on few cores, with workers 0."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto = bf16 where a start-up probe finds it fast and right."""
+    compile: Compilation = "none"
+    """default: torch.compile makes the networks faster, after minutes of compiling; cuda_graphs:
+    as CUDA graphs too, on a GPU."""
     seed: int = 0
     """Of weights, sampling and augmentation."""
     validate_every_epochs: int | None = 1

@@ -64,6 +64,7 @@ def train_stage(
     Raises:
         FileExistsError: the run folder holds a run and ``config.resume`` is not set.
     """
+    runtime.compile_networks(step.children(), config.loop.compile, machine.device)
     pinned = machine.device.type == "cuda"
     loader = partial(training_loader, clips, workers=config.loop.workers, pin_memory=pinned)
     audit = None
