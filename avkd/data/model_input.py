@@ -61,6 +61,11 @@ class ModelInput:
             if not is_good(fields[name]):
                 raise ValueError(f"its input is not described: {name} is {fields[name]!r}")
         found = cls(**fields)
+        if found.crop_pixels * found.view_share < _LEAST_PIXELS:
+            raise ValueError(
+                f"its input is not described: view_share {found.view_share} of crops of "
+                f"{found.crop_pixels} pixels leaves nothing to see"
+            )
         for name, value in found.describe().items():
             if preprocessing.get(name) != value:
                 raise ValueError(
@@ -122,17 +127,20 @@ class ModelInput:
         return clip, seen
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 1
+_LEAST_PIXELS = 16  # of a view's side
+
+
+def _is_count(value: Any, least: int = 1, most: int = 1024) -> bool:
+    return type(value) is int and least <= value <= most
 
 
 # A model file is untrusted: every field is checked before anything is made from it.
 _IS_GOOD: Mapping[str, Callable[[Any], bool]] = {
     "clip_frames": _is_count,
-    "crop_pixels": _is_count,
+    "crop_pixels": lambda value: _is_count(value, 32),  # as `avkd prepare` makes them
     "view_share": lambda value: type(value) is float and 0.0 < value <= 1.0,
-    "image_size": _is_count,
-    "windows_per_file": lambda value: value is None or _is_count(value),
+    "image_size": lambda value: _is_count(value, _LEAST_PIXELS),
+    "windows_per_file": lambda value: value is None or _is_count(value, most=2**31),
     "landmarks": lambda value: type(value) is bool,
     "faces": lambda value: value in get_args(Faces),
     "crop_margin": lambda value: type(value) is float and 0.5 <= value <= 4.0,

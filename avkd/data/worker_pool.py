@@ -272,12 +272,13 @@ def _answered(function: Callable[[Any], Any], item: Any) -> Outcome[Any, Any]:
     try:
         return Outcome(None, "ok", function(item), "", 0.0)
     except Exception as error:  # the one place whose purpose is to contain any failure
-        _log.exception("item failed")
         text = str(error)  # torch's, on the CPU and on a GPU, are no `MemoryError`
         is_torch = isinstance(error, RuntimeError) and "allocate" in text and "memory" in text
         if is_torch or isinstance(error, MemoryError):
             return Outcome(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
         is_answer = isinstance(error, ValueError | OSError)
         trace = "" if is_answer else traceback.format_exc()
+        if not is_answer:
+            _log.exception("item failed")
         message = f"{type(error).__name__}: {error}"
         return Outcome(None, "error", None, message, 0.0, trace, error if is_answer else None)

@@ -5,7 +5,6 @@ the file, or a picture. One batch of windows is held, and the frames of a short 
 cannot be scored is `cannot_tell` with its reason, never `real`.
 """
 
-import difflib
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -447,12 +446,8 @@ def load_model(
         FileNotFoundError: there is no such file; names the models that ship with avkd.
     """
     path = Path(path_or_name)
-    if not path.exists() and str(path) not in starter.STARTERS:
-        names = list_models("weights")
-        close = difflib.get_close_matches(str(path), names, n=1)
-        cure = f"did you mean {close[0]!r}?" if close else f"models that ship: {', '.join(names)}"
-        if str(path) in list_models():
-            cure = f"a network without weights: avkd.create_model({str(path)!r})"
+    if str(path) in {*list_models()} - {*starter.STARTERS} and not path.exists():
+        cure = f"a network without weights: avkd.create_model({str(path)!r})"
         raise FileNotFoundError(f"{path}: no such model file; {cure}")
     return FilePredictor.load(path, runtime.start(device=device, threads=threads), engine)
 

@@ -4,6 +4,7 @@ What they were trained on and how far they can be trusted stands in ``starter/ca
 ``scripts/make_starter.sh`` writes together with the files.
 """
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,5 +31,16 @@ def exported(provenance: Mapping[str, Any]) -> str | None:
 
 
 def resolved(path: Path) -> Path:
-    """The file behind ``path``: itself, or that of a model that ships with avkd."""
-    return STARTERS[str(path)] if is_starter(path) else path
+    """The file behind ``path``: itself, or that of a model that ships with avkd.
+
+    Raises:
+        FileNotFoundError: there is no such file; names the models that ship with avkd.
+    """
+    if is_starter(path):
+        return STARTERS[str(path)]
+    if not path.exists():
+        close = difflib.get_close_matches(str(path), STARTERS, n=1)
+        names = ", ".join(STARTERS)
+        cure = f"did you mean {close[0]!r}?" if close else f"models that ship: {names}"
+        raise FileNotFoundError(f"{path}: no such model file; {cure}")
+    return path

@@ -2,7 +2,7 @@
 
 Order in a step: set the rate, forward, backward, clip, check, update, then the step's own
 `after_update` (moving averages). SIGINT, SIGTERM and SIGUSR1 (as queues of clusters send it before
-they kill) finish the step, save, and stop.
+they kill) finish the step, save, and stop; a validation they break off, to be done when resumed.
 """
 
 import math
@@ -120,7 +120,7 @@ def fit(
     seed = torch.initial_seed()
     training = _Training(step, plan, runtime, log, checkpoints, resumed)
     progress, readings = training.progress, training.readings
-    with _stop_requests() as stop_signal:
+    with _StopRequests() as stops:
         while not progress.is_over(plan):
             epoch = progress.finished_epochs
             step.train()
@@ -129,16 +129,20 @@ def fit(
             while parts := _awaited(rest, plan.accumulate, log):
                 distributed.seed_step(seed, progress.step)
                 training.update(parts)
-                if stop := distributed.agreed(stop_signal()):
+                if stop := distributed.agreed(stops.received):
                     readings.read()
-                    training.save(checkpoints.save_last)
-                    raise Stopped(
-                        f"stopped after step {progress.step}; --resume continues from there",
-                        ExitCode(128 + stop),
-                    )
+                    raise training.stopped(stop)
             readings.read()
             assert progress.step == (epoch + 1) * plan.steps_per_epoch
-            training.finish_epoch(validate)
+            before = resume.rng_state()
+            try:
+                # Several processes have to agree, which they do after the next step.
+                with nullcontext() if distributed.num_processes() > 1 else stops.at_once():
+                    values = training.validated(validate)
+            except _StopNow:
+                resume.restore_rng(before)
+                raise training.stopped(stops.received) from None
+            training.finish_epoch(values)
     if num_replaced := sum(distributed.joined([readings.num_replaced])):
         log.say(
             f"{num_replaced} clips could not be read; the next of their class stood in for them "
@@ -203,24 +207,34 @@ class _Training:
         self.step.after_update((number + 1) / self.plan.total_steps)
         self.progress.step += 1
 
-    def finish_epoch(self, validate: Callable[[RunLog, int], Mapping[str, float]]) -> None:
-        """Validate where due, then save: best before last, so that last never points past it."""
+    def validated(
+        self, validate: Callable[[RunLog, int], Mapping[str, float]]
+    ) -> Mapping[str, float] | None:
+        """The values of the validation at the end of this epoch; None where none is due."""
+        plan, progress = self.plan, self.progress
+        epoch = progress.finished_epochs + 1
+        if epoch % plan.validate_every_epochs and epoch != plan.epochs:
+            return None
+        self.step.eval()
+        with torch.no_grad():
+            values = validate(self.log, progress.step)
+        value = values[plan.select]
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"validation {plan.select} is {value} after step {progress.step}; lower "
+                "optim.lr or raise optim.warmup_epochs"
+            )
+        return values
+
+    def finish_epoch(self, values: Mapping[str, float] | None) -> None:
+        """Note what was validated, then save: best before last, so that last never points past."""
         plan, progress, log = self.plan, self.progress, self.log
         progress.finished_epochs += 1
-        epoch = progress.finished_epochs
-        if epoch % plan.validate_every_epochs == 0 or epoch == plan.epochs:
-            self.step.eval()
-            with torch.no_grad():
-                values = validate(log, progress.step)
+        if values is not None:
             value = values[plan.select]
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"validation {plan.select} is {value} after step {progress.step}; lower "
-                    "optim.lr or raise optim.warmup_epochs"
-                )
             log.scalars(progress.step - 1, {f"validation/{name}": v for name, v in values.items()})
             shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-            log.say(f"epoch {epoch}/{plan.epochs}  {shown}")
+            log.say(f"epoch {progress.finished_epochs}/{plan.epochs}  {shown}")
             progress.validations.append(value)
             if value > progress.best_value:
                 progress.best_value, progress.best_step = value, progress.step
@@ -239,6 +253,14 @@ class _Training:
                 }
             )
 
+    def stopped(self, stop: int) -> Stopped:
+        """What to raise for a stop signal: the state is saved."""
+        self.save(self.checkpoints.save_last)
+        return Stopped(
+            f"stopped after step {self.progress.step}; --resume continues from there",
+            ExitCode(128 + stop),
+        )
+
     def _restore(self, state: dict[str, Any]) -> None:
         try:
             self.step.load_state_dict(state["model"])
@@ -252,20 +274,42 @@ class _Training:
             ) from error
 
 
-@contextmanager
-def _stop_requests() -> Iterator[Callable[[], int]]:
-    """Yield a function that tells which stop signal came, 0 for none; a second one acts at once."""
-    received: list[int] = []
+class _StopNow(Exception):
+    """A stop signal came where it is acted on at once."""
 
-    def remember(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
 
-    wanted = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is unknown to Windows
-    numbers = [getattr(signal, name) for name in wanted if hasattr(signal, name)]
-    before = {number: signal.signal(number, remember) for number in numbers}
-    try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in before.items():
+class _StopRequests:
+    """Remembers which stop signal came; a second one, of any kind, ends the process."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        """Number of the signal; 0 = none."""
+        self._at_once = False
+        wanted = ("SIGINT", "SIGTERM", "SIGUSR1")  # the last is unknown to Windows
+        self._numbers = [getattr(signal, name) for name in wanted if hasattr(signal, name)]
+
+    def __enter__(self) -> "_StopRequests":
+        self._before = {n: signal.signal(n, self._remember) for n in self._numbers}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, a signal raises `_StopNow`."""
+        self._at_once = True
+        try:
+            if self.received:
+                raise _StopNow
+            yield
+        finally:
+            self._at_once = False
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        for each in self._numbers:
+            signal.signal(each, signal.SIG_DFL)
+        if self._at_once:
+            raise _StopNow

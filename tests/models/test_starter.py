@@ -56,7 +56,13 @@ def test_a_file_of_that_name_goes_first(tmp_path, monkeypatch):
     (tmp_path / "starter").touch()
     assert not starter.is_starter(Path("starter"))
     assert starter.resolved(Path("starter")) == Path("starter")
-    assert starter.resolved(Path("other.safetensors")) == Path("other.safetensors")
+
+
+def test_a_model_that_is_not_there_is_named_with_those_that_are():
+    with pytest.raises(FileNotFoundError, match=r"other.safetensors: no such .*: starter, star"):
+        starter.resolved(Path("other.safetensors"))
+    with pytest.raises(FileNotFoundError, match="did you mean 'starter-fast'"):
+        starter.resolved(Path("starter_fast"))
 
 
 def test_pip_installs_models_and_card(tmp_path):

@@ -17,7 +17,7 @@ from torch import nn
 
 from avkd.outcome import ExitCode, Stopped
 from avkd.runtime import Runtime
-from avkd.training import optim, transfers
+from avkd.training import optim, resume, transfers
 from avkd.training.loop import Plan, StepOutput, fit
 from avkd.training.resume import Checkpoints, load_state
 from avkd.training.run_log import RunLog
@@ -261,6 +261,41 @@ def test_resuming_a_finished_run_changes_nothing(straight, tmp_path):
     assert rows(tmp_path) == rows(straight)
 
 
+@pytest.mark.parametrize("epoch", [1, EPOCHS])
+def test_a_signal_in_a_validation_breaks_it_off_and_it_is_done_again(straight, tmp_path, epoch):
+    """A validation may take longer than a cluster waits before it kills."""
+    validations = itertools.count(1)
+
+    def validate(step: ToyStep) -> dict[str, float]:
+        if next(validations) == epoch:
+            torch.rand(3)  # draws that it may have made
+            os.kill(os.getpid(), signal.SIGUSR1)
+            pytest.fail("the validation went on")
+        return norm_of_weights(step)
+
+    with pytest.raises(Stopped, match=f"after step {epoch * STEPS}; --resume") as stop:
+        train(tmp_path, validate=validate)
+    assert stop.value.exit_code == 128 + signal.SIGUSR1
+    train(tmp_path, resume=True)
+    for name in ("last", "best"):
+        file = f"checkpoints/{name}.safetensors"
+        assert_equal_checkpoints(tmp_path / file, straight / file)
+    assert rows(tmp_path) == rows(straight)
+
+
+def test_a_signal_between_the_last_step_and_its_validation_is_not_lost(tmp_path, monkeypatch):
+    state, calls = resume.rng_state, itertools.count()
+
+    def late() -> dict[str, object]:
+        if next(calls) == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return state()
+
+    monkeypatch.setattr(resume, "rng_state", late)
+    with pytest.raises(Stopped, match=f"after step {STEPS}; --resume"):
+        train(tmp_path, validate=lambda step: pytest.fail("it was not asked for"))
+
+
 def test_an_interrupt_from_the_keyboard_ends_with_its_own_code(tmp_path):
     with pytest.raises(Stopped) as stop:
         train(tmp_path, at_step=kill_at(2, signal.SIGINT))
@@ -276,12 +311,12 @@ def test_a_second_signal_acts_at_once_and_handlers_come_back_afterwards(tmp_path
         if number == 1:
             assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, before[0])
             os.kill(os.getpid(), signal.SIGTERM)
-            seen.append(signal.getsignal(signal.SIGTERM))
+            seen.extend(map(signal.getsignal, (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)))
         return 1.0
 
     with pytest.raises(Stopped):
         train(tmp_path, at_step=at_step)
-    assert seen == [signal.SIG_DFL]
+    assert seen == 3 * [signal.SIG_DFL]  # any second one
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
