@@ -318,7 +318,12 @@ def test_the_teacher_of_stage_two_stays_what_stage_one_left(
     stage_one: Path, stage_two: Path
 ) -> None:
     """An unfrozen teacher, or one whose normalisation drifts, teaches something else each step."""
-    state = load_state(stage_two / "checkpoints/last.safetensors")["model"]
+    checkpoint = load_state(stage_two / "checkpoints/last.safetensors")
+    parent = read_header(stage_one / "model.safetensors").sha256
+    made_of = checkpoint["made_of"]
+    assert made_of["pretrained file"] == made_of["teacher file"] == parent
+    assert made_of["validation data"] != made_of["data"]
+    state = checkpoint["model"]
     teacher = {n.removeprefix("teacher."): t for n, t in state.items() if n.startswith("teacher.")}
     before = load_file(stage_one / "model.safetensors")
     expected = {n: t for n, t in before.items() if n.startswith("video_teacher.")}

@@ -17,7 +17,7 @@ from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region
 from avkd.data import inventory
 from avkd.data.clip_items import ClipItem
-from avkd.data.datasets import Corpus, TrainingClips
+from avkd.data.datasets import Corpus, TrainingClips, fingerprint_of
 from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
 from avkd.data.manifest import REAL, REAL_METHOD, Manifest, Split, check_identities
@@ -48,6 +48,12 @@ class StageData:
     provenance: dict[str, Any]
     num_real_items: int = 0
     """How many of the training items, the last ones, are of further real corpora."""
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Digests of the stored tracks, by what they are for."""
+        used = {"data": self.training.items, "validation data": self.validation}
+        return {name: fingerprint_of(items) for name, items in used.items()}
 
     @property
     def forgeries(self) -> list[ClipItem]:

@@ -26,6 +26,7 @@ from avkd.data.online_fakes import OnlineFakes
 from avkd.data.sampling import ClipBatch, ClipKey, EpochBatches, Role
 from avkd.data.transforms import CLIP_FRAMES, Augmentation, draw_view
 from avkd.data.windows import Window, WindowRule
+from avkd.outcome import ResourceError
 
 logger = logging.getLogger(__name__)
 
@@ -202,12 +203,6 @@ class TrainingClips(Dataset[ClipBatch]):
             draws=torch.tensor([[key.epoch, key.item, start]]),
         )
 
-    @property
-    def fingerprint(self) -> str:
-        """Digest of which tracks there are and of their stored bytes."""
-        tracks = [(item.sample, item.store) for item in self.items]
-        return durable.fingerprint([(s.sample_id, store.digest(s.path)) for s, store in tracks])
-
     def first_clips(self, count: int) -> ClipBatch:
         """One clip of each of the first ``count`` items, as epoch 0 draws them; for pictures.
 
@@ -293,6 +288,12 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
         )
 
 
+def fingerprint_of(items: Iterable[ClipItem]) -> str:
+    """Digest of which tracks there are and of their stored bytes."""
+    tracks = [(item.sample, item.store) for item in items]
+    return durable.fingerprint([(s.sample_id, store.digest(s.path)) for s, store in tracks])
+
+
 def training_loader(
     dataset: TrainingClips, batches: EpochBatches, *, workers: int, pin_memory: bool
 ) -> Callable[[int, int], Iterable[ClipBatch]]:
@@ -300,7 +301,7 @@ def training_loader(
 
     Workers live as long as what is returned. It has a generator of its own: making a loader's
     iterator draws from one, and drawing from the global one would shift every dropout mask after a
-    resume.
+    resume. A worker that dies is a `ResourceError` of who asks for the next batch.
     """
     places = _Places(batches)
     loader = DataLoader(
@@ -315,9 +316,21 @@ def training_loader(
 
     def rest_of_epoch(epoch: int, first: int) -> Iterable[ClipBatch]:
         places.next = (epoch, first)
-        return loader
+        return _while_workers_live(loader)
 
     return rest_of_epoch
+
+
+def _while_workers_live(loader: DataLoader[ClipBatch]) -> Iterator[ClipBatch]:
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise ResourceError(
+            f"a loader process was killed, as for want of memory ({error}); lower --loop.workers "
+            "or --loop.cache_gigabytes; --resume continues from the last checkpoint"
+        ) from error
 
 
 @dataclass

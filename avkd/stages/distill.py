@@ -91,7 +91,7 @@ def distill(config: DistillConfig) -> Outcome:
             of another teacher, ...
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
-    machine = start_machine(config.loop)
+    machine = start_machine(config)
     student = _student(config).to(machine.device)
     data = build.distill_data(config, clip_frames=student.frames, landmarks=student.uses_landmarks)
     require_enough_files(config.calibration, [item.sample.label for item in data.validation])

@@ -129,7 +129,7 @@ def finetune(config: FinetuneConfig) -> Outcome:
     """
     parent = _stage_one_header(config.pretrained)
     teacher = _stage_one_header(config.teacher_file)
-    machine = start_machine(config.loop)
+    machine = start_machine(config)
     arguments = _arguments(config, parent, teacher)
     teacher_input = None
     if teacher is not None and config.teacher_file is not None:

@@ -106,7 +106,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
         ValueError: the data hold no usable clip with sound, or settings do not fit.
         FileExistsError: the run folder holds a run and ``resume`` is not set.
     """
-    machine = start_machine(config.loop)
+    machine = start_machine(config)
     data = build.pretrain_data(config)
     distributed.told_by_first(lambda: run_folder.check(config.run, config, resume=config.resume))
     model_input = data.training.model_input
@@ -145,9 +145,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
             log.say("the targets encode the frame index, not content: --target_center whitened")
         return values
 
-    train_stage(
-        config, step, plan, data.training, batches, machine, validate=validate, charts=_CHARTS
-    )
+    train_stage(config, step, plan, data, batches, machine, validate=validate, charts=_CHARTS)
     values = meters()
     if not distributed.is_first():
         return Outcome("")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avkd import runtime
 from avkd.config.image_config import DistillConfig
-from avkd.config.training_config import FinetuneConfig, LoopConfig, PretrainConfig
+from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data import transforms, view_strip
 from avkd.data.build import StageData
 from avkd.data.datasets import TrainingClips, training_loader
@@ -26,38 +26,46 @@ from avkd.models.weights import round_to_half
 from avkd.outcome import Outcome
 from avkd.reporting.figures.results import roc_image
 from avkd.runtime import Runtime
-from avkd.training import distributed
+from avkd.training import distributed, run_folder
 from avkd.training.loop import Plan, Progress, TrainingStep
 from avkd.training.run import train
 from avkd.training.run_log import RunLog
 
+Config = PretrainConfig | FinetuneConfig | DistillConfig
+
 _CLIPS_IN_PICTURE = 4
+_PARENTS = ("pretrained", "teacher", "frame_teacher")  # whose digests stand in the provenance
 
 
-def start_machine(loop: LoopConfig) -> Runtime:
-    """Choose device and precision, and seed the weights."""
+def start_machine(config: Config) -> Runtime:
+    """Choose device and precision, and seed the weights; a resumed run keeps its precision."""
+    loop = config.loop
     device = distributed.start(loop.device)
-    machine = runtime.start(device=device, precision=loop.precision, threads=loop.threads)
-    precision = distributed.told_by_first(lambda: machine.precision)
-    machine = replace(machine, precision=precision)
+    precision = loop.precision
+    if config.resume and precision == "auto":
+        precision = run_folder.precision_of(config.run) or precision
+    machine = runtime.start(device=device, precision=precision, threads=loop.threads)
+    machine = replace(machine, precision=distributed.told_by_first(lambda: machine.precision))
     runtime.seed_everything(loop.seed)
     return machine
 
 
 def train_stage(
-    config: PretrainConfig | FinetuneConfig | DistillConfig,
+    config: Config,
     step: TrainingStep,
     plan: Plan,
-    clips: TrainingClips,
+    data: StageData,
     batches: EpochBatches,
     machine: Runtime,
     *,
     validate: Callable[[RunLog, int], Mapping[str, float]],
+    parents: Mapping[str, str] | None = None,
     audited: bool = False,
     charts: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Progress, float | None]:
     """Train ``step`` in the run folder; it ends in eval mode with its best weights.
 
+    ``parents`` are digests of the model files it starts from or is taught by, by their setting.
     ``audited`` asks first whether the loader's clips tell their label by the corners, and gives
     that AUC; ``validate`` and ``charts`` as in `training.run.train`.
 
@@ -66,7 +74,7 @@ def train_stage(
     """
     runtime.compile_networks(step.children(), config.loop.compile, machine.device)
     pinned = machine.device.type == "cuda"
-    loader = partial(training_loader, clips, workers=config.loop.workers, pin_memory=pinned)
+    loader = partial(training_loader, data.training, workers=config.loop.workers, pin_memory=pinned)
     audit = None
     if audited:
         audit = distributed.told_by_first(lambda: loader_audit.audit(loader(batches)))
@@ -77,7 +85,7 @@ def train_stage(
         config=config,
         continued=config.resume,
         machine=machine,
-        made_of={"data": clips.fingerprint},
+        made_of={**data.fingerprints, **(parents or {})},
         batches=loader(distributed.SharedBatches(batches, plan.accumulate)),
         validate=validate,
         charts=charts,
@@ -135,9 +143,16 @@ def train_detector(
         values = found.values()
         return {**values, "selection": selection(values)}
 
-    audited = config.fakes != "stored"
     progress, audit = train_stage(
-        config, step, plan, data.training, batches, machine, validate=validate, audited=audited
+        config,
+        step,
+        plan,
+        data,
+        batches,
+        machine,
+        validate=validate,
+        parents={f"{name} file": provenance[name] for name in _PARENTS if provenance.get(name)},
+        audited=config.fakes != "stored",
     )
     if half_precision:
         round_to_half(detector)

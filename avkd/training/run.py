@@ -1,5 +1,6 @@
 """One run of any stage: its plan, its folder, its log, the loop, and the best state at the end."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,8 @@ from avkd.training.loop import Plan, Progress, TrainingStep, fit
 from avkd.training.optim import WarmupSchedule, scaled_rate
 from avkd.training.run_log import NoLog, RunLog
 from avkd.training.transfers import Batch
+
+logger = logging.getLogger(__name__)
 
 
 def plan_of(optim: OptimConfig, loop: LoopConfig, steps_per_epoch: int, *, select: str) -> Plan:
@@ -61,10 +64,11 @@ def train(
 ) -> Progress:
     """Train in a run folder; ``step`` ends in eval mode with the weights of the best validation.
 
-    The folder is new or, if the run is ``continued`` from its last checkpoint, holds the very same
-    run by its ``config``. ``made_of`` are fingerprints of what it may not be resumed without, by
-    name; precision and code are added. ``charts`` are validation values that TensorBoard draws
-    together, by title. Batches and validation as in `loop.fit`.
+    The folder is new or, if the run is ``continued`` from its last checkpoint (from its beginning,
+    where it has none), holds the very same run by its ``config``. ``made_of`` are fingerprints of
+    what it may not be resumed without, by name; precision and code are added. ``charts`` are
+    validation values that TensorBoard draws together, by title. Batches and validation as in
+    `loop.fit`.
 
     Raises:
         FileExistsError: the folder holds a run and ``continued`` is false.
@@ -80,9 +84,13 @@ def train(
             run_folder.check(folder, config, resume=continued)
         resumed = None
         if continued:
-            resumed = distributed.told_by_first(checkpoints.load_latest)
-            if not config.resume_changed:
-                checkpoints.require_same(resumed)
+            resumed = distributed.told_by_first(
+                lambda: checkpoints.load_latest() if checkpoints.exist else None
+            )
+        if continued and resumed is None:
+            logger.info("%s: the run ended before its first checkpoint; it begins again", folder)
+        if resumed is not None and not config.resume_changed:
+            checkpoints.require_same(resumed)
         if distributed.is_first():
             run_folder.write_config(folder, config, resume=continued)
             processes = {"processes": distributed.num_processes()}

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avkd import __version__, durable
 from avkd.config.load import settings_of, stored_settings, to_yaml
 from avkd.training.resume import Checkpoints
 
+_ENVIRONMENT = "environment.json"
 _EPOCHS = "loop.epochs"
 _SPANS = (
     ". Only a schedule that does not know its end can go on for longer: optim.decay constant with "
@@ -41,7 +42,7 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
 
     Raises:
         FileExistsError: the folder holds a run and ``resume`` was not asked for.
-        FileNotFoundError: ``resume`` was asked for and there is no run.
+        FileNotFoundError: ``resume`` was asked for and no run was ever begun there.
         ValueError: the run there has another config; names the first setting that differs.
     """
     path = folder / "config.yaml"
@@ -54,11 +55,6 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
         return
     if not path.exists():
         raise FileNotFoundError(f"{folder}: no run there to resume (no {path.name})")
-    if not Checkpoints(folder / "checkpoints").exist:
-        raise FileNotFoundError(
-            f"{folder}: the run there ended before its first checkpoint; start it again without "
-            "--resume"
-        )
     before, now = stored_settings(path, type(config)), settings_of(config)
     for name in now:
         old, new = (f"{name}: {_as_yaml(found.get(name, 'nothing'))}" for found in (before, now))
@@ -105,7 +101,7 @@ def held(folder: Path) -> Iterator[None]:
 def write_environment(folder: Path, description: Mapping[str, Any]) -> None:
     """Write ``environment.json``: machine, versions, commit, command."""
     durable.write_json(
-        folder / "environment.json",
+        folder / _ENVIRONMENT,
         {
             "avkd": __version__,
             "commit": _git_commit(),
@@ -116,6 +112,15 @@ def write_environment(folder: Path, description: Mapping[str, Any]) -> None:
             **description,
         },
     )
+
+
+def precision_of(folder: Path) -> Literal["fp32", "bf16"] | None:
+    """What the run in ``folder`` computes in; None = it does not say."""
+    try:
+        said = json.loads((folder / _ENVIRONMENT).read_text(encoding="utf-8"))["precision"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return said if said in ("fp32", "bf16") else None
 
 
 def _git_commit() -> str | None:

@@ -1,6 +1,8 @@
 """Prepared corpora as clips: every draw repeatable, every frame looked at, every failure told."""
 
 import dataclasses
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from PIL import Image
 
 from avkd.data.clip_items import ClipItem
 from avkd.data.crops.crop_store import CropStore
-from avkd.data.datasets import Corpus, TrainingClips, WindowClips, training_loader
+from avkd.data.datasets import Corpus, TrainingClips, WindowClips, fingerprint_of, training_loader
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
@@ -22,9 +24,10 @@ from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
-from avkd.data.sampling import ClipBatch, ClipKey
+from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
 from avkd.data.transforms import Augmentation, Views, center_views
 from avkd.data.windows import Window
+from avkd.outcome import ResourceError
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
 VIDEO = ModelInput(image_size=112)
@@ -120,12 +123,25 @@ def test_a_track_that_cannot_be_read_is_stood_in_for_by_the_next_of_its_label(
         clips[ClipKey(1, 5, 0)]
 
 
-def test_the_fingerprint_of_the_clips_is_that_of_their_bytes(corpus: Corpus) -> None:
-    clips = training_clips(corpus)
-    assert clips.fingerprint == training_clips(corpus, seed=1).fingerprint
-    other = training_clips(corpus)
-    other.items[0] = dataclasses.replace(clips.items[0], store=Exchanged())
-    assert other.fingerprint != clips.fingerprint
+class Dying(torch.utils.data.Dataset):
+    """Takes its loader process with it."""
+
+    def __getitem__(self, key: ClipKey) -> ClipBatch:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("it is dead")
+
+
+def test_a_loader_process_that_is_killed_is_said_with_the_cure() -> None:
+    loader = training_loader(Dying(), ShuffledBatches(4, 2, 0), workers=1, pin_memory=False)
+    with pytest.raises(ResourceError, match=r"killed.*lower --loop.workers.*--resume continues"):
+        next(iter(loader(0, 0)))
+
+
+def test_the_fingerprint_of_clips_is_that_of_their_bytes(corpus: Corpus) -> None:
+    items = training_clips(corpus).items
+    assert fingerprint_of(items) == fingerprint_of(training_clips(corpus, seed=1).items)
+    other = [dataclasses.replace(items[0], store=Exchanged()), *items[1:]]
+    assert fingerprint_of(other) != fingerprint_of(items)
 
 
 class Exchanged:
