@@ -43,7 +43,7 @@ class Verb:
 
 # fmt: off
 VERBS: dict[str, Verb] = {
-    "synth": Verb("config.data_config:SynthConfig", "synthesis.build:run_synth",
+    "synth": Verb("config.data_config:SynthConfig", "synthesis.synthetic:synth",
         "generate a talking-face corpus, so that everything runs without a dataset"),
     "prepare": Verb("config.data_config:PrepareConfig", "data.build:run_prepare",
         "turn videos into aligned face crops and sound, once"),
@@ -51,7 +51,7 @@ VERBS: dict[str, Verb] = {
         "say what a dataset tree is, and whether training on it is sound", positional="source"),
     "verify": Verb("config.data_config:VerifyConfig", "data.verify:run_verify",
         "check every stored track of prepared corpora against its digest", positional="data"),
-    "forge": Verb("config.data_config:ForgeConfig", "synthesis.build:run_forge",
+    "forge": Verb("config.data_config:ForgeConfig", "synthesis.forgery:forge",
         "make labelled forgeries from real clips"),
     "pretrain": Verb("config.training_config:PretrainConfig", "stages.pretrain:pretrain",
         "stage one: self-supervised, on real talking faces with sound", in_many_processes=True),
@@ -136,7 +136,7 @@ def _call(name: str, function: "Callable[[Any], Outcome]", config: Any) -> int:
         if not raised_in("avkd.", error):
             raise  # a library complains of what we gave it: our bug, with its traceback
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
-    except _USER_PATH_ERRORS as error:
+    except (*_USER_PATH_ERRORS, FloatingPointError) as error:  # the last: a training diverged
         return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except Bug as error:
         return _fail(f"avkd {name}: {error}", ExitCode.BUG)
@@ -150,8 +150,6 @@ def _call(name: str, function: "Callable[[Any], Outcome]", config: Any) -> int:
     except BrokenPipeError:  # as of `avkd ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.READER_GONE)
-    except FloatingPointError as error:  # a training that diverged: a setting, not a bug
-        return _fail(f"avkd {name}: {error}", ExitCode.USER_MISTAKE)
     except OSError as error:
         if error.errno in durable.NO_ROOM_ERRNOS:
             return _fail(f"avkd {name}: cannot write: {error}", ExitCode.NO_RESOURCES)

@@ -18,7 +18,6 @@ from typing import IO, Any
 
 NO_ROOM_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 """`OSError.errno` where a place takes no more bytes: full, over quota or limit, or read-only."""
-_READ_BYTES = 1 << 20
 
 
 @contextmanager
@@ -90,11 +89,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
 
 def sha256_of_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:

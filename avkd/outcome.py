@@ -49,3 +49,14 @@ class Stopped(Exception):
     def __init__(self, message: str, exit_code: ExitCode) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def printable(text: str) -> str:
+    """``text`` on one line with whatever could steer a terminal shown as an escape.
+
+    Control characters, newlines, right-to-left overrides and undecodable bytes of file names.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -40,6 +40,7 @@ from avkd.losses.distillation import logit_mean_squares, softened_divergence
 from avkd.metrics import ranking
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
+from avkd.models.image_teacher import load_pretrained
 from avkd.reporting.tables import Table
 from avkd.runtime import Runtime
 from avkd.teachers.teacher import TeacherModel
@@ -135,7 +136,7 @@ def main(
     lower: nn.Module
     if network is None:
         detector = build_image_detector(**config.model.arguments())
-        detector.load_pretrained(str(teacher_file))
+        load_pretrained(detector.network, str(teacher_file))
         lower = frozen = Lower(detector, machine)
         drawn = partial(Student, frozen.rest, detector.network.num_features)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from avkd.config.evaluation_config import PredictConfig
 from avkd.inference.evidence import JudgedFile
 from avkd.inference.judging import ModelFacts
-from avkd.inference.verdict import Note, Verdict, WindowScore, cannot_tell, judge
+from avkd.inference.verdict import Note, Verdict, WindowScore, judge
 from avkd.models.decision import DecisionRule
 from avkd.outcome import ModelRefused
 
@@ -42,8 +42,12 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
         raise OSError("input/output error")
     if order in ("", "empty"):
         note = Note(code="empty_file", message="is empty")
-        verdict = cannot_tell(
-            str(file), reason="is empty", skipped=[note], model_fingerprint=str(config.model)
+        verdict = Verdict(
+            file=str(file),
+            decision="cannot_tell",
+            reason="is empty",
+            skipped=(note,),
+            model_fingerprint=str(config.model),
         )
         return JudgedFile(verdict)
     return JudgedFile(verdict_of(str(file), float(order), str(config.model)))

@@ -130,17 +130,9 @@ def _gradient_domain(
     steps = ((0, 1), (0, -1), (1, 0), (-1, 0))
     neighbours = [number[rows + down, columns + right] for down, right in steps]
     own = np.arange(len(rows))
-    pairs = [(own[found >= 0], found[found >= 0]) for found in neighbours]
-    laplacian = sparse.csc_matrix(
-        (
-            np.concatenate([np.full(len(rows), 4.0), *(np.full(len(p), -1.0) for p, _ in pairs)]),
-            (
-                np.concatenate([own, *(p for p, _ in pairs)]),
-                np.concatenate([own, *(q for _, q in pairs)]),
-            ),
-        ),
-        shape=(len(rows), len(rows)),
-    )
+    pairs = np.concatenate([(own[found >= 0], found[found >= 0]) for found in neighbours], axis=1)
+    adjacent = sparse.csc_matrix((np.ones(pairs.shape[1]), pairs), shape=(len(rows), len(rows)))
+    laplacian = 4.0 * sparse.identity(len(rows), format="csc") - adjacent
     solve = splu(laplacian, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve
 
     def blend(target: np.ndarray, source: np.ndarray) -> np.ndarray:

@@ -23,12 +23,12 @@ def draw_degradation(rng: np.random.Generator, probability: float) -> list[Step]
         (0.08, lambda image, _: change.toned(image, saturation=0.0)),
         (0.15, _low_light(rng)),
         (0.25, _blur(rng)),
-        (0.45, _resolution(rng)),
+        (0.45, change.drawn_rescaling(rng, (0.3, 0.95), 1)),
         (0.20, _grain(rng)),
         (0.20, _sharpening(rng)),
         (0.25, _frame_edge(rng)),
-        (0.30, _jpeg(rng, (60, 98))),
-        (0.65, _jpeg(rng, (25, 95))),
+        (0.30, change.drawn_jpeg(rng, (60, 98))),
+        (0.65, change.drawn_jpeg(rng, (25, 95))),
     ]
     return [step for chance, step in steps if rng.random() < chance]
 
@@ -68,11 +68,6 @@ def _blur(rng: np.random.Generator) -> Step:
     return lambda image, _: change.blurred(image, sigma)
 
 
-def _resolution(rng: np.random.Generator) -> Step:
-    share, (down, up) = rng.uniform(0.3, 0.95), rng.integers(1, change.NUM_RESAMPLINGS, 2)
-    return lambda image, _: change.rescaled(image, share, int(down), int(up))
-
-
 def _grain(rng: np.random.Generator) -> Step:
     spread = rng.uniform(1.0, 8.0)
     return lambda image, per_frame: image + _noise(per_frame, image.shape, spread)
@@ -95,11 +90,6 @@ def _frame_edge(rng: np.random.Generator) -> Step:
         return covered
 
     return cover
-
-
-def _jpeg(rng: np.random.Generator, qualities: tuple[int, int]) -> Step:
-    quality, halved = int(rng.integers(*qualities)), bool(rng.random() < 0.8)
-    return lambda image, _: change.recompressed(image, quality, chroma_halved=halved)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], spread: float) -> np.ndarray:

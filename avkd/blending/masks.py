@@ -8,8 +8,7 @@ self-blended images (Shiohara and Yamasaki 2022), which need 68 or 81 landmarks;
 from collections.abc import Callable
 
 import numpy as np
-
-from avkd.blending.smooth_noise import smooth_noise
+from PIL import Image
 
 Shape = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 """From u and v (S, S) and a generator to the radius (S, S). The middle between eyes and mouth is
@@ -63,6 +62,13 @@ SHAPES: dict[str, Shape] = {
     "half": _half,
     "blob": _blob,
 }
+
+
+def smooth_noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
+    """A random field (size, size) float32 of unit deviation, about ``cells`` bumps a side."""
+    coarse = rng.standard_normal((cells + 2, cells + 2)).astype(np.float32)
+    field = np.asarray(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
+    return (field - field.mean()) / max(float(field.std()), 1e-6)
 
 
 def draw_mask(

@@ -17,8 +17,7 @@ import numpy as np
 from avkd.blending import picture_changes as change
 from avkd.blending.bilinear import sample_bilinear
 from avkd.blending.blenders import BLENDERS
-from avkd.blending.masks import draw_mask
-from avkd.blending.smooth_noise import smooth_noise
+from avkd.blending.masks import draw_mask, smooth_noise
 
 _WHOLE_FACES = ("face", "rounded_box", "lower_face", "half", "blob")
 _PARTS = ("mouth", "nose", "eyes", "one_eye")
@@ -173,8 +172,8 @@ def _mismatch(rng: np.random.Generator, *, with_up_sampling: bool) -> Change:
     likely: list[tuple[float, Change]] = [
         (0.75, _colour(rng)),
         (0.5, _frequency(rng)),
-        (0.35, _resolution(rng)),
-        (0.3, _compression(rng)),
+        (0.35, change.drawn_rescaling(rng, (0.25, 0.8), 0)),
+        (0.3, change.drawn_jpeg(rng, (20, 80))),
         (0.15 * with_up_sampling, _up_sampling(rng)),
     ]
     chosen = [step for chance, step in likely if rng.random() < chance] or [likely[0][1]]
@@ -214,17 +213,6 @@ def _frequency(rng: np.random.Generator) -> Change:
         return lambda image, _: change.blurred(image, sigma)
     amount = rng.uniform(0.3, 1.2)
     return lambda image, _: change.sharpened(image, amount)
-
-
-def _resolution(rng: np.random.Generator) -> Change:
-    share = rng.uniform(0.25, 0.8)
-    down, up = (int(way) for way in rng.integers(0, change.NUM_RESAMPLINGS, 2))
-    return lambda image, _: change.rescaled(image, share, down, up)
-
-
-def _compression(rng: np.random.Generator) -> Change:
-    quality, halved = int(rng.integers(20, 80)), bool(rng.random() < 0.8)
-    return lambda image, _: change.recompressed(image, quality, chroma_halved=halved)
 
 
 def _up_sampling(rng: np.random.Generator) -> Change:

@@ -4,6 +4,7 @@ Pictures are float32 (S, S, 3) RGB in 0..255, or uint8 where it says so.
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -17,7 +18,9 @@ _RESAMPLINGS = (
     Image.Resampling.LANCZOS,
     Image.Resampling.BOX,
 )
-NUM_RESAMPLINGS = len(_RESAMPLINGS)
+
+Drawn = Callable[[np.ndarray, object], np.ndarray]
+"""A change whose settings are drawn; what differs from frame to frame has no effect on it."""
 
 
 def as_uint8(image: np.ndarray) -> np.ndarray:
@@ -43,10 +46,20 @@ def rescaled(image: np.ndarray, share: float, down: int, up: int) -> np.ndarray:
     return np.asarray(picture.resize((size, size), _RESAMPLINGS[up]), np.float32)
 
 
+def drawn_jpeg(rng: np.random.Generator, qualities: tuple[int, int]) -> Drawn:
+    """`recompressed` at a quality in this range."""
+    quality, halved = int(rng.integers(*qualities)), bool(rng.random() < 0.8)
+    return lambda image, _: recompressed(image, quality, chroma_halved=halved)
+
+
+def drawn_rescaling(rng: np.random.Generator, shares: tuple[float, float], first: int) -> Drawn:
+    """`rescaled` to a share in this range, by ways from the ``first`` on."""
+    share, (down, up) = rng.uniform(*shares), rng.integers(first, len(_RESAMPLINGS), 2)
+    return lambda image, _: rescaled(image, share, int(down), int(up))
+
+
 def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
     """Low-passed by a Gaussian of ``sigma`` pixels."""
-    if sigma <= 0:
-        return image
     rows = gaussian_filter1d(image, sigma, axis=0, truncate=3.0)
     return gaussian_filter1d(rows, sigma, axis=1, truncate=3.0)
 

@@ -66,7 +66,7 @@ class VideoModelConfig:
                 )
 
     def arguments(self) -> dict[str, Any]:
-        """Plain keyword arguments of `models.build.build_video_encoder`."""
+        """Plain keyword arguments of `models.build.build_network`."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 

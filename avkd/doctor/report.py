@@ -9,6 +9,7 @@ from typing import Any
 from avkd.data.manifest import FAKE, REAL
 from avkd.doctor.shortcuts import PROPERTIES, distribution, separation, summary
 from avkd.doctor.soundness import CLASS_NAMES, SPLITS, Examined, Finding
+from avkd.outcome import printable
 
 _FORMAT = "avkd-doctor-1"
 _WIDTH = 100
@@ -45,7 +46,7 @@ class Report:
             "",
             self.verdict + (f": {total}" if total else ""),
         ]
-        return "\n".join(_printable(line) for line in blocks)
+        return "\n".join(printable(line) for line in blocks)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, with every file's name, distributions and separations."""
@@ -120,11 +121,3 @@ def _wrapped(start: str, text: str) -> list[str]:
         subsequent_indent=" " * len(start),
         break_on_hyphens=False,
     ) or [start]
-
-
-def _printable(line: str) -> str:
-    """A name may hold control characters, or bytes that no screen can show."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in line
-    )

@@ -24,9 +24,8 @@ from avkd.evaluation.score_rows import scores_head
 from avkd.metrics import conformal, ranking
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
-from avkd.models.decision import DecisionRule
+from avkd.models.decision import CoverageUnit, DecisionRule, PredictionSets
 from avkd.models.model_file import save_model
-from avkd.models.prediction_sets import CoverageUnit, PredictionSets
 from avkd.outcome import Outcome
 from avkd.reporting import score_frame, scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore

@@ -5,7 +5,7 @@ decision. Each face costs one more pass over the file; only one stretch of it is
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -140,12 +140,8 @@ class _PassingCrops:
     def __init__(self, source: SourceFile, track: TrackPlan) -> None:
         self._track, self._sound = track, sound_of_track(source.sound, track)
         self._path = source.path
-        self._crops = self._passing(source)
+        self._crops = (crop for _, _, crop in cut_crops(source.frames(), [track]))
         self._passed = 0
-
-    def _passing(self, source: SourceFile) -> Iterator[np.ndarray]:
-        for _, _, crop in cut_crops(source.frames(), [self._track]):
-            yield crop
 
     @property
     def root(self) -> Path:

@@ -33,7 +33,7 @@ from avkd.inference.evidence import Evidence
 from avkd.inference.file_clips import FileClip, clips_of
 from avkd.inference.heat_maps import HeatMethod, heat_maps
 from avkd.inference.shots import JoinedShots
-from avkd.inference.verdict import FaceAgreement, Note, Verdict, WindowScore, cannot_tell, judge
+from avkd.inference.verdict import FaceAgreement, Note, Verdict, WindowScore, judge
 from avkd.models import starter
 from avkd.models.decision import DecisionRule
 from avkd.models.efficientnet_lite import fold_norms
@@ -63,15 +63,6 @@ class FileFeatures(NamedTuple):
     """(N, T), sum 1 over T: how much each frame counts; None where there is no attention."""
     logits: Tensor
     """(N,) raw scores, higher = more likely fake."""
-
-
-class _FaceSearch(NamedTuple):
-    """How faces are found."""
-
-    detector: FaceDetector
-    file: Path | None = None
-    every_frames: int | None = None
-    min_face: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +162,7 @@ class FilePredictor:
         max_minutes: float | None = None,
         batch_size: int = 8,
         evidence: Evidence | None = None,
-        overlay: "tuple[Overlay, Path] | None" = None,
+        overlay: "Overlay | None" = None,
     ) -> Verdict:
         """Judge a video or a picture; whatever is wrong with it becomes the verdict's reason.
 
@@ -190,26 +181,28 @@ class FilePredictor:
                 None = take all the time it needs.
             batch_size: Windows scored at once.
             evidence: Takes the windows that told most.
-            overlay: Takes all, and writes a video of them to this path.
+            overlay: Takes all, and writes a video of them.
 
         Raises:
             ModelRefused: ``detector_file`` is another file, or none.
         """
         path = Path(file)
-        search = _FaceSearch(
-            face_detector or self.face_detector,
-            None if detector_file is None else Path(detector_file),
-            detect_every_frames,
-            min_face,
-        )
         try:
-            source, plan = self._plan(path, search, max_seconds, max_minutes)
+            source, plan = self._plan(
+                path,
+                face_detector,
+                detector_file,
+                max_seconds,
+                max_minutes=max_minutes,
+                detect_every_frames=detect_every_frames,
+                min_face=min_face,
+            )
         except ModelRefused:  # the detector's file
             raise
         except ValueError as error:  # also what is wrong with a sidecar
             return self._cannot_tell(path, error)
         faces = JoinedShots([(t.start_frame, t.start_frame + len(t)) for t in plan.tracks])
-        takers = [taker for taker in (evidence, overlay and overlay[0]) if taker is not None]
+        takers = [taker for taker in (evidence, overlay) if taker is not None]
         try:
             windows = list(self._scores(source, plan, faces, batch_size, takers))
             agreement = self._agreement(source, plan, faces, batch_size)
@@ -285,9 +278,7 @@ class FilePredictor:
             ValueError: the file cannot be read, or shows no face; names it.
         """
         path = Path(file)
-        network = None if detector_file is None else Path(detector_file)
-        search = _FaceSearch(face_detector or self.face_detector, network)
-        source, plan = self._plan(path, search, max_seconds, None)
+        source, plan = self._plan(path, face_detector, detector_file, max_seconds)
         found = list(self._outputs(source, plan, batch_size))
         if not found:
             raise ValueError(f"{path}: no window with a face in it")
@@ -317,9 +308,16 @@ class FilePredictor:
             return self.model(*self.preprocess(crops, landmarks))
 
     def _plan(
-        self, path: Path, search: _FaceSearch, max_seconds: float | None, max_minutes: float | None
+        self,
+        path: Path,
+        face_detector: FaceDetector | None,
+        detector_file: str | Path | None,
+        max_seconds: float | None,
+        max_minutes: float | None = None,
+        detect_every_frames: int | None = None,
+        min_face: float | None = None,
     ) -> tuple[SourceFile, FilePlan]:
-        """Where the faces of a file are.
+        """Where the faces of a file are; arguments as of `predict`.
 
         Raises:
             ValueError: it cannot be judged; says why.
@@ -339,11 +337,11 @@ class FilePredictor:
             raise MediaError("single_picture", path, detail)
         return source, plan_tracks(
             source,
-            detector=search.detector,
-            detector_file=search.file,
-            detect_every_frames=search.every_frames or DETECT_EVERY_FRAMES,
-            follow=search.every_frames is None,
-            min_face_fraction=search.min_face,
+            detector=face_detector or self.face_detector,
+            detector_file=None if detector_file is None else Path(detector_file),
+            detect_every_frames=detect_every_frames or DETECT_EVERY_FRAMES,
+            follow=detect_every_frames is None,
+            min_face_fraction=min_face,
             # An image detector has no use for a face that stays: every glimpse is judged.
             min_frames=MIN_FRAMES if self.input.clip_frames > 1 else 1,
             crop_pixels=self.input.crop_pixels,
@@ -386,29 +384,25 @@ class FilePredictor:
             note = Note(code=error.code, message=error.detail)  # the verdict names the file itself
         else:
             note = Note(code="bad_input", message=str(error))  # as `prepare` says it
-        return cannot_tell(
-            str(path),
+        return Verdict(
+            file=str(path),
+            decision="cannot_tell",
             reason=note.message,
             skipped=(note,),
             model_fingerprint=self.fingerprint,
-            warnings=[*notes.of_starter(self.starter)],
+            warnings=tuple(notes.of_starter(self.starter)),
         )
 
     def _draw(
-        self,
-        overlay: "tuple[Overlay, Path] | None",
-        source: SourceFile,
-        plan: FilePlan,
-        faces: JoinedShots,
+        self, overlay: "Overlay | None", source: SourceFile, plan: FilePlan, faces: JoinedShots
     ) -> Iterator[Note]:
         """Write the overlay of a video; why there is none, where it cannot be written."""
         if overlay is None or source.kind == "image":
             return
-        taken, path = overlay
         try:
-            taken.write(path, source, plan.tracks, faces.face_of_track, self.rule.threshold)
+            overlay.write(source, plan.tracks, faces.face_of_track, self.rule.threshold)
         except (OSError, MediaError) as error:
-            yield Note(code="no_overlay", message=f"{path.name}: no overlay ({error})")
+            yield Note(code="no_overlay", message=f"{overlay.path.name}: no overlay ({error})")
 
     def _agreement(
         self, source: SourceFile, plan: FilePlan, faces: JoinedShots, batch_size: int

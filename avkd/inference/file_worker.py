@@ -56,18 +56,19 @@ def judged(config: PredictConfig, file: Path) -> JudgedFile:
             max_minutes=config.max_minutes,
             batch_size=config.batch_size,
             evidence=None if config.page is None else evidence,
-            overlay=None if config.overlay is None else _overlay(config, predictor, file),
+            overlay=_overlay(config, predictor, file),
         )
     moments = evidence.moments(partial(predictor.show, method=config.explain))
     return JudgedFile(verdict, moments, watch.seconds)
 
 
-def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> tuple[Overlay, Path]:
-    assert config.overlay is not None
+def _overlay(config: PredictConfig, predictor: FilePredictor, file: Path) -> Overlay | None:
+    if config.overlay is None:
+        return None
     # What a network sees of the mouth alone is not the middle of the crop.
     has_heat = config.explain is not None and predictor.input.region == "face"
     show = partial(predictor.show, method=config.explain) if has_heat else None
-    return Overlay(show, predictor.input.view_share), overlay_path(config.overlay, file)
+    return Overlay(overlay_path(config.overlay, file), show, predictor.input.view_share)
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from typing import Any
 from avkd.config.evaluation_config import PredictConfig
 from avkd.data.worker_pool import Imported, Outcome, Workers
 from avkd.inference.evidence import JudgedFile
-from avkd.inference.verdict import Note, cannot_tell
+from avkd.inference.verdict import Note, Verdict
 from avkd.models.decision import DecisionRule
 from avkd.outcome import ModelRefused
 
@@ -96,7 +96,11 @@ def _unjudged(outcome: Outcome[Any, Any], fingerprint: str) -> JudgedFile:
         code = "internal_error" if outcome.traceback else code
     note = Note(code=code, message=_MESSAGES.get(code) or outcome.message)
     return JudgedFile(
-        cannot_tell(
-            str(outcome.item), reason=note.message, skipped=(note,), model_fingerprint=fingerprint
+        Verdict(
+            file=str(outcome.item),
+            decision="cannot_tell",
+            reason=note.message,
+            skipped=(note,),
+            model_fingerprint=fingerprint,
         )
     )

@@ -32,12 +32,13 @@ class Overlay:
     """What is drawn over a file.
 
     Args:
+        path: The video to write.
         show: Gives the heat map of a window; None = no heat maps.
         view_share: Side of what the network sees as a share of a crop's.
     """
 
-    def __init__(self, show: Show | None, view_share: float) -> None:
-        self._show, self._view_share = show, view_share
+    def __init__(self, path: Path, show: Show | None, view_share: float) -> None:
+        self.path, self._show, self._view_share = path, show, view_share
         self._windows: dict[int, list[WindowScore]] = defaultdict(list)
         self._heat: dict[tuple[int, int], np.ndarray] = {}
 
@@ -52,7 +53,6 @@ class Overlay:
 
     def write(
         self,
-        path: Path,
         source: SourceFile,
         tracks: Sequence[TrackPlan],
         face_of_track: Mapping[int, int],
@@ -61,7 +61,6 @@ class Overlay:
         """Write the first ten minutes as H.264 in MP4, atomically.
 
         Args:
-            path: The video to write.
             source: The file that was judged, after a pass over it.
             tracks: Where its faces are.
             face_of_track: Which face each judged track shows.
@@ -71,11 +70,11 @@ class Overlay:
             OSError: it cannot be written, or is too large.
             MediaError: the file cannot be read any more.
         """
-        assert path.resolve() != source.path.resolve(), "the file that was judged stays"
+        assert self.path.resolve() != source.path.resolve(), "the file that was judged stays"
         for of_face in self._windows.values():
             of_face.sort(key=lambda window: window.start_frame)
         judged = [(tracks[number], face) for number, face in sorted(face_of_track.items())]
-        write_video(path, self._frames(source, judged, threshold), crf=23, preset="veryfast")
+        write_video(self.path, self._frames(source, judged, threshold), crf=23, preset="veryfast")
 
     def _frames(
         self, source: SourceFile, judged: Sequence[tuple[TrackPlan, int]], threshold: float

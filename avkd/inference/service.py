@@ -24,7 +24,8 @@ from pydantic import BaseModel, Field
 
 from avkd import __version__
 from avkd.inference.jobs import MEDIA, Job, Jobs, QueueFull, State
-from avkd.inference.verdict import Decision, printable
+from avkd.inference.verdict import Decision
+from avkd.outcome import printable
 
 WEB = Path(__file__).parent / "web"
 _PAGES = {

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from avkd.metrics.pooling import pooled_logit
-from avkd.models.decision import DecisionRule
-from avkd.models.prediction_sets import Label
+from avkd.models.decision import DecisionRule, Label
+from avkd.outcome import printable
 
 Decision = Literal["real", "fake", "uncertain", "cannot_tell"]
 
@@ -212,27 +212,6 @@ class Verdict:
         return [f"  {head}:", *(_window_line(window) for window in shown)]
 
 
-def cannot_tell(
-    file: str,
-    *,
-    reason: str,
-    skipped: Sequence[Note],
-    model_fingerprint: str,
-    warnings: Sequence[Note] = (),
-    smallest_face_pixels: int | None = None,
-) -> Verdict:
-    """The verdict on a file that could not be judged; arguments as the fields of `Verdict`."""
-    return Verdict(
-        file=file,
-        decision="cannot_tell",
-        reason=reason,
-        model_fingerprint=model_fingerprint,
-        skipped=tuple(skipped),
-        warnings=tuple(warnings),
-        smallest_face_pixels=smallest_face_pixels,
-    )
-
-
 def judge(
     file: str,
     windows: Sequence[WindowScore],
@@ -264,12 +243,13 @@ def judge(
         smallest_face_pixels: as the field.
     """
     if not windows:
-        return cannot_tell(
-            file,
+        return Verdict(
+            file=file,
+            decision="cannot_tell",
             reason="; ".join(note.message for note in skipped) or "no face was found to judge",
-            skipped=skipped,
             model_fingerprint=model_fingerprint,
-            warnings=warnings,
+            skipped=tuple(skipped),
+            warnings=tuple(warnings),
             smallest_face_pixels=smallest_face_pixels,
         )
     tracks = _pool_tracks(windows, rule)
@@ -310,17 +290,6 @@ def csv_row(verdict: Verdict) -> tuple[str | float | None, ...]:
         return name, None, "", status, printable(verdict.reason), model
     warned = " ".join(note.code for note in verdict.warnings)
     return name, verdict.probability, verdict.decision, "ok", warned, model
-
-
-def printable(text: str) -> str:
-    """``text`` on one line with whatever could steer a terminal shown as an escape.
-
-    Control characters, newlines, right-to-left overrides and undecodable bytes of file names.
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def _pool_tracks(windows: Sequence[WindowScore], rule: DecisionRule) -> tuple[TrackScore, ...]:

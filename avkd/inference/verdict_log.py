@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from avkd.inference.verdict import CSV_COLUMNS, Verdict, csv_row, printable
+from avkd.inference.verdict import CSV_COLUMNS, Verdict, csv_row
+from avkd.outcome import printable
 from avkd.reporting.tables import csv_line, from_csv_cell
 
 _OF_PART = re.compile(r"\.part-[0-9]+-of-[0-9]+$")

@@ -7,8 +7,7 @@ from avkd import __version__, durable
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.inference.evidence import FaceMoments, JudgedFile
 from avkd.inference.verdict import TrackScore, Verdict, WindowScore, set_in_words
-from avkd.models.decision import DecisionRule
-from avkd.models.prediction_sets import PredictionSets
+from avkd.models.decision import DecisionRule, PredictionSets
 from avkd.reporting.figures import canvas, verdicts
 from avkd.reporting.figures.verdicts import Line
 from avkd.reporting.page import Answer, Headline, Picture, Section, to_html

@@ -73,7 +73,7 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
         raise ValueError(f"{name} is a trained model: avkd.load_model({name!r})")
     kind = NETWORKS[name].kind if name in NETWORKS else "image"
     if kind != "image":
-        network: nn.Module = _build(kind, name, arguments)
+        network: nn.Module = build_network(kind, name=name, **arguments)
         return network
     if name not in list_models("image") and not name.startswith(TIMM_PREFIX):
         close = did_you_mean(name, list_models())
@@ -81,18 +81,16 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
     return build_image_detector(name=name, **arguments)
 
 
-def build_video_encoder(*, name: str, **options: Any) -> VideoEncoder:
-    """The video backbone ``name`` of the registry with its own keyword ``options``.
+def build_network(kind: Kind, /, *, name: str, **options: Any) -> Any:
+    """The network ``name`` of this kind in the registry with its own keyword ``options``.
 
     Raises:
         ValueError: the name or an option is unknown, or a value is out of range.
     """
-    return _build("video", name, options)
-
-
-def build_audio_encoder(*, name: str, **options: Any) -> AudioEncoder:
-    """The audio network ``name``, as `build_video_encoder`."""
-    return _build("audio", name, options)
+    name = canonical_name(name, kind)
+    network = NETWORKS[name]
+    check_arguments(network.load(), options, f"{kind} network {name!r}")
+    return network.load()(**{**network.preset, **options})
 
 
 @_checked
@@ -107,7 +105,7 @@ def build_cross_modal_network(
 ) -> CrossModalNetwork:
     """The stage-one network; students and teachers are compared in ``projection_dim`` features.
 
-    ``video`` and ``audio`` are arguments of the two encoders' builders, ``predictor_dim`` and
+    ``video`` and ``audio`` are arguments of `build_network`, ``predictor_dim`` and
     ``predictor_heads`` the sizes of the predictors' transformer block, ``target_center`` is that of
     `TargetNormalisation`.
 
@@ -119,8 +117,8 @@ def build_cross_modal_network(
         "predictor_dim": predictor_dim,
         "heads": predictor_heads,
     }
-    video_encoder = build_video_encoder(**video)
-    audio_encoder = build_audio_encoder(**audio)
+    video_encoder: VideoEncoder = build_network("video", **video)
+    audio_encoder: AudioEncoder = build_network("audio", **audio)
     of_video = _head(video_encoder.feature_dim, **sizes)
     projector, predictor = _head(audio_encoder.feature_dim, **sizes)
     video_normalisation, audio_normalisation = (
@@ -157,7 +155,7 @@ def build_detector(
     Raises:
         ValueError: an argument is unknown or out of range.
     """
-    encoder = build_video_encoder(**video)
+    encoder: VideoEncoder = build_network("video", **video)
     auxiliary_head = None
     if auxiliary:
         projector, predictor = _head(
@@ -191,7 +189,8 @@ def build_image_detector(*, name: str, image_size: int = 224, **options: Any) ->
         ValueError: the name or an option is unknown, or a value is out of range.
     """
     if name in NETWORKS:
-        return ImageDetector(network=_build("image", name, options), image_size=image_size)
+        network = build_network("image", name=name, **options)
+        return ImageDetector(network=network, image_size=image_size)
     if not (name in TIMM_NAMES or name.startswith(TIMM_PREFIX)):
         names = list_models("image")
         raise ValueError(
@@ -202,13 +201,6 @@ def build_image_detector(*, name: str, image_size: int = 224, **options: Any) ->
     check_arguments(TimmNetwork, options, f"image network {name!r}", given=given)
     network = TimmNetwork(**given, **options)
     return ImageDetector(network=network, mean=network.mean, std=network.std, image_size=image_size)
-
-
-def _build(kind: Kind, name: str, options: Mapping[str, Any]) -> Any:
-    name = canonical_name(name, kind)
-    network = NETWORKS[name]
-    check_arguments(network.load(), options, f"{kind} network {name!r}")
-    return network.load()(**{**network.preset, **options})
 
 
 def _head(

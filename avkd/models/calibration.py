@@ -6,11 +6,11 @@ file, so every one is checked. Knows no network, no threshold and no score.
 
 import math
 from bisect import bisect_right
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
-from avkd.models.strict import MAX_ITEMS, Count, check_fields, check_value, read_record
+from avkd.models.strict import MAX_ITEMS, Count, check_fields, check_value
 
 CalibrationKind = Literal["platt", "temperature", "isotonic", "none"]
 
@@ -85,19 +85,6 @@ class Calibration:
             return self.knots[-1][1]
         (start, low), (end, high) = self.knots[right - 1], self.knots[right]
         return min(high, low + (high - low) * ((logit - start) / (end - start)))
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values that ``from_json`` reads back to an equal calibration."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: object) -> "Calibration":
-        """The calibration in ``values``, which may be anything.
-
-        Raises:
-            ValueError: a field is missing, unknown or out of range.
-        """
-        return read_record(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)

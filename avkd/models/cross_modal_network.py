@@ -62,11 +62,10 @@ class VideoTeacher(nn.Module):
         """From ``clip`` (B, 3, T, H, W), the clean view, to the target (B, T, P)."""
         return self.projector(self.encoder(clip).features)
 
-    def freeze(self) -> None:
+    def freeze(self) -> "VideoTeacher":
         """Stay in eval mode without gradients for good, whatever ``train()`` a parent calls."""
-        self.requires_grad_(False)
-        self.eval()
         self.frozen = True
+        return self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> "VideoTeacher":
         """Set the mode, unless frozen: its batch norms then keep their stored statistics."""

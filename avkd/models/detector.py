@@ -27,19 +27,12 @@ class DetectorOutput(NamedTuple):
     importance: Tensor | None
 
 
-class PooledFeatures(NamedTuple):
-    """``feature`` (B, D); ``weights`` (B, T) with sum 1 where they are learnt, else None."""
-
-    feature: Tensor
-    weights: Tensor | None
-
-
 class MeanPooling(nn.Module):
     """Every frame counts the same."""
 
-    def forward(self, features: Tensor) -> PooledFeatures:
-        """Average ``features`` (B, T, D) over time."""
-        return PooledFeatures(reduce(features, "b t d -> b d", "mean"), None)
+    def forward(self, features: Tensor) -> tuple[Tensor, None]:
+        """Average ``features`` (B, T, D) over time: (B, D), and no weights."""
+        return reduce(features, "b t d -> b d", "mean"), None
 
 
 class AttentionPooling(nn.Module):
@@ -54,12 +47,12 @@ class AttentionPooling(nn.Module):
         self.score = nn.Linear(hidden, 1, bias=False)
         nn.init.zeros_(self.score.weight)
 
-    def forward(self, features: Tensor) -> PooledFeatures:
-        """Average ``features`` (B, T, D) over time with learnt weights."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Average ``features`` (B, T, D) over time: (B, D), and the weights (B, T), sum 1."""
         score = rearrange(self.score(torch.tanh(self.hidden(features))), "b t 1 -> b t")
         weights = score.float().softmax(dim=1)
         feature = torch.einsum("bt,btd->bd", weights.to(features.dtype), features)
-        return PooledFeatures(feature, weights.detach())
+        return feature, weights.detach()
 
 
 class CosineClassifier(nn.Module):
@@ -110,10 +103,9 @@ class Detector(nn.Module):
     def forward(self, clip: Tensor) -> DetectorOutput:
         """Judge ``clip`` (B, 3, T, H, W), normalised as the model file's preprocessing says."""
         encoded = self.encoder(clip)
-        pooled: PooledFeatures = self.pooling(encoded.features)
-        logit = self.classifier(pooled.feature)
-        importance = encoded.importance if pooled.weights is None else pooled.weights
-        return DetectorOutput(logit, encoded.features, importance)
+        feature, weights = self.pooling(encoded.features)
+        importance = encoded.importance if weights is None else weights
+        return DetectorOutput(self.classifier(feature), encoded.features, importance)
 
     def auxiliary_prediction(self, features: Tensor) -> Tensor:
         """Predict stage one's video targets (B, T, P) from ``features`` (B, T, D) of real clips."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 from avkd.models.attention_mask import attention_mask
 from avkd.models.image_network import ImageNetwork, LogitHead
 
+_WIDTHS = ((32, 64), (128, 256, 728), (1024, 1536, 2048))  # of stem, early stages and exit
 _MIDDLE_BLOCKS = 8
 _MIDDLE_BLOCKS_3D = 2
 _HEAD_REDUCTION = 4  # features over hidden units of the two-layer head
@@ -29,36 +30,16 @@ class _Layers(NamedTuple):
     convolution: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
     pool: Callable[..., nn.Module]
-    whole: tuple[int, ...]
-    """Kernel or stride that changes no size."""
-    half: tuple[int, ...]
+    half: int | tuple[int, ...]
     """Stride that halves height and width."""
-    window: tuple[int, ...]
+    window: int | tuple[int, ...]
     """Kernel of 3x3 pixels, and one frame."""
-    margin: tuple[int, ...]
+    margin: int | tuple[int, ...]
     """Padding that goes with it."""
 
 
-_FLAT = _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, (1, 1), (2, 2), (3, 3), (1, 1))
-_DEEP = _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, (1, 1, 1), (1, 2, 2), (1, 3, 3), (0, 1, 1))
-
-
-class _Widths(NamedTuple):
-    """Channels of Xception."""
-
-    stem: Sequence[int] = (32, 64)
-    early: Sequence[int] = (128, 256, 728)
-    exit: Sequence[int] = (1024, 1536, 2048)
-
-    def divided(self, divisor: int) -> "_Widths":
-        """All of them smaller.
-
-        Raises:
-            ValueError: nothing would be left of the stem.
-        """
-        if not 1 <= divisor <= 32:
-            raise ValueError(f"addnet: width_divisor {divisor} must be from 1 to 32")
-        return _Widths(*([width // divisor for width in part] for part in self))
+_FLAT = _Layers(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, 2, 3, 1)
+_DEEP = _Layers(nn.Conv3d, nn.BatchNorm3d, nn.MaxPool3d, (1, 2, 2), (1, 3, 3), (0, 1, 1))
 
 
 class _AddNet(ImageNetwork):
@@ -76,14 +57,16 @@ class _AddNet(ImageNetwork):
         pools: bool = False,
     ) -> None:
         super().__init__()
-        widths = _Widths().divided(width_divisor)
-        middle = (widths.early[-1],) * (num_convolutions + 1)
-        self.gated = GatedStages(widths)
+        if not 1 <= width_divisor <= 32:  # or nothing would be left of the stem
+            raise ValueError(f"addnet: width_divisor {width_divisor} must be from 1 to 32")
+        stem, early, last = ([width // width_divisor for width in part] for part in _WIDTHS)
+        middle = (early[-1],) * (num_convolutions + 1)
+        self.gated = GatedStages(stem, early)
         self.middle = nn.Sequential(
             *(_Block(layers, middle, halves=False, pools=pools) for _ in range(num_blocks))
         )
-        self.exit = _exit_flow(layers, widths)
-        self.num_features = widths.exit[-1]
+        self.exit = _exit_flow(layers, early[-1], last)
+        self.num_features = last[-1]
         # A 1x1 convolution of a 1x1 map is a linear layer; ReLU between and 1/4 width are ours.
         hidden_dim = max(1, self.num_features // _HEAD_REDUCTION)
         self.head = LogitHead(pooled_dim=self.num_features, hidden_dim=hidden_dim)
@@ -148,9 +131,9 @@ class AddNet3d(_AddNet):
 class GatedStages(nn.Module):
     """The "ADD block": the picture and each of the first four stages' outputs times the mask."""
 
-    def __init__(self, widths: _Widths) -> None:
+    def __init__(self, stem_widths: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__()
-        first, second = widths.stem
+        first, second = stem_widths
         stem = nn.Sequential(
             nn.Conv2d(3, first, 3, stride=2, bias=False),
             nn.BatchNorm2d(first),
@@ -159,7 +142,7 @@ class GatedStages(nn.Module):
             nn.BatchNorm2d(second),
             nn.ReLU(),
         )
-        low, mid, high = widths.early
+        low, mid, high = widths
         self.stages = nn.ModuleList(
             (
                 stem,
@@ -192,13 +175,13 @@ class _Block(nn.Module):
         activates_input: bool = True,
     ) -> None:
         super().__init__()
-        step = layers.half if halves else layers.whole
+        step = layers.half if halves else 1
         self.shortcut: nn.Module = nn.Identity()
         if halves:
             # Every other pixel first: see ``residual.py``.
             self.shortcut = nn.Sequential(
-                layers.pool(layers.whole, stride=step),
-                layers.convolution(widths[0], widths[-1], layers.whole, bias=False),
+                layers.pool(1, stride=step),
+                layers.convolution(widths[0], widths[-1], 1, bias=False),
                 layers.norm(widths[-1]),
             )
         branch: list[nn.Module] = []
@@ -221,9 +204,8 @@ def _separable(layers: _Layers, channels_in: int, channels_out: int) -> list[nn.
     ]
 
 
-def _exit_flow(layers: _Layers, widths: _Widths) -> nn.Sequential:
-    middle = widths.early[-1]
-    first, second, third = widths.exit
+def _exit_flow(layers: _Layers, middle: int, widths: Sequence[int]) -> nn.Sequential:
+    first, second, third = widths
     return nn.Sequential(
         _Block(layers, (middle, middle, first)),
         *_separable(layers, first, second),

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from avkd.models.detector import DetectorOutput
 from avkd.models.encoders import check_clip
 from avkd.models.image_network import IMAGENET_MEAN, IMAGENET_STD, ImageNetwork
-from avkd.models.image_teacher import TimmNetwork, load_pretrained
 
 
 class ImageDetector(nn.Module):
@@ -24,6 +23,10 @@ class ImageDetector(nn.Module):
     normalised by.
     """
 
+    frames: int
+    """Frames L of the clips it judges."""
+    uses_landmarks: bool
+    """Whether it looks at the landmarks it is given."""
     scale: Tensor | None
     shift: Tensor | None
 
@@ -37,6 +40,7 @@ class ImageDetector(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
+        self.frames, self.uses_landmarks = network.frames, network.uses_landmarks
         self.image_size = image_size
         # (x s + m - mean) / std for x normalised by m and s. Stored with the weights: what timm
         # says of a network's normalisation may change with its version.
@@ -46,16 +50,6 @@ class ImageDetector(nn.Module):
         shift = torch.tensor([(m - wanted_m) / wanted_s for m, _, wanted_m, wanted_s in given])
         self.register_buffer("scale", None if is_same else scale)
         self.register_buffer("shift", None if is_same else shift)
-
-    @property
-    def frames(self) -> int:
-        """Frames L of the clips it judges."""
-        return self.network.frames
-
-    @property
-    def uses_landmarks(self) -> bool:
-        """Whether it looks at the landmarks it is given."""
-        return self.network.uses_landmarks
 
     def forward(self, clip: Tensor, landmarks: Tensor | None = None) -> DetectorOutput:
         """Judge pictures, or clips as one.
@@ -118,20 +112,6 @@ class ImageDetector(nn.Module):
         for parameter in (*network.head.parameters(), *chain.from_iterable(trained)):
             parameter.requires_grad_(True)
         self.train(self.training)
-
-    def load_pretrained(self, source: str) -> None:
-        """Load published weights into the trunk: a local ``.safetensors``, or ``hub``.
-
-        Raises:
-            ValueError: the network has none, or ``source`` cannot be used.
-            OSError: the file cannot be read.
-        """
-        if not isinstance(self.network, TimmNetwork):
-            raise ValueError(
-                f"weights {source!r}: there are published weights for the networks of timm only; "
-                "leave it out, this one is trained from scratch"
-            )
-        load_pretrained(self.network, source)
 
     def train(self, mode: bool = True) -> "ImageDetector":
         """Set the mode of all parts but the frozen ones, which stay in eval mode.

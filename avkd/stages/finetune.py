@@ -25,12 +25,7 @@ from avkd.losses.distillation import TEMPERATURE, soft_loss
 from avkd.models.build import build_detector
 from avkd.models.cross_modal_network import VideoTeacher
 from avkd.models.detector import Detector
-from avkd.models.model_file import (
-    ModelHeader,
-    load_student_encoder,
-    load_video_teacher,
-    read_header,
-)
+from avkd.models.model_file import ModelHeader, load_model, read_header
 from avkd.models.weights import load_fitting, load_strict
 from avkd.outcome import Outcome
 from avkd.runtime import Runtime
@@ -229,9 +224,12 @@ def _step(
     if config.frame_teacher is not None:  # after the detector, whose weights are drawn alike
         asked = TeacherModel(config.frame_teacher, machine)
         frame_teacher = SpreadFrames(asked, config.frame_teacher, model_input)
+    teacher: VideoTeacher | None = None
+    if config.teacher_file is not None:
+        teacher = load_model(config.teacher_file, kind="cross_modal").model.video_teacher.freeze()
     return FinetuneStep(
         detector,
-        None if config.teacher_file is None else load_video_teacher(config.teacher_file),
+        teacher,
         ssl_weight=config.ssl_weight,
         fake_fraction=fake_fraction,
         model_input=model_input,
@@ -257,7 +255,7 @@ def _start_from(config: FinetuneConfig, encoder: nn.Module, path: Path) -> None:
     """
     if config.start == "scratch":
         return
-    weights = load_student_encoder(path).state_dict()
+    weights = load_model(path, kind="cross_modal").model.video_student.encoder.state_dict()
     if config.start == "pretrained":
         load_strict(encoder, weights, source=str(path))
         return

@@ -1,4 +1,4 @@
-"""Labelled forgeries made from the real clips of a prepared corpus, and the reals re-encoded alike.
+"""`avkd forge`: labelled forgeries made from the real clips of a corpus; reals re-encoded alike.
 
 Chooses targets and donors, reads and writes files, keeps the books; the pictures are changed by
 `forgery_methods`. Knows nothing of detectors or training.
@@ -19,14 +19,17 @@ import numpy as np
 from tqdm import tqdm
 
 from avkd import durable
+from avkd.config.data_config import ForgeConfig
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLES_PER_FRAME
 from avkd.data.crops.crop_store import CropStore
 from avkd.data.crops.journal import append_journal, read_journal
+from avkd.data.crops.prepared_corpus import read_description
 from avkd.data.faces import face_tracks
-from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample, Split
+from avkd.data.manifest import FAKE, REAL, REAL_METHOD, Manifest, Sample
 from avkd.data.media.video import iter_frames
 from avkd.data.media.writing import write_video
 from avkd.data.worker_pool import Workers
+from avkd.outcome import ExitCode, Outcome
 from avkd.synthesis import forgery_methods
 from avkd.synthesis.forgery_methods import FORGERIES, Clip
 
@@ -41,16 +44,6 @@ _PRESET = "superfast"
 _SETTINGS_FILE, _REPORT_FILE = "forge.json", "report.jsonl"
 
 
-@dataclass(frozen=True)
-class ForgeReport:
-    """What became of a corpus."""
-
-    manifest: Manifest
-    """All files that were written, reals and fakes."""
-    failures: tuple[dict[str, Any], ...]
-    """Report rows of everything that was not."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     """One file to write: ``made`` from ``target``, with ``donor``'s help."""
@@ -61,20 +54,8 @@ class _Job:
     strength: float
 
 
-def forge(
-    prepared: Path,
-    sources: Path,
-    out: Path,
-    *,
-    methods: Sequence[str] = tuple(FORGERIES),
-    split: Split | None = None,
-    clips_per_identity: int | None = None,
-    strength: tuple[float, float] = (0.5, 1.0),
-    seed: int = 0,
-    crf: int = 20,
-    workers: int = 2,
-) -> ForgeReport:
-    """Forge every real clip of ``prepared`` by every method.
+def forge(config: ForgeConfig) -> Outcome:
+    """Forge every real clip of a prepared corpus by every method.
 
     Writes ``real/<name>.mp4``, ``fake/<method>/<name>.mp4`` (H.264, same quality; a face sidecar
     beside each), ``manifest.jsonl`` and ``report.jsonl``. An interrupted run goes on where it
@@ -83,45 +64,48 @@ def forge(
     the same side of the split. `sound_swapped` and `sound_shifted` leave the picture as it is: a
     detector that only looks cannot and should not find them.
 
-    The settings are those of `ForgeConfig`: each forgery's ``strength`` is drawn evenly from this
-    range.
+    Each forgery's strength is drawn evenly from the range.
 
     Raises:
         ValueError: unknown methods, no real clips, or ``out`` was made with other settings.
     """
+    sources = config.sources or Path(read_description(config.data)["source_root"])
+    methods = tuple(FORGERIES) if config.methods is None else config.methods
     unknown = sorted(set(methods) - set(FORGERIES))
     if unknown or not methods or len(set(methods)) != len(methods):
         raise ValueError(
-            f"methods={tuple(methods)!r}: choose each at most once from {', '.join(FORGERIES)}"
+            f"methods={methods!r}: choose each at most once from {', '.join(FORGERIES)}"
         )
-    corpus = Manifest.load(prepared / "manifest.jsonl")
-    of_side = [s for s in corpus.samples if s.label == REAL and split in (None, s.split)]
-    reals = _few_of_each(of_side, clips_per_identity)
+    corpus = Manifest.load(config.data / "manifest.jsonl")
+    of_side = [s for s in corpus.samples if s.label == REAL and config.split in (None, s.split)]
+    reals = _few_of_each(of_side, config.clips_per_identity)
     if not reals:
-        side = "" if split is None else f" on side {split}"
-        raise ValueError(f"{prepared}: holds no real clips{side}; forgeries are made of real ones")
+        side = "" if config.split is None else f" on side {config.split}"
+        raise ValueError(
+            f"{config.data}: holds no real clips{side}; forgeries are made of real ones"
+        )
+    strength = (config.min_strength, config.max_strength)
     settings = {
         "corpus": corpus.fingerprint,
         "version": _VERSION,
         "methods": sorted(methods),
-        "split": split,
-        "clips_per_identity": clips_per_identity,
+        "split": config.split,
+        "clips_per_identity": config.clips_per_identity,
         "strength": list(strength),
-        "seed": seed,
-        "crf": crf,
+        "seed": config.seed,
+        "crf": config.crf,
         "max_seconds": _MOST_SECONDS,
     }
-    claim(out / _SETTINGS_FILE, settings)
+    claim(config.out / _SETTINGS_FILE, settings)
 
-    jobs, failures = _plan(reals, methods, strength, seed)
-    report = out / _REPORT_FILE
+    jobs, failures = _plan(reals, methods, strength, config.seed)
+    report = config.out / _REPORT_FILE
     past = read_journal(report, repair=True)
     known = {row["sample_id"] for row in past}
     append_journal(report, [row for row in failures if row["sample_id"] not in known])
     finished = {row["sample_id"] for row in past if row["status"] == "ok"}
     waiting = [job for job in jobs if job.made.sample_id not in finished]
-    work = functools.partial(_make, prepared, sources, out, seed, crf)
-    with Workers(work, workers) as children:
+    with Workers(functools.partial(_make, config, sources), config.workers) as children:
         outcomes = children.run(
             waiting, timeout_seconds=_TIMEOUT_SECONDS, some_worked=bool(finished)
         )
@@ -129,7 +113,7 @@ def forge(
             row = _row(outcome.item, outcome.status, outcome.message)
             counted = {"num_frames": outcome.result, "seconds": round(outcome.seconds, 3)}
             append_journal(report, [row | counted])
-    return _conclude(out, jobs)
+    return _conclude(config.out, jobs)
 
 
 def _few_of_each(reals: Sequence[Sample], most: int | None) -> list[Sample]:
@@ -235,23 +219,29 @@ def _row(job: _Job, status: str, message: str) -> dict[str, Any]:
     }
 
 
-def _conclude(out: Path, jobs: Sequence[_Job]) -> ForgeReport:
+def _conclude(out: Path, jobs: Sequence[_Job]) -> Outcome:
+    """Write the manifest of what was made, and count it."""
     rows = {row["sample_id"]: row for row in read_journal(out / _REPORT_FILE)}
     samples = tuple(
         dataclasses.replace(job.made, num_frames=rows[job.made.sample_id]["num_frames"])
         for job in jobs
         if rows[job.made.sample_id]["status"] == "ok"
     )
-    failures = tuple(row for row in rows.values() if row["status"] != "ok")
-    notes = (f"made by avkd forge: {len(samples)} files, {len(failures)} not made (report.jsonl)",)
-    manifest = Manifest(root=out, samples=samples, notes=notes)
-    manifest.save(out / "manifest.jsonl")
-    return ForgeReport(manifest, failures)
+    num_failures = sum(row["status"] != "ok" for row in rows.values())
+    notes = (f"made by avkd forge: {len(samples)} files, {num_failures} not made (report.jsonl)",)
+    Manifest(root=out, samples=samples, notes=notes).save(out / "manifest.jsonl")
+    counts = Counter(sample.method for sample in samples)
+    lines = [f"{len(samples)} files in {out}"]
+    lines += [f"  {count} {method}" for method, count in sorted(counts.items())]
+    if not num_failures:
+        return Outcome("\n".join(lines))
+    lines.append(f"  {num_failures} not made, see {out / _REPORT_FILE}")
+    return Outcome("\n".join(lines), ExitCode.SOME_SKIPPED)
 
 
-def _make(prepared: Path, sources: Path, out: Path, seed: int, crf: int, job: _Job) -> int:
+def _make(config: ForgeConfig, sources: Path, job: _Job) -> int:
     """Write one file; gives its number of frames."""
-    store = _store(prepared)
+    store = _open_store(config.data)
     source = _Source.find(store, sources, job.target)
     if job.made.label == REAL:
         frames, waveform = source.images(), source.waveform(store)
@@ -264,11 +254,11 @@ def _make(prepared: Path, sources: Path, out: Path, seed: int, crf: int, job: _J
             source.clip(store),
             donor,
             strength=job.strength,
-            rng=generator_of(seed, job.target.sample_id, job.made.method),
+            rng=generator_of(config.seed, job.target.sample_id, job.made.method),
         )
         frames, waveform = source.images(forged.frames), forged.waveform
-    path = out / job.made.path
-    write_video(path, frames, waveform=waveform, crf=crf, preset=_PRESET)
+    path = config.out / job.made.path
+    write_video(path, frames, waveform=waveform, crf=config.crf, preset=_PRESET)
     write_faces(path, source.landmarks, (source.width, source.height))
     return source.num_frames
 
@@ -277,6 +267,9 @@ def write_faces(video: Path, landmarks: np.ndarray, size: tuple[int, int]) -> No
     """Write the face sidecar of a video of this width and height; it marks it as complete."""
     boxes = forgery_methods.boxes_around(landmarks)
     face_tracks.write_face_sidecar(video, boxes, landmarks, size)
+
+
+_open_store = functools.lru_cache(maxsize=1)(CropStore)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +282,6 @@ class _Source:
     landmarks: np.ndarray
     width: int
     height: int
-    has_audio: bool
 
     @classmethod
     def find(cls, store: CropStore, sources: Path, sample: Sample) -> "_Source":
@@ -307,7 +299,6 @@ class _Source:
             # H.264 with halved colour planes holds even sizes only.
             width=first.width - first.width % 2,
             height=first.height - first.height % 2,
-            has_audio=row.has_audio,
         )
 
     @property
@@ -349,11 +340,6 @@ class _Source:
     def waveform(self, store: CropStore) -> np.ndarray | None:
         stored = store.waveform(self.track, 0, self.num_frames * SAMPLES_PER_FRAME)
         return None if stored is None else stored.astype(np.float32) / 32768
-
-
-@functools.lru_cache(maxsize=1)
-def _store(prepared: Path) -> CropStore:
-    return CropStore(prepared)
 
 
 def generator_of(seed: int, *names: str) -> np.random.Generator:

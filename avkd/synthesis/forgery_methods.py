@@ -6,7 +6,7 @@ No two methods blend alike, so that to leave a method out is to leave a way of b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,13 +28,13 @@ from avkd.synthesis.face_patch import (
 )
 
 # Of the ellipses that are changed, in pixels of the patch.
-_FACE_CENTRE, _FACE_AXES = (64.0, 69.0), (37.0, 46.0)
-_LOWER_CENTRE, _LOWER_AXES = (64.0, 95.0), (27.0, 20.0)
+Ellipse = tuple[tuple[float, float], tuple[float, float]]
+"""Centre and half axes, x and y."""
+_FACE: Ellipse = ((64.0, 69.0), (37.0, 46.0))
+_LOWER_FACE: Ellipse = ((64.0, 95.0), (27.0, 20.0))
 _SHIFT_SECONDS = (0.12, 0.8)
 
 Rng = np.random.Generator
-Ellipse = tuple[tuple[float, float], tuple[float, float]]
-"""Centre and half axes, x and y."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,8 @@ class Clip:
     """float32 (S,) at 16 kHz, or None."""
 
 
-@dataclass(frozen=True)
-class Forged:
-    """What a method gives back: same shapes as the target clip's."""
-
-    frames: np.ndarray
-    waveform: np.ndarray | None
-
-
-Method = Callable[[Clip, Clip | None, float, Rng], Forged]
+Method = Callable[[Clip, Clip | None, float, Rng], Clip]
+"""From target, donor and strength to the target with other pictures or another sound."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ class Forgery:
     """``sound`` leaves every pixel as it is: invisible to a detector that only looks."""
 
 
-def self_blended(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def self_blended(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """A face blended with a slightly displaced and recoloured copy of itself.
 
     After Shiohara & Yamasaki (CVPR 2022, section 3.1): what is left is the blending border and the
@@ -83,7 +76,7 @@ def self_blended(target: Clip, donor: Clip | None, strength: float, rng: Rng) ->
     move = _displacement(rng, smooth=18) * 1.2 * strength
     move += 3.0 * strength * rng.uniform(-1, 1, (2, 1, 1))
     zoom = 1 + 0.05 * strength * rng.uniform(-1, 1)
-    mask = _mask(_FACE_CENTRE, _FACE_AXES, rng)
+    mask = _mask(_FACE, rng)
     share = float(rng.choice([0.5, 0.75, 1.0]))
     middle = PATCH_SIZE / 2
 
@@ -101,34 +94,33 @@ def self_blended(target: Clip, donor: Clip | None, strength: float, rng: Rng) ->
     return _change_face(target, change, _blend("self_blended", mask, rng), share)
 
 
-def face_swap(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def face_swap(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The donor's face laid over the target's by its landmarks, recoloured, with a soft border.
 
     Colours are matched by mean and deviation (Reinhard et al. 2001, here per RGB channel and once
     per clip). Up to strength 0.5 the donor fades in; beyond that it covers fully and its own
     colours come through, at most by half.
     """
-    return _paste_donor("face_swap", target, donor, (_FACE_CENTRE, _FACE_AXES), strength, rng)
+    return _paste_donor("face_swap", target, donor, _FACE, strength, rng)
 
 
-def mouth_reenactment(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def mouth_reenactment(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The lower face of another sentence of the same speaker, laid over the target's.
 
     Aligned mainly by eyes and nose, so that the donor's jaw and lips move as they did; the mouth
     then says what is not in the sound. Strength as in `face_swap`: beyond 0.5 it only adds a
     difference in colour.
     """
-    part = (_LOWER_CENTRE, _LOWER_AXES)
-    return _paste_donor("mouth_reenactment", target, donor, part, strength, rng)
+    return _paste_donor("mouth_reenactment", target, donor, _LOWER_FACE, strength, rng)
 
 
-def texture_resynthesis(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def texture_resynthesis(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The face rebuilt from a few principal components of the clip itself, then sharpened.
 
     Stands for decoders that render a face through a narrow bottleneck (as in neural textures): fine
     texture freezes or vanishes while expressions remain. Strength shrinks the bottleneck.
     """
-    blend = _blend("texture_resynthesis", _mask(_FACE_CENTRE, _FACE_AXES, rng), rng)
+    blend = _blend("texture_resynthesis", _mask(_FACE, rng), rng)
     patches = np.stack([_patch(target, index) for index in range(len(target.frames))])
     coarse = gaussian_filter(patches, (0, 0.9 * strength, 0.9 * strength, 0))
     flat = rearrange(coarse, "t h w c -> t (h w c)")
@@ -144,7 +136,7 @@ def texture_resynthesis(target: Clip, donor: Clip | None, strength: float, rng: 
     return _change_face(target, lambda patch, index: rebuilt[index], blend, share)
 
 
-def warped_geometry(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def warped_geometry(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """Features grown, shrunk and moved by a smooth local warp, as face-editing filters do."""
     move = _displacement(rng, smooth=14) * 1.5
     for (x, y), radius in (((45.5, 50), 13), ((82.5, 50), 13), ((64, 70), 14), ((64, 93), 17)):
@@ -154,7 +146,7 @@ def warped_geometry(target: Clip, donor: Clip | None, strength: float, rng: Rng)
         shift = rng.uniform(-2, 2, 2)
         move += np.stack([near * (size * away_x + shift[0]), near * (size * away_y + shift[1])])
     # The warp dies out before the border, so that nothing is torn there.
-    move *= strength * ellipse(_FACE_CENTRE, _FACE_AXES, softness=0.45)
+    move *= strength * ellipse(*_FACE, softness=0.45)
 
     def change(patch: np.ndarray, _: int) -> np.ndarray:
         return sample_bilinear(patch, PATCH_X + move[0], PATCH_Y + move[1])
@@ -162,13 +154,13 @@ def warped_geometry(target: Clip, donor: Clip | None, strength: float, rng: Rng)
     return _change_face(target, change, lambda patch, warped: warped)
 
 
-def generator_artifacts(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def generator_artifacts(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The face through a coarse up-sampling network: lost detail and a faint checkerboard.
 
     Transposed convolutions whose kernel is no multiple of the stride weigh neighbouring pixels
     unequally (Odena et al. 2016); the pattern is fixed to the face, not to the picture.
     """
-    blend = _blend("generator_artifacts", _mask(_FACE_CENTRE, _FACE_AXES, rng), rng)
+    blend = _blend("generator_artifacts", _mask(_FACE, rng), rng)
     stride = int(rng.integers(2, 4))
     period = rng.normal(0, 1, (stride, stride, 3))
     period -= period.mean((0, 1))
@@ -183,7 +175,7 @@ def generator_artifacts(target: Clip, donor: Clip | None, strength: float, rng: 
     return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
-def sound_swapped(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def sound_swapped(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The picture as it is, with another clip's sound; strength mixes it in.
 
     The mixture is as loud as the clip was: two voices that do not know of each other add up to
@@ -196,10 +188,10 @@ def sound_swapped(target: Clip, donor: Clip | None, strength: float, rng: Rng) -
     loudness, loudest = np.sqrt(np.mean(mixed**2)), np.abs(mixed).max()
     if loudness > 0:
         mixed *= min(np.sqrt(np.mean(own**2)) / loudness, 1.0 / loudest)
-    return Forged(target.frames, mixed.astype(np.float32))
+    return replace(target, waveform=mixed.astype(np.float32))
 
 
-def sound_shifted(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Forged:
+def sound_shifted(target: Clip, donor: Clip | None, strength: float, rng: Rng) -> Clip:
     """The picture as it is, its own sound 0.12 to 0.8 s early or late.
 
     What lies between the silences at both ends is rotated; they stay where they are. Rotated with
@@ -216,7 +208,7 @@ def sound_shifted(target: Clip, donor: Clip | None, strength: float, rng: Rng) -
     last = len(own) - (0 if ends.is_silent else round(ends.trailing_seconds * SAMPLE_RATE_HZ))
     shifted = own.copy()
     shifted[first:last] = np.roll(own[first:last], shift)
-    return Forged(target.frames, shifted)
+    return replace(target, waveform=shifted)
 
 
 FORGERIES: dict[str, Forgery] = {
@@ -231,15 +223,13 @@ FORGERIES: dict[str, Forgery] = {
 }
 
 
-def apply(
-    name: str, target: Clip, donor: Clip | None = None, *, strength: float, rng: Rng
-) -> Forged:
+def apply(name: str, target: Clip, donor: Clip | None = None, *, strength: float, rng: Rng) -> Clip:
     """Forge ``target`` by the method ``name``; strength, 0..1, of 0 gives it back unchanged.
 
     The donor and the sound that the method needs have to be there.
     """
     if strength == 0:
-        return Forged(target.frames, target.waveform)
+        return target
     return FORGERIES[name].method(target, donor, strength, rng)
 
 
@@ -253,10 +243,10 @@ def boxes_around(landmarks: np.ndarray) -> np.ndarray:
 
 def _paste_donor(
     method: str, target: Clip, donor: Clip | None, part: Ellipse, strength: float, rng: Rng
-) -> Forged:
+) -> Clip:
     """Lay a part of the donor's aligned face over the target's; strength as in `face_swap`."""
     assert donor is not None
-    mask = _mask(*part, rng)
+    mask = _mask(part, rng)
     blend = _blend(method, mask, rng)
     match = 1 - max(0.0, strength - 0.5)
     order = _bounce(len(donor.frames), len(target.frames), int(rng.integers(len(donor.frames))))
@@ -268,10 +258,10 @@ def _paste_donor(
     return _change_face(target, change, blend, min(1.0, 2 * strength))
 
 
-def _change_face(target: Clip, change: Change, blend: Blend, share: float = 1.0) -> Forged:
+def _change_face(target: Clip, change: Change, blend: Blend, share: float = 1.0) -> Clip:
     """The target with a changed face laid in by ``blend``, and its own sound."""
     frames = change_patches(target.frames, target.landmarks, change, blend, share)
-    return Forged(frames, target.waveform)
+    return replace(target, frames=frames)
 
 
 def _blend(method: str, mask: np.ndarray, rng: Rng) -> Blend:
@@ -283,9 +273,9 @@ def _patch(clip: Clip, index: int) -> np.ndarray:
     return cut_patch(clip.frames[index], clip.landmarks[index])
 
 
-def _mask(centre: tuple[float, float], axes: tuple[float, float], rng: Rng) -> np.ndarray:
+def _mask(part: Ellipse, rng: Rng) -> np.ndarray:
     """An ellipse with a border of random softness and slightly random course."""
-    mask = ellipse(centre, axes, softness=rng.uniform(0.15, 0.4))
+    mask = ellipse(*part, softness=rng.uniform(0.15, 0.4))
     move = _displacement(rng, smooth=12) * 2
     bent = sample_bilinear(mask[..., None], PATCH_X + move[0], PATCH_Y + move[1])
     return bent[..., 0]

@@ -1,4 +1,4 @@
-"""The generated corpus: people who do not exist, speaking, in the folder trees of known datasets.
+"""`avkd synth`: people who do not exist, speaking, in the folder trees of known datasets.
 
 Decides who says what in which file; `speech_synthesis` speaks, `talking_face` films and
 `forgery_methods` forges. Every file is a function of (seed, its name) alone. Invented faces prove
@@ -13,10 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from avkd import durable
+from avkd.config.data_config import SynthConfig
 from avkd.data.clock import FRAMES_PER_SECOND
 from avkd.data.faces import face_tracks
 from avkd.data.media.writing import write_video
 from avkd.data.worker_pool import Workers
+from avkd.outcome import Outcome
 from avkd.synthesis import forgery_methods, speech_synthesis, talking_face
 from avkd.synthesis.forgery import claim, generator_of, write_faces
 from avkd.synthesis.forgery_methods import Clip
@@ -60,54 +62,41 @@ class _Job:
     donor: _Take | None = None
 
 
-def synth(
-    out: Path,
-    *,
-    seed: int = 0,
-    num_identities: int = 24,
-    clips_per_identity: int = 5,
-    num_words: int = 6,
-    seconds: float = 1.6,
-    workers: int = 2,
-) -> int:
+def synth(config: SynthConfig) -> Outcome:
     """Write `lrw_like`, `faceforensics_like` and `celebdf_like` below ``out``.
 
     Each video gets a face sidecar, so `prepare` can run with ``detector="boxes"``. No person is in
     two trees, nor on two sides of a split. An interrupted run goes on where it was.
 
-    The sizes are those of `SynthConfig`.
-
-    Returns:
-        Number of videos in the corpus.
-
     Raises:
         ValueError: ``out`` holds a corpus of other settings.
         RuntimeError: clips could not be written; names the first.
     """
-    assert num_identities >= 8 and num_identities % 4 == 0 and 1 <= num_words <= len(WORDS)
+    assert config.words <= len(WORDS)
+    out, seed = config.out, config.seed
     settings = {
         "seed": seed,
-        "num_identities": num_identities,
-        "clips_per_identity": clips_per_identity,
-        "num_words": num_words,
-        "seconds": seconds,
+        "num_identities": config.identities,
+        "clips_per_identity": config.clips_per_identity,
+        "num_words": config.words,
+        "seconds": config.seconds,
         "crf": _CRF,
     }
     claim(out / _SETTINGS_FILE, settings)
-    num_frames = round(seconds * FRAMES_PER_SECOND)
+    num_frames = round(config.seconds * FRAMES_PER_SECOND)
     jobs = [
-        *_lrw_like(num_identities, clips_per_identity, num_words),
-        *_faceforensics_like(out, num_identities, num_frames),
-        *_celebdf_like(out, num_identities // 2, num_frames),
+        *_lrw_like(config.identities, config.clips_per_identity, config.words),
+        *_faceforensics_like(out, config.identities, num_frames),
+        *_celebdf_like(out, config.identities // 2, num_frames),
     ]
     missing = [job for job in jobs if not face_tracks.face_sidecar_path(out / job.path).exists()]
-    with Workers(functools.partial(_write, out, seed), workers) as children:
+    with Workers(functools.partial(_write, out, seed), config.workers) as children:
         outcomes = children.run(missing, timeout_seconds=_SECONDS_PER_CLIP_LIMIT)
         for outcome in tqdm(outcomes, total=len(missing), desc="synth", unit="clip"):
             if outcome.status != "ok":
                 problem = f"{outcome.status}: {outcome.message}"
                 raise RuntimeError(f"{out / outcome.item.path}: {problem}")
-    return len(jobs)
+    return Outcome(f"{len(jobs)} videos in {out}")
 
 
 def _lrw_like(num_identities: int, clips_per_identity: int, num_words: int) -> Iterator[_Job]:

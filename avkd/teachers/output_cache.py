@@ -55,12 +55,13 @@ class OutputCache:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             found = {}
+        if not isinstance(found, dict):
+            found = {"format": found}
         for name, value in wanted.items():
-            if not isinstance(found, dict) or found.get(name) != value:
-                old = found.get(name) if isinstance(found, dict) else found
+            if found.get(name) != value:
                 raise ValueError(
-                    f"{folder}: holds a teacher's answers for {name} = {old!r}, this run asks for "
-                    f"{value!r}; remove that folder, or give another --teacher_outputs"
+                    f"{folder}: holds a teacher's answers for {name} = {found.get(name)!r}, this "
+                    f"run asks for {value!r}; remove that folder, or give another --teacher_outputs"
                 )
 
     def missing(self) -> list[int]:

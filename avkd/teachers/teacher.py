@@ -5,11 +5,9 @@ view, now or when its answers were computed. A video teacher scores whole clips;
 inherits the clip's logit and counts as much as the clip's attention to it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from einops import rearrange
@@ -28,11 +26,8 @@ from avkd.teachers.output_cache import OutputCache, TeacherOutputs
 _FRAMES_ASKED = 2  # of a clip, by a video student; each costs the teacher a picture
 
 
-class Teacher(Protocol):
-    """Answers a batch of the student's clips."""
-
-    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
-        """Outputs of length B, on the batch's device, without gradient."""
+Teacher = Callable[[ClipBatch], TeacherOutputs]
+"""Answers B clips of the student: outputs of length B, on their device, without gradient."""
 
 
 class TeacherModel:
@@ -116,71 +111,63 @@ class SpreadFrames:
         return TeacherOutputs(logit, torch.ones_like(logit))
 
 
-class RecurringViews:
-    """Answers to every item in every one of a bounded number of views, looked up."""
+def recurring_views(outputs: Sequence[TeacherOutputs], device: torch.device) -> Teacher:
+    """Looks up the answers to every item in every one of a bounded number of views."""
+    logit, weight = (torch.stack(values).to(device) for values in zip(*outputs, strict=True))
 
-    def __init__(self, outputs: Sequence[TeacherOutputs], device: torch.device) -> None:
-        self._logit = torch.stack([of_view.logit for of_view in outputs]).to(device)
-        self._weight = torch.stack([of_view.weight for of_view in outputs]).to(device)
-
-    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
-        """Look up the draws of ``batch``."""
+    def answer(batch: ClipBatch) -> TeacherOutputs:
         views, items, _ = batch.draws.unbind(1)
-        return TeacherOutputs(self._logit[views, items], self._weight[views, items])
+        return TeacherOutputs(logit[views, items], weight[views, items])
+
+    return answer
 
 
-class EveryFrame:
-    """Answers to every frame of every item; a clip of several frames gets their mean.
+def every_frame(
+    outputs: TeacherOutputs, lengths: Sequence[int], *, clip_frames: int, device: torch.device
+) -> Teacher:
+    """Looks up the answers to every frame of every item; a clip of several gets their mean.
 
     ``outputs`` are those of all items, of ``lengths`` frames, laid end to end.
     """
+    ends = torch.tensor(lengths).cumsum(0)
+    starts = (ends - torch.tensor(lengths)).to(device)
+    logit, weight = (values.to(device) for values in outputs)
+    offsets = torch.arange(clip_frames, device=device)
 
-    def __init__(
-        self,
-        outputs: TeacherOutputs,
-        lengths: Sequence[int],
-        *,
-        clip_frames: int,
-        device: torch.device,
-    ) -> None:
-        ends = torch.tensor(lengths).cumsum(0)
-        self._starts = (ends - torch.tensor(lengths)).to(device)
-        self._logit, self._weight = (values.to(device) for values in outputs)
-        self._offsets = torch.arange(clip_frames, device=device)
-
-    def __call__(self, batch: ClipBatch) -> TeacherOutputs:
-        """Look up the frames of ``batch``."""
+    def answer(batch: ClipBatch) -> TeacherOutputs:
         _, items, first = batch.draws.unbind(1)
-        frames = (self._starts[items] + first)[:, None] + self._offsets
-        return TeacherOutputs(self._logit[frames].mean(1), self._weight[frames].mean(1))
+        frames = (starts[items] + first)[:, None] + offsets
+        return TeacherOutputs(logit[frames].mean(1), weight[frames].mean(1))
+
+    return answer
 
 
 def ask_every_view(
     teacher: TeacherModel, clips: TrainingClips, cache: OutputCache, batch_size: int
-) -> RecurringViews:
+) -> Teacher:
     """Complete ``cache`` with one part for each view of all items, and read it."""
     for view in tqdm(cache.missing(), desc="teacher", unit="view"):
-        keys = [ClipKey(view, item, item) for item in range(len(clips))]
         loader = DataLoader(
             clips,
-            batch_sampler=list(_chunks(keys, batch_size)),
+            sampler=[ClipKey(view, item, item) for item in range(len(clips))],
+            batch_size=batch_size,
             collate_fn=ClipBatch.collate,
             generator=torch.Generator().manual_seed(0),
         )
         answers = [teacher(batch.to(teacher.machine.device)) for batch in loader]
         cache.write(view, TeacherOutputs(*(torch.cat(part) for part in zip(*answers, strict=True))))
     parts = [cache.read(view) for view in range(cache.num_parts)]
-    return RecurringViews(parts, teacher.machine.device)
+    return recurring_views(parts, teacher.machine.device)
 
 
 def ask_every_frame(
     teacher: TeacherModel, items: Sequence[ClipItem], cache: OutputCache, clip_frames: int
-) -> EveryFrame:
+) -> Teacher:
     """Complete ``cache`` with the video teacher's answers to every frame, and read it."""
     lengths = [item.num_frames for item in items]
     if cache.missing():
         cache.write(0, _video_outputs(teacher, items, lengths))
-    return EveryFrame(
+    return every_frame(
         cache.read(0), lengths, clip_frames=clip_frames, device=teacher.machine.device
     )
 
@@ -213,9 +200,3 @@ def _relative_importance(importance: Tensor | None, logit: Tensor, seen: ModelIn
     if importance is None:
         return torch.ones(len(logit), seen.clip_frames)
     return importance.float() * seen.clip_frames
-
-
-def _chunks(keys: Sequence[ClipKey], size: int) -> Iterator[list[ClipKey]]:
-    remaining = iter(keys)
-    while chunk := list(islice(remaining, size)):
-        yield chunk

@@ -7,7 +7,7 @@ so step 0 is already warm-up and a resumed run needs no state of it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import nn
@@ -27,17 +27,6 @@ class ParameterGroup:
     """Weight decay applies: never to norms, biases, position biases and cosine weights."""
     scheduled: bool = True
     """False keeps the base rate throughout (predictors of stage one)."""
-
-
-class Schedule(Protocol):
-    """The learning rate of every step."""
-
-    @property
-    def base_rate(self) -> float:
-        """Rate of parameters that do not follow the schedule."""
-
-    def rate(self, step: int, validations: Sequence[float]) -> float:
-        """Rate of ``step``, after ``validations`` of the selection value (higher is better)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +73,11 @@ class PlateauSchedule:
             if waited > self.patience:
                 rate, waited = rate * self.factor, 0
         return rate
+
+
+Schedule = WarmupSchedule | PlateauSchedule
+"""Learning rate of every step after validations of the selection value (higher is better), and the
+base rate, which is that of parameters that do not follow it."""
 
 
 def scaled_rate(rate: float, batch_size: int) -> float:

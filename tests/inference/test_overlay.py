@@ -91,13 +91,13 @@ def test_the_video_shows_every_frame_and_each_window_in_its_time(source, tmp_pat
         seen.append(len(crops))
         return crops[0], np.ones((112, 112))
 
-    overlay = Overlay(show, view_share=0.8)
+    out = tmp_path / "out" / "in.mp4.overlay.mp4"
+    overlay = Overlay(out, show, view_share=0.8)
     crops = np.zeros((25, 30, 30, 3), np.uint8)
     for start, probability in ((25, 0.9), (0, 0.1)):
         overlay.add(window(start, probability), crops, np.zeros((25, 5, 2)))
-    out = tmp_path / "out" / "in.mp4.overlay.mp4"
     before = source.path.read_bytes()
-    overlay.write(out, source, tracks(), {0: 0}, threshold=0.5)
+    overlay.write(source, tracks(), {0: 0}, threshold=0.5)
     pictures = [frame.image for frame in iter_frames(out)]
     assert len(pictures) == 50 and pictures[0].shape == (168, 200, 3) and seen == [25, 25]
     assert source.path.read_bytes() == before
@@ -113,12 +113,12 @@ def test_a_long_file_is_cut_and_the_file_that_was_judged_stays(
     source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overlay_file, "_MOST_SECONDS", 1)
-    overlay = Overlay(None, view_share=1.0)
+    overlay = Overlay(tmp_path / "out.mp4", None, view_share=1.0)
     overlay.add(window(0, 0.3), np.zeros((25, 30, 30, 3), np.uint8), np.zeros((25, 5, 2)))
-    overlay.write(tmp_path / "out.mp4", source, tracks(), {0: 0}, threshold=0.5)
+    overlay.write(source, tracks(), {0: 0}, threshold=0.5)
     assert sum(1 for _ in iter_frames(tmp_path / "out.mp4")) == 25
     with pytest.raises(AssertionError, match="stays"):
-        overlay.write(source.path, source, tracks(), {0: 0}, threshold=0.5)
+        Overlay(source.path, None, view_share=1.0).write(source, tracks(), {0: 0}, threshold=0.5)
 
 
 def test_no_overlay_is_written_over_another_or_over_a_file() -> None:

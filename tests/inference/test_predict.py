@@ -27,7 +27,7 @@ from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.inference import file_worker
 from avkd.inference.file_predictor import FilePredictor
 from avkd.inference.overlay import Overlay
-from avkd.inference.verdict import Verdict, cannot_tell
+from avkd.inference.verdict import Verdict
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.outcome import ModelRefused
@@ -366,7 +366,7 @@ def test_an_overlay_that_cannot_be_written_costs_no_verdict(judge, tmp_path: Pat
     write_faces(path, 30, left=range(30))
     (tmp_path / "file").write_text("no folder")
     for folder, noted in ((tmp_path / "out", []), (tmp_path / "file", ["no_overlay"])):
-        overlay = Overlay(None, view_share=0.9), folder / "one.mp4.overlay.mp4"
+        overlay = Overlay(folder / "one.mp4.overlay.mp4", None, view_share=0.9)
         verdict = judge(path, overlay=overlay)
         assert codes(verdict.skipped) == noted and len(verdict.windows) == 2
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["one.mp4.overlay.mp4"]
@@ -480,7 +480,13 @@ def test_a_worker_hands_on_how_faces_are_to_be_found(
 
     def judge(file: Path, **settings: object) -> Verdict:
         given.update(settings)
-        return cannot_tell(str(file), reason="made up", skipped=(), model_fingerprint="m")
+        return Verdict(
+            file=str(file),
+            decision="cannot_tell",
+            reason="made up",
+            skipped=(),
+            model_fingerprint="m",
+        )
 
     predictor = SimpleNamespace(face_detector="mtcnn", predict=judge, show=judge)
     monkeypatch.setattr(file_worker, "_predictor", lambda config: predictor)

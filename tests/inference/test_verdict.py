@@ -13,7 +13,6 @@ from avkd.inference.verdict import (
     Note,
     Verdict,
     WindowScore,
-    cannot_tell,
     judge,
     printable,
 )
@@ -157,7 +156,9 @@ def test_a_verdict_that_contradicts_itself_cannot_be_made(changes: dict) -> None
 
 def test_cannot_tell_needs_a_reason() -> None:
     with pytest.raises(AssertionError):
-        cannot_tell("a.mp4", reason="", skipped=(), model_fingerprint="abc")
+        Verdict(
+            file="a.mp4", decision="cannot_tell", reason="", skipped=(), model_fingerprint="abc"
+        )
 
 
 def test_warnings_name_short_tracks_and_low_coverage_and_keep_the_callers() -> None:
@@ -185,7 +186,13 @@ def test_a_table_has_a_row_for_every_file_judged_or_not(tmp_path: Path) -> None:
     note = Note(code="no_face", message="no face found, in any frame")
     verdicts = [
         make_verdict([make_window(0, 0, 3.0)], file="a, b.mp4"),
-        cannot_tell("c\n.jpg", reason=note.message, skipped=(note,), model_fingerprint="abc"),
+        Verdict(
+            file="c\n.jpg",
+            decision="cannot_tell",
+            reason=note.message,
+            skipped=(note,),
+            model_fingerprint="abc",
+        ),
         make_verdict([make_window(0, 0, -3.0)], file="d.mp4"),
     ]
     rows = list(csv.DictReader(io.StringIO(table_of(tmp_path, verdicts))))

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from avkd.inference.evidence import Evidence, FaceMoments, JudgedFile, Show
-from avkd.inference.verdict import FaceAgreement, Verdict, WindowScore, cannot_tell, judge
+from avkd.inference.verdict import FaceAgreement, Verdict, WindowScore, judge
 from avkd.inference.verdict_page import write_verdict_page
 from avkd.models.calibration import Calibration
-from avkd.models.decision import DecisionRule
-from avkd.models.prediction_sets import PredictionSets
+from avkd.models.decision import DecisionRule, PredictionSets
 
 RULE = DecisionRule(
     calibration=Calibration(kind="none"),
@@ -88,7 +87,13 @@ def test_the_page_has_every_file_its_decision_and_pictures(tmp_path, show):
         JudgedFile(_verdict("clip.mp4", clip), _moments(clip, show)),
         JudgedFile(_verdict("group.jpg", faces), _moments(faces, show)),
         JudgedFile(
-            cannot_tell("x.mp4", reason="no face found", skipped=(), model_fingerprint="abc")
+            Verdict(
+                file="x.mp4",
+                decision="cannot_tell",
+                reason="no face found",
+                skipped=(),
+                model_fingerprint="abc",
+            )
         ),
     ]
     write_verdict_page(tmp_path / "page.html", judged, RULE)

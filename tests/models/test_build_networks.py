@@ -7,10 +7,9 @@ import torch
 
 from avkd.config.training_config import VideoModelConfig
 from avkd.models.build import (
-    build_audio_encoder,
     build_cross_modal_network,
     build_detector,
-    build_video_encoder,
+    build_network,
 )
 from avkd.models.registry import NETWORKS, canonical_name, list_models
 from avkd.models.strict import check_arguments
@@ -29,6 +28,7 @@ OURS = [name for name in list_models("image") if name in NETWORKS]
             "'cnn3d_gru' has no option 'time_axis'; it takes image_size",
         ),
         ("csn101", {"heads": 4}, "'csn101' has no option 'heads'"),
+        ("csn101", {"kind": "audio"}, "'csn101' has no option 'kind'"),
         ("published_gru", {"time_axis": "sideways"}, "'permuted' or 'published'"),
         ("cnn3d_gur", {}, "no video network 'cnn3d_gur': did you mean 'cnn3d_gru'.; choose one of"),
         ("resnet18", {}, "no video network 'resnet18'; choose one of cnn3d_gru, published_gru"),
@@ -49,12 +49,12 @@ OURS = [name for name in list_models("image") if name in NETWORKS]
 )
 def test_wrong_video_options_are_named_with_the_cure(name, options, message):
     with pytest.raises(ValueError, match=message):
-        build_video_encoder(name=name, **options)
+        build_network("video", name=name, **options)
 
 
 def test_wrong_audio_options_are_named():
     with pytest.raises(ValueError, match="'resnet18' has no option 'depth'; it takes width"):
-        build_audio_encoder(name="resnet18", depth=18)
+        build_network("audio", name="resnet18", depth=18)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_former_names_of_networks_still_build_them():
     """Model files, configs and commands of earlier versions say `lgt` and `paper`."""
     for former, present in (("lgt", Cnn3dGru), ("paper", PublishedGru)):
         with torch.device("meta"):
-            assert isinstance(build_video_encoder(name=former), present)
+            assert isinstance(build_network("video", name=former), present)
         assert VideoModelConfig(name=former) == VideoModelConfig(
             name=canonical_name(former, "video")
         )

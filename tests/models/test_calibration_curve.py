@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from avkd.models.calibration import MAX_KNOTS, Calibration
+from avkd.models.strict import read_record
 
 KNOTS = ((-2.0, 0.1), (-1.0, 0.5), (2.0, 0.5), (3.0, 0.9))
 ISOTONIC = Calibration(kind="isotonic", knots=KNOTS)
@@ -64,7 +66,7 @@ def test_what_is_not_a_number_has_no_probability(curve):
 
 @pytest.mark.parametrize("curve", CURVES, ids=lambda c: f"{c.kind}-{c.scale}")
 def test_a_curve_reads_back_equal_from_json(curve):
-    assert Calibration.from_json(json.loads(json.dumps(curve.as_json()))) == curve
+    assert read_record(Calibration, json.loads(json.dumps(asdict(curve)))) == curve
 
 
 def stored(**changes) -> dict:
@@ -112,10 +114,10 @@ def stored(**changes) -> dict:
 )
 def test_a_hostile_or_broken_curve_is_refused_in_a_short_sentence(values, message):
     with pytest.raises(ValueError, match=message) as caught:
-        Calibration.from_json(values)
+        read_record(Calibration, values)
     assert len(str(caught.value)) < 400
 
 
 def test_as_many_knots_as_are_allowed_are_read():
     knots = tuple((float(n), (n + 1) / (MAX_KNOTS + 1)) for n in range(MAX_KNOTS))
-    assert Calibration.from_json(stored(knots=knots)).knots == knots
+    assert read_record(Calibration, stored(knots=knots)).knots == knots

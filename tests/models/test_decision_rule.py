@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from avkd.models.calibration import Calibration, CalibrationFit
-from avkd.models.decision import DecisionRule
-from avkd.models.prediction_sets import PredictionSets
+from avkd.models.decision import DecisionRule, PredictionSets
 
 # A curve with a plateau from -1 to 2 at one half, where verdicts are hardest to keep consistent.
 PLATEAU = Calibration(kind="isotonic", knots=((-2.0, 0.1), (-1.0, 0.5), (2.0, 0.5), (3.0, 0.9)))

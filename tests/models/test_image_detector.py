@@ -8,6 +8,7 @@ from avkd.data.transforms import CHANNEL_MEAN, CHANNEL_STD
 from avkd.models.build import build_image_detector
 from avkd.models.image_detector import ImageDetector
 from avkd.models.image_network import IMAGENET_MEAN, IMAGENET_STD, LogitHead
+from avkd.models.image_teacher import load_pretrained
 
 SIZE = 32
 
@@ -172,7 +173,7 @@ def test_a_frozen_teacher_never_follows_the_data():
 def test_networks_of_ours_have_no_published_weights():
     detector = build_image_detector(name="resnet8", image_size=SIZE)
     with pytest.raises(ValueError, match="trained from scratch"):
-        detector.load_pretrained("hub")
+        load_pretrained(detector.network, "hub")
 
 
 def test_training_the_norms_leaves_every_convolution_as_it_was():

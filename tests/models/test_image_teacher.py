@@ -93,7 +93,7 @@ def test_the_first_blocks_of_a_trained_detector_begin_a_smaller_one(tmp_path):
     path = tmp_path / "teacher.safetensors"
     save_file(whole.state_dict(), path)
     cut = build_image_detector(name="timm/test_efficientnet", image_size=64, blocks=3).eval()
-    cut.load_pretrained(str(path))
+    load_pretrained(cut.network, str(path))
     parts = {}
     stages = whole.network.trunk.blocks
     hook = [block for stage in stages for block in stage][2].register_forward_hook(

@@ -16,14 +16,12 @@ from avkd.models import model_file
 from avkd.models.build import (
     build_cross_modal_network,
     build_detector,
-    build_video_encoder,
+    build_network,
 )
 from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import (
     load_model,
-    load_student_encoder,
-    load_video_teacher,
     read_header,
     save_model,
 )
@@ -139,7 +137,7 @@ def test_stage_two_sees_the_very_teacher_of_stage_one(cross_modal_network, cross
     """Method 11 check 12: the published code could end up with a random teacher."""
     cross_modal_network.eval()
     clip = torch.randn(2, 3, 5, 16, 16)
-    teacher = load_video_teacher(cross_modal_file)
+    teacher = load_model(cross_modal_file, kind="cross_modal").model.video_teacher.freeze()
     assert torch.equal(teacher(clip), cross_modal_network.video_teacher(clip))
     assert not torch.equal(
         teacher(clip), build_cross_modal_network(**CROSS_MODAL).video_teacher(clip)
@@ -150,7 +148,7 @@ def test_stage_two_sees_the_very_teacher_of_stage_one(cross_modal_network, cross
 
 def test_the_detector_starts_from_the_student_of_stage_one(cross_modal_network, cross_modal_file):
     detector = build_detector(**DETECTOR)
-    encoder = load_student_encoder(cross_modal_file)
+    encoder = load_model(cross_modal_file, kind="cross_modal").model.video_student.encoder
     load_strict(detector.encoder, encoder.state_dict(), source=str(cross_modal_file))
     clip = torch.randn(2, 3, 5, 16, 16)
     expected = cross_modal_network.eval().video_student.encoder(clip).features
@@ -159,9 +157,7 @@ def test_the_detector_starts_from_the_student_of_stage_one(cross_modal_network, 
 
 def test_the_teacher_of_a_detector_file_is_refused(detector_file):
     with pytest.raises(ModelFileError, match=r"'detector' model where a 'cross_modal'"):
-        load_video_teacher(detector_file)
-    with pytest.raises(ModelFileError, match=r"'detector' model where a 'cross_modal'"):
-        load_student_encoder(detector_file)
+        load_model(detector_file, kind="cross_modal")
 
 
 def test_a_wrong_prefix_is_named(cross_modal_file):
@@ -173,7 +169,7 @@ def test_a_wrong_prefix_is_named(cross_modal_file):
 
     resave(cross_modal_file, rename)
     with pytest.raises(ModelFileError, match=r"missing \(first: video_teacher\.encoder\..*target_"):
-        load_video_teacher(cross_modal_file)
+        load_model(cross_modal_file, kind="cross_modal")
 
 
 def test_strict_loading_names_each_sort_of_difference_and_changes_nothing():
@@ -402,8 +398,10 @@ def test_saving_and_loading_leave_the_random_stream_alone(tmp_path):
 
 
 def encoder(**arguments):
-    return build_video_encoder(
-        name="cnn3d_gru", **{"image_size": 32, "width": 4, "reduced": 4, "hidden": 8} | arguments
+    return build_network(
+        "video",
+        name="cnn3d_gru",
+        **{"image_size": 32, "width": 4, "reduced": 4, "hidden": 8} | arguments,
     )
 
 
@@ -421,7 +419,7 @@ def test_what_fits_is_carried_to_a_network_for_larger_pictures():
 @pytest.mark.parametrize("other", [{"width": 8, "reduced": 8}, {"name": "cnn_lstm"}])
 def test_counters_and_biases_alone_are_no_start(other):
     """They happen to have the same shape in a network of another width; that is no pretraining."""
-    target = build_video_encoder(**{"name": "cnn3d_gru", "image_size": 32, **other})
+    target = build_network("video", **{"name": "cnn3d_gru", "image_size": 32, **other})
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
     with pytest.raises(ModelFileError, match="small: none of its convolutions fits"):
         load_fitting(target, encoder().state_dict(), source="small")

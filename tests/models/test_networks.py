@@ -10,10 +10,9 @@ from factories import use_channels_last
 from torch import Tensor, nn
 
 from avkd.models.build import (
-    build_audio_encoder,
     build_cross_modal_network,
     build_detector,
-    build_video_encoder,
+    build_network,
 )
 from avkd.models.encoders import VideoFeatures
 from avkd.models.projection import Predictor, Projector
@@ -48,7 +47,7 @@ def mels(num_frames: int) -> Tensor:
 
 def video_case(name: str, options: dict, feature_dim: int) -> Case:
     return Case(
-        lambda: build_video_encoder(name=name, **options),
+        lambda: build_network("video", name=name, **options),
         lambda t: (clips(t),),
         lambda t: (BATCH, t, feature_dim),
     )
@@ -69,7 +68,7 @@ CASES = {
     "cnn_lstm": video_case("cnn_lstm", SMALL_VIDEO["cnn_lstm"], 16),
     "csn101": video_case("csn101", SMALL_VIDEO["csn101"], 128),
     "audio": Case(
-        lambda: build_audio_encoder(name="resnet18", width=4),
+        lambda: build_network("audio", name="resnet18", width=4),
         lambda t: (mels(t),),
         lambda t: (BATCH, t, 32),
     ),
@@ -200,7 +199,7 @@ def test_memory_layout_does_not_change_the_answer(case):
 
 @pytest.mark.parametrize("name", SMALL_VIDEO)
 def test_importance_is_a_share_for_every_frame_where_there_is_attention(name):
-    output: VideoFeatures = build_video_encoder(name=name, **SMALL_VIDEO[name])(clips(9))
+    output: VideoFeatures = build_network("video", name=name, **SMALL_VIDEO[name])(clips(9))
     if name in ("csn101", "cnn_lstm"):
         assert output.importance is None
         return
@@ -212,7 +211,7 @@ def test_importance_is_a_share_for_every_frame_where_there_is_attention(name):
 
 @pytest.mark.parametrize("name", SMALL_VIDEO)
 def test_a_clip_of_another_size_is_refused_at_once(name):
-    encoder = build_video_encoder(name=name, **SMALL_VIDEO[name])
+    encoder = build_network("video", name=name, **SMALL_VIDEO[name])
     with pytest.raises(AssertionError, match="expected a clip"):
         encoder(torch.zeros(1, 3, 4, 48, 48))
 
@@ -220,12 +219,12 @@ def test_a_clip_of_another_size_is_refused_at_once(name):
 @pytest.mark.parametrize(
     ("build", "millions"),
     [
-        (lambda: build_video_encoder(name="cnn3d_gru"), 7.45),
-        (lambda: build_video_encoder(name="cnn3d_gru", hidden=128), 3.96),
-        (lambda: build_video_encoder(name="cnn3d_gru", reduced=32), 5.04),
-        (lambda: build_video_encoder(name="published_gru"), 44.69),
-        (lambda: build_video_encoder(name="csn101"), 21.39),
-        (lambda: build_audio_encoder(name="resnet18"), 11.17),
+        (lambda: build_network("video", name="cnn3d_gru"), 7.45),
+        (lambda: build_network("video", name="cnn3d_gru", hidden=128), 3.96),
+        (lambda: build_network("video", name="cnn3d_gru", reduced=32), 5.04),
+        (lambda: build_network("video", name="published_gru"), 44.69),
+        (lambda: build_network("video", name="csn101"), 21.39),
+        (lambda: build_network("audio", name="resnet18"), 11.17),
         (lambda: Predictor(), 3.41),
         (lambda: Projector(feature_dim=512), 0.13),
     ],

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from avkd.models.build import build_video_encoder
+from avkd.models.build import build_network
 
 NUM_FRAMES = 25
 
@@ -11,7 +11,7 @@ NUM_FRAMES = 25
 def share_of_change_near_the_frame(name: str, **options) -> tuple[float, float]:
     """How much of the change sits in t-1..t+1, and how often one of them changes most."""
     torch.manual_seed(0)
-    encoder = build_video_encoder(name=name, image_size=32, **options).eval()
+    encoder = build_network("video", name=name, image_size=32, **options).eval()
     clip = torch.randn(1, 3, NUM_FRAMES, 32, 32)
     shares, hits = [], []
     with torch.no_grad():
@@ -48,8 +48,8 @@ def test_the_published_reshape_spreads_a_frame_over_all_steps():
 
 
 def test_the_published_reshape_reads_memory_as_the_authors_do():
-    encoder = build_video_encoder(
-        name="published_gru", image_size=32, width=1, time_axis="published"
+    encoder = build_network(
+        "video", name="published_gru", image_size=32, width=1, time_axis="published"
     )
     maps = torch.randn(2, 8, NUM_FRAMES, 2, 2)
     expected = maps.contiguous().numpy().reshape(2, NUM_FRAMES, 8 * 2 * 2)

@@ -22,8 +22,7 @@ from matplotlib.figure import Figure
 
 from avkd.config.evaluation_config import ReportConfig
 from avkd.metrics.pooling import RULES
-from avkd.models.decision import DecisionRule
-from avkd.models.prediction_sets import PredictionSets
+from avkd.models.decision import DecisionRule, PredictionSets
 from avkd.reporting import summary
 from avkd.reporting.model_scores import read_report_folder
 from avkd.reporting.recompute import recompute

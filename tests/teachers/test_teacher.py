@@ -14,11 +14,11 @@ from avkd.data.sampling import ClipBatch
 from avkd.data.transforms import Augmentation, Views, apply_video, draw_view
 from avkd.teachers.output_cache import TeacherOutputs
 from avkd.teachers.teacher import (
-    EveryFrame,
-    RecurringViews,
     SpreadFrames,
     TeacherModel,
     _relative_importance,
+    every_frame,
+    recurring_views,
 )
 
 CPU = torch.device("cpu")
@@ -115,7 +115,7 @@ def test_a_frame_teacher_that_sees_something_else_is_refused(teacher, message) -
 
 
 def test_a_draw_gets_the_answer_to_its_own_view_and_item() -> None:
-    teacher = RecurringViews([numbered(0, 5), numbered(10, 5)], CPU)
+    teacher = recurring_views([numbered(0, 5), numbered(10, 5)], CPU)
     outputs = teacher(asked((0, 3, 0), (1, 3, 9), (1, 0, 0)))
     assert outputs.logit.tolist() == [3, 13, 10]
     assert outputs.weight.tolist() == [103, 113, 110]
@@ -123,9 +123,9 @@ def test_a_draw_gets_the_answer_to_its_own_view_and_item() -> None:
 
 def test_a_clip_gets_the_mean_of_its_own_frames() -> None:
     lengths = [4, 2, 6]  # frames 0..3, 4..5, 6..11
-    one = EveryFrame(numbered(0, 12), lengths, clip_frames=1, device=CPU)
+    one = every_frame(numbered(0, 12), lengths, clip_frames=1, device=CPU)
     assert one(asked((7, 0, 3), (0, 1, 0), (9, 2, 5))).logit.tolist() == [3, 4, 11]
-    three = EveryFrame(numbered(0, 12), lengths, clip_frames=3, device=CPU)
+    three = every_frame(numbered(0, 12), lengths, clip_frames=3, device=CPU)
     assert three(asked((0, 0, 1), (0, 2, 3))).logit.tolist() == [2, 10]
     assert three(asked((0, 0, 1))).weight.tolist() == [102]
 
