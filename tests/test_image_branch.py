@@ -273,9 +273,27 @@ def ranks_of(process: subprocess.Popen[str]) -> list[int]:
     return [int(number) for number in text.split()]
 
 
+def killed_in_two_processes(command: list[object], run: Path, rank: int, more_rows: int) -> bool:
+    """Go on with a run, and kill -9 a rank so many rows later; whether it came to that."""
+    again = ["--resume"] if (run / "config.yaml").exists() else []
+    log = run / "log.jsonl"
+    before = len(log_rows(run)) if log.exists() else 0
+    process = in_two_processes(*command, *again)
+    while process.poll() is None:
+        if log.exists() and log.read_bytes().count(b"\n") >= before + more_rows:
+            os.kill(ranks_of(process)[rank], signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    told = process.communicate(timeout=1200)[0]
+    was_killed = not (run / "model.safetensors").exists()
+    assert was_killed == (process.returncode != 0), told
+    return was_killed
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [5, 20])
 def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end(
-    sets: Sets, teacher: Path, tmp_path: Path
+    sets: Sets, teacher: Path, tmp_path: Path, kills: int
 ) -> None:
     """One writer, every validation file once, and kill -9 of either costs time only."""
     given = ["--teacher", teacher / "model.safetensors", "--views.crop", "true"]
@@ -286,25 +304,23 @@ def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end
     assert told.count("wrote ") == 1 and len(log_rows(tmp_path / "straight")) == 8 * 4 + 8
     scored = [row.sample_id for row in read_scores(tmp_path / "straight/scores/validation.csv")]
     assert sorted(scored) == sorted(f"one/val_{n}.png" for n in range(SIDES["val"]))
-    for rank in (0, 1):
-        run = tmp_path / f"killed_{rank}"
+    random, done_runs, killed = np.random.default_rng(kills), 0, 0
+    while killed < kills:
+        run = tmp_path / f"killed_{done_runs}"
         command = distill_arguments(sets, run, *given)
-        process = in_two_processes(*command)
-        while not (run / "log.jsonl").exists() or len(log_rows(run)) < 7:
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.01)
-        os.kill(ranks_of(process)[rank], signal.SIGKILL)
-        process.communicate(timeout=600)
-        assert process.returncode != 0 and not (run / "model.safetensors").exists()
-        again = in_two_processes(*command, "--resume")
-        told = again.communicate(timeout=1200)[0]
-        assert again.returncode == 0, told
+        was_killed = killed_in_two_processes(command, run, killed % 2, int(random.integers(1, 9)))
+        killed += was_killed
+        if killed == kills and was_killed:
+            assert not killed_in_two_processes(command, run, 0, 8 * 4 + 9)  # to its end
+        elif was_killed:
+            continue
         assert_equal_models(tmp_path / "straight", run)
         ours, theirs = (
             [{**row, "seconds": 0, "stall": 0} for row in log_rows(folder)]
             for folder in (run, tmp_path / "straight")
         )
         assert ours == theirs
+        done_runs += 1
 
 
 def test_a_run_is_not_resumed_on_other_data_unless_told(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from avkd import __version__, durable
-from avkd.config.load import settings_of, stored_settings, to_yaml
+from avkd.config.load import ConfigError, settings_of, stored_settings, to_yaml
 from avkd.training.resume import Checkpoints
 
 _ENVIRONMENT = "environment.json"
@@ -55,10 +55,20 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
         return
     if not path.exists():
         raise FileNotFoundError(f"{folder}: no run there to resume (no {path.name})")
-    before, now = stored_settings(path, type(config)), settings_of(config)
+    try:
+        before, now = stored_settings(path, type(config)), settings_of(config)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; the run is of an earlier avkd, start a new --run") from error
     for name in now:
-        old, new = (f"{name}: {_as_yaml(found.get(name, 'nothing'))}" for found in (before, now))
-        if old == new or name.rpartition(".")[2] in _MAY_CHANGE:
+        if name.rpartition(".")[2] in _MAY_CHANGE:
+            continue
+        if name not in before and not config.resume_changed:
+            raise ValueError(
+                f"{folder}: the run there was started by an earlier avkd without {name}; start a "
+                "new --run, or go on all the same with --resume_changed true"
+            )
+        old, new = (f"{name}: {_as_yaml(found.get(name))}" for found in (before, now))
+        if old == new or name not in before:
             continue
         longer = name == _EPOCHS and _is_longer(before, config)
         if not (longer and config.is_open_ended):

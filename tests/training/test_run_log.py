@@ -215,10 +215,11 @@ def test_a_config_of_an_older_version_is_read_but_never_completed_by_new_default
     path.write_text(text)
     start(tmp_path, CONFIG, resume=True)
     path.write_text(text.replace("motion_only: false\n", ""))
-    with pytest.raises(ValueError, match=r"'motion_only: nothing', not 'motion_only: false'"):
+    with pytest.raises(ValueError, match=r"earlier avkd without motion_only; start a new --run"):
         start(tmp_path, CONFIG, resume=True)
+    start(tmp_path, replace(CONFIG, resume=True, resume_changed=True), resume=True)
     path.write_text(text + "of_old: 1\n")
-    with pytest.raises(ValueError, match=r"config\.yaml: unknown setting 'of_old'"):
+    with pytest.raises(ValueError, match=r"config\.yaml: unknown .*'of_old'.*start a new --run"):
         start(tmp_path, CONFIG, resume=True)
 
 
