@@ -32,9 +32,9 @@ from avkd.data.sampling import ClipBatch, ShuffledBatches
 from avkd.data.transforms import Augmentation, Views, draw_view
 from avkd.models.build import build_cross_modal_network
 from avkd.reporting.tables import Table
-from avkd.stages.pretrain import PretrainStep, _arguments
+from avkd.stages.pretrain import PretrainStep, network_arguments
 from avkd.training import transfers
-from avkd.training.loop import _Training
+from avkd.training.loop import Training
 from avkd.training.run import plan_of
 from avkd.training.run_log import NoLog
 
@@ -48,12 +48,12 @@ class Arm:
     def __init__(self, config: PretrainConfig, machine: runtime.Runtime, batches: Any) -> None:
         self.machine, self.batch_size = machine, config.loop.batch_size
         seen = ModelInput(image_size=config.video.image_size, region=config.region)
-        network = build_cross_modal_network(**_arguments(config))
+        network = build_cross_modal_network(**network_arguments(config))
         self.step = PretrainStep(network, config, model_input=seen, num_steps=1000)
         self.step.to(machine.device).train()
         plan = plan_of(config.optim, config.loop, 1000, select="none")
         checkpoints: Any = None
-        self.training = _Training(self.step, plan, machine, NoLog(), checkpoints, None)
+        self.training = Training(self.step, plan, machine, NoLog(), checkpoints, None)
         self.batches = transfers.ahead(batches, machine.device)
         self.rates: list[float] = []
         self.waited = self.total = 0.0

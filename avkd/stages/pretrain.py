@@ -112,7 +112,7 @@ def pretrain(config: PretrainConfig) -> Outcome:
     model_input = data.training.model_input
     batches = ShuffledBatches(len(data.training), config.loop.batch_size, config.loop.seed)
     plan = plan_of(config.optim, config.loop, len(batches), select="retrieval_at_1")
-    arguments = _arguments(config)
+    arguments = network_arguments(config)
     step = PretrainStep(
         build_cross_modal_network(**arguments),
         config,
@@ -163,7 +163,8 @@ def _baseline(data: build.StageData, places: Places) -> float:
     return values["retrieval_at_1"]
 
 
-def _arguments(config: PretrainConfig) -> dict[str, Any]:
+def network_arguments(config: PretrainConfig) -> dict[str, Any]:
+    """Arguments of `build_cross_modal_network`."""
     return {
         "video": config.video.arguments(),
         "audio": {"name": "resnet18", "width": config.audio_width},

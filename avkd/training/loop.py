@@ -118,7 +118,7 @@ def fit(
         Stopped: a signal came; the state is saved.
     """
     seed = torch.initial_seed()
-    training = _Training(step, plan, runtime, log, checkpoints, resumed)
+    training = Training(step, plan, runtime, log, checkpoints, resumed)
     progress, readings = training.progress, training.readings
     with _StopRequests() as stops:
         while not progress.is_over(plan):
@@ -158,7 +158,7 @@ def _awaited(batches: Iterator[Any], number: int, log: RunLog) -> list[Any]:
     return parts
 
 
-class _Training:
+class Training:
     """What changes while a step is trained, and what changes it."""
 
     def __init__(

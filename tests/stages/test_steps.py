@@ -23,7 +23,7 @@ from avkd.models.build import build_cross_modal_network, build_detector
 from avkd.models.cross_modal_network import CrossModalOutput, VideoFeatures
 from avkd.stages.distill import DistillStep
 from avkd.stages.finetune import FinetuneStep
-from avkd.stages.pretrain import PretrainStep, _arguments
+from avkd.stages.pretrain import PretrainStep, network_arguments
 from avkd.teachers.output_cache import TeacherOutputs
 from avkd.training import distributed, optim
 from avkd.training.loop import TrainingStep
@@ -284,7 +284,7 @@ def test_no_step_asks_its_device_for_a_number(
     video = VideoModelConfig(image_size=SIZE, width=4, hidden=16, reduced=8)
     config = PretrainConfig(data=("d",), run="r", video=video, audio_width=8)
     config = replace(config, projection_dim=16, predictor_dim=32)
-    network = build_cross_modal_network(**_arguments(config))
+    network = build_cross_modal_network(**network_arguments(config))
     step: TrainingStep = PretrainStep(
         network, config, model_input=ModelInput(image_size=SIZE), num_steps=9
     )
