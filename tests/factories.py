@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from avkd.config.evaluation_config import EvaluateConfig
+from avkd.data.crops.crop_store import CropStore
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.video import open_video
 from avkd.data.model_input import ModelInput
@@ -419,6 +420,14 @@ def write_grey_corpus(
         workers=1,
     )
     return folder / "prepared"
+
+
+def spoil(corpus: Path, path: str) -> None:
+    """Zero the second half of the stored pictures of a track."""
+    row = CropStore(corpus).row(path)
+    with (corpus / "shards" / row.shard).open("r+b") as shard:
+        shard.seek(row.offset + row.jpeg_bytes // 2)
+        shard.write(bytes(row.jpeg_bytes - row.jpeg_bytes // 2))
 
 
 def use_channels_last(module: nn.Module) -> None:

@@ -16,7 +16,7 @@ from avkd.config.data_config import PrepareConfig
 from avkd.config.image_config import DistillConfig
 from avkd.config.training_config import FinetuneConfig, PretrainConfig, Region
 from avkd.data import inventory
-from avkd.data.clip_items import ClipItem
+from avkd.data.clip_items import ClipItem, undamaged
 from avkd.data.datasets import Corpus, TrainingClips, fingerprint_of
 from avkd.data.faces.face_tracks import DETECT_EVERY_FRAMES
 from avkd.data.layouts import lrw, read_tree
@@ -177,7 +177,7 @@ def talking_clips(
 ) -> tuple[list[ClipItem], list[ClipItem]]:
     """Real clips with sound, long enough for a window: of the training split, and held out.
 
-    Of those held out in ``split`` at most ``most``, evenly over the list.
+    Of those held out in ``split`` at most ``most``, evenly over the list, and none that is damaged.
 
     Raises:
         ValueError: an identity is in two splits, or too few usable clips in one of them.
@@ -188,6 +188,7 @@ def talking_clips(
     ]
     training = [item for item in items if item.sample.split == "train"]
     held_out = evenly_spread([item for item in items if item.sample.split == split], most)
+    held_out = undamaged(held_out, f"{split} split")
     names = _names(corpus.folder for corpus in corpora)
     sizes = sorted({item.crop_pixels for item in (*training, *held_out)})
     if len(sizes) > 1:

@@ -1,13 +1,17 @@
 """One track of a prepared corpus, and where its crops come from."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from avkd.data.manifest import Sample
+
+logger = logging.getLogger(__name__)
 
 
 class Crops(Protocol):
@@ -22,6 +26,9 @@ class Crops(Protocol):
 
     def digest(self, path: str) -> str:
         """SHA-256 of what is stored of a track."""
+
+    def verify(self, path: str) -> bool:
+        """Whether what is stored of a track can be read, and is what it was."""
 
     def landmarks(self, path: str) -> np.ndarray:
         """(T, 5, 2) float32 in pixels of the crop; NaN where they are not known."""
@@ -65,3 +72,18 @@ class ClipItem:
     def waveform(self, start: int, num_samples: int) -> np.ndarray | None:
         """(num_samples,) int16 at 16 kHz from the instant of frame ``start``; None = no sound."""
         return self.store.waveform(self.sample.path, start, num_samples)
+
+
+def undamaged(items: Sequence[ClipItem], who: str) -> list[ClipItem]:
+    """Those of the items that are stored as they were written; one warning tells of the others.
+
+    Reads every byte of theirs. ``who`` asks, for the reader of the warning.
+    """
+    is_whole = [item.store.verify(item.sample.path) for item in items]
+    if not all(is_whole):
+        roots = [item.store.root for item, whole in zip(items, is_whole, strict=True) if not whole]
+        logger.warning(
+            "%s: %d of %d clips are damaged and left out; `avkd verify %s` names their tracks",
+            *(who, len(roots), len(items), " ".join(map(str, dict.fromkeys(roots)))),
+        )
+    return list(compress(items, is_whole))

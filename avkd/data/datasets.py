@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from avkd import durable
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLES_PER_FRAME
-from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.crop_store import CropStore, DamagedTrack
 from avkd.data.crops.prepared_corpus import INPUTS_NAME, read_description, read_report
 from avkd.data.manifest import FAKE, REAL, Manifest, Sample
 from avkd.data.model_input import Faces, ModelInput
@@ -232,7 +232,7 @@ class TrainingClips(Dataset[ClipBatch]):
 
 
 @dataclass(eq=False, repr=False)
-class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
+class WindowClips(Dataset[tuple[ClipBatch | DamagedTrack, int, Window]]):
     """Every window of every item, as evaluation sees it: centre view, in order.
 
     They are those of the model's input, of a ``window_rule`` of the same size, or ``windows`` of
@@ -258,16 +258,22 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, place: int) -> tuple[ClipBatch, int, Window]:
-        """The clip, the index of its item, and the window."""
+    def __getitem__(self, place: int) -> tuple[ClipBatch | DamagedTrack, int, Window]:
+        """The clip, or what is wrong with its track; the index of its item, and the window."""
         index, window = self.places[place]
+        try:
+            return self._clip(index, window), index, window
+        except DamagedTrack as error:
+            return error, index, window
+
+    def _clip(self, index: int, window: Window) -> ClipBatch:
         item = self.items[index]
         start, shown = window.start_frame, window.frame_indices - window.start_frame
         landmarks = None
         if self.model_input.landmarks:
             landmarks = torch.from_numpy(item.landmarks(start, window.num_frames)[shown])[None]
         view = self.model_input.center_views(1, item.crop_pixels)
-        clip = ClipBatch(
+        return ClipBatch(
             frames=torch.from_numpy(item.frames(start, window.num_frames)[shown])[None],
             waveform=_waveform(item, start) if self.with_sound else None,
             landmarks=landmarks,
@@ -277,15 +283,31 @@ class WindowClips(Dataset[tuple[ClipBatch, int, Window]]):
             sample_ids=(item.sample.sample_id,),
             draws=torch.tensor([[0, index, start]]),
         )
-        return clip, index, window
 
     def batches(
-        self, batch_size: int, workers: int = 0
+        self, batch_size: int, damaged: dict[int, str] | None = None
     ) -> Iterator[tuple[ClipBatch, list[tuple[int, Window]]]]:
-        """All windows in order, as batches with the item index and window of each clip."""
-        yield from DataLoader(
-            self, batch_size=batch_size, num_workers=workers, collate_fn=_collate_windows
-        )
+        """All windows in order, as batches with the item index and window of each clip.
+
+        One that cannot be read is left out where there is a dictionary ``damaged``, which is told
+        the reason by the index of its item.
+
+        Raises:
+            DamagedTrack: one cannot be read, and there is none.
+        """
+        for found in DataLoader(self, batch_size=batch_size, collate_fn=list):
+            clips: list[ClipBatch] = []
+            places: list[tuple[int, Window]] = []
+            for clip, index, window in found:
+                if isinstance(clip, ClipBatch):
+                    clips.append(clip)
+                    places.append((index, window))
+                elif damaged is None:
+                    raise clip
+                else:
+                    damaged[index] = str(clip)
+            if clips:
+                yield ClipBatch.collate(clips), places
 
 
 def fingerprint_of(items: Iterable[ClipItem]) -> str:
@@ -350,9 +372,3 @@ def _waveform(item: ClipItem, start_frame: int) -> Tensor:
     waveform = item.waveform(start_frame, num_samples)
     assert waveform is not None and len(waveform) == num_samples
     return torch.from_numpy(waveform)[None]
-
-
-def _collate_windows(
-    clips: list[tuple[ClipBatch, int, Window]],
-) -> tuple[ClipBatch, list[tuple[int, Window]]]:
-    return ClipBatch.collate([clip for clip, _, _ in clips]), [(i, w) for _, i, w in clips]

@@ -30,11 +30,12 @@ from avkd import durable
 from avkd.data import audio_features
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import FRAMES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avkd.data.crops.crop_store import DamagedTrack
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
 from avkd.data.silence import silent_ends
 from avkd.data.windows import WINDOW_FRAMES, Window
-from avkd.evaluation.score_rows import scored_row, unscored_row
+from avkd.evaluation.score_rows import DAMAGED, scored_row, unscored_row
 from avkd.losses.agreement import center_per_step
 from avkd.models.cross_modal_network import CrossModalNetwork, CrossModalOutput
 from avkd.models.model_file import LoadedModel, ModelFileError, load_model, read_header
@@ -75,7 +76,8 @@ class FileAgreement:
     disagreement: np.ndarray | None = None
     """(W, 25) float32 of the frames of each window, in [-1, 1]; None = not judged."""
     status: str = ""
-    """Code of the reason why it was not judged: ``no_sound``, ``silent``, ``too_little_sound``."""
+    """Code of the reason why it was not judged: ``no_sound``, ``silent``, ``too_little_sound``,
+    `score_rows.DAMAGED`."""
     message: str = ""
     """The reason in words."""
 
@@ -144,19 +146,11 @@ def judge(
     tracks may have any length, with or without sound. ``batch_size`` is in windows.
     """
     for item in tqdm(items, desc="score", unit="file", disable=not show_progress):
-        waveform = item.waveform(0, item.num_frames * SAMPLES_PER_FRAME)
-        heard = range(0) if waveform is None else non_silent_frames(waveform)
-        if waveform is None or len(heard) < LEAST_FRAMES:
-            yield _not_judged(item.sample, has_sound=waveform is not None, heard=heard)
-            continue
-        windows: list[Window] = []
-        found: list[Tensor] = []
-        for chunk in chunks(heard):
-            of_chunk = windows_of(chunk, first_index=len(windows))
-            seen = _see(network, item, waveform, of_chunk, model_input, machine, batch_size)
-            found.append(disagreement(*seen))
-            windows += of_chunk
-        yield FileAgreement(item.sample, tuple(windows), torch.cat(found).cpu().numpy())
+        try:
+            found = _judge_one(network, item, model_input, machine, batch_size)
+        except DamagedTrack as error:
+            found = FileAgreement(item.sample, status=DAMAGED, message=str(error))
+        yield found
 
 
 def disagreement(
@@ -235,6 +229,27 @@ def writing_frames(path: Path, files: Iterable[FileAgreement]) -> Iterator[FileA
                 seconds = frame / FRAMES_PER_SECOND
                 writer.writerow([found.sample.sample_id, frame, seconds, written])
             yield found
+
+
+def _judge_one(
+    network: CrossModalNetwork,
+    item: ClipItem,
+    model_input: ModelInput,
+    machine: Runtime,
+    batch_size: int,
+) -> FileAgreement:
+    waveform = item.waveform(0, item.num_frames * SAMPLES_PER_FRAME)
+    heard = range(0) if waveform is None else non_silent_frames(waveform)
+    if waveform is None or len(heard) < LEAST_FRAMES:
+        return _not_judged(item.sample, has_sound=waveform is not None, heard=heard)
+    windows: list[Window] = []
+    found: list[Tensor] = []
+    for chunk in chunks(heard):
+        of_chunk = windows_of(chunk, first_index=len(windows))
+        seen = _see(network, item, waveform, of_chunk, model_input, machine, batch_size)
+        found.append(disagreement(*seen))
+        windows += of_chunk
+    return FileAgreement(item.sample, tuple(windows), torch.cat(found).cpu().numpy())
 
 
 def _see(

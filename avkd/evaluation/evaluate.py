@@ -9,7 +9,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.datasets import Corpus, WindowClips
 from avkd.data.manifest import Sample
 from avkd.data.model_input import ModelInput
-from avkd.data.windows import WindowRule
+from avkd.data.windows import Window, WindowRule
 from avkd.evaluation import av_agreement, score_rows
 from avkd.evaluation import protocol as protocols
 from avkd.models import model_file
@@ -62,17 +63,30 @@ def score_items(
     The detector is in eval mode on the device; tracks may have any length. ``rule`` calibrates the
     probabilities (`UNCALIBRATED` before there is one); without a window rule it is the detector's
     own. ``batch_size`` is in windows.
+
+    An item of which a window cannot be read is not scored at all; its one row says so and comes
+    after all others.
     """
     clips = WindowClips(items, model_input, window_rule=window_rule)
     bar = tqdm(total=len(clips), desc="score", unit="window", disable=not show_progress)
-    for batch, places in clips.batches(batch_size):
-        bar.update(len(batch))
-        batch = batch.to(machine.device)
-        logits = model(*model_input.see(batch, batch.student)).logit.tolist()
-        for (index, window), logit in zip(places, logits, strict=True):
+    damaged: dict[int, str] = {}
+
+    def logits() -> Iterator[tuple[int, Window, float]]:
+        for batch, places in clips.batches(batch_size, damaged):
+            bar.update(len(batch))
+            batch = batch.to(machine.device)
+            found = model(*model_input.see(batch, batch.student)).logit.tolist()
+            for (index, window), logit in zip(places, found, strict=True):
+                yield index, window, logit
+
+    for index, of_item in groupby(logits(), key=itemgetter(0)):
+        windows = list(of_item)  # to the last one: then all of them were tried
+        for _, window, logit in windows if index not in damaged else ():
             # A logit that is not a number has no probability, and no score.
             probability = rule.probability(logit) if math.isfinite(logit) else None
             yield score_rows.scored_row(items[index].sample, window, logit, probability)
+    for index, message in sorted(damaged.items()):
+        yield score_rows.unscored_row(items[index].sample, score_rows.DAMAGED, message)
 
 
 def evaluate(config: EvaluateConfig) -> Outcome:

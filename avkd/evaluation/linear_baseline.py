@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from avkd.data import audio_features, transforms
-from avkd.data.clip_items import ClipItem
+from avkd.data.clip_items import ClipItem, undamaged
 from avkd.data.clock import SAMPLES_PER_FRAME
 from avkd.data.selection import evenly_spread
 from avkd.evaluation.cross_modal_meters import LOOKED_AT_FRAMES, Places, retrieval, speakers_of
@@ -40,10 +40,15 @@ def linear_baseline(
 ) -> dict[str, float]:
     """Retrieval as `cross_modal_meters.retrieval` gives it, of the linear map.
 
-    Fitted on ``training``, clips with sound (at most `_MOST_CLIPS`, evenly spread over the list),
-    tried at ``places`` of clips of other people.
+    Fitted on ``training``, clips with sound (at most `_MOST_CLIPS`, evenly spread over the list,
+    damaged ones left out), tried at ``places`` of clips of other people.
+
+    Raises:
+        ValueError: all clips to fit on are damaged.
     """
-    fitted_on = evenly_spread(training, _MOST_CLIPS)
+    fitted_on = undamaged(evenly_spread(training, _MOST_CLIPS), "linear baseline, training")
+    if not fitted_on:
+        raise ValueError("no training clip for the linear baseline can be read")
     bar = tqdm([*fitted_on, *held_out], desc="linear baseline", unit="clip")
     read = [(_mouth(item), _mel(item)) for item in bar]
     mouths, mels = ([pair[n] for pair in read] for n in (0, 1))

@@ -64,7 +64,10 @@ def recalibrate(config: CalibrateConfig) -> Outcome:
         text += f"\nleft out, as in training, to be tested as unseen: {', '.join(left_out)}"
     if missing:
         text += f"\n{missing} further validation files were not prepared and took no part"
-    return Outcome(text, ExitCode.SOME_SKIPPED if missing else ExitCode.DONE)
+    if validation.damaged:
+        text += f"\n{validation.damaged}"
+    is_whole = not (missing or validation.damaged)
+    return Outcome(text, ExitCode.DONE if is_whole else ExitCode.SOME_SKIPPED)
 
 
 def validation_items(

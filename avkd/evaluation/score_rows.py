@@ -16,6 +16,9 @@ from avkd.reporting import scores
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 from avkd.reporting.scores import ClipScore, Scorer, ScoresHead
 
+DAMAGED = "damaged_crops"
+"""Status of a prepared file whose stored crops cannot be read."""
+
 
 def scored_row(
     sample: Sample, window: Window, logit: float, probability: float | None

@@ -20,13 +20,13 @@ from avkd.data.crops.prepared_corpus import CropProvenance
 from avkd.data.model_input import ModelInput
 from avkd.evaluation import calibration as fitting
 from avkd.evaluation.evaluate import UNCALIBRATED, score_items
-from avkd.evaluation.score_rows import scores_head
+from avkd.evaluation.score_rows import DAMAGED, scores_head
 from avkd.metrics import conformal, ranking
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
 from avkd.models.calibration import Calibration, CalibrationFit, CalibrationKind
 from avkd.models.decision import CoverageUnit, DecisionRule, PredictionSets
 from avkd.models.model_file import save_model
-from avkd.outcome import Outcome
+from avkd.outcome import ExitCode, Outcome
 from avkd.reporting import score_frame, scores
 from avkd.reporting.scores import REAL_METHOD, ClipScore
 from avkd.runtime import Runtime
@@ -43,7 +43,7 @@ _PROBABILITIES: dict[CalibrationKind, str] = {
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of the validation split, not yet calibrated."""
+    """Scores of the validation split, not yet calibrated; files that cannot be read have none."""
 
     rows: tuple[ClipScore, ...]
     corpora: tuple[Path, ...]
@@ -86,19 +86,40 @@ class Validation:
             )
         )
         for row in rows:
-            if not row.is_scored:
+            if not row.is_scored and row.status != DAMAGED:
                 raise FloatingPointError(f"{row.sample_id}: {row.status}; lower optim.lr")
         return cls(rows, tuple(dict.fromkeys(item.store.root for item in items)))
 
     @property
+    def files(self) -> Any:
+        """The scores frame of the files that could be read.
+
+        Raises:
+            ValueError: they are of one class.
+        """
+        files = score_frame.scored(score_frame.pool(self.rows, self.pooling))
+        if files["label"].nunique() < 2 and self.damaged:
+            raise ValueError(f"the readable validation files are of one class; {self.damaged}")
+        return files
+
+    @property
+    def damaged(self) -> str:
+        """What to know of the files that could not be read, or nothing."""
+        count = sum(row.status == DAMAGED for row in self.rows)
+        if not count:
+            return ""
+        corpora = " ".join(map(str, self.corpora))
+        return f"{count} damaged validation files left out; `avkd verify {corpora}` names them"
+
+    @property
     def labels_and_logits(self) -> tuple[np.ndarray, np.ndarray]:
         """(N,) labels and (N,) pooled logits of the files."""
-        return score_frame.labels_and_logits(score_frame.pool(self.rows, self.pooling))
+        return score_frame.labels_and_logits(self.files)
 
     @property
     def reals_by_dataset(self) -> dict[str, np.ndarray]:
         """(R,) pooled logits of the real files of every dataset that has some."""
-        files = score_frame.pool(self.rows, self.pooling).dropna(subset="logit")
+        files = self.files
         by_dataset = files[files["label"] == 0].groupby("dataset", sort=False)["logit"]
         return {dataset: logits.to_numpy() for dataset, logits in by_dataset}
 
@@ -135,7 +156,7 @@ class Validation:
         Raises:
             ValueError: only one class, or too few files for this kind.
         """
-        files = score_frame.pool(self.rows, self.pooling)
+        files = self.files
         labels, logits = score_frame.labels_and_logits(files)
         curve = fitting.fit(kind, labels, logits)
         threshold, reason = self._operating_point(max_false_alarms)
@@ -180,12 +201,13 @@ class Validation:
     ) -> CalibrationFit:
         before = fitting.quality(labels, logits, Calibration())
         after = fitting.quality(labels, logits, curve)
-        files = sorted({(row.dataset, row.sample_id, row.label) for row in self.rows})
+        scored = [row for row in self.rows if row.is_scored]
+        files = sorted({(row.dataset, row.sample_id, row.label) for row in scored})
         return CalibrationFit(
             num_real=int((labels == 0).sum()),
             num_fake=int((labels == 1).sum()),
-            datasets=tuple(sorted({row.dataset for row in self.rows})),
-            methods=tuple(sorted({row.method for row in self.rows} - {REAL_METHOD})),
+            datasets=tuple(sorted({row.dataset for row in scored})),
+            methods=tuple(sorted({row.method for row in scored} - {REAL_METHOD})),
             files_fingerprint=durable.fingerprint(files),
             same_files_log_loss_before=before.log_loss,
             same_files_log_loss_after=after.log_loss,
@@ -234,10 +256,13 @@ def export_detector(
         command=shlex.join(["avkd", verb, "--config", str(config.run / "config.yaml")]),
     )
     scores.write_scores(config.run / "scores" / "validation.csv", head, rows)
-    return Outcome(
+    text = (
         f"validation AUC {values['video_auc']:.3f} over {num_files} files "
         f"(the model was selected on them)\nwrote {path}"
     )
+    if not validation.damaged:
+        return Outcome(text)
+    return Outcome(f"{text}\n{validation.damaged}", ExitCode.SOME_SKIPPED)
 
 
 def _threshold_of_reals(
@@ -291,5 +316,4 @@ def _prediction_sets(
 
 
 def _calibrated(row: ClipScore, rule: DecisionRule) -> ClipScore:
-    assert row.logit is not None, "`Validation.of` refuses windows without a logit"
-    return replace(row, probability=rule.probability(row.logit))
+    return row if row.logit is None else replace(row, probability=rule.probability(row.logit))

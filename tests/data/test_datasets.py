@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from avkd.data.clip_items import ClipItem
-from avkd.data.crops.crop_store import CropStore
+from avkd.data.build import talking_clips
+from avkd.data.clip_items import ClipItem, undamaged
+from avkd.data.crops.crop_store import CropStore, DamagedTrack
 from avkd.data.datasets import Corpus, TrainingClips, WindowClips, fingerprint_of, training_loader
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
@@ -28,6 +30,7 @@ from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
 from avkd.data.transforms import Augmentation, Views, center_views
 from avkd.data.windows import Window
 from avkd.outcome import ResourceError
+from tests.factories import spoil
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
 VIDEO = ModelInput(image_size=112)
@@ -173,6 +176,70 @@ def test_a_folder_that_is_no_corpus_is_answered_with_the_cure(tmp_path: Path) ->
         Corpus.open(tmp_path)
 
 
+def test_damaged_clips_are_left_out_and_told_once(
+    corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copied = Corpus.open(shutil.copytree(corpus.folder, tmp_path / "copied"))
+    items = [item(copied, name) for name in LENGTHS]
+    assert undamaged(items, "val split") == items and not caplog.records
+    for name in ("twin", "second"):
+        spoil(copied.folder, item(copied, name).sample.path)
+    whole = [clip.sample.sample_id for clip in undamaged(items, "val split")]
+    assert whole == ["toy/long", "toy/short"]
+    (told,) = caplog.messages
+    assert told.startswith("val split: 2 of 4 clips are damaged")
+    assert f"`avkd verify {copied.folder}`" in told
+
+
+class TenTalking:
+    """Ten held-out clips and one for training; the last ``num_damaged`` of the ten are damaged."""
+
+    root = Path("ten")
+
+    def __init__(self, num_damaged: int) -> None:
+        self._first_damaged = 10 - num_damaged
+
+    def crop_pixels(self, path: str) -> int:
+        return 96
+
+    def verify(self, path: str) -> bool:
+        return int(path) < self._first_damaged
+
+
+def test_stage_one_is_measured_on_the_held_out_clips_that_can_be_read() -> None:
+    samples = [
+        Sample(
+            sample_id=str(number),
+            path=str(number),
+            kind="crops",
+            label=0,
+            dataset="ten",
+            method="real",
+            split="val" if number < 10 else "train",
+            num_frames=30,
+            has_audio=True,
+        )
+        for number in range(11)
+    ]
+
+    def ten(num_damaged: int) -> Corpus:
+        return Corpus(
+            folder=Path("ten"),
+            manifest=Manifest(root=Path("ten"), samples=tuple(samples)),
+            store=TenTalking(num_damaged),
+            expected=(),
+            failures={},
+            faces="aligned",
+            crop_margin=1.0,
+        )
+
+    training, held_out = talking_clips([ten(2)], "val", most=100)
+    assert [clip.sample.sample_id for clip in held_out] == [str(n) for n in range(8)]
+    assert len(training) == 1  # a training step replaces what it cannot read
+    with pytest.raises(ValueError, match="only 7 real clips"):
+        talking_clips([ten(3)], "val", most=100)
+
+
 # Training clips
 
 
@@ -309,6 +376,25 @@ def test_windows_show_every_frame_of_every_item_in_order(corpus: Corpus) -> None
         assert {number for row in rows for number in row} == set(range(frames))
         assert [row[0] for row in rows] == {60: [0, 25, 35]}.get(frames, [0])
     assert shown["toy/short"][0][11:] == [11] * 14  # the last frame is repeated
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_windows_that_cannot_be_read_are_told_or_end_it(
+    corpus: Corpus, tmp_path: Path, batch_size: int
+) -> None:
+    copied = Corpus.open(shutil.copytree(corpus.folder, tmp_path / "copied"))
+    items = [item(copied, name) for name in ("long", "twin", "second")]
+    spoil(copied.folder, items[1].sample.path)
+    clips = WindowClips(items, VIDEO)
+    damaged: dict[int, str] = {}
+    batches = list(clips.batches(batch_size, damaged))
+    places = [(index, window.start_frame) for _, found in batches for index, window in found]
+    assert places == [(0, 0), (0, 25), (0, 35), (1, 0), (2, 0)]
+    shown = [name for clip, _ in batches for name in clip.sample_ids]
+    assert shown == ["toy/long"] * 3 + ["toy/twin", "toy/second"]
+    assert [*damaged] == [1] and items[1].sample.path in damaged[1]
+    with pytest.raises(DamagedTrack, match="twin"):
+        list(clips.batches(batch_size))
 
 
 def test_windows_that_are_named_are_the_ones_that_are_shown(corpus: Corpus) -> None:

@@ -19,6 +19,7 @@ from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data import audio_features
 from avkd.data.clip_items import ClipItem
 from avkd.data.clock import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from avkd.data.crops.crop_store import DamagedTrack
 from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import CROP_PIXELS, TEMPLATE
 from avkd.data.manifest import Manifest, Sample
@@ -236,6 +237,27 @@ def test_a_file_without_enough_sound_is_a_reason_and_never_a_number(machine: Run
     ]
     assert str(LEAST_FRAMES - 1) in rows[2].message
     assert [(row.status, row.start_frame) for row in rows[4:]] == [("ok", 0), ("ok", 5)]
+
+
+def test_a_file_whose_crops_are_damaged_is_a_reason_too(
+    machine: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = codes(40)
+    read = Memory.frames
+
+    def frames(store: Memory, path: str, start: int, count: int) -> np.ndarray:
+        if path == "rotten":
+            raise DamagedTrack("rotten: damaged")
+        return read(store, path, start, count)
+
+    monkeypatch.setattr(Memory, "frames", frames)
+    files = [item(said, heard(said), name) for name in ("rotten", "good")]
+    first, second = judged(machine, *files)
+    (row,) = av_agreement.score_rows([first])
+    assert (row.sample_id, row.status, row.message) == (
+        *("toy/rotten", "damaged_crops", "rotten: damaged"),
+    )
+    assert second.of_windows() == judged(machine, files[1])[0].of_windows()
 
 
 def test_a_row_has_a_score_and_no_probability(machine: Runtime) -> None:

@@ -25,8 +25,10 @@ from avkd.models.build import build_image_detector
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.models.model_header import ModelHeader
+from avkd.outcome import ExitCode
 from avkd.reporting.scores import ClipScore, read_head, read_scores, write_scores
 from avkd.reporting.summary import read_lines
+from tests.factories import spoil
 
 RULE = DecisionRule(threshold_logit=0.0, source="val")
 NUM_FRAMES = 12
@@ -168,6 +170,27 @@ def test_a_score_file_says_what_made_it(
     assert parse(verb, EvaluateConfig, words) == config
     methods = Counter(row.method for row in read_scores(tmp_path / "out dir/scores/one.csv"))
     assert methods == {"real": 8, "swap": 8}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_file_whose_crops_are_damaged_is_a_row_with_its_reason(
+    model: Path, corpora: dict[str, Path], tmp_path: Path, batch_size: int
+) -> None:
+    """It ended the whole evaluation; the rest of its pictures, which can be read, are no score."""
+    copied = shutil.copytree(corpora["one"], tmp_path / "one")
+    whole = evaluate.evaluate(settings(model, tmp_path / "whole", copied, batch_size=batch_size))
+    damaged = next(s for s in Manifest.load(copied / "manifest.jsonl").samples if s.label == 1)
+    spoil(copied, damaged.path)
+    outcome = evaluate.evaluate(settings(model, tmp_path / "out", copied, batch_size=batch_size))
+    assert (whole.exit_code, outcome.exit_code) == (ExitCode.DONE, ExitCode.SOME_SKIPPED)
+    *rest, row = read_scores(tmp_path / "out/scores/one.csv")
+    assert (row.sample_id, row.status, row.logit) == (damaged.sample_id, "damaged_crops", None)
+    assert damaged.path in row.message and f"`avkd verify {copied}`" in row.message
+    expected = read_scores(tmp_path / "whole/scores/one.csv")
+    assert rest == [row for row in expected if row.sample_id != damaged.sample_id]
+    line = read_lines(tmp_path / "out/report.csv")[-1]
+    assert (line["expected_fake"], line["scored_fake"]) == ("3", "2")
+    assert "damaged_crops" in (tmp_path / "out/report.md").read_text().replace("\\", "")
 
 
 def test_a_protocol_chooses_files_windows_and_pooling_and_the_report_says_so(

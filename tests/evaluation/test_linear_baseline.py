@@ -68,6 +68,38 @@ def test_windows_are_cut_round_by_round():
     assert torch.equal(cut[:, :, 0, 0], torch.tensor([[0.0, 101, 202], [10, 111, 212]]))
 
 
+class Store:
+    """Knows of each clip whether it can be read."""
+
+    root = "corpus"
+
+    def __init__(self, damaged: tuple[str, ...] = ()) -> None:
+        self._damaged = damaged
+
+    def verify(self, path: str) -> bool:
+        return path not in self._damaged
+
+
+def test_damaged_training_clips_take_no_part(monkeypatch, caplog):
+    made = {f"train-{n}": clip(n) for n in range(20)} | {
+        f"held-{n}": clip(100 + n) for n in range(8)
+    }
+    store = Store(("train-3", "train-4"))
+    monkeypatch.setattr(module, "_mouth", lambda item: made[item.sample.path][0])
+    monkeypatch.setattr(module, "_mel", lambda item: made[item.sample.path][1])
+    items = [
+        SimpleNamespace(sample=SimpleNamespace(path=name, identities=()), store=store)
+        for name in made
+    ]
+    del made["train-3"], made["train-4"]  # reading them fails
+    places = tuple((Window(0, 5, WINDOW_FRAMES),) for _ in range(8))
+    assert module.linear_baseline(items[:20], items[20:], places)["retrieval_at_1"] == 1.0
+    (told,) = caplog.messages
+    assert "2 of 20 clips are damaged and left out; `avkd verify corpus`" in told
+    with pytest.raises(ValueError, match="no training clip"):
+        module.linear_baseline(items[3:5], items[20:], places)
+
+
 def test_the_baseline_is_fitted_on_the_training_clips_alone(monkeypatch):
     """Fitted on the held-out clips as well, it would find what they have in common."""
     made = {f"train-{n}": clip(n, linked=False) for n in range(20)}
@@ -76,8 +108,13 @@ def test_the_baseline_is_fitted_on_the_training_clips_alone(monkeypatch):
     monkeypatch.setattr(module, "_mel", lambda item: made[item.name][1])
 
     def items(kind: str) -> list[SimpleNamespace]:
-        sample = SimpleNamespace(identities=())
-        return [SimpleNamespace(name=name, sample=sample) for name in made if name.startswith(kind)]
+        return [
+            SimpleNamespace(
+                name=name, sample=SimpleNamespace(path=name, identities=()), store=Store()
+            )
+            for name in made
+            if name.startswith(kind)
+        ]
 
     places = tuple((Window(0, 5, WINDOW_FRAMES),) for _ in range(12))
     found = module.linear_baseline(items("train"), items("held"), places)

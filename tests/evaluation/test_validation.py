@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avkd.evaluation import validation as module
 from avkd.evaluation.validation import Validation
 from avkd.metrics import ranking
 from avkd.models.decision import DecisionRule
@@ -233,3 +234,42 @@ def test_too_few_people_give_no_sets_and_the_rule_says_how_many_it_takes() -> No
     few = scored.decision("platt", whose="this training", coverage=0.9)[0]
     assert few.sets is None and few.uncertain_half_width > 0
     assert "no prediction sets of 90.0% coverage: 8 real and 8 fake identities, 9" in few.source
+
+
+def damaged(number: int, label: int) -> ClipScore:
+    return ClipScore(
+        sample_id=f"damaged-{number}",
+        label=label,
+        dataset="seen",
+        method="NeuralTextures" if label else "real",
+        split="val",
+        status="damaged_crops",
+        message="the stored track is damaged",
+    )
+
+
+def test_files_that_cannot_be_read_choose_nothing_and_are_told() -> None:
+    whole = validation()
+    lost = (damaged(0, 0), damaged(1, 1))
+    scored = replace(whole, rows=(*whole.rows[:10], *lost, *whole.rows[10:]))
+    assert scored.values() == whole.values()
+    (rule, rows), (expected, _) = (
+        each.decision("platt", whose="this training", max_false_alarms=0.05)
+        for each in (scored, whole)
+    )
+    assert rule == expected  # the files of the fit as well
+    assert [row for row in rows if not row.is_scored] == list(lost)
+    assert not whole.damaged
+    assert scored.damaged.startswith("2 damaged validation files left out; `avkd verify prepared/")
+    of_reals = replace(whole, rows=(*(row for row in whole.rows if not row.label), lost[1]))
+    with pytest.raises(ValueError, match="of one class; 1 damaged validation files"):
+        of_reals.values()
+
+
+def test_only_a_logit_that_is_none_ends_a_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [*validation().rows, damaged(0, 1)]
+    monkeypatch.setattr(module, "score_items", lambda *_, **__: rows)
+    assert Validation.of(None, [], None, None).rows == tuple(rows)
+    rows.append(replace(rows[-1], status="logit_not_finite"))
+    with pytest.raises(FloatingPointError, match="logit_not_finite"):
+        Validation.of(None, [], None, None)

@@ -93,6 +93,10 @@ def as_stored(image: np.ndarray) -> np.ndarray:
     return decode_jpeg(encode_jpeg(image))
 
 
+class DamagedTrack(ValueError):
+    """What is stored of a track cannot be read; names the track, its corpus and the cure."""
+
+
 class CropStore:
     """Reads the prepared corpus in the folder ``root``; safe to share between processes.
 
@@ -152,7 +156,8 @@ class CropStore:
         """Crops ``start`` to ``start + count`` of a track, uint8 RGB (count, S, S, 3).
 
         Raises:
-            ValueError: the track is not stored, shorter, or damaged.
+            DamagedTrack: they cannot be read.
+            ValueError: the track is not stored, or shorter.
         """
         row = self.row(path)
         if start < 0 or count < 1 or start + count > row.num_frames:
@@ -160,6 +165,8 @@ class CropStore:
             raise ValueError(f"{path}: {detail}: outside the track")
         sizes = self.geometry(path, "frame_bytes")
         ends = np.cumsum(sizes, dtype=np.int64)
+        if ends[-1] != row.jpeg_bytes:
+            raise self._damaged(row, "the lengths of its pictures are not what they were")
         begin = int(ends[start] - sizes[start])
         content = self._read(row, begin, int(ends[start + count - 1]) - begin)
         cuts = ends[start : start + count - 1] - begin
@@ -167,10 +174,9 @@ class CropStore:
         try:
             return np.stack([decode_jpeg(content[a:b]) for a, b in itertools.pairwise(bounds)])
         except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(
-                f"{self.root}: the stored track {path} is damaged ({error}); `avkd verify` names "
-                "every such track"
-            ) from error
+            # Not in Pillow's words, which name an address in memory.
+            which = f"frames {start} to {start + count - 1}"
+            raise self._damaged(row, f"a picture of {which} cannot be decoded") from error
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """Sound from the time of crop ``start_frame`` on, int16 (num_samples,) at 16 kHz.
@@ -189,7 +195,7 @@ class CropStore:
         """Whether the stored bytes of a track are there, with the digest they were written with."""
         try:
             content = self.record(path)
-        except (OSError, ValueError):  # the shard is gone, or cut short
+        except DamagedTrack:  # the shard is gone, or cut short
             return False
         return hashlib.sha256(content).hexdigest() == self.row(path).sha256
 
@@ -200,9 +206,18 @@ class CropStore:
 
     def _read(self, row: IndexRow, start: int, length: int) -> bytes:
         shard = self.root / "shards" / row.shard
-        with shard.open("rb") as file:
-            file.seek(row.offset + start)
-            content = file.read(length)
+        try:
+            with shard.open("rb") as file:
+                file.seek(row.offset + start)
+                content = file.read(length)
+        except OSError as error:
+            raise self._damaged(row, f"{shard}: {error.strerror}") from error
         if len(content) != length:
-            raise ValueError(f"{shard}: shorter than its index says; prepare the corpus again")
+            raise self._damaged(row, f"{shard} is shorter than its index says")
         return content
+
+    def _damaged(self, row: IndexRow, why: str) -> DamagedTrack:
+        return DamagedTrack(
+            f"{self.root}: the stored track {row.path} is damaged ({why}); "
+            f"`avkd verify {self.root}` names every such track"
+        )

@@ -7,7 +7,7 @@ import pytest
 
 from avkd.config.data_config import VerifyConfig
 from avkd.data.crops import crop_writer
-from avkd.data.crops.crop_store import CropStore
+from avkd.data.crops.crop_store import CropStore, DamagedTrack
 from avkd.data.crops.crop_writer import CropWriter, PackedTrack, TrackPacker
 from avkd.data.verify import run_verify
 from avkd.outcome import ExitCode
@@ -133,8 +133,32 @@ def test_a_crop_that_cannot_be_decoded_names_its_track_and_the_cure(tmp_path: Pa
     content = bytearray(shard.read_bytes())
     content[:20] = bytes(20)
     shard.write_bytes(content)
-    with pytest.raises(ValueError, match=r"track a/0 is damaged .*avkd verify"):
+    with pytest.raises(DamagedTrack, match=r"track a/0 is damaged .*avkd verify") as told:
         CropStore(tmp_path).frames("a/0", 0, 3)
+    assert str(told.value).count(str(tmp_path)) == 2 and " at 0x" not in str(told.value)
+
+
+def test_no_table_of_lengths_makes_the_reader_ask_for_more_than_is_stored(tmp_path: Path) -> None:
+    """Garbage in it would be taken for terabytes."""
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", smooth_crops(3, 0), None)])
+    start = CropStore(tmp_path).row("a/0").geometry_start
+    shard = tmp_path / "shards" / "00000.bin"
+    content = bytearray(shard.read_bytes())
+    content[start : start + 12] = b"\xff" * 12
+    shard.write_bytes(content)
+    with pytest.raises(DamagedTrack, match=r"track a/0 is damaged .the lengths"):
+        CropStore(tmp_path).frames("a/0", 0, 3)
+
+
+def test_a_shard_that_is_cut_or_gone_names_the_track_and_the_cure(tmp_path: Path) -> None:
+    CropWriter(tmp_path).append([packed(tmp_path, "a/0", smooth_crops(3, 0), None)])
+    store, shard = CropStore(tmp_path), tmp_path / "shards" / "00000.bin"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(DamagedTrack, match=r"track a/0 is damaged .*shorter.*avkd verify"):
+        store.record("a/0")
+    shard.unlink()
+    with pytest.raises(DamagedTrack, match=r"track a/0 is damaged .*No such file.*avkd verify"):
+        store.frames("a/0", 0, 1)
 
 
 def test_shards_are_closed_when_full_and_the_later_of_two_records_counts(
