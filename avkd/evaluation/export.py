@@ -20,6 +20,7 @@ from avkd.config.evaluation_config import ExportConfig
 from avkd.data.clip_items import ClipItem
 from avkd.data.datasets import WindowClips
 from avkd.data.model_input import ModelInput
+from avkd.data.sampling import ClipBatch
 from avkd.evaluation.evaluate import UNCALIBRATED
 from avkd.evaluation.recalibrate import validation_items
 from avkd.evaluation.validation import Validation
@@ -149,12 +150,13 @@ def _made_up(header: ModelHeader, batch: int | None) -> Iterator[tuple[Tensor, .
 
 
 def _of_files(items: Sequence[ClipItem], seen: ModelInput) -> Iterator[tuple[Tensor, ...]]:
-    """Single clips, evenly over all windows of all files."""
+    """Single clips, evenly over all windows of all files; damaged ones left out."""
     clips = WindowClips(items, seen)
     count = min(len(clips), max(_FEWEST_CLIPS, _COMPARED_FRAMES // seen.clip_frames))
     for place in np.linspace(0, len(clips) - 1, count).round().astype(int):
         batch, _, _ = clips[int(place)]
-        yield seen.see(batch, batch.student)
+        if isinstance(batch, ClipBatch):
+            yield seen.see(batch, batch.student)
 
 
 def _checked_difference(

@@ -175,8 +175,7 @@ class CropStore:
             return np.stack([decode_jpeg(content[a:b]) for a, b in itertools.pairwise(bounds)])
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             # Not in Pillow's words, which name an address in memory.
-            which = f"frames {start} to {start + count - 1}"
-            raise self._damaged(row, f"a picture of {which} cannot be decoded") from error
+            raise self._damaged(row, f"a picture from frame {start} on is none") from error
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """Sound from the time of crop ``start_frame`` on, int16 (num_samples,) at 16 kHz.
