@@ -279,15 +279,16 @@ def killed_in_two_processes(command: list[object], run: Path, rank: int, more_ro
     log = run / "log.jsonl"
     before = len(log_rows(run)) if log.exists() else 0
     process = in_two_processes(*command, *again)
-    while process.poll() is None:
-        if log.exists() and log.read_bytes().count(b"\n") >= before + more_rows:
-            os.kill(ranks_of(process)[rank], signal.SIGKILL)
-            break
+    is_killed = False
+    while process.poll() is None and not is_killed:
+        is_killed = log.exists() and log.read_bytes().count(b"\n") >= before + more_rows
         time.sleep(0.01)
+    if is_killed:
+        os.kill(ranks_of(process)[rank], signal.SIGKILL)
     told = process.communicate(timeout=1200)[0]
-    was_killed = not (run / "model.safetensors").exists()
-    assert was_killed == (process.returncode != 0), told
-    return was_killed
+    assert is_killed == (process.returncode != 0), told
+    assert is_killed != (run / "model.safetensors").exists()
+    return is_killed
 
 
 @pytest.mark.slow
@@ -308,11 +309,11 @@ def test_two_processes_leave_one_run_and_a_killed_one_is_resumed_to_the_same_end
     while killed < kills:
         run = tmp_path / f"killed_{done_runs}"
         command = distill_arguments(sets, run, *given)
-        was_killed = killed_in_two_processes(command, run, killed % 2, int(random.integers(1, 9)))
-        killed += was_killed
-        if killed == kills and was_killed:
+        is_killed = killed_in_two_processes(command, run, killed % 2, int(random.integers(1, 9)))
+        killed += is_killed
+        if killed == kills and is_killed:
             assert not killed_in_two_processes(command, run, 0, 8 * 4 + 9)  # to its end
-        elif was_killed:
+        elif is_killed:
             continue
         assert_equal_models(tmp_path / "straight", run)
         ours, theirs = (
