@@ -7,7 +7,7 @@ Usage: python scripts/localisation.py CORPUS OUT [MODEL] [PICTURES]
   PICTURES  at most so many, default 60
 
 For each fake: the AUC of its heat over the pixels that were changed against those that were not
-(one half = the map knows nothing of the place), for both methods, and for the same network with its
+(one half = chance), for both methods, and for the same network with its
 weights drawn anew (Adebayo et al. 2018). Means with 95 % intervals over pictures.
 """
 

@@ -761,7 +761,7 @@ def test_stage_two_draws_its_teachers_views_of_the_mouth(
         assert clips.teacher.zoom.tolist() == [zoom, zoom]
         assert clips.student.zoom.tolist() == [0.0, 0.0]  # the detector sees the face
     whole = ModelInput(image_size=32, faces="whole")
-    with pytest.raises(ValueError, match="the teacher of stage one knows whole ones"):
+    with pytest.raises(ValueError, match="those of the teacher of stage one whole ones"):
         build.finetune_data(config, image_size=32, teacher_input=whole)
 
 

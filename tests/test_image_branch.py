@@ -482,16 +482,16 @@ def test_a_verdict_on_a_picture_equals_the_evaluation_of_the_same_picture(
 
 def compare_config(sets: Sets, out: Path) -> dict:
     model = {"name": "resnet8", "widths": [4, 8, 8], "image_size": 28}
-    arm = {"model": model, "epochs": 1, "batch_size": 4}
+    run = {"model": model, "epochs": 1, "batch_size": 4}
     return {
         "sets": [
             {"name": "one", "data": [str(sets.one)]},
             {"name": "two", "data": [str(sets.two)]},
         ],
-        "arms": [
-            {"name": "big", **arm, "model": {**model, "widths": [8, 8, 8]}, "seeds": [0]},
-            {"name": "plain", **arm},
-            {"name": "taught", **arm, "teacher": "big", "soft": "mse"},
+        "runs": [
+            {"name": "big", **run, "model": {**model, "widths": [8, 8, 8]}, "seeds": [0]},
+            {"name": "plain", **run},
+            {"name": "taught", **run, "teacher": "big", "soft": "mse"},
         ],
         "ratios": ["1:1"],
         "seeds": [0, 1],
@@ -544,11 +544,11 @@ def test_a_finished_run_with_other_settings_is_not_taken_for_the_wanted_one(
     sets: Sets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = compare_config(sets, tmp_path / "out")
-    config |= {"arms": config["arms"][:1], "seeds": [0], "sets": config["sets"][:1]}
+    config |= {"runs": config["runs"][:1], "seeds": [0], "sets": config["sets"][:1]}
     path = tmp_path / "compare.yaml"
     path.write_text(json.dumps(config))
     done("compare", "--config", path)
-    config["arms"][0]["optim"] = {"lr": 0.5}
+    config["runs"][0]["optim"] = {"lr": 0.5}
     path.write_text(json.dumps(config))
     assert avkd("compare", "--config", path) == 2
     assert "finished run with other settings" in capsys.readouterr().err

@@ -1,7 +1,4 @@
-"""Bilinear sampling of an image at any points; what the face renderer and the forgeries warp with.
-
-Knows nothing of faces.
-"""
+"""Bilinear sampling of an image at any points; the face renderer and the forgeries warp with it."""
 
 import numpy as np
 

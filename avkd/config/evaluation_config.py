@@ -45,9 +45,7 @@ class EvaluateConfig(BootstrapConfig, ComputeConfig):
     def __post_init__(self) -> None:
         require_data(self.data)
         if self.protocol is not None and (self.split != "test" or self.methods is not None):
-            raise ValueError(
-                f"split and methods are said by the protocol {self.protocol}; leave them out"
-            )
+            raise ValueError(f"the protocol {self.protocol} sets split and methods; leave them out")
         check_resamples(self.bootstrap_resamples)
         at_least(self, 1, "batch_size")
         at_least(self, 0, "seed")
@@ -255,7 +253,7 @@ class PredictConfig(ComputeConfig, ShardConfig):
 class ServeConfig(ComputeConfig):
     """Judge files that are sent over HTTP, by hand on a page or by programs.
 
-    Needs `pip install 'avkd[serve]'`. Where AVKD_TOKEN is set, senders must know it.
+    Needs `pip install 'avkd[serve]'`. Where AVKD_TOKEN is set, every request must carry it.
     """
 
     model: Path | None = None
@@ -266,10 +264,10 @@ class ServeConfig(ComputeConfig):
     """Port to listen on."""
     hosts: tuple[str, ...] = ()
     """Further names by which the server may be called, e.g. avkd.example.org."""
-    most_waiting: int = 32
-    """Files that wait at once; more are answered 503."""
+    max_waiting: int = 32
+    """Files in the queue; further ones are refused with HTTP status 503."""
     max_megabytes: int = 500
-    """Size of one file; larger ones are answered 413."""
+    """Size of one file; larger ones are refused with HTTP status 413."""
     keep_minutes: float = 60.0
     """How long a verdict can be read; the file itself goes when it is judged."""
     explain: Literal["grad_cam", "integrated_gradients"] | None = None
@@ -288,7 +286,7 @@ class ServeConfig(ComputeConfig):
     """Files judged at once; each worker holds the model."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "batch_size", "workers", "most_waiting", "max_megabytes", "port")
+        at_least(self, 1, "batch_size", "workers", "max_waiting", "max_megabytes", "port")
         for name in ("keep_minutes", "max_seconds", "max_minutes", "max_gigabytes"):
             require(getattr(self, name) > 0, f"{name} must be above 0")
         require(self.port < 65536, "port must be below 65536")

@@ -79,7 +79,7 @@ class ImageViewConfig:
     """What the network sees in training; student and teacher always see the very same view."""
 
     crop: bool = False
-    """The window lies anywhere in the stored crop, else in its centre."""
+    """Random crop of the stored picture, else the centre crop."""
     flip: float = 0.0
     """Probability of a mirrored picture."""
     grayscale: float = 0.0
@@ -111,8 +111,8 @@ class ImageOptimConfig:
     weight_decay: float = 0.0
     """Norms and biases are excluded."""
     decay: Literal["plateau", "cosine"] = "plateau"
-    """plateau: falls by the factor when validation waits; cosine: rises over the first twentieth of
-    the run, then falls to nothing at its end."""
+    """plateau: times the factor when validation stops improving; cosine: linear warm-up over a
+    twentieth of the run, then a cosine to 0."""
     patience: int = 3
     """plateau: validations without a new best after which the rate is multiplied by the factor."""
     factor: float = 0.1

@@ -33,6 +33,8 @@ _WITHDRAWN = {
     "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
     "tone": "it is called color_jitter now",
     "shrink": "it is called downscale now",
+    "most_waiting": "it is called max_waiting now",
+    "arms": "it is called runs now",
 }
 """Settings of earlier versions, and what to do instead."""
 
@@ -330,7 +332,7 @@ def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     if found is None:
         return message
     unknown = ".".join(filter(None, found.groups()))
-    if cure := _WITHDRAWN.get(unknown.rpartition(".")[2]):
+    if cure := next(filter(None, map(_WITHDRAWN.get, unknown.split("."))), None):
         return f"setting {unknown!r}: {cure}"
     # Compare the whole dotted name, then by its last word: `lr` alone should find `optim.lr`.
     close = difflib.get_close_matches(unknown, fields, n=1, cutoff=0.6)

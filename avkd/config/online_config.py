@@ -16,7 +16,7 @@ class OnlineConfig:
     """Fakes made while training."""
 
     exclude_blenders: tuple[BlenderName, ...] = ()
-    """Ways of blending that are never used, to be tested as unseen."""
+    """Blending methods that are never used, to be tested as unseen."""
     stored_share: float = 0.5
     """fakes=both: share of the pairs whose fake is a stored one, next to any real. Whole generated
     faces teach what such portraits look like, and then real ones are taken for them; at 0 stored

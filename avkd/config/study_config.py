@@ -176,7 +176,7 @@ class RunConfig(ImageRecipeConfig):
     name: str
     """Name in the tables."""
     teacher: str | None = None
-    """An earlier arm (the model of the same set, ratio and seed), or a model file."""
+    """Name of an earlier run (its model of the same set, ratio and seed), or a model file."""
     epochs: int = 20
     """Passes over the training samples."""
     batch_size: int = 32
@@ -194,8 +194,8 @@ class CompareConfig(StudyConfig):
 
     sets: tuple[SetConfig, ...]
     """What to train and test on."""
-    arms: tuple[RunConfig, ...]
-    """What to train."""
+    runs: tuple[RunConfig, ...]
+    """What to train on every set, at every ratio and seed."""
     out: Path
     """Folder for runs, scores, compare.md, compare.csv and confusion matrices."""
     ratios: tuple[str, ...] = (AS_IS,)
@@ -203,7 +203,7 @@ class CompareConfig(StudyConfig):
     select: SelectionConfig = field(default_factory=SelectionConfig)
     """Further under-sampling; its ratio is that of `ratios`."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(epochs=1))
-    """Device, threads, workers, cache; length, batch and seed are those of arms and `seeds`."""
+    """Device, threads, workers, cache; length, batch and seed are those of runs and `seeds`."""
     frames_per_file: int = 32
     """Frames spread over a video."""
     bench_rounds: int = 5
@@ -211,7 +211,7 @@ class CompareConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         _check_names("set", [one.name for one in self.sets])
-        _check_names("arm", self.arm_names)
+        _check_names("run", self.run_names)
         self.check_study()
         require(any(one.train for one in self.sets), "sets: none is trained on")
         require(self.select.ratio is None, "select.ratio has no effect here; list it in ratios")
@@ -219,7 +219,7 @@ class CompareConfig(StudyConfig):
         require(
             others == {k: v for k, v in vars(LoopConfig(epochs=1)).items() if k in others},
             f"loop: only {', '.join(_MACHINE_SETTINGS)} have an effect here; "
-            "epochs and batch_size belong to the arms, seeds to seeds",
+            "epochs and batch_size belong to the runs, seeds to seeds",
         )
         require(
             bool(self.ratios) and self.bench_rounds >= 0,
@@ -228,19 +228,19 @@ class CompareConfig(StudyConfig):
         for ratio in self.ratios:
             if ratio != AS_IS:
                 SelectionConfig(ratio=ratio)
-        for position, arm in enumerate(self.arms):
-            for seed in arm.seeds or ():
+        for position, run in enumerate(self.runs):
+            for seed in run.seeds or ():
                 known = seed in self.seeds
-                require(known, f"arm {arm.name}: seed {seed} is not one of {self.seeds}")
+                require(known, f"run {run.name}: seed {seed} is not one of {self.seeds}")
             require(
-                arm.teacher not in self.arm_names[position:],
-                f"arm {arm.name}: its teacher {arm.teacher} must come before it",
+                run.teacher not in self.run_names[position:],
+                f"run {run.name}: its teacher {run.teacher} must come before it",
             )
 
     @property
-    def arm_names(self) -> list[str]:
-        """Names of the arms, in order."""
-        return [arm.name for arm in self.arms]
+    def run_names(self) -> list[str]:
+        """Names of the runs, in order."""
+        return [run.name for run in self.runs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +275,7 @@ class MatrixTraining:
     """Forgery methods never trained or selected on, besides those the recipe excludes."""
     leave_out: tuple[str, ...] = ()
     """Train once more for each of these methods, without it; `all` = each it is trained on. Of
-    fakes made online, the way of blending of that method is left out."""
+    fakes made online, the blending method it corresponds to is left out."""
 
     def __post_init__(self) -> None:
         where = f"training {self.name}:"

@@ -312,11 +312,11 @@ class DetectorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftTargetConfig:
-    """What is learned from the logits of a detector."""
+    """Distillation loss."""
 
     alpha: float | None = None
-    """Weight of the agreement with it, 0..1, the labels have the rest; unset = 0.4 if there is a
-    teacher (finetune: frame_teacher)."""
+    """Weight of the distillation loss, 0..1; that of the labels is 1 - alpha; unset = 0.4 if there
+    is a teacher (finetune: frame_teacher)."""
     soft: Literal["kl", "mse"] | None = None
     """kl: divergence of softened probabilities; mse: of raw logits; unset = kl with a teacher."""
 
@@ -347,8 +347,8 @@ class FinetuneConfig(DetectorConfig, SoftTargetConfig, TrainingConfig):
     pretrained: Path | None = None
     """Stage-one model file: starts the backbone (see start) and is the teacher (see teacher)."""
     teacher: Path | None = None
-    """Stage-one model file whose teacher is agreed with; unset = that of pretrained. Another one is
-    a control, e.g. a network with random weights."""
+    """Stage-one model file whose teacher gives the targets of the auxiliary task; unset = that of
+    pretrained. Another one is a control, e.g. a network with random weights."""
     start: Literal["pretrained", "fitting", "scratch"] = "pretrained"
     """What the backbone starts from: pretrained, stage one's, of the very same layers; fitting,
     those of its weights that fit (the convolutions at another image_size); scratch, random."""
@@ -356,7 +356,7 @@ class FinetuneConfig(DetectorConfig, SoftTargetConfig, TrainingConfig):
     """Weight of the auxiliary agreement with the teacher on real clips; 0 = no teacher."""
     frame_teacher: Path | None = None
     """Model file of an image detector (`distill`), trained on the same crops and view_share: its
-    mean logit over frames of a clip is agreed with, too; kl softens by 4."""
+    mean logit over the frames of a clip is a target, too; kl at temperature 4."""
     real_data: tuple[Path, ...] = ()
     """Further prepared corpora of real clips (LRW) that join the real class and the agreement."""
     real_ratio: int = 1
@@ -364,8 +364,8 @@ class FinetuneConfig(DetectorConfig, SoftTargetConfig, TrainingConfig):
     exclude_methods: tuple[str, ...] = ()
     """Forgery methods never trained or selected on, to be tested as unseen."""
     class_balance: Literal["paired", "balanced", "natural"] = "paired"
-    """paired: each fake with the real it was made from, seen alike; balanced: half of the clips
-    real; natural: as many as there are files."""
+    """paired: each fake with the real it was made from, same window and augmentation; balanced:
+    half of the clips real; natural: as many as there are files."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
     """Backbone; with start = pretrained the file brings its own, and anything but the default must
     equal it."""
@@ -423,5 +423,5 @@ class FinetuneConfig(DetectorConfig, SoftTargetConfig, TrainingConfig):
 
     @property
     def teacher_file(self) -> Path | None:
-        """The stage-one file whose teacher is agreed with; None where that has no weight."""
+        """The stage-one file whose teacher gives targets; None where they have no weight."""
         return (self.teacher or self.pretrained) if self.ssl_weight > 0 else None

@@ -1,1 +1,1 @@
-"""From files on disk to batches of tensors; the only room that knows media, faces and datasets."""
+"""From files on disk to batches of tensors; only here are media, faces and datasets read."""

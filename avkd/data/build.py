@@ -398,7 +398,7 @@ def _as_shown(
             **{name: value for name, value in given.items() if name not in apart},
         )
         if not forgery.blenders:
-            raise ValueError("online.exclude_blenders: no way of blending is left; exclude fewer")
+            raise ValueError("online.exclude_blenders excludes every blending method; keep one")
     if forgery is not None or config.degradation:
         # Another person's face is looked for in the same split, so in a list of one split.
         online = OnlineFakes(

@@ -1,6 +1,6 @@
 """The one clock of every clip: 25 video frames and 16 000 sound samples per second.
 
-What is read is brought to these rates at the door (`media`); everything behind it counts in frames.
+`media` resamples what it reads to these rates; everything after it counts in frames.
 """
 
 FRAMES_PER_SECOND = 25

@@ -81,7 +81,7 @@ class Corpus:
         )
 
     def require_faces(self, known: "ModelInput | Corpus", asked_by: object) -> None:
-        """Refuse crops that show something else than those that ``asked_by`` knows.
+        """Refuse crops that show something else than those of ``asked_by``.
 
         Raises:
             ValueError: names the corpus and the cure.
@@ -89,13 +89,13 @@ class Corpus:
         if self.faces != known.faces:
             cure = "--detector none" if known.faces == "whole" else "--detector mtcnn (or boxes)"
             raise ValueError(
-                f"{self.folder}: its crops are {self.faces} pictures, {asked_by} knows "
+                f"{self.folder}: its crops are {self.faces} pictures, those of {asked_by} "
                 f"{known.faces} ones; prepare it with {cure} into another folder"
             )
         margin = f"{known.crop_margin:g}"
         if self.crop_margin != known.crop_margin:
             raise ValueError(
-                f"{self.folder}: its crops have margin {self.crop_margin:g}, {asked_by} knows "
+                f"{self.folder}: its crops have margin {self.crop_margin:g}, those of {asked_by} "
                 f"{margin}; prepare it with --crop_margin {margin} into another folder"
             )
 

@@ -38,7 +38,7 @@ from avkd.data.prepare_file import (
     prepare_file,
     report_row,
 )
-from avkd.data.worker_pool import CODES_OF_FILES, Outcome, Workers
+from avkd.data.worker_pool import CODES_OF_FILES, Reply, Workers
 
 _log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def _check_unchanged(out: Path, settings: PrepareSettings) -> None:
         )
 
 
-def _commit(outcome: Outcome[PrepareJob, PreparedFile], writer: CropWriter, report: Path) -> None:
+def _commit(outcome: Reply[PrepareJob, PreparedFile], writer: CropWriter, report: Path) -> None:
     """Make one file's outcome durable: crops first, then its row."""
     done = outcome.result
     if done is None:

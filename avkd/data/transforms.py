@@ -86,7 +86,7 @@ class Augmentation:
     """How likely each change of a student's view is; by default it is only cropped and flipped."""
 
     crop: bool = True
-    """The window lies anywhere in the stored crop; else in its centre."""
+    """Random crop of the stored picture; else the centre crop."""
     flip: float = 0.5
     grayscale: float = 0.0
     erasing: float = 0.0

@@ -1,6 +1,6 @@
 """Which frames of a file a clip detector looks at: windows that cover every frame.
 
-Pure arithmetic on frame numbers of the 25 frames-per-second stream; knows no pixels and no models.
+Pure arithmetic on frame numbers of the 25 frames-per-second stream.
 """
 
 from dataclasses import dataclass

@@ -34,8 +34,8 @@ _START_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_me
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Item, Result]):
-    """What became of one item; exactly one per item."""
+class Reply(Generic[Item, Result]):
+    """What the workers answer about one item; exactly one for each."""
 
     item: Item
     status: str
@@ -97,7 +97,7 @@ class Workers(Generic[Item, Result]):
         timeout_seconds: float,
         tries: int = 2,
         some_worked: bool = False,
-    ) -> Iterator[Outcome[Item, Result]]:
+    ) -> Iterator[Reply[Item, Result]]:
         """Apply the function to every item in the children; yields outcomes as they come.
 
         Args:
@@ -143,7 +143,7 @@ class Workers(Generic[Item, Result]):
 
 def _collect(
     busy: "list[_Child]", again: deque[tuple[Any, int]], timeout_seconds: float, tries: int
-) -> Iterator[Outcome[Any, Any]]:
+) -> Iterator[Reply[Any, Any]]:
     """Wait until some child has answered, died or run out of time, and settle those."""
     nearest = min(child.started for child in busy) + timeout_seconds - time.monotonic()
     ready = wait([child.connection for child in busy], timeout=max(0.0, nearest))
@@ -165,7 +165,7 @@ def _collect(
             _log.warning("%s; trying again: %s", message, child.item)
             again.append((child.item, child.tries + 1))
         else:
-            yield Outcome(child.item, status, None, f"{message}, tried {tries} times", seconds)
+            yield Reply(child.item, status, None, f"{message}, tried {tries} times", seconds)
 
 
 class _Child:
@@ -203,7 +203,7 @@ class _Child:
         with suppress(OSError):  # it died while idle: the next wait sees the closed pipe
             self.connection.send(item)
 
-    def answer(self) -> Outcome[Any, Any] | None:
+    def answer(self) -> Reply[Any, Any] | None:
         """The child's answer; None when it died instead."""
         try:
             return self.connection.recv()
@@ -267,18 +267,18 @@ def _serve(function: Callable[[Any], Any], connection: Connection) -> None:
         connection.send(_answered(function, item))
 
 
-def _answered(function: Callable[[Any], Any], item: Any) -> Outcome[Any, Any]:
+def _answered(function: Callable[[Any], Any], item: Any) -> Reply[Any, Any]:
     """What became of an item, without the item."""
     try:
-        return Outcome(None, "ok", function(item), "", 0.0)
+        return Reply(None, "ok", function(item), "", 0.0)
     except Exception as error:  # the one place whose purpose is to contain any failure
         text = str(error)  # torch's, on the CPU and on a GPU, are no `MemoryError`
         is_torch = isinstance(error, RuntimeError) and "allocate" in text and "memory" in text
         if is_torch or isinstance(error, MemoryError):
-            return Outcome(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
+            return Reply(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
         is_answer = isinstance(error, ValueError | OSError)
         trace = "" if is_answer else traceback.format_exc()
         if not is_answer:
             _log.exception("item failed")
         message = f"{type(error).__name__}: {error}"
-        return Outcome(None, "error", None, message, 0.0, trace, error if is_answer else None)
+        return Reply(None, "error", None, message, 0.0, trace, error if is_answer else None)

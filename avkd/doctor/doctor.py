@@ -128,7 +128,7 @@ def _recognised(
     told = [f"{name}: {faults[name]}" for name in specific if name in faults]
     if told and not any(name in found for name in (*_MANIFEST, *specific)):
         raise ValueError(
-            f"{source}: known, but not as it should be; mend it, or name a layout (--layout). "
+            f"{source}: recognised, but invalid; correct it, or name a layout (--layout). "
             + "; ".join(told[:_FAULTS_SHOWN])
         )
     if not found:
@@ -150,7 +150,7 @@ def _recognised(
 
 def _isolated(
     function: Callable[[FileJob], Any], jobs: Sequence[FileJob], config: DoctorConfig, what: str
-) -> Iterator[worker_pool.Outcome[FileJob, Any]]:
+) -> Iterator[worker_pool.Reply[FileJob, Any]]:
     """The outcome of every job, as they come."""
     with worker_pool.Workers(function, config.workers) as children:
         outcomes = children.run(

@@ -28,7 +28,7 @@ from avkd.models.calibration import MAX_KNOTS, Calibration, CalibrationKind
 logger = logging.getLogger(__name__)
 
 FEW_FILES = 100
-"""Below so many files an isotonic curve follows the accidents of its sample."""
+"""Below so many files an isotonic curve overfits."""
 _FEWEST_OF_A_CLASS = 10
 _LOG_SCALE_BOUNDS = (-6.0, 6.0)
 _NEXT_TO_NOTHING = 0.1  # calibrated logit; a probability of 0.525
@@ -61,8 +61,7 @@ def require_enough_files(kind: CalibrationKind, labels: Sequence[int]) -> None:
         )
     if len(labels) < FEW_FILES:
         logger.warning(
-            "calibration isotonic on %d validation files will follow their accidents; platt is "
-            "the safer choice below %d",
+            "calibration isotonic overfits %d validation files; platt is the safer choice below %d",
             len(labels),
             FEW_FILES,
         )

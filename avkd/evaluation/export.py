@@ -55,8 +55,8 @@ def export(config: ExportConfig) -> Outcome:
     Raises:
         ModelFileError: the model file is no detector, or damaged.
         ModuleNotFoundError: onnx or onnxruntime is not installed; the message says how to get it.
-        ValueError: the network cannot be said in ONNX, the corpora do not fit it, or its AUC falls
-            by more than allowed; nothing is written.
+        ValueError: the network cannot be exported to ONNX, the corpora do not fit it, or its AUC
+            falls by more than allowed; nothing is written.
         Bug: the exported network does not judge as the original does; nothing is written.
     """
     machine = runtime.start(device="cpu", threads=config.threads)
@@ -131,7 +131,7 @@ def _as_onnx(model: nn.Module, header: ModelHeader, config: ExportConfig) -> byt
             )
         except torch.onnx.errors.OnnxExporterError as error:
             reason = str(error).partition("\n")[0]
-            raise ValueError(f"{config.model}: cannot be said in ONNX: {reason}") from error
+            raise ValueError(f"{config.model}: cannot be exported to ONNX: {reason}") from error
         message = onnx.load(path)
     for node in message.graph.node:
         # The value of a Pad, left out by an empty name, would keep onnxruntime from making it part

@@ -45,7 +45,7 @@ def unscored_row(sample: Sample, status: str, message: str) -> ClipScore:
 
 
 def write_file_facts(out: Path, wanted: Iterable[Sample], corpus: Path) -> None:
-    """Write ``facts/<dataset>.csv``: a row per file, empty where the corpus knows nothing of it.
+    """Write ``facts/<dataset>.csv``: a row per file, empty where the corpus has no facts of it.
 
     Raises:
         ValueError: a fact of the corpus is not of its kind; names the file.

@@ -177,7 +177,7 @@ class Validation:
             threshold_logit=threshold,
             uncertain_half_width=0.0 if sets else min(half_width, 0.9 * margin),
             source=f"{reason} on {len(labels)} validation files of {whose}; "
-            f"{_PROBABILITIES[kind]}{', which so few files hardly carry' if few else ''}"
+            f"{_PROBABILITIES[kind]}{', unreliable with so few files' if few else ''}"
             f"{why_none}{_few_people(labels, groups)}",
             fit=self._fit(labels, logits, curve, replaced_source),
             pooling=self.pooling,

@@ -1,1 +1,1 @@
-"""From one file to a verdict a person can read; it knows no labels and trains nothing."""
+"""From one file to a verdict a person can read; no labels, no training."""

@@ -102,7 +102,7 @@ def last_spatial_layer(model: nn.Module, run: Callable[[], object]) -> nn.Module
         for hook in hooks:
             hook.remove()
     if not found:
-        raise ValueError("no convolution of this network has cells to show; use another method")
+        raise ValueError("this network has no convolutional feature map; use another method")
     return found[-1]
 
 

@@ -69,15 +69,15 @@ class Jobs:
     Args:
         config: How to judge; of its files, outputs and workers only ``workers`` counts.
         facts: Of the model.
-        most_waiting: Files received or waiting at once; more are refused.
+        max_waiting: Files received or waiting at once; more are refused.
         keep_seconds: How long a verdict stays.
     """
 
     def __init__(
-        self, config: PredictConfig, facts: ModelFacts, *, most_waiting: int, keep_seconds: float
+        self, config: PredictConfig, facts: ModelFacts, *, max_waiting: int, keep_seconds: float
     ) -> None:
         self._config, self._facts = config, facts
-        self._most_waiting, self._keep_seconds = most_waiting, keep_seconds
+        self._max_waiting, self._keep_seconds = max_waiting, keep_seconds
         self._folder = Path(tempfile.mkdtemp(prefix="avkd-serve-"))  # of this user alone
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
@@ -104,7 +104,7 @@ class Jobs:
         """
         with self._lock:
             occupied = sum(job.state in ("receiving", "waiting") for job in self._jobs.values())
-            if occupied >= self._most_waiting:
+            if occupied >= self._max_waiting:
                 raise QueueFull
             job_id = secrets.token_hex(16)
             folder = self._folder / job_id

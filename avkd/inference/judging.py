@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avkd.config.evaluation_config import PredictConfig
-from avkd.data.worker_pool import Imported, Outcome, Workers
+from avkd.data.worker_pool import Imported, Reply, Workers
 from avkd.inference.evidence import JudgedFile
 from avkd.inference.verdict import Note, Verdict
 from avkd.models.decision import DecisionRule
@@ -88,7 +88,7 @@ def judged_files(
         yield outcome.item, judged or _unjudged(outcome, facts.fingerprint)
 
 
-def _unjudged(outcome: Outcome[Any, Any], fingerprint: str) -> JudgedFile:
+def _unjudged(outcome: Reply[Any, Any], fingerprint: str) -> JudgedFile:
     """The verdict on a file that its worker had no answer for."""
     code = outcome.status
     if code == "error":

@@ -37,7 +37,7 @@ def serve(config: ServeConfig) -> Outcome:
     with judges(judging, 1) as workers:
         facts = model_facts(judging, workers)
     jobs = Jobs(
-        judging, facts, most_waiting=config.most_waiting, keep_seconds=60 * config.keep_minutes
+        judging, facts, max_waiting=config.max_waiting, keep_seconds=60 * config.keep_minutes
     )
     app = create_app(
         jobs,

@@ -3,7 +3,7 @@
 Label 1 = fake; a higher score means fake; a file is called fake when its score is at or above the
 threshold. Scores are raw logits: a sigmoid in half precision makes ties that are not there (0.81
 can read 0.72). Where a number is not defined, e.g. with one class only, it is None with the reason,
-never 0. What `checked` refuses all functions of this room refuse, with its ValueError.
+never 0. What `checked` refuses, every function of this folder refuses, with its ValueError.
 """
 
 import functools

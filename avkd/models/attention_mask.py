@@ -3,7 +3,7 @@
 The paper (Zi et al. 2020, arXiv 2101.01456, figure 2) fills the convex hulls of the face and of
 eyes, nose and mouth, blurs both and adds them: background 0, skin about 0.5, organs near 1. Five
 points have no hulls, so **this is an approximation**: the face is an ellipse, each organ a disc, of
-an average face's proportions. Knows no network.
+an average face's proportions.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """The audio encoder: a ResNet18 over log-mel, one feature per video frame.
 
 The stem quarters time (100 mel frames become 25 steps) and mel; later stages halve mel only
-(RealForensics; method 3.3). Knows nothing of waveforms or video. Legend: see ``encoders.py``.
+(RealForensics; method 3.3). Legend: see ``encoders.py``.
 """
 
 from einops import reduce

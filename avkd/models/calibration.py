@@ -1,7 +1,7 @@
 """From a raw logit to P(fake): the curve that travels in a model file, and what it was fitted on.
 
 Applied here, fitted elsewhere (``evaluation/calibration.py``). Values may come from an untrusted
-file, so every one is checked. Knows no network, no threshold and no score.
+file, so every one is checked.
 """
 
 import math

@@ -1,7 +1,7 @@
 """From a logit to a probability to a word, or to a set of labels with a stated coverage.
 
 The rule travels in the model file. It is fitted elsewhere (on validation scores) and only applied
-here. Knows no network.
+here.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
 """The forgery detector of stage two: one logit per clip, and stage one's task beside it.
 
-Raw logits only; what they mean as a probability is ``decision.py``'s. Knows no loss, label or
-class prior. Legend: see ``encoders.py``.
+Raw logits only; what they mean as a probability is ``decision.py``'s. Legend: see ``encoders.py``.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """What every video and audio encoder promises: one feature per video frame.
 
-Everything downstream (projectors, heads, stages) relies on these contracts only and knows no
-particular network. Legend of this room: ``B`` clips, ``T`` video frames, ``M`` mel bins,
+Everything downstream (projectors, heads, stages) relies on these contracts only, not on a
+particular network. Legend of this folder: ``B`` clips, ``T`` video frames, ``M`` mel bins,
 ``C`` channels, ``H W`` pixels, ``D`` features, ``P`` projected features.
 """
 

@@ -1,7 +1,7 @@
 """The forgery detector of the image branch: any image network, given the input it was made for.
 
 The only place that changes normalisation: everything before it is normalised by ImageNet's mean
-and deviation. Knows no loss, label or config. Legend: see ``image_network.py``.
+and deviation. Legend: see ``image_network.py``.
 """
 
 from collections.abc import Sequence

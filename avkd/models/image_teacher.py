@@ -1,4 +1,4 @@
-"""The only door to timm: large published image networks, as teachers or as detectors themselves.
+"""Large published image networks of timm, as teachers or as detectors; only here is it imported.
 
 timm is imported inside the functions, so that nothing else waits for it. Building never fetches
 anything; published weights come only where ``load_pretrained`` is called, only as safetensors.
@@ -252,7 +252,8 @@ def _fetch(network: TimmNetwork) -> Path:
     except OSError as error:  # all errors of huggingface_hub are
         raise ValueError(
             f"{_HUB_FILE} of huggingface.co/{repository} cannot be fetched "
-            f"({type(error).__name__}); download it where there is a net and give its path"
+            f"({type(error).__name__}); download it on a machine with internet access "
+            "and give its path"
         ) from error
 
 

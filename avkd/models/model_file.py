@@ -2,7 +2,7 @@
 
 Kind, arguments, weights, preprocessing, provenance and decision rule travel together. A file is
 untrusted: its header is bounded and compared with the network it names before any weight is read,
-and nothing is ever unpickled. Knows no training state, device or config.
+and nothing is ever unpickled.
 """
 
 import hashlib

@@ -1,7 +1,6 @@
 """What a model file says beside its weights, and how untrusted text becomes that.
 
-Knows no network, tensor or file: which kinds there are and whether the arguments build anything is
-``model_file.py``'s to check.
+Which kinds there are, and whether the arguments build a network, is checked by ``model_file.py``.
 """
 
 from collections.abc import Callable, Mapping

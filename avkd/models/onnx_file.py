@@ -83,7 +83,7 @@ def load(path: Path, engine: Engine = "auto") -> tuple[OnnxDetector, ModelHeader
             raise ValueError(f"outputs of shape {tuple(output.logit.shape)}")
     except Exception as error:  # each engine has errors of its own
         raise ModelFileError(
-            f"{path}: does not judge what its header describes ({_brief(error)}); export it again"
+            f"{path}: the network does not fit its header ({_brief(error)}); export it again"
         ) from error
     return model.eval(), header
 

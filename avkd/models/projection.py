@@ -1,7 +1,7 @@
 """Projector and predictor: from features to the other modality's teacher projection.
 
 Stage one's students have both, its teachers a projector, and the detector's auxiliary task both
-again. Knows neither modality nor loss. Legend: see ``encoders.py``.
+again. Legend: see ``encoders.py``.
 """
 
 from einops import rearrange

@@ -1,7 +1,7 @@
 """Self-attention over the time steps of a clip, with or without a sense of distance in time.
 
 Used by the video encoder (with learnt relative positions) and by the predictor (without).
-Knows neither images nor sound. Legend: see ``encoders.py``; ``N`` heads, ``Q K`` steps asking
+Legend: see ``encoders.py``; ``N`` heads, ``Q K`` steps asking
 and answering.
 """
 

@@ -1,7 +1,7 @@
 """`cnn3d_gru`, the default video encoder: 3D convolutions, a GRU, self-attention over time.
 
 Convolutions see 9 neighbouring frames, the bidirectional GRU and the attention the whole clip
-(method section 8). Knows nothing of audio, targets or classes. Legend: see ``encoders.py``.
+(method section 8). Legend: see ``encoders.py``.
 """
 
 from einops import rearrange

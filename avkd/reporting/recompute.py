@@ -147,7 +147,7 @@ def _check_comparison(
         for of_models in heads.values()
     ]
     if tables:
-        notes.append(f"Nothing is known of what made the scores of {', '.join(tables)}.")
+        notes.append(f"How the scores of {', '.join(tables)} were made is not recorded.")
     reals = {name: scored.head.reals_from or "its own" for name, scored in folders.items()}
     if len({*reals.values()}) > 1:
         told = ", ".join(f"those of {of!r} for {name}" for name, of in reals.items())

@@ -319,7 +319,7 @@ def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
     shared: list[Line] = []
     differing: list[Line] = []
     for field in dataclasses.fields(ScoresHead):
-        name = field.name.replace("_", " ")
+        name = field.name.replace("_text", " in words").replace("_", " ")
         values = {dataset: str(getattr(head, field.name)) for dataset, head in heads.items()}
         if len({*values.values()}) > 1:
             differing += [

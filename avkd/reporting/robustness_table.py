@@ -96,7 +96,7 @@ def _summary(table: Robustness, *, of_method: bool = False) -> dict[str, Cell]:
         "Clean": _auc(table, table.clean),
         "Mean of all cells": _auc(table, table.at(MEAN, None)),
         "Mean at the highest severity": _auc(table, strongest),
-        "Drop there": _points(strongest),
+        "Drop at the highest severity": _points(strongest),
     }
 
 
@@ -223,7 +223,7 @@ class Record:
         texts = (*self.models, *self.perturbations, *self.notes, *self.fingerprints.values())
         numbers = (*self.severities, self.bootstrap_resamples, self.seed)
         if not (all(isinstance(t, str) for t in texts) and all(type(n) is int for n in numbers)):
-            raise ValueError("a name is no text, or a number no whole number")
+            raise ValueError("a name that is not text, or a number that is not an integer")
         for names in (self.models, self.perturbations, self.severities):
             if not names or len({*names}) < len(names):
                 raise ValueError("models, perturbations and severities: each once, at least one")

@@ -62,7 +62,7 @@ class Probe:
     """Median, or the commonest value with its share, of the real files and of the fake ones; empty
     for several facts."""
     auc: Metric = _NO_AUDIT
-    """Of its cross-fitted log-odds; one half = it knows nothing. It has an interval only above
+    """Of its cross-fitted log-odds; one half = chance. It has an interval only above
     `WORTH_A_WARNING`."""
     p_value: float | None = None
     """That so much is chance; None = not tried."""

@@ -92,9 +92,9 @@ _NOTES = (
     f"within {CALIPER:g} standard deviations of the probe's log-odds on numbers), so that their "
     "AUC cannot come from those. A probe made anew of the pairs should be near or below 50 %. At "
     f"least {LEAST_FILES} pairs are needed.",
-    "Detector follows the facts: Spearman's correlation of its score with the log-odds of the "
+    "Detector's correlation with the facts: Spearman's, of its score with the log-odds of the "
     "probe, within a class; near 0 for a detector that does not look at them.",
-    f"At most {MOST_FILES} files of a class are looked at, drawn by the seed. Facts are those of "
+    f"At most {MOST_FILES} files of a class are audited, drawn by the seed. Facts are those of "
     "the source files, also where a perturbation was applied.",
 )
 _OF_ROW = ("num_real", "num_fake", "num_without_facts", "num_left_out", "reason")
@@ -173,7 +173,7 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
     return {
         "Dataset": audit.dataset_title,
         "Forgery": f"{audit.method} {MARK}" if audit.found else audit.method,
-        "Files looked at": f"{audit.num_real} real, {audit.num_fake} fake{unknown}",
+        "Files audited": f"{audit.num_real} real, {audit.num_fake} fake{unknown}",
         "Best single fact": "-" if best is None else _words(best.name),
         "its AUC %": "-" if best is None else percent(best.auc),
         "AUC % of all facts": "-" if whole is None else percent(whole.auc),
@@ -181,7 +181,7 @@ def _row(audit: RowAudit) -> dict[str, Cell]:
         "Matched pairs": pairs[0],
         "AUC % of a probe of the pairs": pairs[1],
         "Detector AUC % on the pairs [95 % interval]": pairs[2],
-        "Detector follows the facts: real files": tables.plain(audit.follows[0]),
+        "Detector's correlation with the facts: real files": tables.plain(audit.follows[0]),
         "fake files": tables.plain(audit.follows[1]),
     }
 
@@ -192,8 +192,8 @@ def _found_row(audit: RowAudit, probe: Probe) -> dict[str, Cell]:
         "Dataset": audit.dataset_title,
         "Forgery": audit.method,
         "Shortcut": _words(probe.name),
-        "Usual of real files": probe.usual_real or "-",
-        "Usual of fake files": probe.usual_fake or "-",
+        "Typical real file": probe.usual_real or "-",
+        "Typical fake file": probe.usual_fake or "-",
         "AUC % [95 % interval]": with_interval(probe.auc),
         "p (Holm)": f"{probe.holm_p_value:.2g}",
     }

@@ -22,7 +22,7 @@ Line = Mapping[str, Cell]
 NOT_DEFINED = "not defined"
 # A spreadsheet runs a text that begins so unless it is a number; the quotes are those of before.
 _FORMULA = re.compile(r"(?![+-]?[\d.]+(e[+-]?\d+)?$)'*[=+\-@\t\r\n].", re.DOTALL)
-_UNITS = {"files": "files, real and fake ones apart", "groups": "groups of files (identities)"}
+_UNITS = {"files": "files, stratified by class", "groups": "groups of files (identities)"}
 
 
 @dataclass(frozen=True, kw_only=True)

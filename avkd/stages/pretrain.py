@@ -194,8 +194,8 @@ def _export(
     )
     if values["retrieval_at_1"] <= values["linear_baseline"]:
         found += (
-            "\nNOT BETTER THAN LINEAR ALGEBRA: a ridge regression from the mouth to the sound does "
-            "as well; train longer, on more clips, or with a larger network"
+            "\nno better than the linear baseline (ridge regression from the mouth to the sound): "
+            "train longer, on more clips, or with a larger network"
         )
     num_looks = -(-plan.epochs // plan.validate_every_epochs)
     if _at_chance(values, num_looks) and not config.force:

@@ -37,7 +37,7 @@ def compare(config: CompareConfig) -> Outcome:
     """`avkd compare`: runs, scores, compare.md, compare.csv, confusion matrices.
 
     Raises:
-        ValueError: a set or an arm cannot be trained; a run there was made with other settings.
+        ValueError: a set or a run cannot be trained; a run there was made with other settings.
     """
     runs = list(_runs(config))
     results = run_grid(
@@ -77,11 +77,11 @@ def _runs(config: CompareConfig) -> Iterator[GridRun]:
         if not one.train:
             continue
         for ratio in config.ratios:
-            for arm in config.arms:
-                for seed in config.seeds if arm.seeds is None else arm.seeds:
-                    recipe = _recipe(config, one, ratio, arm, seed)
+            for run in config.runs:
+                for seed in config.seeds if run.seeds is None else run.seeds:
+                    recipe = _recipe(config, one, ratio, run, seed)
                     yield GridRun(
-                        training=arm.name,
+                        training=run.name,
                         recipe=recipe,
                         model=model_of(recipe.run),
                         scores=recipe.run / "tests",
@@ -94,43 +94,43 @@ def _runs(config: CompareConfig) -> Iterator[GridRun]:
                     )
 
 
-def _folder(config: CompareConfig, trained_on: str, ratio: str, arm: str, seed: int) -> Path:
-    return config.out / "runs" / trained_on / ratio.replace(":", "to") / arm / f"seed-{seed}"
+def _folder(config: CompareConfig, trained_on: str, ratio: str, run: str, seed: int) -> Path:
+    return config.out / "runs" / trained_on / ratio.replace(":", "to") / run / f"seed-{seed}"
 
 
 def _recipe(
-    config: CompareConfig, one: SetConfig, ratio: str, arm: RunConfig, seed: int
+    config: CompareConfig, one: SetConfig, ratio: str, run: RunConfig, seed: int
 ) -> DistillConfig:
     """The `avkd distill` command of a run."""
-    teacher, outputs = arm.teacher, None
-    if teacher in config.arm_names:  # of the same seed, or of the only one it has
-        seeds = config.arms[config.arm_names.index(teacher)].seeds or config.seeds
+    teacher, outputs = run.teacher, None
+    if teacher in config.run_names:  # of the same seed, or of the only one it has
+        seeds = config.runs[config.run_names.index(teacher)].seeds or config.seeds
         its_seed = seed if seed in seeds else seeds[0]
         teacher = str(model_of(_folder(config, one.name, ratio, teacher, its_seed)))
     if teacher is not None:
         # One folder for the students that ask the same teacher the same questions.
-        same = [one.name, ratio, arm.teacher, seed, vars(arm.views)]
+        same = [one.name, ratio, run.teacher, seed, vars(run.views)]
         outputs = config.out / "teacher_outputs" / durable.fingerprint(same)
     return narrowed(
-        arm,
+        run,
         DistillConfig,
         data=one.data,
-        run=_folder(config, one.name, ratio, arm.name, seed),
+        run=_folder(config, one.name, ratio, run.name, seed),
         teacher=None if teacher is None else Path(teacher),
         teacher_outputs=outputs,
         select=replace(config.select, ratio=None if ratio == AS_IS else ratio),
-        loop=replace(config.loop, epochs=arm.epochs, batch_size=arm.batch_size, seed=seed),
+        loop=replace(config.loop, epochs=run.epochs, batch_size=run.batch_size, seed=seed),
         frames_per_file=config.frames_per_file,
     )
 
 
 def _speeds(runs: Sequence[GridRun], config: CompareConfig, machine: Runtime) -> list[Speed]:
-    """One model of every arm, in turn, reading the pictures of the first set."""
+    """One model of every run, in turn, reading the pictures of the first set."""
     models = [
         throughput.load_model(
             next(run.model for run in runs if run.training == name), name, machine
         )
-        for name in config.arm_names
+        for name in config.run_names
     ]
     corpus = Corpus.open(next(one for one in config.sets if one.train).data[0])
     return throughput.measure(
@@ -139,28 +139,28 @@ def _speeds(runs: Sequence[GridRun], config: CompareConfig, machine: Runtime) ->
 
 
 def _sections(results: Sequence[Result]) -> list[Section]:
-    """One for each set, ratio and test set; a row for each arm over its seeds."""
+    """One for each set, ratio and test set; a row for each run over its seeds."""
     blocks: dict[tuple[str, str, str], dict[str, list[Result]]] = {}
     for result in (result for result in results if result.row.is_pooled):
         block = blocks.setdefault((result.trained_on, result.ratio, result.test), {})
         block.setdefault(result.training, []).append(result)
-    return [_section(*place, arms) for place, arms in blocks.items()]
+    return [_section(*place, runs) for place, runs in blocks.items()]
 
 
-def _section(trained_on: str, ratio: str, tested_on: str, arms: dict[str, list[Result]]) -> Section:
-    row = next(iter(arms.values()))[0].row
+def _section(trained_on: str, ratio: str, tested_on: str, runs: dict[str, list[Result]]) -> Section:
+    row = next(iter(runs.values()))[0].row
     samples = "all samples" if ratio == AS_IS else f"real:fake {ratio}"
     where = "the same set" if trained_on == tested_on else "another set"
     table = Table.of(
         {
-            "model": arm,
-            "runs": len(runs),
+            "model": name,
+            "seeds": len(results),
             **{
-                f"{name} %": with_interval(over_seeds([run.row.values[metric] for run in runs]))
-                for name, metric in _METRICS.items()
+                f"{title} %": with_interval(over_seeds([one.row.values[metric] for one in results]))
+                for title, metric in _METRICS.items()
             },
         }
-        for arm, runs in arms.items()
+        for name, results in runs.items()
     )
     return Section(
         title=f"Trained on {trained_on} ({samples}), tested on {tested_on} ({where})",

@@ -1,6 +1,6 @@
 """The aligned face patch: cut a face out of a frame by its landmarks, change it, put it back.
 
-Pure geometry on arrays; knows nothing of clips, donors or what the change is. P = `PATCH_SIZE`.
+Pure geometry on arrays. P = `PATCH_SIZE`.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """`avkd forge`: labelled forgeries made from the real clips of a corpus; reals re-encoded alike.
 
 Chooses targets and donors, reads and writes files, keeps the books; the pictures are changed by
-`forgery_methods`. Knows nothing of detectors or training.
+`forgery_methods`.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def forge(config: ForgeConfig) -> Outcome:
     beside each), ``manifest.jsonl`` and ``report.jsonl``. An interrupted run goes on where it
     was and tries again what failed.
     Fakes share scene, length and codec with the real they name as ``source_id``; donors come from
-    the same side of the split. `sound_swapped` and `sound_shifted` leave the picture as it is: a
+    the same split. `sound_swapped` and `sound_shifted` leave the picture as it is: a
     detector that only looks cannot and should not find them.
 
     Each forgery's strength is drawn evenly from the range.
@@ -77,13 +77,11 @@ def forge(config: ForgeConfig) -> Outcome:
             f"methods={methods!r}: choose each at most once from {', '.join(FORGERIES)}"
         )
     corpus = Manifest.load(config.data / "manifest.jsonl")
-    of_side = [s for s in corpus.samples if s.label == REAL and config.split in (None, s.split)]
-    reals = _few_of_each(of_side, config.clips_per_identity)
+    of_split = [s for s in corpus.samples if s.label == REAL and config.split in (None, s.split)]
+    reals = _few_of_each(of_split, config.clips_per_identity)
     if not reals:
-        side = "" if config.split is None else f" on side {config.split}"
-        raise ValueError(
-            f"{config.data}: holds no real clips{side}; forgeries are made of real ones"
-        )
+        where = "" if config.split is None else f" in the {config.split} split"
+        raise ValueError(f"{config.data}: no real clips{where}; forgeries are made from real ones")
     strength = (config.min_strength, config.max_strength)
     settings = {
         "corpus": corpus.fingerprint,
@@ -182,7 +180,7 @@ def _choose_donor(
     fitting = sorted(filter(fits, reals), key=lambda sample: sample.sample_id)
     if not fitting:
         who = forgery.donor.replace("_", " ")
-        return None, f"no other real clip of the {who} on the same side of the split"
+        return None, f"no other real clip of the {who} in the same split"
     return fitting[int(rng.integers(len(fitting)))], ""
 
 

@@ -1,8 +1,8 @@
 """Ways to forge a talking face, one pure function each, and the literal table `FORGERIES`.
 
-Arrays in, arrays out; knows nothing of files, corpora or splits. Every random choice is made once
+Arrays in, arrays out. Every random choice is made once
 per clip, so that a forgery does not flicker. Strength 0 returns the clip untouched, 1 is plain.
-No two methods blend alike, so that to leave a method out is to leave a way of blending out.
+No two methods blend alike, so that to leave a method out is to leave out its blending method, too.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Invented speech: a script of phoneme-like units -> 16 kHz sound and the mouth's shape per frame.
 
 Sound and mouth are two views of one articulation track, so whoever hears the sound can predict the
-picture. Knows nothing of images, files or identities beyond a `Voice`.
+picture.
 """
 
 import zlib

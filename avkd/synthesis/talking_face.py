@@ -1,7 +1,7 @@
 """A made-up talking face: an identity and the mouth's shape per frame -> RGB frames and landmarks.
 
 A face is painted once per identity (colour and relief), then, frame by frame, eyes and mouth are
-painted on it, it is lit, turned and laid over a background. Knows nothing of sound or files.
+painted on it, it is lit, turned and laid over a background.
 
 Canonical coordinates: pixels from the face's centre, x right, y down, at scale 1 of the frame.
 """

@@ -105,7 +105,7 @@ class OutputCache:
             if values is None or values.shape != (self.num_outputs,):
                 raise ValueError(f"{path}: not {self.num_outputs} answers; {cure}")
             if values.dtype != torch.float32 or not bool(torch.isfinite(values).all()):
-                raise ValueError(f"{path}: holds answers that are no numbers; {cure}")
+                raise ValueError(f"{path}: outputs that are not finite float32 numbers; {cure}")
         return TeacherOutputs(tensors["logit"], tensors["weight"])
 
     def _path(self, part: int) -> Path:

@@ -57,17 +57,17 @@ class TeacherModel:
         """Refuse a teacher that cannot look at what the student sees.
 
         Raises:
-            ValueError: it knows other crops, or scores clips of another length.
+            ValueError: it was trained on other crops, or scores clips of another length.
         """
         if self.input.faces != student.faces:
             raise ValueError(
-                f"{path}: the teacher knows {self.input.faces} faces, the data hold "
+                f"{path}: the teacher was trained on {self.input.faces} faces, the data hold "
                 f"{student.faces} ones; prepare the data as the teacher's were"
             )
         if self.input.crop_margin != student.crop_margin:
             raise ValueError(
-                f"{path}: the teacher knows crops of margin {self.input.crop_margin:g}, the data "
-                f"hold {student.crop_margin:g}; prepare the data as the teacher's were"
+                f"{path}: the teacher was trained on crops of margin {self.input.crop_margin:g}, "
+                f"the data hold {student.crop_margin:g}; prepare the data as the teacher's were"
             )
         if not self.is_video and self.input.region != student.region:
             raise ValueError(

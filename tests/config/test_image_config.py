@@ -69,13 +69,13 @@ def compare(tmp_path: Path, text: str) -> CompareConfig:
 
 GOOD = """
 sets: [{name: a, data: [x]}, {name: b, data: [y], train: false}]
-arms: [{name: big}, {name: small, teacher: big, alpha: 0.3}]
+runs: [{name: big}, {name: small, teacher: big, alpha: 0.3}]
 """
 
 
 def test_a_comparison_reads_back_equal(tmp_path: Path) -> None:
     config = compare(tmp_path, GOOD + "seeds: [0, 3]\nratios: ['1:1', as_is]\n")
-    assert config.arms[1].alpha == 0.3 and config.sets[1].data == (Path("y"),)
+    assert config.runs[1].alpha == 0.3 and config.sets[1].data == (Path("y"),)
     (tmp_path / "again.yaml").write_text(to_yaml(config))
     again = parse("compare", CompareConfig, ["--config", str(tmp_path / "again.yaml")])
     assert again == config
@@ -91,9 +91,9 @@ def test_a_comparison_reads_back_equal(tmp_path: Path) -> None:
         ("{name: a, data: [x]}, ", "", "none is trained on"),
         ("alpha: 0.3", "alhpa: 0.3", "alhpa"),
         ("alpha: 0.3", "seeds: [7]", "seed 7 is not one of"),
-        ("arms:", "loop: {epochs: 5}\narms:", "epochs and batch_size belong to the arms"),
-        ("arms:", "select: {ratio: '1:1'}\narms:", "list it in ratios"),
-        ("arms:", "ratios: ['1/1']\narms:", "want real:fake"),
+        ("runs:", "loop: {epochs: 5}\nruns:", "epochs and batch_size belong to the runs"),
+        ("runs:", "select: {ratio: '1:1'}\nruns:", "list it in ratios"),
+        ("runs:", "ratios: ['1/1']\nruns:", "want real:fake"),
     ],
 )
 def test_a_comparison_that_cannot_be_run_is_refused(

@@ -30,7 +30,7 @@ from avkd.data.media.writing import write_video
 from avkd.data.perturbations.perturbations import Perturbation
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareJob, PrepareSettings, prepare_file
-from avkd.data.worker_pool import Outcome
+from avkd.data.worker_pool import Reply
 from avkd.outcome import Bug
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -258,7 +258,7 @@ def test_a_bug_in_every_file_ends_the_run_and_nothing_counts_as_done(
 
     def all_fail(children: object, jobs: Iterable[Any], **limits: object) -> Iterator[Any]:
         for job in jobs:
-            yield Outcome(job, "error", None, "TypeError: no such argument", 0.1, "Traceback ...")
+            yield Reply(job, "error", None, "TypeError: no such argument", 0.1, "Traceback ...")
         raise Bug("all 6 item(s) failed in our own code")
 
     with monkeypatch.context() as broken, pytest.raises(Bug, match="all 6"):

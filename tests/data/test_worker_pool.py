@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from avkd.data.worker_pool import Outcome, Workers
+from avkd.data.worker_pool import Reply, Workers
 from avkd.outcome import Bug
 
 
@@ -32,7 +32,7 @@ def work(item: tuple[str, str]) -> str:
 
 def run_isolated(
     items: list[tuple[str, str]], workers: int, **limits: float
-) -> Iterator[Outcome[tuple[str, str], str]]:
+) -> Iterator[Reply[tuple[str, str], str]]:
     with Workers(work, workers) as children:
         yield from children.run(items, **limits)
 

@@ -455,7 +455,7 @@ def test_a_file_that_kills_its_worker_or_hangs_is_a_row(tmp_path, monkeypatch):
         for number, each in enumerate(jobs):
             status = {0: "crashed", 1: "timeout"}.get(number, "ok")
             facts = children._function(each) if status == "ok" else None
-            yield worker_pool.Outcome(each, status, facts, "", 0.0)
+            yield worker_pool.Reply(each, status, facts, "", 0.0)
 
     monkeypatch.setattr(worker_pool.Workers, "run", end_badly)
     outcome = doctor(tmp_path)

@@ -155,7 +155,7 @@ def test_a_network_that_onnx_cannot_say_is_refused(
             return value, value[:, None, None]
 
     header = load_detector(model).header
-    with pytest.raises(ValueError, match="cannot be said in ONNX"):
+    with pytest.raises(ValueError, match="cannot be exported to ONNX"):
         verb._as_onnx(Strange(), header, config_of(model))
 
 

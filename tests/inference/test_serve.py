@@ -71,7 +71,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         *,
         token: str | None = None,
         most_bytes: int = 1000,
-        most_waiting: int = 8,
+        max_waiting: int = 8,
         keep_seconds: float = 60.0,
         **settings: object,
     ) -> Served:
@@ -80,7 +80,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         )
         with judging.judges(config, 1) as workers:
             facts = judging.model_facts(config, workers)
-        jobs = Jobs(config, facts, most_waiting=most_waiting, keep_seconds=keep_seconds)
+        jobs = Jobs(config, facts, max_waiting=max_waiting, keep_seconds=keep_seconds)
         hosts = ("127.0.0.1", "localhost")
         app = create_app(jobs, token=token, hosts=hosts, most_bytes=most_bytes)
         running.append(Served(app, jobs))
@@ -140,7 +140,7 @@ def test_what_is_too_large_is_refused_and_leaves_nothing(start: Start) -> None:
 
 
 def test_a_full_queue_says_when_to_come_again(start: Start) -> None:
-    served = start(most_waiting=2)
+    served = start(max_waiting=2)
     first = served.put("hang 2").json()["id"]
     while served.jobs.counts()["running"] != 1:
         time.sleep(0.02)
@@ -261,7 +261,7 @@ def test_calls_made_up_from_its_description_find_no_error_of_ours(
     from hypothesis import HealthCheck, given, settings
     from schemathesis.generation import GenerationMode
 
-    served = start(token=token, most_waiting=1000, keep_seconds=3600.0)
+    served = start(token=token, max_waiting=1000, keep_seconds=3600.0)
     job_id = None
     if token is None:
         job_id = served.put("1.0").json()["id"]
@@ -295,7 +295,7 @@ def test_calls_made_up_from_its_description_find_no_error_of_ours(
 
 
 def test_a_hundred_uploads_at_once_are_all_judged_or_told_to_come_again(start: Start) -> None:
-    served = start(most_waiting=20, most_bytes=1 << 20, workers=2)
+    served = start(max_waiting=20, most_bytes=1 << 20, workers=2)
     content = b"1.0" + b" " * 200_000
 
     async def send(client, number: int) -> str:

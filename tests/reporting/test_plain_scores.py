@@ -145,7 +145,7 @@ def test_a_table_is_compared_with_a_folder_of_ours(tmp_path: Path) -> None:
         lines = [line for line in csv.DictReader(file) if line["dataset"] == "d"]
     assert [int(line["both_real"]) + int(line["both_fake"]) for line in lines] == [16, 16, 24]
     told = (tmp_path / "out" / "paired.md").read_text()
-    assert "Nothing is known of what made the scores of theirs." in told
+    assert "How the scores of theirs were made is not recorded." in told
 
 
 def test_models_without_a_common_file_are_told(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_every_part_of_the_report_is_there_with_its_pictures(folder: Path) -> No
     made = sections["What made these scores"]
     told = {row[0]: row[-1] for table in made.tables for row in table.rows}
     assert {"model", "model fingerprint", "command", "avkd version", "pooling"} <= told.keys()
+    assert {"preprocessing", "preprocessing in words"} <= told.keys()
     assert sections["How to read it"].notes
 
 

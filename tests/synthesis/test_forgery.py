@@ -107,7 +107,7 @@ def test_what_could_not_be_made_is_a_row_with_its_reason(forged):
     rows = {row["sample_id"]: row for row in report if row["status"] != "ok"}
     assert len(rows) == 9 * len(METHODS) + 9 - len(forged)
     assert "no sound" in rows[f"made_forged/sound_shifted/{MUTE}__0"]["message"]
-    assert "same side" in rows["made_forged/face_swap/eve__0"]["message"]
+    assert "in the same split" in rows["made_forged/face_swap/eve__0"]["message"]
 
 
 def test_manifest_keeps_splits_apart(forged):

@@ -103,7 +103,7 @@ def test_a_video_student_is_taught_by_the_mean_over_frames_of_its_own_view() -> 
     [
         (ModelInput(image_size=32), "no image detector of single frames"),
         (IMAGE, "sees 0.8750 of a crop's side, the student 0.9333; train it with --view_share"),
-        (replace(IMAGE, crop_margin=1.3), "knows crops of margin 1.3"),
+        (replace(IMAGE, crop_margin=1.3), "trained on crops of margin 1.3"),
         (replace(IMAGE, landmarks=True), "no image detector of single frames"),
     ],
 )
@@ -141,11 +141,11 @@ def test_a_frame_counts_as_much_as_the_clip_attends_to_it() -> None:
 @pytest.mark.parametrize(
     ("teacher", "is_video", "message"),
     [
-        (replace(IMAGE, faces="whole"), False, "knows whole faces, the data hold aligned"),
+        (replace(IMAGE, faces="whole"), False, "trained on whole faces, the data hold aligned"),
         (replace(IMAGE, clip_frames=8), False, "takes 8 frame"),
         (replace(IMAGE, image_size=224), False, None),  # the same view at another size
         (ModelInput(image_size=64), True, None),
-        (ModelInput(image_size=64, faces="whole"), True, "knows whole faces"),
+        (ModelInput(image_size=64, faces="whole"), True, "trained on whole faces"),
     ],
 )
 def test_a_teacher_that_sees_something_else_is_refused(teacher, is_video, message) -> None:

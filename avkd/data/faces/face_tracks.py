@@ -1,6 +1,6 @@
 """Faces through time: detect every few frames, link by overlap, fill short gaps, smooth.
 
-The only door to face detectors (`DETECTORS`); known boxes come from a sidecar file.
+Face detectors are chosen here only (`DETECTORS`); known boxes come from a sidecar file.
 """
 
 import dataclasses

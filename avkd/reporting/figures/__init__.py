@@ -1,1 +1,1 @@
-"""Figures of a report; the only room for matplotlib. Each is a `Figure` that `canvas` writes."""
+"""Figures of a report; only they import matplotlib. Each is a `Figure` that `canvas` writes."""
