@@ -221,10 +221,11 @@ class ForgeConfig(WorkersConfig):
     """Prepared corpus whose real clips are used; its source files must still be there."""
     out: Path
     """Folder to write videos, sidecars and the manifest into."""
+    methods: tuple[str, ...] | None = None
+    """self_blended, face_swap, mouth_reenactment, texture_resynthesis, warped_geometry,
+    generator_artifacts; of the sound: sound_swapped, sound_shifted; unset = all."""
     sources: Path | None = None
     """Root of the videos the corpus was prepared from; unset = where they were then."""
-    methods: tuple[str, ...] | None = None
-    """Forgery methods; unset = all."""
     split: Literal["train", "val", "test"] | None = None
     """Forge only this split; unset = all."""
     clips_per_identity: int | None = None

@@ -179,15 +179,15 @@ class PredictConfig(ComputeConfig, ShardConfig):
     model: Path | None = None
     """Model file of `avkd finetune` (videos) or `avkd distill` (videos and pictures), or what
     `avkd export` made of it; or `starter` (unset) or `starter-fast`, which ship with avkd."""
-    engine: Literal["auto", "torch", "onnx", "openvino"] = "auto"
-    """What computes the network: torch for .safetensors, onnx (onnxruntime) or openvino for .onnx;
-    auto = the one that fits, for .onnx OpenVINO only where onnxruntime is not installed."""
     out: Path | None = None
     """Also write each verdict to this file as it comes, as JSON lines, or as a table (file,
     P(fake), label, status) if its name ends in .csv."""
     resume: bool = False
     """Go on with --out: files that have a verdict there, or in the --out of any shard, are left
     out."""
+    engine: Literal["auto", "torch", "onnx", "openvino"] = "auto"
+    """What computes the network: torch for .safetensors, onnx (onnxruntime) or openvino for .onnx;
+    auto = the one that fits, for .onnx OpenVINO only where onnxruntime is not installed."""
     page: Path | None = None
     """Also write one HTML page: decisions, P(fake) over time, the frames that told most."""
     explain: Literal["grad_cam", "integrated_gradients"] | None = None

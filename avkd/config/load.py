@@ -14,7 +14,7 @@ import typing
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jsonargparse
 import yaml
@@ -64,7 +64,11 @@ def parse(
     if "" in arguments:  # as of an unset variable in quotes; as a path it would be this folder
         raise ConfigError(f"avkd {verb}: an argument is empty; say which file or value is meant")
     fields = dict(_leaf_types(config_class))
-    parser = make_parser(f"{verb} [{positional} ...]" if positional else verb, config_class)
+    for name, hint in fields.items():
+        for entry in filter(dataclasses.is_dataclass, typing.get_args(hint)):
+            if f"--{name}.help" in arguments:
+                _print_entry_help(verb, name, entry)
+    parser = make_parser(verb, config_class, positional)
     try:
         tokens = [argument.translate(_SHIELDS) for argument in arguments]
         namespace = parser.parse_args(_joined_lists(tokens, fields, positional))
@@ -84,14 +88,19 @@ def _unshielded(value: Any) -> Any:
     return value
 
 
-def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
+def make_parser(
+    verb: str, config_class: type, positional: str | None = None
+) -> jsonargparse.ArgumentParser:
     """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     fields, unset = dataclasses.fields(config_class), dataclasses.MISSING
     required = [f.name for f in fields if f.default is f.default_factory is unset]
-    flags = [f"--{name} {name.upper()}" for name in required if f"[{name} ...]" not in verb]
+    flags = [f"--{name} {name.upper()}" for name in required if name != positional]
+    if positional:
+        several = " ..." if _is_tuple(dict(_leaf_types(config_class))[positional]) else ""
+        flags = [positional.upper() + several, *flags]
     parser = jsonargparse.ArgumentParser(
-        prog=f"avkd {verb.partition(' ')[0]}",
+        prog=f"avkd {verb}",
         usage=" ".join(["avkd", verb, *flags, "[--config FILE.yaml] [--setting VALUE ...]"]),
         description=inspect.getdoc(config_class),
         exit_on_error=False,
@@ -102,6 +111,19 @@ def make_parser(verb: str, config_class: type) -> jsonargparse.ArgumentParser:
     parser.add_class_arguments(config_class)
     _group(parser, config_class, required)
     return parser
+
+
+def _print_entry_help(verb: str, name: str, entry: Any) -> NoReturn:
+    """The page of one entry of the list ``name``, which only a YAML file can hold."""
+    parser = make_parser(verb, entry)
+    vars(parser)["formatter_class"] = _EntryHelpFormatter
+    parser.usage = f"avkd {verb} --config FILE.yaml, with a list of such entries below `{name}:`"
+    vars(parser)["_action_groups"].pop()  # --help and --config are the verb's
+    for action in parser._actions:
+        if action.dest.endswith(".help"):
+            action.help = f"`avkd {verb} --{name}.{action.dest}` shows the settings of one entry."
+    parser.print_help()
+    parser.exit()
 
 
 class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
@@ -126,15 +148,24 @@ class _HelpFormatter(jsonargparse.DefaultHelpFormatter):
         return f"{text}{bracket}{facts}".strip()
 
 
+class _EntryHelpFormatter(_HelpFormatter):
+    """Settings as keys of YAML and not as flags."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        return super()._format_action_invocation(action).replace("--", "")
+
+
 _LONGEST_CHOICE = 60  # characters
 _FACTS = r"(\((?=required|type: |default: )|$)"
 _PLAIN_FACTS = (
     (r"<class '(\w+)'>", r"\1"),
-    (r"Optional\[(.*?\]?)\](?=,|\))", r"\1"),
     (r"Literal\[(.*?)\]", lambda found: found[1].replace("'", "").replace(", ", " | ")),
     (r"tuple\[(.*?), \.\.\.\]", r"list of \1"),
+    (r"Optional\[(.*?)\]", r"\1"),
+    (r"list of \w+(Config|Training|Test)\b", "list of entries"),
     (r" \| null", ""),
     ("default: (null|\\(\\))", "default: unset"),
+    (r"default: \((.+?),?\)(?=\)|$)", lambda found: "default: " + re.sub("[',]", "", found[1])),
 )
 
 
@@ -159,6 +190,8 @@ def _group(
         for action in group._group_actions:
             if action.help == "Path to a configuration file.":
                 action.help = argparse.SUPPRESS
+            if action.dest.endswith(".help"):
+                action.help = "Show the settings of one entry, and exit."
     for action in options._group_actions:
         if action.dest == "print_config":
             action.help = "Print every setting as YAML, for a --config file, and exit."

@@ -220,6 +220,14 @@ class TrainingConfig:
 class PretrainConfig(TrainingConfig):
     """Stage one: cross-modal students and teachers on real talking faces with sound; no labels."""
 
+    region: Region = "mouth"
+    """mouth: half of the face's window around the mouth, enlarged; face: all of the window; mixed:
+    any scale between them in training, the mouth when measured. What stage two's teacher sees."""
+    target_center: TargetCenter = "whitened"
+    """Subtracted from the targets: per_step, the batch mean of each frame index; double, the clip's
+    mean too (the speaker); whitened, as double, then all directions get equal variance."""
+    training_clips: int | None = None
+    """Train on so many clips, evenly over the list; unset = all."""
     video: VideoModelConfig = field(default_factory=VideoModelConfig)
     """Video backbone."""
     audio_width: int = 64
@@ -228,14 +236,8 @@ class PretrainConfig(TrainingConfig):
     """Size of a target per frame."""
     predictor_dim: int = 512
     """Inner width of the students' predictors."""
-    region: Region = "mouth"
-    """mouth: half of the face's window around the mouth, enlarged; face: all of the window; mixed:
-    any scale between them in training, the mouth when measured. What stage two's teacher sees."""
     motion_only: bool = False
     """Subtract each clip's mean frame: a control of what the static face gives away."""
-    target_center: TargetCenter = "whitened"
-    """Subtracted from the targets: per_step, the batch mean of each frame index; double, the clip's
-    mean too (the speaker); whitened, as double, then all directions get equal variance."""
     momentum_start: float | None = None
     """Teacher momentum at the start; unset = 1 - 10 / steps of the run, at least 0.9."""
     momentum_end: float | None = None
@@ -247,8 +249,6 @@ class PretrainConfig(TrainingConfig):
     """Optimiser and schedule."""
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, batch, device, seed."""
-    training_clips: int | None = None
-    """Train on so many clips, evenly over the list; unset = all."""
     validation_clips: int = 256
     """At most so many held-out clips are measured."""
     validation_starts: int = 8

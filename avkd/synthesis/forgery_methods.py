@@ -1,7 +1,7 @@
 """Ways to forge a talking face, one pure function each, and the literal table `FORGERIES`.
 
-Arrays in, arrays out. Every random choice is made once
-per clip, so that a forgery does not flicker. Strength 0 returns the clip untouched, 1 is plain.
+Arrays in, arrays out. Every random choice is made once per clip, so that a forgery does not
+flicker. Strength 0 returns the clip untouched, 1 is plain.
 No two methods blend alike, so that to leave a method out is to leave out its blending method, too.
 """
 
