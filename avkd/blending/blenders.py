@@ -114,8 +114,8 @@ BLENDER_OF_METHOD: dict[str, str] = {
     "texture_resynthesis": "hard_colour_transfer",
     "generator_artifacts": "dissolve",
 }
-"""How stored forgeries (`generation.forgery_methods`) lay a new face into the old: no two alike, so
-that to leave a method out is to leave a way of blending out."""
+"""How stored forgeries (`synthesis.forgery_methods`) lay a new face into the old: no two alike, so
+that to leave a method out is to leave its blending method out."""
 
 
 def _gradient_domain(

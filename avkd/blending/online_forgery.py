@@ -1,7 +1,7 @@
 """A forgery of a clip, made on the spot and differently every time, out of reals alone.
 
 Self-blending after Shiohara and Yamasaki (CVPR 2022): a face is laid over itself, changed in
-colour, frequency, resolution, compression and place. Beyond that paper: six ways of blending,
+colour, frequency, resolution, compression and place. Beyond that paper: six blending methods,
 parts of faces as hand-made edits have them, another person's aligned face as the source, and a
 source that went through up-sampling as generators do it, over the face or the whole picture. All
 parameters are drawn once per clip, with an optional slow drift and flicker.

@@ -203,7 +203,7 @@ class TrainingConfig:
     """Prepared corpora; the training split trains, the validation split selects (in pretrain it is
     only measured)."""
     run: Path
-    """Run folder: config, logs, checkpoints, validation scores and the model file."""
+    """Run folder: config, logs, checkpoints (last, previous, best), validation scores, model."""
     resume: bool = False
     """Continue the run in this folder."""
     resume_changed: bool = False

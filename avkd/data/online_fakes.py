@@ -81,7 +81,7 @@ class OnlineFakes:
         return with_look_of(frames, other, 0.5 + strength / 2) if changes else frames
 
     def blender(self, item: ClipItem, stream: Sequence[int]) -> str:
-        """Name of the way of blending that the draw of ``stream`` uses."""
+        """Name of the blending method that the draw of ``stream`` uses."""
         return self._recipe(item, 0, item.num_frames, stream)[0].blender
 
     def _recipe(

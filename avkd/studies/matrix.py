@@ -142,7 +142,7 @@ def _at_seed(stage_one: PretrainConfig, seed: int) -> PretrainConfig:
 
 
 def _without(recipe: Recipe, methods: tuple[str, ...]) -> Recipe:
-    """The recipe that excludes some methods more, and made online their ways of blending."""
+    """The recipe that excludes some methods more, and made online their blending methods."""
     excluded = tuple(dict.fromkeys((*_excluded(recipe), *methods)))
     if recipe.fakes != "stored":
         ways = [BLENDER_OF_METHOD[m] for m in methods if m in BLENDER_OF_METHOD]
@@ -229,7 +229,7 @@ def _left_out(
         REAL_METHOD,
         *_excluded(recipe),
     }
-    if recipe.fakes == "online":  # none of them is; their ways of blending are
+    if recipe.fakes == "online":  # none of them is; their blending methods are
         trained_on &= set(BLENDER_OF_METHOD)
     left_out = training.leave_out
     if left_out == (ALL_METHODS,):
