@@ -118,7 +118,8 @@ def _print_entry_help(verb: str, name: str, entry: Any) -> NoReturn:
     parser = make_parser(verb, entry)
     vars(parser)["formatter_class"] = _EntryHelpFormatter
     parser.usage = f"avkd {verb} --config FILE.yaml, with a list of such entries below `{name}:`"
-    vars(parser)["_action_groups"].pop()  # --help and --config are the verb's
+    shown = [group for group in parser._action_groups if group.title != "options"]
+    vars(parser)["_action_groups"][:] = shown  # --help and --config are the verb's
     for action in parser._actions:
         if action.dest.endswith(".help"):
             action.help = f"`avkd {verb} --{name}.{action.dest}` shows the settings of one entry."

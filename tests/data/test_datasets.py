@@ -537,11 +537,11 @@ def test_whole_pictures_and_aligned_faces_are_not_taken_for_each_other(
     pictures: Corpus, corpus: Corpus
 ) -> None:
     pictures.require_faces(picture_input(), "model")
-    with pytest.raises(ValueError, match="crops are whole pictures, model knows aligned"):
+    with pytest.raises(ValueError, match="crops are whole pictures, those of model aligned"):
         pictures.require_faces(picture_input(faces="aligned"), "model")
     with pytest.raises(ValueError, match="--detector none"):
         corpus.require_faces(picture_input(), "model")
-    with pytest.raises(ValueError, match=r"margin 1, model knows 1\.3; .*--crop_margin 1\.3"):
+    with pytest.raises(ValueError, match=r"margin 1, those of model 1\.3; .*--crop_margin 1\.3"):
         pictures.require_faces(picture_input(crop_margin=1.3), "model")
 
 
