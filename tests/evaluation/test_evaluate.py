@@ -257,7 +257,7 @@ def test_a_protocol_that_does_not_fit_is_refused_before_anything_is_scored(
     with pytest.raises(FileNotFoundError, match=r"none\.yaml: no such protocol"):
         config = settings(model, tmp_path, corpora["one"], protocol=tmp_path / "none.yaml")
         evaluate.evaluate(config)
-    with pytest.raises(ValueError, match="said by the protocol"):
+    with pytest.raises(ValueError, match="sets split and methods"):
         settings(model, tmp_path, corpora["one"], protocol=path, methods=("swap",))
     assert not (tmp_path / "out").exists()
 
