@@ -161,13 +161,15 @@ def _head(
     window_rule: WindowRule,
     protocol: ProtocolConfig,
 ) -> ScoresHead:
+    is_detector = config.scorer == "detector"
     return score_rows.scores_head(
         model=config.model,
         model_fingerprint=header.fingerprint,
         crops=CropProvenance.of([corpus.folder]),
-        windows=window_rule.text if config.scorer == "detector" else av_agreement.WINDOWS_TEXT,
+        windows=window_rule.text if is_detector else av_agreement.WINDOWS_TEXT,
         scorer=config.scorer,
         pooling=protocol.pooling,
+        calibration=(header.decision or UNCALIBRATED).calibration if is_detector else None,
         protocol=protocol.name if config.protocol else "",
         protocol_fingerprint=protocols.fingerprint_of(protocol) if config.protocol else "",
         reals_from=protocol.reals_from or "",

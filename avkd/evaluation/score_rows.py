@@ -12,6 +12,7 @@ from avkd.data.crops.prepared_corpus import CropProvenance, read_nuisance
 from avkd.data.manifest import Sample
 from avkd.data.windows import Window
 from avkd.metrics.pooling import MEAN_LOGIT, Pooling
+from avkd.models.calibration import Calibration
 from avkd.reporting import scores
 from avkd.reporting.nuisance_facts import FACTS, FileFacts, write_facts
 from avkd.reporting.scores import ClipScore, Scorer, ScoresHead
@@ -66,6 +67,7 @@ def scores_head(
     crops: CropProvenance,
     scorer: Scorer = "detector",
     pooling: Pooling = MEAN_LOGIT,
+    calibration: Calibration | None = None,
     **others: str,
 ) -> ScoresHead:
     """The head of scores that are made now by ``model``; arguments as in `ScoresHead`."""
@@ -76,6 +78,7 @@ def scores_head(
         preprocessing_text=crops.text,
         perturbation=crops.perturbation,
         pooling=pooling,
+        calibration=calibration,
         avkd_version=__version__,
         date=datetime.date.today().isoformat(),
         **others,

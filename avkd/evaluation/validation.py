@@ -253,6 +253,7 @@ def export_detector(
         model_fingerprint=header.fingerprint,
         crops=CropProvenance.of(validation.corpora),
         windows=model_input.window_rule.text,
+        calibration=rule.calibration,
         command=shlex.join(["avkd", verb, "--config", str(config.run / "config.yaml")]),
     )
     scores.write_scores(config.run / "scores" / "validation.csv", head, rows)

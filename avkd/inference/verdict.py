@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from avkd.metrics.pooling import pooled_logit
+from avkd.metrics.pooling import pooled_scores
 from avkd.models.decision import DecisionRule, Label
 from avkd.outcome import printable
 
@@ -299,7 +299,8 @@ def _pool_tracks(windows: Sequence[WindowScore], rule: DecisionRule) -> tuple[Tr
         windows_of[window.track].append(window)
     tracks = []
     for number, members in windows_of.items():
-        logit = pooled_logit([window.logit for window in members], rule.pooling)
+        logits = [window.logit for window in members]
+        logit, probability = pooled_scores(logits, (), rule.pooling, rule.probability)
         tracks.append(
             TrackScore(
                 track=number,
@@ -307,7 +308,7 @@ def _pool_tracks(windows: Sequence[WindowScore], rule: DecisionRule) -> tuple[Tr
                 start_seconds=min(window.start_seconds for window in members),
                 end_seconds=max(window.end_seconds for window in members),
                 logit=logit,
-                probability=rule.probability(logit),
+                probability=probability,
                 prediction_set=None if rule.sets is None else rule.sets.of(logit),
             )
         )

@@ -4,7 +4,7 @@ Reports, calibration and predictions all pool by these functions.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 Pooling = Literal["mean_logit", "mean_probability", "confident"]
@@ -45,20 +45,27 @@ def pooled_logit(logits: Sequence[float], rule: Pooling) -> float:
 
 
 def pooled_scores(
-    logits: Sequence[float], probabilities: Sequence[float], rule: Pooling
+    logits: Sequence[float],
+    probabilities: Sequence[float],
+    rule: Pooling,
+    curve: Callable[[float], float] | None = None,
 ) -> tuple[float, float]:
-    """Pool the raw logits and calibrated P(fake) of the windows of one file, at least one.
+    """Pool the raw logits and calibrated P(fake) of the windows of a file or face, at least one.
 
     Returns:
-        The `pooled_logit`, and the file's calibrated P(fake): of the mean log-odds for
-        ``mean_logit`` (exactly the calibrated probability of the pooled logit where calibration is
-        linear), else the mean over the same windows.
+        The `pooled_logit`, and the P(fake) that ``curve``, the calibration, makes of it: that was
+        fitted on pooled logits, as the threshold was, so the two lie on the same side of it. Where
+        no curve is known: P(fake) of the mean log-odds for ``mean_logit`` (the same where the
+        calibration is linear), else the mean over the same windows.
     """
+    logit = pooled_logit(logits, rule)
+    if curve is not None:
+        return logit, curve(logit)
     if rule == "mean_logit":
-        return pooled_logit(logits, rule), _of_mean_log_odds(probabilities)
+        return logit, _of_mean_log_odds(probabilities)
     chosen = _chosen(logits, rule)
     mean = math.fsum(probabilities[index] for index in chosen) / len(chosen)
-    return pooled_logit(logits, rule), min(mean, 1.0)
+    return logit, min(mean, 1.0)
 
 
 def _chosen(logits: Sequence[float], rule: Pooling) -> Sequence[int]:

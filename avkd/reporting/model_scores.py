@@ -61,7 +61,9 @@ def read_score_files(paths: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Sco
         head, of_file = score_files.read_head(path), score_files.read_scores(path)
         heads |= dict.fromkeys((row.dataset for row in of_file), head)
         rows += of_file
-    return score_frame.pool(rows, score_files.read_head(paths[0]).pooling), heads
+    head = score_files.read_head(paths[0])
+    curve = None if head.calibration is None else head.calibration.probability
+    return score_frame.pool(rows, head.pooling, curve), heads
 
 
 def read_report_folder(folder: Path, *, mixed_preprocessing: bool = False) -> ModelScores:

@@ -4,7 +4,7 @@ It is made once from the rows of score files; tables, comparisons, audits and pi
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -66,11 +66,15 @@ class TableRow:
         return self.dataset, self.split, self.method
 
 
-def pool(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> pd.DataFrame:
+def pool(
+    rows: Iterable[ClipScore],
+    pooling: Pooling = MEAN_LOGIT,
+    curve: Callable[[float], float] | None = None,
+) -> pd.DataFrame:
     """The scores frame of score rows, files in the order they are first met.
 
     Files are told apart by dataset and whole sample id, never by a folder or stem: the same clip
-    name occurs under several methods.
+    name occurs under several methods. ``pooling`` and ``curve`` as `pooled_scores` takes them.
 
     Raises:
         ValueError: a window occurs twice, or the rows of a file contradict each other.
@@ -78,7 +82,7 @@ def pool(rows: Iterable[ClipScore], pooling: Pooling = MEAN_LOGIT) -> pd.DataFra
     rows_of: dict[tuple[str, str], list[ClipScore]] = defaultdict(list)
     for row in rows:
         rows_of[row.dataset, row.sample_id].append(row)
-    return frame_of([_pool_file(of_file, pooling) for of_file in rows_of.values()])
+    return frame_of([_pool_file(of_file, pooling, curve) for of_file in rows_of.values()])
 
 
 def frame_of(files: Sequence[PooledFile]) -> pd.DataFrame:
@@ -180,7 +184,9 @@ def _parts(files: pd.DataFrame, parts: list[FloatArray]) -> tuple[IntArray, Floa
     return labels, np.concatenate([np.zeros(0), *parts])
 
 
-def _pool_file(rows: Sequence[ClipScore], pooling: Pooling) -> PooledFile:
+def _pool_file(
+    rows: Sequence[ClipScore], pooling: Pooling, curve: Callable[[float], float] | None
+) -> PooledFile:
     first = rows[0]
     for row in rows:
         for field in ("label", "method", "split", "group"):
@@ -197,7 +203,7 @@ def _pool_file(rows: Sequence[ClipScore], pooling: Pooling) -> PooledFile:
     if of_windows:
         logits = [row.logit or 0.0 for row in of_windows]
         probabilities = [row.probability or 0.0 for row in of_windows]
-        logit, probability = pooled_scores(logits, probabilities, pooling)
+        logit, probability = pooled_scores(logits, probabilities, pooling, curve)
         if any(row.probability is None for row in of_windows):
             probability = None
     numbers: list[Any] = [(row.start_frame, row.num_frames, row.logit) for row in of_windows]

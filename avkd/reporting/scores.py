@@ -18,6 +18,8 @@ from typing import Any, BinaryIO, Literal, TypeVar, get_args
 
 from avkd import durable
 from avkd.metrics.pooling import RULES, Pooling
+from avkd.models.calibration import Calibration
+from avkd.models.strict import read_record
 
 Scorer = Literal["detector", "av_agreement", "table"]
 Row = TypeVar("Row")
@@ -60,6 +62,8 @@ class ScoresHead:
     """Which parts of a file were looked at."""
     pooling: Pooling
     """Rule that makes one score of a file's windows."""
+    calibration: Calibration | None = None
+    """What makes P(fake) of that score; None = not known, or no P(fake) is stated."""
     protocol: str = ""
     protocol_fingerprint: str = ""
     """Name of the protocol, and the digest of all that it says; empty = none."""
@@ -73,8 +77,10 @@ class ScoresHead:
     """Day of the scoring, ISO 8601."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.calibration, Calibration | None):
+            raise ValueError(f"calibration is {self.calibration!r}, not a curve")
         for field in dataclasses.fields(self):
-            if not isinstance(getattr(self, field.name), str):
+            if field.name != "calibration" and not isinstance(getattr(self, field.name), str):
                 raise ValueError(f"{field.name} is {getattr(self, field.name)!r}, not a text")
         if self.scorer not in get_args(Scorer):
             raise ValueError(f"scorer {self.scorer!r} is none of {', '.join(get_args(Scorer))}")
@@ -90,13 +96,17 @@ class ScoresHead:
         """The head that ``text`` holds.
 
         Raises:
-            ValueError: it is no JSON, or a field is missing, unknown or no text.
+            ValueError: it is no JSON, or a field is missing, unknown or none such.
         """
         values = json.loads(text)
+        if isinstance(values, dict):
+            values = {"calibration": None, **values}  # of before this field
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(values, dict) or values.keys() != names:
             differing = sorted(names ^ set(values)) if isinstance(values, dict) else "all of it"
             raise ValueError(f"the head is not what this avkd writes: {differing}")
+        if values["calibration"] is not None:
+            values["calibration"] = read_record(Calibration, values["calibration"])
         return cls(**values)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from factories import spoil
 from PIL import Image
 
 from avkd.data.build import talking_clips
@@ -30,7 +31,6 @@ from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
 from avkd.data.transforms import Augmentation, Views, center_views
 from avkd.data.windows import Window
 from avkd.outcome import ResourceError
-from tests.factories import spoil
 
 LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
 VIDEO = ModelInput(image_size=112)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import spoil
 from PIL import Image
 
 from avkd.config.evaluation_config import EvaluateConfig
@@ -22,15 +23,16 @@ from avkd.evaluation import evaluate
 from avkd.evaluation.protocol import protocol_of
 from avkd.evaluation.score_rows import scores_head
 from avkd.models.build import build_image_detector
+from avkd.models.calibration import Calibration
 from avkd.models.decision import DecisionRule
 from avkd.models.model_file import save_model
 from avkd.models.model_header import ModelHeader
 from avkd.outcome import ExitCode
 from avkd.reporting.scores import ClipScore, read_head, read_scores, write_scores
 from avkd.reporting.summary import read_lines
-from tests.factories import spoil
 
-RULE = DecisionRule(threshold_logit=0.0, source="val")
+PLATT = Calibration(kind="platt", scale=0.5, offset=0.1)
+RULE = DecisionRule(calibration=PLATT, threshold_logit=0.0, source="val")
 NUM_FRAMES = 12
 
 
@@ -160,6 +162,7 @@ def test_a_score_file_says_what_made_it(
     head = read_head(tmp_path / "out dir" / "scores" / "one.csv")
     crops = CropProvenance.of([corpora["one"]])
     assert (head.model, head.scorer, head.pooling) == (str(model), "detector", "mean_logit")
+    assert head.calibration == RULE.calibration
     assert (head.preprocessing, head.perturbation) == (crops.fingerprint, "")
     assert "crop_size 32" in head.preprocessing_text
     assert head.windows == "at most 4 single frames, spread over the file"

@@ -1,13 +1,16 @@
 """A verdict: never softer than its worst face, never `real` by accident, safe to print."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from factories import make_head
 
 from avkd.inference.verdict import (
     Note,
@@ -17,7 +20,13 @@ from avkd.inference.verdict import (
     printable,
 )
 from avkd.inference.verdict_log import opened
-from avkd.metrics.pooling import MEAN_LOGIT, RULES, pooled_scores
+from avkd.metrics.pooling import MEAN_LOGIT, RULES, Pooling, pooled_scores
+from avkd.models.calibration import Calibration
+from avkd.models.decision import DecisionRule
+from avkd.reporting.model_scores import read_score_files
+from avkd.reporting.scores import ClipScore, write_scores
+
+WHOLE = {"num_frames": 25, "face_frames": 25, "model_fingerprint": "abc"}
 
 
 def sigmoid(logit: float) -> float:
@@ -96,9 +105,66 @@ def test_a_face_is_pooled_as_the_rule_of_the_model_file_says(pooling: str) -> No
     logits = [-3.0, 8.0, 1.5]
     windows = [make_window(0, 25 * k, logit) for k, logit in enumerate(logits)]
     verdict = make_verdict(windows, num_frames=75, face_frames=75, pooling=pooling)
-    expected = pooled_scores(logits, [sigmoid(x) for x in logits], pooling)
+    expected = pooled_scores(logits, [], pooling, sigmoid)
     assert verdict.tracks[0].logit == expected[0]
     assert verdict.probability == sigmoid(expected[0])
+
+
+CALIBRATIONS = {
+    "none": Calibration(),
+    "temperature": Calibration(kind="temperature", scale=0.5),
+    "platt": Calibration(kind="platt", scale=0.7, offset=-0.4),
+    "isotonic": Calibration(
+        kind="isotonic", knots=((-1.5, 0.1), (0.0, 0.4), (0.5, 0.4), (2.0, 0.9))
+    ),
+}
+
+
+@pytest.mark.parametrize("pooling", [*RULES])
+@pytest.mark.parametrize("kind", [*CALIBRATIONS])
+def test_a_verdict_has_the_probability_that_an_evaluation_has(
+    tmp_path: Path, kind: str, pooling: Pooling
+) -> None:
+    """And both lie on the side of the threshold that the decision names."""
+    curve = CALIBRATIONS[kind]
+    random = np.random.default_rng(0)
+    files = [[-2.5, -1.0, 2.9], [0.3], *random.normal(0, 3, (6, 14)).tolist()]
+    rows = [
+        ClipScore(
+            sample_id=str(number),
+            label=0,
+            dataset="d",
+            method="real",
+            split="test",
+            window=window,
+            start_frame=25 * window,
+            num_frames=25,
+            logit=logit,
+            probability=curve.probability(logit),
+        )
+        for number, logits in enumerate(files)
+        for window, logit in enumerate(logits)
+    ]
+    write_scores(tmp_path / "d.csv", make_head(pooling=pooling, calibration=curve), rows)
+    evaluated, _ = read_score_files([tmp_path / "d.csv"])
+    for logits, logit, probability in zip(
+        files, evaluated["logit"], evaluated["probability"], strict=True
+    ):
+        for threshold in (logit - 0.01, logit, logit + 0.01):
+            rule = DecisionRule(
+                calibration=curve, threshold_logit=threshold, pooling=pooling, source="val"
+            )
+            windows = [
+                dataclasses.replace(make_window(0, 25 * k, x), probability=curve.probability(x))
+                for k, x in enumerate(logits)
+            ]
+            verdict = judge("a.mp4", windows, rule, **WHOLE)
+            assert (verdict.tracks[0].logit, verdict.probability) == (logit, probability)
+            assert verdict.decision == ("fake" if logit >= threshold else "real")
+            if logit >= threshold:
+                assert probability >= rule.threshold
+            else:
+                assert probability <= rule.threshold
 
 
 def test_the_order_of_windows_does_not_matter() -> None:

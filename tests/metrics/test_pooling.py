@@ -78,6 +78,16 @@ def test_confident_states_the_calibrated_probability_of_the_windows_it_counts() 
 
 
 @pytest.mark.parametrize("rule", RULE_NAMES)
+def test_a_known_curve_makes_the_probability_of_the_pooled_logit(rule: str) -> None:
+    """It was fitted on pooled logits; a mean over windows may lie beyond the threshold."""
+    logits = [-2.5, -1.0, 2.9]
+    stated = [float(expit(3 * x - 1)) for x in logits]
+    score, probability = pooled_scores(logits, stated, rule, lambda x: float(expit(3 * x - 1)))
+    assert score == pooled_scores(logits, stated, rule)[0]
+    assert probability == pytest.approx(expit(3 * score - 1))
+
+
+@pytest.mark.parametrize("rule", RULE_NAMES)
 def test_a_file_of_one_window_has_its_score_whatever_the_rule(rule: str) -> None:
     for value in (-700.0, -0.3, 0.0, 2.5, 1e300):
         assert pooled_scores([value], [0.25], rule) == (value, pytest.approx(0.25))

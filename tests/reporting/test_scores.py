@@ -1,6 +1,7 @@
 """The scores file is the ground of every number: nothing may be lost, bent or silently absent."""
 
 import dataclasses
+import json
 import weakref
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from factories import make_head
 
+from avkd.models.calibration import Calibration
 from avkd.reporting import scores
 from avkd.reporting.scores import (
     ClipScore,
+    ScoresHead,
     read_head,
     read_scores,
     write_scores,
@@ -203,6 +206,19 @@ def test_the_head_comes_back_equal(tmp_path: Path, name: str) -> None:
     head = make_head(model=name, command=name, preprocessing_text=name, protocol=name)
     write_scores(tmp_path / "s.csv", head, [make_score()])
     assert read_head(tmp_path / "s.csv") == head
+
+
+def test_a_head_of_before_calibrations_were_told_knows_none() -> None:
+    curve = Calibration(kind="isotonic", knots=((-1.0, 0.2), (1.0, 0.9)))
+    text = make_head(calibration=curve).to_json()
+    assert ScoresHead.from_json(text) == make_head(calibration=curve)
+    values = json.loads(text)
+    del values["calibration"]
+    assert ScoresHead.from_json(json.dumps(values)) == make_head()
+    with pytest.raises(ValueError, match="calibration"):
+        ScoresHead.from_json(json.dumps({**values, "calibration": {"kind": "none"}}))
+    with pytest.raises(ValueError, match="calibration"):
+        make_head(calibration="platt")
 
 
 def test_what_editors_do_to_the_file_does_no_harm(tmp_path: Path) -> None:
