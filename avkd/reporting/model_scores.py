@@ -225,8 +225,11 @@ def _model_scores(
 ) -> ModelScores:
     files = score_frame.pool(rows)
     head = ScoresHead(
-        **dict.fromkeys(("model_fingerprint", "preprocessing", "command", "date"), ""),
         model=model,
+        model_fingerprint="",
+        preprocessing="",
+        command="",
+        date="",
         scorer="table",
         preprocessing_text=f"table {path.name}, SHA-256 {fingerprint}...",
         windows="one score for each file",

@@ -320,7 +320,7 @@ def _provenance(heads: Mapping[str, ScoresHead]) -> Section:
     differing: list[Line] = []
     for field in dataclasses.fields(ScoresHead):
         name = field.name.replace("_text", " in words").replace("_", " ")
-        values = {dataset: str(getattr(head, field.name)) for dataset, head in heads.items()}
+        values = {dataset: head.in_words[field.name] for dataset, head in heads.items()}
         if len({*values.values()}) > 1:
             differing += [
                 {"": name, "Score file": dataset, "Value": value or "none"}

@@ -87,6 +87,12 @@ class ScoresHead:
         if self.pooling not in RULES:
             raise ValueError(f"pooling {self.pooling!r} is none of {', '.join(RULES)}")
 
+    @property
+    def in_words(self) -> dict[str, str]:
+        """Its fields for a reader; of the calibration the kind."""
+        kind = self.calibration.kind if self.calibration else ""
+        return {**vars(self), "calibration": kind}
+
     def to_json(self) -> str:
         """One line of ASCII that `from_json` reads back, odd characters of names included."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=True, sort_keys=True)

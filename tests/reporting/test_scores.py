@@ -212,6 +212,8 @@ def test_a_head_of_before_calibrations_were_told_knows_none() -> None:
     curve = Calibration(kind="isotonic", knots=((-1.0, 0.2), (1.0, 0.9)))
     text = make_head(calibration=curve).to_json()
     assert ScoresHead.from_json(text) == make_head(calibration=curve)
+    assert make_head(calibration=curve).in_words["calibration"] == "isotonic"
+    assert make_head().in_words["calibration"] == ""
     values = json.loads(text)
     del values["calibration"]
     assert ScoresHead.from_json(json.dumps(values)) == make_head()
