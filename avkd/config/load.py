@@ -28,6 +28,8 @@ _UNKNOWN = (
     r"[Oo]ption '(?P<key>[\w.]+)'",
 )
 """How the parser says that it does not know a setting; the first that fits counts."""
+_OF_MAPPINGS = re.compile(r'Parser key "([\w.]+)".*Expected a dot import path')
+"""How it says that a word is no mapping."""
 
 _WITHDRAWN = {
     "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
@@ -362,6 +364,8 @@ def raised_in(package: str, error: BaseException) -> bool:
 
 def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     """Append the closest existing key where the message is about an unknown one."""
+    if (listed := _OF_MAPPINGS.search(message)) and listed[1] in fields:
+        return f"{listed[1]} is a list of mappings; write them in a YAML file for --config"
     found = next(filter(None, (re.search(pattern, message) for pattern in _UNKNOWN)), None)
     if found is None:
         return message

@@ -39,6 +39,10 @@ _NO_THRESHOLD = (
     "There is no validation threshold: these scores rank files, but no verdict, accuracy, "
     "precision or recall can be read from them."
 )
+_WINDOWS = (
+    "Clip AUC: over windows. Frame AUC: a window's score stands for its frames; a frame in two "
+    "windows has their mean. Where every file is a single image both equal the AUC."
+)
 _RELIABILITY_CAPTION = (
     "Points on the diagonal: of the files called 0.8 fake, four in five are. Below: how many files "
     "stand behind each point."
@@ -60,12 +64,12 @@ def _classes(row: SummaryRow) -> dict[str, Cell]:
     }
 
 
-def metrics(table: str, row: SummaryRow) -> dict[str, Cell]:
-    """Cells of a table of `METRICS`."""
+def metrics(table: str, row: SummaryRow, *, of_windows: bool = True) -> dict[str, Cell]:
+    """Cells of a table of `METRICS`; without those over windows and frames if there are none."""
     return {
         m.label: (tables.with_interval if m.in_percent else tables.plain)(row.values[m.name])
         for m in METRICS
-        if m.table == table
+        if m.table == table and (of_windows or m.over not in ("windows", "frames"))
     }
 
 
@@ -80,6 +84,7 @@ def _tables(
     threshold: Threshold | None,
     audits: Sequence[RowAudit] | None,
     pictures: Mapping[str, Sequence[Picture]],
+    of_windows: bool,
 ) -> list[Section]:
     """The tables, each with its ``pictures``, which are given by title of the section.
 
@@ -89,7 +94,7 @@ def _tables(
     marks = shortcut_table.marks(audits or ())
 
     def ranking(row: SummaryRow) -> Line:
-        numbers = metrics("ranking", row)
+        numbers = metrics("ranking", row, of_windows=of_windows)
         (auc, value), *others = numbers.items()
         marked = " ".join(filter(None, (str(value), marks.get(row.key))))
         scored = f"{row.num_scored} / {row.num_expected} ({percent_down(row.coverage)})"
@@ -128,15 +133,13 @@ def to_text(rows: Sequence[SummaryRow]) -> str:
     ).to_text()
 
 
-def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
+def _legend(rows: Sequence[SummaryRow], provenance: Provenance, of_windows: bool) -> list[str]:
     lower = [m.short_label for m in METRICS if not m.higher_is_better]
     of_one_set = [m.short_label for m in METRICS if m.depends_on_share]
     return [
         "Label 1 = fake. Each row sets the forgeries of one method against all real files of the "
         "dataset; bold rows hold all its forgeries.",
-        "Unless a column says clip or frame it is over files (videos or images): "
-        f"{'; '.join(dict.fromkeys(RULES[row.pooling] for row in rows))}; AUC counts ties one "
-        "half.",
+        f"{_over_files(rows, of_windows)}; AUC counts ties one half.",
         *dict.fromkeys(
             f"The real files of {row.dataset} are those of {row.reals_from}."
             for row in rows
@@ -148,8 +151,7 @@ def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
         "has no precision: it counts as 0 for the lower end and as 1 for the upper.",
         "All numbers are over the scored files, except 'unscored pairs as ties', where each pair "
         "of a fake and a real file with an unscored member counts one half.",
-        "Clip AUC: over windows. Frame AUC: a window's score stands for its frames; a frame in two "
-        "windows has their mean. Where every file is a single image both equal the AUC.",
+        *([_WINDOWS] if of_windows else []),
         *_threshold_legend(provenance.threshold),
         "Low false-alarm range: FPR is the share of real files called fake, TPR of fake files "
         "called fake. TPR at an FPR: the best threshold of this test set that keeps it. Partial "
@@ -161,6 +163,13 @@ def _legend(rows: Sequence[SummaryRow], provenance: Provenance) -> list[str]:
         *([f"{origin[0].upper()}{origin[1:]}."] if (origin := provenance.origin) else []),
         *provenance.notes,
     ]
+
+
+def _over_files(rows: Sequence[SummaryRow], of_windows: bool) -> str:
+    if not of_windows:
+        return "All columns are over files, each with the score that the table of scores gives it"
+    rules = "; ".join(dict.fromkeys(RULES[row.pooling] for row in rows))
+    return f"Unless a column says clip or frame it is over files (videos or images): {rules}"
 
 
 def _threshold_legend(threshold: Threshold | None) -> list[str]:
@@ -216,6 +225,7 @@ def describe(
     warnings += shortcut_table.warnings(audits) if audits is not None else ()
     pictures = {} if tables_only else _pictures(rows, pooled, pooled_files(scores), threshold)
     numbers = [(f"{row.dataset} ({row.method})", n) for row in rows for n in row.values.values()]
+    of_windows = all(head.scorer != "table" for head in scores.heads.values())
     return ModelPart(
         headline=Headline(
             title=name or title_of(provenance),
@@ -225,10 +235,10 @@ def describe(
             warnings=tuple(warnings),
         ),
         sections=(
-            *_tables(rows, threshold, audits, pictures),
+            *_tables(rows, threshold, audits, pictures, of_windows),
             _coverage(pooled),
             _provenance(scores.heads),
-            Section(title="How to read it", notes=tuple(_legend(rows, provenance))),
+            Section(title="How to read it", notes=tuple(_legend(rows, provenance, of_windows))),
             *page.undefined(numbers),
         ),
         rows=tuple(rows),

@@ -15,7 +15,7 @@ from avkd.config.evaluation_config import EvaluateConfig, PredictConfig, ReportC
 from avkd.config.image_config import DistillConfig
 from avkd.config.load import ConfigError, parse, to_yaml
 from avkd.config.online_config import OnlineConfig
-from avkd.config.study_config import RobustnessConfig
+from avkd.config.study_config import CompareConfig, MatrixConfig, RobustnessConfig
 from avkd.config.training_config import (
     FinetuneConfig,
     LoopConfig,
@@ -185,6 +185,21 @@ def test_a_yaml_value_of_the_wrong_type_names_its_key(tmp_path):
 def test_the_text_of_our_own_check_reaches_the_user(config_class, arguments, expected):
     """The parser wraps what a dataclass raises; the cure we wrote must survive that."""
     assert expected in mistake(config_class, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("verb", "config_class", "key", "word"),
+    [
+        ("compare", CompareConfig, "sets", "x"),
+        ("compare", CompareConfig, "sets", "[x]"),
+        ("matrix", MatrixConfig, "trainings", "x"),
+    ],
+)
+def test_what_is_a_list_of_mappings_says_so(verb, config_class, key, word):
+    with pytest.raises(ConfigError) as told:
+        parse(verb, config_class, [f"--{key}", word])
+    cure = f"{key} is a list of mappings; write them in a YAML file for --config"
+    assert str(told.value) == f"avkd {verb}: {cure}"
 
 
 def test_a_missing_required_setting_is_named():

@@ -100,6 +100,17 @@ def test_file_label_and_score_are_enough_and_labels_may_be_words(tmp_path: Path)
     assert one["log_loss"] == "", "a score is no probability"
 
 
+def test_the_report_of_a_table_tells_of_no_windows_that_nobody_knows(tmp_path: Path) -> None:
+    made_up_table().to_csv(tmp_path / "x.csv", index=False)
+    report(tmp_path / "out", tmp_path / "x.csv")
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / "out" / name).read_text()
+        for words in ("Clip AUC", "Frame AUC", "scored windows", "raw logits of"):
+            assert words not in text, f"{name}: {words}"
+        assert "each with the score that the table of scores gives it" in text
+        assert "EER" in text and "unscored pairs as ties" in text  # the other columns stay
+
+
 def test_models_of_one_table_or_of_several_are_compared_file_by_file(tmp_path: Path) -> None:
     first, second = made_up_table(1), made_up_table(1)
     second["score"] += np.random.default_rng(2).standard_normal(len(second))
