@@ -12,6 +12,8 @@ case "$tier" in
   default) marker=(-n 2 --dist loadfile); export OMP_NUM_THREADS=1 ;;
   *) marker=() ;;
 esac
+# Or every run, and each of its processes, would rewrite the assertions of all test files anew.
+unset PYTHONDONTWRITEBYTECODE
 ruff check .
 ruff format --check .
 mypy

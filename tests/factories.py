@@ -1,6 +1,7 @@
 """Makers of made-up corpora, scores and facts that more than one test file uses."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -334,9 +335,16 @@ def made_up_cells(num_files: int = 14, lost: int = 0, group_size: int = 0) -> Ce
 
 
 def tables(lost: int = 0, models: tuple[str, ...] = ("m",)) -> list[Robustness]:
-    cells = made_up_cells(lost=lost)
-    frames = {cell: pool(rows) for cell, rows in cells.items()}
-    return [t for m in models for t in summarise_robustness(frames, model=m, resamples=100)]
+    """Tables of models that differ in their names alone."""
+    return [dataclasses.replace(t, model=m) for m in models for t in kept_summary(lost)]
+
+
+def summarised(lost: int = 0) -> list[Robustness]:
+    frames = {cell: pool(rows) for cell, rows in made_up_cells(lost=lost).items()}
+    return list(summarise_robustness(frames, model="m", resamples=100))
+
+
+kept_summary = functools.cache(summarised)
 
 
 def pooled(found: list[Robustness]) -> Robustness:

@@ -8,11 +8,8 @@ import contextlib
 import csv
 import io
 import json
-import os
+import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +20,7 @@ import torch
 from factories import records
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from verb_apart import start, stop_after
 
 from avkd import cli, runtime
 from avkd.config.load import parse
@@ -39,7 +37,6 @@ from avkd.reporting.scores import OK, read_scores
 from avkd.training.resume import load_state
 from avkd.training.run_log import RunLog
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 EXCLUDED = "FaceSwap"
 LOOP = [
     *("--loop.epochs", "2", "--loop.batch_size", "4", "--loop.device", "cpu"),
@@ -48,6 +45,7 @@ LOOP = [
 VIDEO = ["--video.image_size", "32", "--video.width", "4", "--video.hidden", "16"]
 VIDEO += ["--video.reduced", "8"]
 ONE_EPOCH = ["--loop.epochs", "1"]
+STARTS = "3"  # places of each clip that stage one is measured at
 TERMS = ("total", "classification", "agreement")
 SMALL = [*VIDEO, "--audio_width", "8", "--projection_dim", "16", "--predictor_dim", "32"]
 
@@ -70,14 +68,10 @@ class Corpora(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def corpora(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
+def corpora(synthetic_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpora:
     """Eight people in each tree; one test file of the Celeb-DF tree is broken on purpose."""
     root = tmp_path_factory.mktemp("corpora")
-    source = root / "corpus"
-    done(
-        *("synth", "--out", source, "--identities", 8, "--clips_per_identity", 2),
-        *("--words", 2, "--seconds", 1.08, "--workers", 1),
-    )
+    source = shutil.copytree(synthetic_corpus, root / "corpus")
     # Retrieval needs eight held-out clips: two people of the training side join the four there.
     for path in (source / "lrw_like/lipread_mp4").glob("*/train/*_0000[78].*"):
         path.rename(path.parents[1] / "val" / path.name)
@@ -108,7 +102,8 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Corpora:
 
 
 def pretrain_arguments(corpora: Corpora, run: Path) -> list[str]:
-    return ["--data", str(corpora.talking), "--run", str(run), *SMALL, *LOOP, "--force"]
+    given = ["--data", str(corpora.talking), "--run", str(run), *SMALL, *LOOP, "--force"]
+    return [*given, "--validation_starts", STARTS]
 
 
 def finetune_arguments(
@@ -494,28 +489,6 @@ def test_a_broken_file_cannot_be_told_and_does_not_stop_the_others(
 # Stopping and going on
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "avkd", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def stop_after(process: subprocess.Popen[str], run: Path, rows: int, number: int) -> int:
-    """Send the signal as soon as so many rows are logged; returns the exit code."""
-    log, deadline = run / "log.jsonl", time.monotonic() + 120
-    while not log.exists() or log.read_bytes().count(b"\n") < rows:
-        assert process.poll() is None, f"ended before the signal:\n{process.communicate()[0]}"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(number)
-    process.communicate(timeout=60)
-    return process.returncode
-
-
 def test_a_terminated_pretraining_goes_on_as_if_nothing_had_happened(
     corpora: Corpora, stage_one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -786,7 +759,7 @@ def test_stage_one_is_probed_on_the_test_side_beside_the_baseline(
 ) -> None:
     out = tmp_path / "probe"
     given = ["--model", str(stage_one / "model.safetensors"), "--data", str(corpora.talking)]
-    done("probe", *given, "--out", str(out), "--split", "val")
+    done("probe", *given, "--out", str(out), "--split", "val", "--starts", STARTS)
     found = json.loads((out / "probe.json").read_text())
     provenance = read_header(stage_one / "model.safetensors").provenance["validation"]
     # The very meters of the training, on the same places of the same clips.

@@ -20,6 +20,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from verb_apart import start, stop_after
 
 from avkd import cli, runtime
 from avkd.config.image_config import DistillConfig
@@ -30,6 +31,7 @@ from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
 from avkd.models.model_file import load_model, read_header
 from avkd.reporting.scores import read_scores
+from avkd.studies import throughput
 from avkd.teachers.teacher import TeacherModel
 from avkd.training.resume import load_state
 
@@ -39,6 +41,12 @@ LOOP = [
     *("--loop.epochs", "2", "--loop.batch_size", "4", "--loop.device", "cpu"),
     *("--loop.precision", "fp32", "--loop.threads", "1", "--optim.lr", "0.01"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for each turn of a benchmark is for who reads its numbers."""
+    monkeypatch.setattr(throughput, "_SHORTEST_TURN_SECONDS", 0.02)
 
 
 def avkd(*arguments: object) -> int:
@@ -239,17 +247,7 @@ def test_a_stopped_distillation_goes_on_as_if_nothing_had_happened(
     given = ["--teacher", teacher / "model.safetensors", *views]
     done(*distill_arguments(sets, tmp_path / "straight", *given))
     command = distill_arguments(sets, tmp_path / "stopped", *given)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "avkd", *(str(word) for word in command)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.DEVNULL,
-    )
-    log = tmp_path / "stopped/log.jsonl"
-    while not (log.exists() and len(log.read_text().splitlines()) >= 3):
-        assert process.poll() is None, "it ended before it could be stopped"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    if process.wait() == 143:
+    if stop_after(start(*command), tmp_path / "stopped", 3, signal.SIGTERM) == 143:
         done(*command, "--resume")
     assert_equal_models(tmp_path / "straight", tmp_path / "stopped")
 
@@ -502,6 +500,7 @@ def compare_config(sets: Sets, out: Path) -> dict:
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_comparison_fills_its_tables_and_goes_on_where_it_was(
     sets: Sets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ answered with the likely one.
 import argparse
 import dataclasses
 import difflib
+import functools
 import inspect
 import re
 import shlex
@@ -94,6 +95,13 @@ def make_parser(
     verb: str, config_class: type, positional: str | None = None
 ) -> jsonargparse.ArgumentParser:
     """The parser of one verb; every field of ``config_class`` is a flag with its docstring."""
+    parser = _parser_of(config_class, positional)
+    parser.prog = f"avkd {verb}"
+    return parser
+
+
+@functools.cache  # it reads the source of every config, and a study reads hundreds of settings
+def _parser_of(config_class: type, positional: str | None = None) -> jsonargparse.ArgumentParser:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     fields, unset = dataclasses.fields(config_class), dataclasses.MISSING
     required = [f.name for f in fields if f.default is f.default_factory is unset]
@@ -102,8 +110,7 @@ def make_parser(
         several = " ..." if _is_tuple(dict(_leaf_types(config_class))[positional]) else ""
         flags = [positional.upper() + several, *flags]
     parser = jsonargparse.ArgumentParser(
-        prog=f"avkd {verb}",
-        usage=" ".join(["avkd", verb, *flags, "[--config FILE.yaml] [--setting VALUE ...]"]),
+        usage=" ".join(["%(prog)s", *flags, "[--config FILE.yaml] [--setting VALUE ...]"]),
         description=inspect.getdoc(config_class),
         exit_on_error=False,
         allow_abbrev=False,  # an abbreviation is a misspelling that happens to be accepted
@@ -117,7 +124,7 @@ def make_parser(
 
 def _print_entry_help(verb: str, name: str, entry: Any) -> NoReturn:
     """The page of one entry of the list ``name``, which only a YAML file can hold."""
-    parser = make_parser(verb, entry)
+    parser = _parser_of.__wrapped__(entry)  # its own, for it is changed
     vars(parser)["formatter_class"] = _EntryHelpFormatter
     parser.usage = f"avkd {verb} --config FILE.yaml, with a list of such entries below `{name}:`"
     shown = [group for group in parser._action_groups if group.title != "options"]

@@ -113,7 +113,12 @@ def html_text(text: str) -> str:
 
 def one_line(text: str) -> str:
     """``text`` without line breaks and without characters that could steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return masked(" ".join(text.split()))
+
+
+def masked(text: str) -> str:
+    """``text`` with a question mark for each character that has no sign, a line break too."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def with_interval(metric: "Metric", *, decimals: int = 1) -> str:

@@ -383,3 +383,13 @@ def test_help_shows_every_setting(config_class, capsys):
     text = capsys.readouterr().out
     for name in vars(EXAMPLES[config_class]):
         assert f"--{name}" in text
+
+
+def test_what_was_said_before_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A verb's parser is made once, and answers many commands."""
+    first = pretrain()
+    path = yaml_file(tmp_path, "loop: {epochs: 7}\nviews: {grayscale: 0.25}")
+    changed = pretrain("--config", path, "--optim.lr", "0.5", "--data", "x", "y")
+    assert (changed.loop.epochs, changed.views.grayscale, changed.optim.lr) == (7, 0.25, 0.5)
+    mistake(PretrainConfig, *REQUIRED, "--loop.epochs", "0", "--optim.lr", "0.25")
+    assert pretrain() == first

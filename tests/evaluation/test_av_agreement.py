@@ -383,6 +383,7 @@ def film(path: Path, *, with_sound: bool) -> None:
     face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_verb_scores_a_corpus_and_says_that_nothing_is_calibrated(tmp_path: Path) -> None:
     samples = []
     for name in ("real0", "real1", "fake0", "fake1", "mute"):

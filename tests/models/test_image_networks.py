@@ -238,15 +238,6 @@ def test_a_hostile_header_fetches_nothing(tmp_path, monkeypatch):
     assert not path.exists()
 
 
-def test_naming_the_networks_does_not_import_timm():
-    """It takes seconds, and most commands need none of it."""
-    import subprocess
-    import sys
-
-    code = "import sys, avkd.models.model_file; sys.exit('timm' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
 @pytest.mark.parametrize(("name", "first"), [("resnet8", 2), ("resnet8_full", 1)])
 def test_a_projection_stands_where_the_shape_changes_and_nowhere_else(name, first):
     network = build_image_detector(name=name).network

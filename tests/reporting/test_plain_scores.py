@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from factories import contents, made_up_scores, write_folder
-from matplotlib.figure import Figure
 from sklearn import metrics as reference
 
 from avkd.config.evaluation_config import ReportConfig
@@ -16,11 +15,7 @@ from avkd.reporting import summary
 from avkd.reporting.model_scores import read_plain_scores
 from avkd.reporting.recompute import recompute
 
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes seconds, and nothing here looks at the pictures."""
-    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 def made_up_table(seed: int = 0, size: int = 240) -> pd.DataFrame:

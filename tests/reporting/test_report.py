@@ -3,12 +3,9 @@
 import csv
 import dataclasses
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from factories import PROVENANCE, make_rows, markdown
 
 from avkd.reporting import report, summary
@@ -175,9 +172,3 @@ def test_a_full_coverage_is_never_rounded_up() -> None:
     assert percent_down(0.99999) == "99.9 %"
     assert percent_down(1.0) == "100.0 %"
     assert percent_down(0.29) == "29.0 %"
-
-
-@pytest.mark.parametrize("module", ["report", "summary", "figures.results", "shortcut_table"])
-def test_a_report_needs_no_torch(module: str) -> None:
-    code = f"import sys, avkd.reporting.{module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0

@@ -15,6 +15,8 @@ from avkd.reporting.report import ModelPart, describe
 from avkd.reporting.score_frame import against_reals, labels_and_logits
 from avkd.reporting.summary import summarise
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def described(folder: Path, *, with_threshold: bool = True) -> ModelPart:
     scores = read_report_folder(folder)

@@ -1,7 +1,7 @@
 """The generated corpus: trees as the datasets have them, a function of the seed, resumable."""
 
 import json
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -16,24 +16,15 @@ from avkd.synthesis import synthetic
 NUM_PEOPLE = 8
 
 
-class Brief(SynthConfig):
-    """Clips shorter than a user may ask for, to save time."""
-
-    def __post_init__(self) -> None:
-        assert self.seconds == 0.4
-
-
-def brief(out: Path, seed: int) -> Brief:
-    sizes = {"identities": NUM_PEOPLE, "clips_per_identity": 1, "words": 2}
-    return Brief(out=out, seed=seed, seconds=0.4, workers=2, **sizes)
+def shared(out, seed=0):
+    """How the corpus of all tests is made, but that two workers make what is missing."""
+    sizes = {"identities": NUM_PEOPLE, "clips_per_identity": 2, "words": 2, "seconds": 1.08}
+    return SynthConfig(out=out, seed=seed, workers=2, **sizes)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    out = tmp_path_factory.mktemp("synth")
-    outcome = synthetic.synth(brief(out, seed=5))
-    assert outcome.text == f"{len(list(out.rglob('*.mp4')))} videos in {out}"
-    return out
+def corpus(synthetic_corpus):
+    return synthetic_corpus
 
 
 def test_every_video_has_a_face_in_every_frame(corpus):
@@ -100,21 +91,27 @@ def test_a_fake_differs_from_its_real_in_the_face_only(corpus):
     assert difference[60:110, 60:100].mean() > 4 * difference[:30, :30].mean()
 
 
-def test_deleted_files_come_back_the_same(corpus):
+def test_deleted_files_come_back_the_same(corpus, tmp_path):
     """An interrupted run is continued; every file is a function of the seed and its name alone."""
-    lost = corpus / "faceforensics_like/manipulated_sequences/Face2Face/c23/videos/002_003.mp4"
-    before, kept = lost.read_bytes(), corpus / "celebdf_like/Celeb-real/id0_0000.mp4"
+    out = shutil.copytree(corpus, tmp_path / "synth")
+    lost = [
+        out / "faceforensics_like/manipulated_sequences/Face2Face/c23/videos/002_003.mp4",
+        next(out.glob("lrw_like/lipread_mp4/*/train/*_00003.mp4")),
+    ]
+    before, kept = [p.read_bytes() for p in lost], out / "celebdf_like/Celeb-real/id0_0000.mp4"
     kept_time = kept.stat().st_mtime_ns
-    lost.unlink()
-    face_tracks.face_sidecar_path(lost).unlink()
-    synthetic.synth(brief(corpus, seed=5))
-    assert lost.read_bytes() == before
+    for path in lost:
+        path.unlink()
+        face_tracks.face_sidecar_path(path).unlink()
+    outcome = synthetic.synth(shared(out))
+    assert outcome.text == f"{len(list(out.rglob('*.mp4')))} videos in {out}"
+    assert [path.read_bytes() for path in lost] == before
     assert kept.stat().st_mtime_ns == kept_time
 
 
 def test_a_folder_of_other_settings_is_refused(corpus):
     with pytest.raises(ValueError, match="other settings"):
-        synthetic.synth(brief(corpus, seed=6))
+        synthetic.synth(shared(corpus, seed=6))
 
 
 def _frames(path):

@@ -1,7 +1,7 @@
 """Trains every stage for a few steps on made-up clips, alone or as a process of torchrun.
 
 Networks are in double precision, so that what two processes do otherwise than one is no rounding.
-Called as ``python processes.py FOLDER`` (by torchrun), or through `train_all`.
+Called as ``python processes.py FOLDER`` (two processes), or through `train_all` (this one).
 """
 
 import sys
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from avkd.config.training_config import PretrainConfig, VideoModelConfig
 from avkd.data.model_input import ModelInput
@@ -173,6 +174,30 @@ def train_all(folder: Path) -> None:
     train("distill", folder / "accumulated", accumulate=2)
 
 
-if __name__ == "__main__":
+def train_as_one_of_several(folder: Path) -> None:
     distributed.start("cpu")
-    train_all(Path(sys.argv[1]))
+    train_all(folder)
+
+
+def launch(folder: Path) -> None:
+    """What `torchrun --standalone --nproc_per_node 2` does, by the same agent.
+
+    Its processes are forked from this one, so that torch is imported once and not three times.
+    """
+    import torch._dynamo  # noqa: F401  # any optimizer imports it
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id="test",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method="fork",
+    )
+    elastic_launch(config, train_as_one_of_several)(folder)
+
+
+if __name__ == "__main__":
+    launch(Path(sys.argv[1]))

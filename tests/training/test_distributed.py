@@ -19,12 +19,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 RUNS = ("pretrain", "finetune", "distill", "accumulated")
 
 
-def torchrun(*arguments: str) -> None:
+def in_two_processes(folder: Path) -> None:
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc_per_node", "2", *arguments),
-        ],
+        [sys.executable, processes.__file__, str(folder)],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,7 +35,7 @@ def torchrun(*arguments: str) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """What one process leaves, and what two leave."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    torchrun(processes.__file__, str(two))
+    in_two_processes(two)
     processes.train_all(one)
     return one, two
 

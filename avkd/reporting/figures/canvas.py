@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from avkd import durable
 from avkd.reporting.page import Picture
-from avkd.reporting.tables import one_line
+from avkd.reporting.tables import masked, one_line
 
 Item = TypeVar("Item")
 CHANCE = 0.5
@@ -45,7 +45,7 @@ def picture(figure: Figure, caption: str) -> Picture:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(text, format="svg", metadata={"Date": None})
     # A control character of a name would make it no XML at all.
-    svg = "".join(c if c.isprintable() or c == "\n" else "?" for c in text.getvalue())
+    svg = "\n".join(map(masked, text.getvalue().split("\n")))
     return Picture(svg=svg, caption=caption)
 
 
