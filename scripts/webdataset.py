@@ -3,8 +3,10 @@
 Usage: python scripts/webdataset.py export CORPUS SHARDS
        python scripts/webdataset.py import SHARDS CORPUS
 A sample is a track: 000000007.00000.jpg ... (its crops), .wav (its sound at 16 kHz), .geometry and
-.json (its row of the index); 000000.tar holds the corpus's own files. Nothing of a tar is unpacked
-to a path that it names: members are read by name and size, records held against their SHA-256.
+.json: its row of the index, with sample_id, label (1 = fake), dataset, method, split and identities
+of the file it is of (null for a track that is not its file's main face). 000000.tar holds the
+corpus's own files. Nothing of a tar is unpacked to a path that it names: members are read by name
+and size, records held against their SHA-256.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ import tarfile
 import tempfile
 import wave
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import groupby
 from pathlib import Path
 
@@ -26,9 +28,15 @@ from avkd import durable
 from avkd.data.clock import SAMPLE_RATE_HZ
 from avkd.data.crops.crop_store import CropStore, IndexRow
 from avkd.data.crops.crop_writer import TRACKS_PER_SHARD, CropWriter, PackedTrack
+from avkd.data.manifest import Manifest, Sample
 
-OWN_FILES = ("manifest.jsonl", "inputs.jsonl", "report.jsonl", "prepare.json")
+OWN_FILES = ("manifest.jsonl", "inputs.jsonl", "prepare.json")  # and the reports of all parts
 MOST_BYTES = 1 << 30
+_OF_SAMPLE = ("sample_id", "label", "dataset", "method", "split", "identities")
+# What `prepare --shard` puts before the names of its files.
+_PART = r"(part-\d+-of-\d+-)?"
+_REPORT = re.compile(f"{_PART}report\\.jsonl")
+_SHARD = re.compile(f"{_PART}\\d{{5}}\\.bin")
 _MEMBER = re.compile(r"(\d{9})\.(\d{5}\.jpg|wav|geometry|json)")
 
 
@@ -36,16 +44,22 @@ def export_corpus(corpus: Path, shards: Path) -> None:
     """Write the tar files.
 
     Raises:
-        FileNotFoundError: ``corpus`` is no prepared corpus of one part.
+        FileNotFoundError: ``corpus`` is no prepared corpus.
     """
     store = CropStore(corpus)
     shards.mkdir(parents=True, exist_ok=True)
-    own = {name: (corpus / name).read_bytes() for name in OWN_FILES}
+    reports = sorted(path.name for path in corpus.glob("*report.jsonl"))
+    own = {name: (corpus / name).read_bytes() for name in (*OWN_FILES, *reports)}
+    sample_of = {sample.path: sample for sample in Manifest.load(corpus / OWN_FILES[0]).samples}
     _write_tar(shards / "000000.tar", iter(own.items()))
     paths = store.paths()
     for start in range(0, len(paths), TRACKS_PER_SHARD):
         some = enumerate(paths[start : start + TRACKS_PER_SHARD], start)
-        members = (member for number, path in some for member in _members(store, path, number))
+        members = (
+            member
+            for number, path in some
+            for member in _members(store, path, number, sample_of.get(path))
+        )
         _write_tar(shards / f"{start // TRACKS_PER_SHARD + 1:06d}.tar", members)
 
 
@@ -62,17 +76,21 @@ def import_corpus(shards: Path, corpus: Path) -> None:
     if not tars:
         raise FileNotFoundError(f"{shards}: no tar files there")
     own = dict(_read_tar(tars[0]))
-    if set(own) != set(OWN_FILES):
-        raise ValueError(f"{tars[0]}: holds {sorted(own)}, want {sorted(OWN_FILES)}")
-    writer = CropWriter(corpus)
+    others = {name for name in own if not _REPORT.fullmatch(name)}
+    if others != set(OWN_FILES):
+        raise ValueError(f"{tars[0]}: holds {sorted(others)}, want {sorted(OWN_FILES)}")
+    corpus.mkdir(parents=True, exist_ok=True)
+    writers: dict[str, CropWriter] = {}
     for tar in tars[1:]:
         for _, members in groupby(_read_tar(tar), key=lambda member: member[0].split(".")[0]):
-            _append(writer, corpus, dict(members), tar)
-    for name in OWN_FILES:
+            _append(writers, corpus, dict(members), tar)
+    for name in sorted(own, key="prepare.json".__eq__):
         durable.write_bytes(corpus / name, own[name])
 
 
-def _members(store: CropStore, path: str, number: int) -> Iterator[tuple[str, bytes]]:
+def _members(
+    store: CropStore, path: str, number: int, sample: Sample | None
+) -> Iterator[tuple[str, bytes]]:
     row, content = store.row(path), store.record(path)
     ends = np.cumsum(store.geometry(path, "frame_bytes"), dtype=np.int64).tolist()
     for frame, (a, b) in enumerate(zip([0, *ends], ends, strict=False)):
@@ -84,14 +102,19 @@ def _members(store: CropStore, path: str, number: int) -> Iterator[tuple[str, by
             file.writeframes(content[row.jpeg_bytes : row.geometry_start])
         yield f"{number:09d}.wav", buffer.getvalue()
     yield f"{number:09d}.geometry", content[row.geometry_start :]
-    yield f"{number:09d}.json", json.dumps(asdict(row), ensure_ascii=True).encode()
+    told = {name: getattr(sample, name, None) for name in _OF_SAMPLE}
+    yield f"{number:09d}.json", json.dumps(asdict(row) | told, ensure_ascii=True).encode()
 
 
-def _append(writer: CropWriter, corpus: Path, members: dict[str, bytes], tar: Path) -> None:
-    """Put a record together again, as long as its digest says that it is the same."""
+def _append(
+    writers: dict[str, CropWriter], corpus: Path, members: dict[str, bytes], tar: Path
+) -> None:
+    """Put a record together again, into its part, as long as its digest says it is the same."""
     parts = {name.partition(".")[2]: content for name, content in members.items()}
     try:
-        row = IndexRow(**json.loads(parts["json"]))
+        told = json.loads(parts["json"])
+        row = IndexRow(**{field.name: told[field.name] for field in fields(IndexRow)})
+        shard = _SHARD.fullmatch(row.shard)
         sound = b""
         if "wav" in parts:
             with wave.open(io.BytesIO(parts["wav"])) as file:
@@ -102,11 +125,16 @@ def _append(writer: CropWriter, corpus: Path, members: dict[str, bytes], tar: Pa
         is_whole = is_whole and len(content) == row.num_bytes
     except (KeyError, TypeError, ValueError, EOFError, wave.Error) as error:
         raise ValueError(f"{tar}: {min(members)}: is no track of an export ({error})") from error
+    if shard is None:
+        raise ValueError(f"{tar}: {min(members)}: {row.shard!r} is no name of a shard")
     if not is_whole:
         raise ValueError(f"{tar}: {min(members)}: is damaged; copy the shard again")
+    part = shard[1] or ""
+    if part not in writers:
+        writers[part] = CropWriter(corpus, part)
     with tempfile.NamedTemporaryFile(dir=corpus, delete=False) as file:
         file.write(content)
-    writer.append([PackedTrack(Path(file.name), row)])
+    writers[part].append([PackedTrack(Path(file.name), row)])
 
 
 def _write_tar(path: Path, members: Iterator[tuple[str, bytes]]) -> None:
@@ -122,7 +150,8 @@ def _read_tar(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                known = member.name in OWN_FILES or _MEMBER.fullmatch(member.name)
+                known = member.name in OWN_FILES or _REPORT.fullmatch(member.name)
+                known = known or _MEMBER.fullmatch(member.name)
                 if not (known and member.isreg() and member.size <= MOST_BYTES):
                     raise ValueError(f"{path}: {member.name!r} is nothing that an export writes")
                 file = tar.extractfile(member)
