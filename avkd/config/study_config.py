@@ -354,7 +354,7 @@ class MatrixTest:
     methods: tuple[str, ...] | None = None
     """Score only these forgery methods (and all real videos); unset = all."""
     protocol: Path | None = None
-    """Protocol file (see configs/protocols) of a test split, which then says the methods; unset =
+    """Protocol file (see configs/protocols) of a test split, which then sets the methods; unset =
     the model's own windows, mean logits."""
 
     def __post_init__(self) -> None:
@@ -363,7 +363,7 @@ class MatrixTest:
         require(len(set(self.data)) == len(self.data), f"{where} data names a corpus twice")
         require(
             self.methods is None or self.protocol is None,
-            f"{where} its protocol says the methods; leave them out",
+            f"{where} its protocol sets the methods; leave them out",
         )
 
 

@@ -153,7 +153,7 @@ def pretrain_data(config: PretrainConfig) -> StageData:
     if config.region != "face" and faces != "aligned":
         raise ValueError(
             f"region {config.region} needs aligned faces; the crops of {_names(config.data)} are "
-            "whole pictures, in which nobody knows where the mouth is: use --region face"
+            "whole pictures, whose mouths have no known place: use --region face"
         )
     training, validation = talking_clips(corpora, "val", most=config.validation_clips)
     wanted = config.training_clips or len(training)

@@ -112,7 +112,7 @@ def load_stage_one(path: Path) -> tuple[LoadedModel, ModelInput]:
     header = read_header(path)
     if header.kind != "cross_modal":
         raise ModelFileError(
-            f"{path}: holds a {header.kind!r}; wanted is stage one: give the model.safetensors of "
+            f"{path}: holds a {header.kind!r}; stage one is needed: give the model.safetensors of "
             "`avkd pretrain` (or leave --scorer av_agreement out)"
         )
     model_input = header.input_of(ModelInput.read, path)

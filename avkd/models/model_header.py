@@ -13,8 +13,8 @@ from avkd.models.weights import ModelFileError
 
 FORMAT_VERSION = 2
 _FIELDS: dict[str, tuple[type, str]] = {
-    **dict.fromkeys(("kind", "sha256"), (str, "text")),
-    **dict.fromkeys(("arguments", "preprocessing", "provenance"), (dict, "mapping")),
+    **dict.fromkeys(("kind", "sha256"), (str, "a string")),
+    **dict.fromkeys(("arguments", "preprocessing", "provenance"), (dict, "a mapping")),
 }
 Input = TypeVar("Input")
 
@@ -78,7 +78,7 @@ def parse_header(values: Mapping[str, Any], *, source: str) -> ModelHeader:
     for name, (kind, what) in _FIELDS.items():
         fields[name] = values.get(name)
         if not isinstance(fields[name], kind):
-            raise ModelFileError(f"{source}: header field {name!r} is missing or no {what}")
+            raise ModelFileError(f"{source}: header field {name!r} is missing or not {what}")
     decision = values.get("decision")
     try:
         rule = None if decision is None else DecisionRule.from_json(decision)

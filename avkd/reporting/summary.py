@@ -267,9 +267,9 @@ def read_report(path: Path) -> tuple[Provenance, tuple[str, ...]]:
     try:
         notes = json.loads(lines[0].get("notes") or "[]")  # an older one has none
     except ValueError as error:
-        raise ValueError(f"{path}: notes are no JSON: {error}") from error
+        raise ValueError(f"{path}: notes are not JSON: {error}") from error
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise ValueError(f"{path}: notes are no list of texts")
+        raise ValueError(f"{path}: notes are not a list of texts")
     provenance = Provenance(
         model=model,
         model_fingerprint=fingerprint,

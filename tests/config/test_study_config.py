@@ -106,7 +106,7 @@ def test_a_matrix_that_cannot_be_made_is_refused(settings: dict[str, Any], sente
     [
         ({"data": ()}, "test x: data is empty"),
         ({"data": (Path("x"), Path("x"))}, "names a corpus twice"),
-        ({"methods": ("grid",), "protocol": Path("p.yaml")}, "its protocol says the methods"),
+        ({"methods": ("grid",), "protocol": Path("p.yaml")}, "its protocol sets the methods"),
     ],
 )
 def test_a_column_that_contradicts_itself_is_refused(

@@ -129,5 +129,5 @@ def test_a_file_that_is_no_stage_one_or_of_other_faces_is_refused(tmp_path: Path
     assert loaded.input == seen and len(loaded.fingerprint) == 16
     with pytest.raises(ModelFileError, match="faces 'aligned', the detector at 'whole'"):
         StageOne.load(path, MACHINE, beside=ModelInput(image_size=32, faces="whole"))
-    with pytest.raises(ModelFileError, match="wanted is stage one"):
+    with pytest.raises(ModelFileError, match="stage one is needed"):
         StageOne.load(Path("starter-fast"), MACHINE, beside=seen)

@@ -166,7 +166,7 @@ class CropStore:
         sizes = self.geometry(path, "frame_bytes")
         ends = np.cumsum(sizes, dtype=np.int64)
         if ends[-1] != row.jpeg_bytes:
-            raise self._damaged(row, "the lengths of its pictures are not what they were")
+            raise self._damaged(row, "the lengths of its pictures have changed")
         begin = int(ends[start] - sizes[start])
         content = self._read(row, begin, int(ends[start + count - 1]) - begin)
         cuts = ends[start : start + count - 1] - begin
@@ -175,7 +175,7 @@ class CropStore:
             return np.stack([decode_jpeg(content[a:b]) for a, b in itertools.pairwise(bounds)])
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             # Not in Pillow's words, which name an address in memory.
-            raise self._damaged(row, f"a picture from frame {start} on is none") from error
+            raise self._damaged(row, f"a picture from frame {start} on is damaged") from error
 
     def waveform(self, path: str, start_frame: int, num_samples: int) -> np.ndarray | None:
         """Sound from the time of crop ``start_frame`` on, int16 (num_samples,) at 16 kHz.

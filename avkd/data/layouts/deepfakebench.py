@@ -231,7 +231,7 @@ def _parts(path: Path) -> Iterator[tuple[str, int, Split, Mapping[str, Any], str
 
 def _object(where: str, found: Any) -> Mapping[str, Any]:
     if not isinstance(found, dict):
-        raise ValueError(f"{where} is not a table by name; this is no index of DeepfakeBench")
+        raise ValueError(f"{where} is not a mapping by name; this is not an index of DeepfakeBench")
     return found
 
 
@@ -242,7 +242,7 @@ def _read_video(where: str, key: str, label: int, row: Any) -> tuple[str, set[st
     if isinstance(told, str) and label_of_key(told) != label:
         raise ValueError(f"{where}: called {told!r} there, under the key {key!r}")
     if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
-        raise ValueError(f"{where}: no list of frames")
+        raise ValueError(f"{where}: not a list of frames")
     paths = [PurePosixPath(frame.replace("\\", "/")) for frame in frames]
     folders = {str(path.parent) for path in paths}
     if len(folders) > 1 or any(".." in path.parts for path in paths[:1]):

@@ -187,7 +187,7 @@ def _read_part(root: Path, part: str) -> tuple[dict[str, Told], list[str]]:
     table = root / part / METADATA
     if not table.is_file():
         raise ValueError(
-            f"{table} is missing, without which nothing beside it has a label; unpack that part "
+            f"{table} is missing, and no file beside it has a label without it; unpack that part "
             "again, or move it away"
         )
     listing = inventory.list_files(root, part, recursive=False)

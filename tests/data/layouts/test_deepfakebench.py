@@ -219,10 +219,10 @@ def test_what_is_missing_on_either_split_is_told(plant):
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        ([], "not a table by name"),
-        ({"X": {"X_fake": []}}, "X/X_fake is not a table by name"),
+        ([], "not a mapping by name"),
+        ({"X": {"X_fake": []}}, "X/X_fake is not a mapping by name"),
         ({"X": {"X_fake": {"hidden": {}}}}, "X_fake/hidden: unknown split"),
-        ({"X": {"X_fake": {"test": {"a": {"frames": "x"}}}}}, "test/a: no list of frames"),
+        ({"X": {"X_fake": {"test": {"a": {"frames": "x"}}}}}, "test/a: not a list of frames"),
         ({"X": {"X_fake": {"test": {"a": {"frames": ["a/0.png", "b/0.png"]}}}}}, "in one folder"),
         ({"X": {"X_fake": {"test": {"a": {"frames": ["../a/0.png"]}}}}}, "in one folder"),
         ({"X": {"X_fake": {"test": {}}}}, "lists no frames"),
