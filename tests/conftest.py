@@ -7,6 +7,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
+from small_runs import Corpora, make_corpora
 
 from avkd import cli
 
@@ -56,3 +57,9 @@ def synthetic_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # A second process finds it complete, and makes nothing anew.
         assert cli.main(["synth", "--out", str(root / "synthetic"), *flags]) == 0
     return root / "synthetic"
+
+
+@pytest.fixture(scope="session")
+def corpora(synthetic_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpora:
+    """Three prepared corpora of it, one with a broken file."""
+    return make_corpora(synthetic_corpus, tmp_path_factory.mktemp("corpora"))

@@ -15,8 +15,11 @@ from torch import nn
 
 from avkd.config.evaluation_config import EvaluateConfig
 from avkd.data.crops.crop_store import CropStore
+from avkd.data.faces import face_tracks
+from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.video import open_video
+from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
@@ -448,3 +451,38 @@ def use_channels_last(module: nn.Module) -> None:
             part.to(memory_format=torch.channels_last_3d)
         elif isinstance(part, nn.Conv2d):
             part.to(memory_format=torch.channels_last)
+
+
+CLIP_FRAMES = 30
+
+
+def speech(
+    silence_seconds: float, *, frames: int = CLIP_FRAMES, amplitude: float = 0.25
+) -> np.ndarray:
+    """A steady tone after some silence."""
+    time = np.arange(frames * 640) / 16000
+    tone = amplitude * np.sqrt(2) * np.sin(2 * np.pi * 440 * time)
+    return np.where(time < silence_seconds, 0.0, tone).astype(np.float32)
+
+
+def write_clip(path: Path, *, sound: np.ndarray | None = None, left: int = 20) -> None:
+    """Grey frames, the first one darker, with one known face."""
+    images = (np.full((160, 200, 3), 50 if n == 0 else 120, np.uint8) for n in range(CLIP_FRAMES))
+    write_video(path, images, waveform=sound)
+    boxes = np.tile([30.0, 10, 150, 150], (CLIP_FRAMES, 1))
+    landmarks = np.repeat((TEMPLATE + np.array([left, 5]))[None], CLIP_FRAMES, axis=0)
+    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
+
+
+LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
+VIDEO = ModelInput(image_size=112)
+
+
+def write_counting_video(path: Path, frames: int) -> None:
+    """Frame n is grey of level 40 + 3 n; the sound is a ramp."""
+    images = (np.full((160, 200, 3), 40 + 3 * n, np.uint8) for n in range(frames))
+    waveform = None if path.stem == "short" else np.linspace(-0.5, 0.5, frames * 640)
+    write_video(path, images, waveform=None if waveform is None else waveform.astype(np.float32))
+    boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
+    landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
+    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))

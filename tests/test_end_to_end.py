@@ -8,7 +8,6 @@ import contextlib
 import csv
 import io
 import json
-import shutil
 import signal
 from collections import defaultdict
 from dataclasses import replace
@@ -20,9 +19,22 @@ import torch
 from factories import records
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from small_runs import (
+    EXCLUDED,
+    LOOP,
+    ONE_EPOCH,
+    STARTS,
+    VIDEO,
+    Corpora,
+    avkd,
+    done,
+    finetune_arguments,
+    log_rows,
+    pretrain_arguments,
+)
 from verb_apart import start, stop_after
 
-from avkd import cli, runtime
+from avkd import runtime
 from avkd.config.load import parse
 from avkd.config.training_config import FinetuneConfig, PretrainConfig
 from avkd.data import build
@@ -37,85 +49,7 @@ from avkd.reporting.scores import OK, read_scores
 from avkd.training.resume import load_state
 from avkd.training.run_log import RunLog
 
-EXCLUDED = "FaceSwap"
-LOOP = [
-    *("--loop.epochs", "2", "--loop.batch_size", "4", "--loop.device", "cpu"),
-    *("--loop.precision", "fp32", "--loop.threads", "1", "--optim.warmup_epochs", "0.5"),
-]
-VIDEO = ["--video.image_size", "32", "--video.width", "4", "--video.hidden", "16"]
-VIDEO += ["--video.reduced", "8"]
-ONE_EPOCH = ["--loop.epochs", "1"]
-STARTS = "3"  # places of each clip that stage one is measured at
 TERMS = ("total", "classification", "agreement")
-SMALL = [*VIDEO, "--audio_width", "8", "--projection_dim", "16", "--predictor_dim", "32"]
-
-
-def avkd(*arguments: object) -> int:
-    return cli.main([str(argument) for argument in arguments])
-
-
-def done(*arguments: object) -> None:
-    code = avkd(*arguments)
-    assert code == 0, f"avkd {arguments[0]} ended with {code}"
-
-
-class Corpora(NamedTuple):
-    source: Path
-    talking: Path
-    seen: Path
-    unseen: Path
-    broken_id: str
-
-
-@pytest.fixture(scope="session")
-def corpora(synthetic_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpora:
-    """Eight people in each tree; one test file of the Celeb-DF tree is broken on purpose."""
-    root = tmp_path_factory.mktemp("corpora")
-    source = shutil.copytree(synthetic_corpus, root / "corpus")
-    # Retrieval needs eight held-out clips: two people of the training side join the four there.
-    for path in (source / "lrw_like/lipread_mp4").glob("*/train/*_0000[78].*"):
-        path.rename(path.parents[1] / "val" / path.name)
-    listed = (source / "celebdf_like/List_of_testing_videos.txt").read_text().split("\n")
-    broken = next(line for line in listed if line.startswith("0 ")).partition(" ")[2]
-    (source / "celebdf_like" / broken).write_text("not a video any more")
-    prepared = root / "prepared"
-    trees = {
-        "lrw": (source / "lrw_like/lipread_mp4", prepared / "talking", []),
-        "faceforensics": (source / "faceforensics_like", prepared / "seen", []),
-        "celebdf": (source / "celebdf_like", prepared / "unseen", ["--split", "test"]),
-    }
-    codes = {
-        layout: avkd(
-            *("prepare", "--layout", layout, "--source", tree, "--out", out),
-            *("--detector", "boxes", "--workers", 1, *more),
-        )
-        for layout, (tree, out, more) in trees.items()
-    }
-    assert codes == {"lrw": 0, "faceforensics": 0, "celebdf": 3}, "one Celeb-DF file is broken"
-    return Corpora(
-        source=source,
-        talking=prepared / "talking",
-        seen=prepared / "seen",
-        unseen=prepared / "unseen",
-        broken_id=Path(broken).stem,
-    )
-
-
-def pretrain_arguments(corpora: Corpora, run: Path) -> list[str]:
-    given = ["--data", str(corpora.talking), "--run", str(run), *SMALL, *LOOP, "--force"]
-    return [*given, "--validation_starts", STARTS]
-
-
-def finetune_arguments(
-    corpora: Corpora, stage_one: Path, run: Path, ssl_weight: float
-) -> list[str]:
-    return [
-        *("--data", str(corpora.seen), "--real_data", str(corpora.talking), "--run", str(run)),
-        *("--pretrained", str(stage_one / "model.safetensors"), "--exclude_methods", EXCLUDED),
-        *("--ssl_weight", str(ssl_weight), *LOOP),
-        # No clipping, so that only the gradient of the agreement can tell two weights apart.
-        *("--optim.clip_norm", "1e9"),
-    ]
 
 
 @pytest.fixture(scope="session")
@@ -166,12 +100,6 @@ def evaluation(corpora: Corpora, stage_two: Path) -> Path:
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def log_rows(run: Path) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    machine = ("seconds", "stall")
-    return [{name: value for name, value in row.items() if name not in machine} for row in rows]
 
 
 def assert_equal_tensors(first: Path, second: Path) -> None:

@@ -14,15 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_end_to_end import (  # noqa: F401 - corpora is a fixture
-    Corpora,
-    avkd,
-    corpora,
-    done,
-    finetune_arguments,
-    log_rows,
-    pretrain_arguments,
-)
+from small_runs import Corpora, avkd, done, finetune_arguments, log_rows, pretrain_arguments
 
 from avkd.reporting.scores import read_scores
 from avkd.training.adamp import AdamP
@@ -62,7 +54,7 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, Runs]:  # noqa: F811
+def runs(corpora: Corpora, tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, Runs]:
     root = tmp_path_factory.mktemp("devices")
     stage_one = root / "stage_one"
     arguments = pretrain_arguments(corpora, stage_one)
@@ -90,7 +82,7 @@ def test_a_stage_takes_the_same_first_step_on_both(runs: tuple[Runs, Runs], stag
 
 @pytest.mark.parametrize("how", ["default", "cuda_graphs"])
 def test_compiled_networks_take_the_same_first_step(
-    corpora: Corpora,  # noqa: F811
+    corpora: Corpora,
     runs: tuple[Runs, Runs],
     tmp_path: Path,
     how: str,
@@ -109,7 +101,7 @@ def test_compiled_networks_take_the_same_first_step(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_stopped_on_the_device_is_resumed_there(
-    corpora: Corpora,  # noqa: F811
+    corpora: Corpora,
     runs: tuple[Runs, Runs],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -142,7 +134,7 @@ def test_a_run_stopped_on_the_device_is_resumed_there(
 
 
 def test_an_evaluation_gives_the_same_scores_on_both(
-    corpora: Corpora,  # noqa: F811
+    corpora: Corpora,
     runs: tuple[Runs, Runs],
     tmp_path: Path,
 ) -> None:
@@ -163,7 +155,7 @@ def test_an_evaluation_gives_the_same_scores_on_both(
 
 
 def test_a_file_gets_the_same_verdict_on_both(
-    corpora: Corpora,  # noqa: F811
+    corpora: Corpora,
     runs: tuple[Runs, Runs],
     tmp_path: Path,
 ) -> None:

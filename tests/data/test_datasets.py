@@ -11,61 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from factories import spoil
-from PIL import Image
+from factories import LENGTHS, VIDEO, spoil
 
 from avkd.data.build import talking_clips
 from avkd.data.clip_items import ClipItem, undamaged
 from avkd.data.crops.crop_store import CropStore, DamagedTrack
 from avkd.data.datasets import Corpus, TrainingClips, WindowClips, fingerprint_of, training_loader
-from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.manifest import Manifest, Sample
-from avkd.data.media.writing import write_video
 from avkd.data.model_input import ModelInput
-from avkd.data.prepare import prepare
-from avkd.data.prepare_file import PrepareSettings
 from avkd.data.sampling import ClipBatch, ClipKey, ShuffledBatches
 from avkd.data.transforms import Augmentation, Views, center_views
 from avkd.data.windows import Window
 from avkd.outcome import ResourceError
 
-LENGTHS = {"long": 60, "twin": 60, "second": 25, "short": 12}
-VIDEO = ModelInput(image_size=112)
 EVERYTHING = Augmentation(grayscale=1.0, erasing=1.0, time_mask=1.0, frequency_mask_max=26)
-
-
-def write_counting_video(path: Path, frames: int) -> None:
-    """Frame n is grey of level 40 + 3 n; the sound is a ramp."""
-    images = (np.full((160, 200, 3), 40 + 3 * n, np.uint8) for n in range(frames))
-    waveform = None if path.stem == "short" else np.linspace(-0.5, 0.5, frames * 640)
-    write_video(path, images, waveform=None if waveform is None else waveform.astype(np.float32))
-    boxes = np.tile([30.0, 10, 150, 150], (frames, 1))
-    landmarks = np.repeat((TEMPLATE + np.array([20, 5]))[None], frames, axis=0)
-    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    root = tmp_path_factory.mktemp("source")
-    for name, frames in LENGTHS.items():
-        write_counting_video(root / f"{name}.mp4", frames)
-    (root / "broken.mp4").write_text("not a video")
-    samples = tuple(
-        Sample(
-            sample_id=f"toy/{name}",
-            path=f"{name}.mp4",
-            kind="video",
-            label=int(name == "twin"),
-            dataset="toy",
-            method="forged" if name == "twin" else "real",
-            split="train",
-        )
-        for name in (*LENGTHS, "broken", "absent")
-    )
-    out = root / "prepared"
-    prepare(Manifest(root=root, samples=samples), out, PrepareSettings(detector="boxes"), workers=1)
-    return Corpus.open(out)
 
 
 def item(corpus: Corpus, name: str) -> ClipItem:
@@ -430,36 +390,6 @@ def test_the_sound_of_a_window_begins_with_its_first_frame(corpus: Corpus) -> No
 
 
 # Pictures, and frames of videos as pictures
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Two pictures made square at 64 pixels, one of them with a bright right half."""
-    root = tmp_path_factory.mktemp("pictures")
-    samples = []
-    for name, label in (("real", 0), ("fake", 1)):
-        image = np.zeros((100, 120, 3), np.uint8)
-        image[:, 60:] = 200 * label
-        Image.fromarray(image).save(root / f"{name}.png")
-        samples.append(
-            Sample(
-                sample_id=f"toy/{name}",
-                path=f"{name}.png",
-                kind="image",
-                label=label,
-                dataset="toy",
-                method="real" if label == 0 else "made",
-                split="train",
-            )
-        )
-    out = tmp_path_factory.mktemp("prepared_pictures")
-    prepare(
-        Manifest(root, tuple(samples)),
-        out,
-        PrepareSettings(detector="none", crop_size=64),
-        workers=1,
-    )
-    return Corpus.open(out)
 
 
 def picture_input(**changes) -> ModelInput:

@@ -5,36 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import CLIP_FRAMES as FRAMES
+from factories import speech, write_clip
 from PIL import Image
 
 from avkd.data import nuisance
 from avkd.data.crops.prepared_corpus import read_nuisance
-from avkd.data.faces import face_tracks
 from avkd.data.faces.face_crop import TEMPLATE
 from avkd.data.faces.track_extraction import plan_tracks
 from avkd.data.manifest import Manifest, Sample
 from avkd.data.media.source_file import SourceFile
-from avkd.data.media.writing import write_video
 from avkd.data.prepare import prepare
 from avkd.data.prepare_file import PrepareSettings
-
-FRAMES = 30
-
-
-def speech(silence_seconds: float, *, frames: int = FRAMES, amplitude: float = 0.25) -> np.ndarray:
-    """A steady tone after some silence."""
-    time = np.arange(frames * 640) / 16000
-    tone = amplitude * np.sqrt(2) * np.sin(2 * np.pi * 440 * time)
-    return np.where(time < silence_seconds, 0.0, tone).astype(np.float32)
-
-
-def write_clip(path: Path, *, sound: np.ndarray | None = None, left: int = 20) -> None:
-    """Grey frames, the first one darker, with one known face."""
-    images = (np.full((160, 200, 3), 50 if n == 0 else 120, np.uint8) for n in range(FRAMES))
-    write_video(path, images, waveform=sound)
-    boxes = np.tile([30.0, 10, 150, 150], (FRAMES, 1))
-    landmarks = np.repeat((TEMPLATE + np.array([left, 5]))[None], FRAMES, axis=0)
-    face_tracks.write_face_sidecar(path, boxes, landmarks, (200, 160))
 
 
 def facts_of(path: Path, kind: str = "video", detector: str = "boxes", **limits: float) -> dict:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_datasets import VIDEO, corpus, pictures  # noqa: F401 (fixtures)
+from factories import VIDEO
 
 from avkd.blending.online_forgery import OnlineForgery
 from avkd.data.clip_items import ClipItem
@@ -16,12 +16,12 @@ from avkd.data.sampling import ClipKey, MixedBatches
 from avkd.data.transforms import Augmentation
 
 
-def _items(corpus: Corpus):  # noqa: F811
+def _items(corpus: Corpus):
     usable = [s for s in corpus.manifest.samples if s.num_frames and s.num_frames >= 25]
     return [ClipItem(item.sample, _Noisy(item.store)) for item in corpus.items(usable)]
 
 
-def _clips(corpus: Corpus, degradation: float) -> TrainingClips:  # noqa: F811
+def _clips(corpus: Corpus, degradation: float) -> TrainingClips:
     items = _items(corpus)
     return TrainingClips(
         items,
@@ -54,7 +54,7 @@ def _pair(clips: TrainingClips, position: int):
     return [clips[key] for key in keys]
 
 
-def test_a_pair_shares_start_view_and_label_says_which_is_which(corpus):  # noqa: F811
+def test_a_pair_shares_start_view_and_label_says_which_is_which(corpus):
     clips = _clips(corpus, degradation=0.5)
     differ = 0
     for position in range(8):
@@ -67,7 +67,7 @@ def test_a_pair_shares_start_view_and_label_says_which_is_which(corpus):  # noqa
     assert differ >= 6
 
 
-def test_draws_are_repeatable_and_differ_between_positions_and_epochs(corpus):  # noqa: F811
+def test_draws_are_repeatable_and_differ_between_positions_and_epochs(corpus):
     clips, again = _clips(corpus, 1.0), _clips(corpus, 1.0)
     key = ClipKey(1, 5, 0, "online_fake")
     assert torch.equal(clips[key].frames, again[key].frames)
@@ -75,7 +75,7 @@ def test_draws_are_repeatable_and_differ_between_positions_and_epochs(corpus):  
     assert all(not torch.equal(clips[key].frames, clips[other].frames) for other in others)
 
 
-def test_the_same_degradation_meets_real_and_fake(corpus):  # noqa: F811
+def test_the_same_degradation_meets_real_and_fake(corpus):
     """The corners, which no mask reaches, stay equal within a pair whatever happens to both."""
     clips = _clips(corpus, degradation=1.0)
     for position in range(8):
@@ -85,7 +85,7 @@ def test_the_same_degradation_meets_real_and_fake(corpus):  # noqa: F811
         assert gap.float().mean() < 3
 
 
-def test_stored_clips_are_left_alone_without_degradation(corpus):  # noqa: F811
+def test_stored_clips_are_left_alone_without_degradation(corpus):
     clips = _clips(corpus, degradation=0.0)
     item = clips.items[0]
     shown = clips[ClipKey(0, 0, 0)]
@@ -94,12 +94,12 @@ def test_stored_clips_are_left_alone_without_degradation(corpus):  # noqa: F811
     assert np.array_equal(shown.frames[0].numpy(), stored)
 
 
-def test_the_pictures_of_a_run_show_pairs(corpus):  # noqa: F811
+def test_the_pictures_of_a_run_show_pairs(corpus):
     shown = _clips(corpus, degradation=0.0).first_clips(4)
     assert shown.labels.tolist() == [0.0, 1.0] * (len(shown) // 2) and len(shown) > 0
 
 
-def test_validation_shows_pairs_that_never_change(corpus):  # noqa: F811
+def test_validation_shows_pairs_that_never_change(corpus):
     items = [item for item in _items(corpus) if item.sample.label == REAL]
     fakes = OnlineFakes(items, OnlineForgery(), 0.5)
     shown, again = shown_for_validation(fakes), shown_for_validation(fakes)
@@ -116,7 +116,7 @@ def test_validation_shows_pairs_that_never_change(corpus):  # noqa: F811
 
 
 @pytest.mark.parametrize("forgery", [OnlineForgery(), None])
-def test_where_validation_is_degraded_it_is_also_shown_as_it_is_stored(corpus, forgery):  # noqa: F811
+def test_where_validation_is_degraded_it_is_also_shown_as_it_is_stored(corpus, forgery):
     items = [item for item in _items(corpus) if item.sample.label == REAL]
     shown = shown_for_validation(OnlineFakes(items, forgery, 1.0))
     reals = [i for i in shown if i.sample.label == REAL]
@@ -130,13 +130,13 @@ def test_where_validation_is_degraded_it_is_also_shown_as_it_is_stored(corpus, f
     assert {i.sample.dataset for i in undegraded} == {items[0].sample.dataset}
 
 
-def test_pictures_stand_for_three_pairs(pictures):  # noqa: F811
+def test_pictures_stand_for_three_pairs(pictures):
     items = pictures.items(s for s in pictures.manifest.samples if s.label == REAL)
     shown = shown_for_validation(OnlineFakes(items, OnlineForgery(), 0.0))
     assert len(shown) == len(items) * 2 * 3 > 0
 
 
-def test_a_donor_is_somebody_else_of_the_same_side_and_dataset(corpus):  # noqa: F811
+def test_a_donor_is_somebody_else_of_the_same_side_and_dataset(corpus):
     items = _items(corpus)
     fakes = OnlineFakes(items, OnlineForgery(), 0.0)
     rng = np.random.default_rng(0)
@@ -182,7 +182,7 @@ def test_online_needs_reals_alone():
     assert len(only_reals) == 3
 
 
-def test_another_moment_is_of_the_same_clip_and_apart(corpus):  # noqa: F811
+def test_another_moment_is_of_the_same_clip_and_apart(corpus):
     items = [item for item in _items(corpus) if item.num_frames >= 25 + 2 * 8]
     assert items
     fakes = OnlineFakes(items, OnlineForgery(donors=0.0, moments=1.0, resynthesis=0.0), 0.0)
@@ -193,7 +193,7 @@ def test_another_moment_is_of_the_same_clip_and_apart(corpus):  # noqa: F811
             assert 0 <= first <= item.num_frames - 25 and abs(first - 3) >= 8
 
 
-def test_at_most_one_of_two_strangers_takes_the_others_look(corpus):  # noqa: F811
+def test_at_most_one_of_two_strangers_takes_the_others_look(corpus):
     items = _items(corpus)
     real = next(item for item in items if item.sample.label == REAL)
     fake = ClipItem(dataclasses.replace(real.sample, label=FAKE, method="stored"), real.store)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import make_head, window_score
-from test_nuisance import speech, write_clip
+from factories import make_head, speech, window_score, write_clip
 
 from avkd.data import nuisance
 from avkd.data.crops.journal import append_journal
