@@ -53,7 +53,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """
     table = read_json(path)
     if not isinstance(table, dict) or not table:
-        raise broken(path, "not a table by name")
+        raise broken(path, "not a mapping by name")
     return table
 
 
