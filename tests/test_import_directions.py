@@ -1,7 +1,7 @@
-"""The house's walls: who may import whom, one door per heavy dependency, what no file may do.
+"""Import rules: who may import whom, and heavy packages; and what no file may do.
 
-The tables are those of the design; a new room or door is a line here. Sources are read with `ast`,
-imports inside functions included, and an offence is named with its file and line.
+The tables are those of the design; a new folder or package is a line here. Sources are read with
+`ast`, imports inside functions included, and an offence is named with its file and line.
 """
 
 import ast
@@ -13,7 +13,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Who may import whom from avkd (imports go down only). Everyone may import its own room, but a
+# Who may import whom from avkd (imports go down only). Everyone may import its own folder, but a
 # stage never another stage, and `avkd.durable`, which knows bytes and paths only.
 MAY_IMPORT = {
     "durable": set(),
@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "runtime": set(),
     "config": {"runtime"},
     "losses": set(),
-    "metrics": set(),  # arrays only, open to every room that judges scores
+    "metrics": set(),  # arrays only, open to every folder that uses scores
     "blending": set(),  # arrays only
     "data": {"runtime", "blending"},
     "synthesis": {"runtime", "data", "blending"},
@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": {"data", "inference", "models"},  # the public names; none is imported before use
 }
-# Lines of Python that a room may have; a change that needs more raises the number, with a reason.
+# Lines of Python that a folder may have; a change that needs more raises the number, with a reason.
 BUDGET_LINES = {
     "blending": 845,
     "config": 2290,  # export, engines; axes of a matrix; pages of entries; parsers made once
@@ -64,14 +64,14 @@ BUDGET_LINES = {
     "studies": 1240,  # stage one and its control within a matrix
     "synthesis": 1620,
     "teachers": 315,  # a frame teacher for stage two
-    "top": 600,  # torch.compile; names as they may be printed, for two rooms
+    "top": 600,  # torch.compile; names as they may be printed, for two folders
     "training": 1555,  # several processes, AdamP over all weights at once, exact resume, stall
 }
 OPEN_TO_ALL = {"durable", "outcome", "__version__"}
-# Files of these rooms do not import each other, but what all of them share.
-ROOMS_OF_STRANGERS = {"stages": "avkd.stages.runner"}
+# Files of these folders do not import each other, but what all of them share.
+FOLDERS_OF_STRANGERS = {"stages": "avkd.stages.runner"}
 
-# Builders and verbs are where a config becomes a block; nothing else of their rooms sees one.
+# Builders and verbs are where a config becomes a block; nothing else of their folders sees one.
 ALSO = {
     "avkd/config/training_config.py": {"models"},  # `registry`, the table of names: no torch
     "avkd/data/build.py": {"config"},
@@ -84,8 +84,8 @@ ALSO = {
     "avkd/inference/agreement.py": {"evaluation"},  # one file judged as `evaluate` judges corpora
 }
 
-# One door per heavy dependency: the files, or folders ending in "/", that may import it.
-DOORS = {
+# Where a heavy package may be imported: the files, or folders ending in "/", that may import it.
+IMPORTERS = {
     "av": ("avkd/data/media/",),
     "torchaudio": ("avkd/data/audio_features.py",),
     "librosa": ("avkd/data/audio_features.py",),
@@ -175,22 +175,26 @@ def _imports(path: str, node: ast.AST) -> Iterator[tuple[int, str, str]]:
             yield node.lineno, str(getattr(argument, "value", "")), ""
 
 
+def only(importers: tuple[str, ...]) -> str:
+    return f"only {', '.join(importers)}" if importers else "nothing"
+
+
 def _import_offences(path: str, module: str) -> Iterator[str]:
-    for door, doorways in DOORS.items():
-        if _within(module, door) and not any(
-            path.startswith(way) if way.endswith("/") else path == way for way in doorways
+    for package, importers in IMPORTERS.items():
+        if _within(module, package) and not any(
+            path.startswith(way) if way.endswith("/") else path == way for way in importers
         ):
-            yield f"imports {door}, whose only door is {', '.join(doorways) or 'nowhere'}"
+            yield f"imports {package}, which {only(importers)} may import"
     if not _within(module, "avkd"):
         return
-    own_room = PurePosixPath(path).parts[1].removesuffix(".py")
-    room = ".".join(module.split(".")[1:2])
-    allowed = MAY_IMPORT.get(own_room, set()) | ALSO.get(path, set()) | OPEN_TO_ALL
-    shared = ROOMS_OF_STRANGERS.get(own_room)
+    own_folder = PurePosixPath(path).parts[1].removesuffix(".py")
+    folder = ".".join(module.split(".")[1:2])
+    allowed = MAY_IMPORT.get(own_folder, set()) | ALSO.get(path, set()) | OPEN_TO_ALL
+    shared = FOLDERS_OF_STRANGERS.get(own_folder)
     if shared is None or _within(module, shared):
-        allowed = allowed | {own_room}
-    if room not in allowed:
-        yield f"imports {module}, but {own_room} may import only {', '.join(sorted(allowed))}"
+        allowed = allowed | {own_folder}
+    if folder not in allowed:
+        yield f"imports {module}, but {own_folder} may import only {', '.join(sorted(allowed))}"
 
 
 def _call_offences(path: str, node: ast.AST, names: dict[str, str]) -> Iterator[tuple[int, str]]:
@@ -224,27 +228,27 @@ SOURCES = sorted(
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_no_file_breaks_a_wall(path: str) -> None:
+def test_every_file_keeps_the_import_rules(path: str) -> None:
     found = offences(path, (REPOSITORY / path).read_text(encoding="utf-8"))
     assert not found, "\n" + "\n".join(found)
 
 
-def test_every_room_and_every_door_of_the_tree_is_in_the_tables() -> None:
-    """A room outside the table would have no rule at all; a wrong path here would find nothing."""
+def test_every_folder_of_the_tree_is_in_the_tables() -> None:
+    """A folder outside the table would have no rule; a wrong path here would find nothing."""
     assert {"avkd/cli.py", "avkd/durable.py", "avkd/data/manifest.py"} <= {*SOURCES}
-    rooms = {PurePosixPath(path).parts[1].removesuffix(".py") for path in SOURCES}
-    assert rooms - {"__init__"} <= set(MAY_IMPORT)
+    folders = {PurePosixPath(path).parts[1].removesuffix(".py") for path in SOURCES}
+    assert folders - {"__init__"} <= set(MAY_IMPORT)
 
 
-def test_no_room_outgrows_its_budget() -> None:
+def test_no_folder_outgrows_its_budget() -> None:
     """Weight comes unnoticed, file by file; here it has to be asked for."""
     lines: Counter[str] = Counter()
     for path in SOURCES:
         parts = PurePosixPath(path).parts
-        room = parts[1] if len(parts) > 2 else "top"
-        lines[room] += len((REPOSITORY / path).read_text(encoding="utf-8").splitlines())
+        folder = parts[1] if len(parts) > 2 else "top"
+        lines[folder] += len((REPOSITORY / path).read_text(encoding="utf-8").splitlines())
     assert set(lines) == set(BUDGET_LINES)
-    over = {room: n for room, n in lines.items() if n > BUDGET_LINES[room]}
+    over = {folder: n for folder, n in lines.items() if n > BUDGET_LINES[folder]}
     assert not over, f"more lines than BUDGET_LINES allows: {over}"
 
 
@@ -273,7 +277,7 @@ def test_no_room_outgrows_its_budget() -> None:
         (
             "avkd/models/x.py",
             "import av",
-            "imports av, whose only door is avkd/data/media/",
+            "imports av, which only avkd/data/media/ may import",
         ),
         ("avkd/data/x.py", "from av.error import FFmpegError", "imports av,"),
         ("avkd/training/run_log.py", "import matplotlib.pyplot as plt", "imports matplotlib"),
@@ -281,7 +285,11 @@ def test_no_room_outgrows_its_budget() -> None:
         ("avkd/models/x.py", "from torchvision.ops import nms", "imports torchvision"),
         ("avkd/stages/x.py", "from PIL import Image", "imports PIL"),
         ("avkd/stages/x.py", "import yaml", "imports yaml"),
-        ("avkd/data/faces/mtcnn_weights.py", "from pickle import Unpickler", "door is nowhere"),
+        (
+            "avkd/data/faces/mtcnn_weights.py",
+            "from pickle import Unpickler",
+            "which nothing may import",
+        ),
         ("avkd/models/x.py", "import torch as t\nt.load('a')", ":2: calls torch.load"),
         ("avkd/models/x.py", "import torch.utils\ntorch.load('a')", ":2: calls torch.load"),
         ("avkd/models/x.py", "from torch import load\nload('a')", ":2: calls torch.load"),
@@ -301,7 +309,7 @@ def test_no_room_outgrows_its_budget() -> None:
     ],
 )
 def test_a_made_up_offence_is_found(path: str, source: str, offence: str) -> None:
-    """A guard that never barks guards nothing."""
+    """A rule that refuses nothing is none."""
     found = offences(path, source)
     assert any(offence in line for line in found), found
 
