@@ -252,8 +252,8 @@ class MatrixTraining:
     finetune: Path | None = None
     """YAML of `avkd finetune` to train by; its run, seed and resume are set by the matrix."""
     pretrain: Path | None = None
-    """YAML of `avkd pretrain`: stage one, which `finetune` starts from and is taught by, trained first
-    at every seed, once for all trainings that name this file; unset = what the recipe says."""
+    """YAML of `avkd pretrain`: stage one, which `finetune` starts from and is taught by, trained
+    first at every seed, once for all trainings that name this file; unset = the recipe's."""
     backbones: tuple[VideoModelConfig, ...] = ()
     """A row for each backbone of both stages, stage one's at its own image_size; unset = the
     recipes'."""
