@@ -32,6 +32,18 @@ _UNKNOWN = (
 _OF_MAPPINGS = re.compile(r'Parser key "([\w.]+)".*Expected a dot import path')
 """How it says that a word is no mapping."""
 
+_WRONG_VALUE = re.compile(
+    r'Parser key "(?P<key>[\w.]+)": (?P<expected>.*?)(?:Got value|Given value): (?P<value>.*)'
+)
+"""How it says that a value is of the wrong type, or no choice."""
+_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "NoneType": "null",
+    "str": "a text",
+}
+
 _WITHDRAWN = {
     "flat_memory": "it is withdrawn, for a million files fit into 2 GB without it; leave it out",
     "tone": "it is called color_jitter now",
@@ -369,10 +381,19 @@ def raised_in(package: str, error: BaseException) -> bool:
     return module.startswith(package)
 
 
+def _wanted(expected: str) -> str:
+    """The types and choices that a message of the parser names, as a user would write them."""
+    types = re.findall(r"Expected an? (?:typing\.Literal\[(.*?)\]|<class '(\w+)'>)", expected)
+    words = [choices.replace("'", "") or _TYPES.get(kind, kind) for choices, kind in types]
+    return " or ".join(dict.fromkeys(words))
+
+
 def _with_suggestion(message: str, fields: dict[str, Any]) -> str:
     """Append the closest existing key where the message is about an unknown one."""
     if (listed := _OF_MAPPINGS.search(message)) and listed[1] in fields:
         return f"{listed[1]} is a list of mappings; write them in a YAML file for --config"
+    if (wrong := _WRONG_VALUE.search(message)) and (wanted := _wanted(wrong["expected"])):
+        return f"{wrong['key']}: {wrong['value']!r}, but it takes {wanted}"
     found = next(filter(None, (re.search(pattern, message) for pattern in _UNKNOWN)), None)
     if found is None:
         return message

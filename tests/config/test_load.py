@@ -167,6 +167,20 @@ def test_a_yaml_value_of_the_wrong_type_names_its_key(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("loop.precision", "fp8", "auto, fp32, bf16"),
+        ("loop.batch_size", "x", "a whole number"),
+        ("optim.lr", "x", "a number or null"),
+        ("motion_only", "perhaps", "true or false"),
+    ],
+)
+def test_what_a_setting_takes_is_said_as_a_user_would_write_it(flag, value, told):
+    message = mistake(PretrainConfig, *REQUIRED, f"--{flag}={value}")
+    assert message.endswith(f"{flag}: {value!r}, but it takes {told}")
+
+
+@pytest.mark.parametrize(
     ("config_class", "arguments", "expected"),
     [
         (PretrainConfig, (*REQUIRED, "--loop.epochs", "0"), "loop.epochs must be at least 1"),
