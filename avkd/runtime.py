@@ -91,10 +91,10 @@ def compile_networks(
     """
     if how == "none":
         return
-    import torch._inductor.config as inductor  # two seconds that few runs need
-
     if how == "cuda_graphs" and device.type != "cuda":
         raise ResourceError("loop.compile cuda_graphs needs a GPU; use --loop.compile default")
+    import torch._inductor.config as inductor  # two seconds that few runs need
+
     mode = {"default": "default", "cuda_graphs": "reduce-overhead"}[how]
     try:
         torch.compile(torch.square, mode=mode)(torch.ones(2, device=device))

@@ -51,6 +51,8 @@ class ImageModelConfig:
     def __post_init__(self) -> None:
         if not 16 <= self.image_size <= 1024:
             raise ValueError(f"model.image_size {self.image_size}: want 16..1024")
+        if (self.frames or 0) > 1024:
+            raise ValueError(f"model.frames {self.frames}: want at most 1024")
         kind, _, count = self.trainable.partition(":")
         is_blocks = kind == "blocks" and count.isdigit()
         if not (self.trainable in ("all", "head", "norms") or is_blocks):

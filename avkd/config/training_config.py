@@ -34,7 +34,7 @@ class VideoModelConfig:
     """cnn3d_gru: 3D-CNN + GRU + attention; published_gru: the published layers; csn101, cnn_lstm:
     baselines; see `avkd.list_models("video")`."""
     image_size: int = 112
-    """Side of the square input in pixels, a multiple of 16."""
+    """Side of the square input in pixels, a multiple of 16, at most 1024."""
     width: int | None = None
     """Channels of the first convolution; the others follow."""
     reduced: int | None = None
@@ -50,8 +50,8 @@ class VideoModelConfig:
     permuted."""
 
     def __post_init__(self) -> None:
-        if self.image_size % 16 or self.image_size < 32:
-            raise ValueError(f"image_size {self.image_size}: want a multiple of 16, at least 32")
+        if self.image_size % 16 or not 32 <= self.image_size <= 1024:
+            raise ValueError(f"image_size {self.image_size}: want a multiple of 16 in 32..1024")
         try:
             object.__setattr__(self, "name", canonical_name(self.name, "video"))
         except ValueError as error:
@@ -153,8 +153,8 @@ class LoopConfig(ComputeConfig):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto = bf16 where a start-up probe finds it fast and right."""
     compile: Compilation = "none"
-    """default: torch.compile makes the networks faster, after minutes of compiling; cuda_graphs:
-    as CUDA graphs too, on a GPU."""
+    """default: the networks run as torch.compile makes them, which takes minutes first;
+    cuda_graphs: as CUDA graphs too, on a GPU."""
     seed: int = 0
     """Of weights, sampling and augmentation."""
     validate_every_epochs: int | None = 1

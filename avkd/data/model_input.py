@@ -127,7 +127,7 @@ class ModelInput:
         return clip, seen
 
 
-_LEAST_PIXELS = 16  # of a view's side
+_LEAST_PIXELS = 8  # of a view's side in the stored crop
 
 
 def _is_count(value: Any, least: int = 1, most: int = 1024) -> bool:
@@ -139,7 +139,7 @@ _IS_GOOD: Mapping[str, Callable[[Any], bool]] = {
     "clip_frames": _is_count,
     "crop_pixels": lambda value: _is_count(value, 32),  # as `avkd prepare` makes them
     "view_share": lambda value: type(value) is float and 0.0 < value <= 1.0,
-    "image_size": lambda value: _is_count(value, _LEAST_PIXELS),
+    "image_size": lambda value: _is_count(value, 16),
     "windows_per_file": lambda value: value is None or _is_count(value, most=2**31),
     "landmarks": lambda value: type(value) is bool,
     "faces": lambda value: value in get_args(Faces),

@@ -277,8 +277,9 @@ def _answered(function: Callable[[Any], Any], item: Any) -> Reply[Any, Any]:
         if is_torch or isinstance(error, MemoryError):
             return Reply(None, "error", None, "MemoryError: not enough memory for this item", 0.0)
         is_answer = isinstance(error, ValueError | OSError)
-        trace = "" if is_answer else traceback.format_exc()
+        trace = ""
         if not is_answer:
             _log.exception("item failed")
+            trace = traceback.format_exc()
         message = f"{type(error).__name__}: {error}"
         return Reply(None, "error", None, message, 0.0, trace, error if is_answer else None)

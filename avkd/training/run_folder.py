@@ -58,7 +58,8 @@ def check(folder: Path, config: Any, *, resume: bool) -> None:
     try:
         before, now = stored_settings(path, type(config)), settings_of(config)
     except ConfigError as error:
-        raise ConfigError(f"{error}; the run is of an earlier avkd, start a new --run") from error
+        of_old = "it is damaged or of an earlier avkd; start a new --run"
+        raise ConfigError(f"{error}; {of_old}") from error
     for name in now:
         if name.rpartition(".")[2] in _MAY_CHANGE:
             continue

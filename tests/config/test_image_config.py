@@ -41,6 +41,7 @@ def test_the_defaults_are_the_published_recipe() -> None:
         (["--model.trainable", "head"], "would freeze random weights"),
         (["--model.trainable", "blocks:two"], "want all, head, norms or blocks:K"),
         (["--model.image_size", "8"], "want 16..1024"),
+        (["--model.name", "addnet3d", "--model.frames", "2000"], "model.frames 2000: want at most"),
         (["--select.ratio", "1-2"], "want real:fake"),
         (["--select.ratio", "0:1"], "want real:fake"),
         (["--select.size", "1"], "at least 2"),

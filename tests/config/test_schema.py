@@ -143,7 +143,7 @@ def test_the_arguments_of_a_backbone_are_only_what_was_set():
     }
 
 
-@pytest.mark.parametrize("image_size", [0, 16, 100, 113, -112])
+@pytest.mark.parametrize("image_size", [0, 16, 100, 113, -112, 1040])
 def test_an_image_size_the_backbones_cannot_halve_is_refused(image_size):
     with pytest.raises(ValueError, match="multiple of 16"):
         VideoModelConfig(image_size=image_size)

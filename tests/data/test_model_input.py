@@ -25,6 +25,17 @@ def test_a_description_is_plain_json_and_reads_back_equal(model_input: ModelInpu
     assert ModelInput.read(stored) == model_input
 
 
+@pytest.mark.parametrize(
+    ("image_size", "crop_pixels", "view_share"), [(16, 32, 0.3), (1024, 1024, 1.0)]
+)
+def test_what_the_settings_of_a_training_allow_can_be_read_back(
+    image_size: int, crop_pixels: int, view_share: float
+) -> None:
+    """A model that is refused after it was trained would be lost."""
+    seen = ModelInput(image_size=image_size, crop_pixels=crop_pixels, view_share=view_share)
+    assert ModelInput.read(seen.describe()) == seen
+
+
 def test_the_published_preprocessing_is_resize_256_crop_224() -> None:
     assert IMAGE.slack(256) == 32 and VIDEO.slack(150) == 10
 
@@ -48,6 +59,7 @@ def test_a_video_detector_covers_every_frame_and_an_image_detector_spreads_its_o
         ("view_share", 1.5, "view_share is 1.5"),
         ("view_share", float("nan"), "view_share is nan"),
         ("view_share", 1e-9, "view_share 1e-09 of crops of 150 pixels leaves nothing"),
+        ("crop_pixels", 31, "crop_pixels is 31"),
         ("crop_pixels", 20_000, "crop_pixels is 20000"),
         ("image_size", 1_000_000, "image_size is 1000000"),
         ("clip_frames", 1_000_000, "clip_frames is 1000000"),

@@ -156,6 +156,13 @@ def assert_equal_checkpoints(a: Path, b: Path) -> None:
         assert same, name
 
 
+def assert_equal_runs(a: Path, b: Path) -> None:
+    for name in ("last", "best"):
+        file = f"checkpoints/{name}.safetensors"
+        assert_equal_checkpoints(a / file, b / file)
+    assert rows(a) == rows(b)
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory) -> Path:
     """The folder of a run that nothing interrupted."""
@@ -184,10 +191,7 @@ def test_a_run_stopped_and_resumed_equals_one_that_was_not(straight, tmp_path, n
     assert stop.value.exit_code is ExitCode.TERMINATED
     assert len([row for row in rows(tmp_path) if "loss/total" in row]) == number + 1
     train(tmp_path, resume=True)
-    for name in ("last", "best"):
-        file = f"checkpoints/{name}.safetensors"
-        assert_equal_checkpoints(tmp_path / file, straight / file)
-    assert rows(tmp_path) == rows(straight)
+    assert_equal_runs(tmp_path, straight)
 
 
 def test_a_run_resumed_from_the_end_of_an_epoch_does_not_repeat_its_rows(straight, tmp_path):
@@ -246,10 +250,7 @@ def test_a_run_killed_again_and_again_equals_one_that_was_not(straight, tmp_path
         if killed < kills and code != 0:
             continue
         assert end_of(folder, None) == 0
-        for name in ("last", "best"):
-            file = f"checkpoints/{name}.safetensors"
-            assert_equal_checkpoints(folder / file, straight / file)
-        assert rows(folder) == rows(straight)
+        assert_equal_runs(folder, straight)
         runs += 1
 
 
@@ -277,10 +278,7 @@ def test_a_signal_in_a_validation_breaks_it_off_and_it_is_done_again(straight, t
         train(tmp_path, validate=validate)
     assert stop.value.exit_code == 128 + signal.SIGUSR1
     train(tmp_path, resume=True)
-    for name in ("last", "best"):
-        file = f"checkpoints/{name}.safetensors"
-        assert_equal_checkpoints(tmp_path / file, straight / file)
-    assert rows(tmp_path) == rows(straight)
+    assert_equal_runs(tmp_path, straight)
 
 
 def test_a_signal_between_the_last_step_and_its_validation_is_not_lost(tmp_path, monkeypatch):
