@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a made-up corpus, the server that forks workers, figures."""
+"""What tests of several folders share: a made-up corpus, the server that forks workers, figures."""
 
 import gc
 import os
